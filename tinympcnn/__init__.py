@@ -1,0 +1,1 @@
+"""tinympcnn: max-pooling convolutional networks on whole images."""

@@ -1,0 +1,9 @@
+"""The two ways in which a call can go wrong that are not bugs; the command line turns each into an exit code."""
+
+
+class UsageError(ValueError):
+    """What was asked for makes no sense (a spec that does not parse, zero epochs): exit code 2."""
+
+
+class DataError(ValueError):
+    """What was handed over cannot be used (a truncated file, sizes that disagree, NaN pixels): exit code 1."""
