@@ -1,0 +1,1 @@
+"""Images and labels: reading, pairing, writing, borders, augmentation, synthetic stacks."""

@@ -1,0 +1,127 @@
+"""Which axis of a TIFF file is which, and when to ask instead of guessing.
+
+Letters: Y rows, X columns, C channels, everything else counts pages. Files name their axes reliably only
+where somebody cared; the traps below are those that turn a stack into one colour image, or the reverse,
+without a word. Read next: `tiff_checks.py`.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinympcnn.errors import DataError, UsageError
+
+UNNAMED = "IQ"
+"""tifffile's letters for a sequence of pages and for an axis that nobody named."""
+
+
+def long_axes(path: Path, series: Sequence[Any]) -> tuple[str, tuple[int, ...], int]:
+    """Axes of a file that are longer than 1 (rows and columns always), and how many of them count TIFF pages.
+
+    Parameters
+    ----------
+    path : Path
+        Named in errors.
+    series : sequence of tifffile.TiffPageSeries
+        Of equal shape; more than one of them make another page axis.
+
+    Returns
+    -------
+    letters : str
+        tifffile's letters, one per axis; S are the samples of a pixel.
+    sizes : tuple of int
+        One size per letter.
+    n_outer : int
+        The first so many axes lie across TIFF pages, the rest within each of them.
+    """
+    shape, axes = series[0].get_shape(squeeze=False), series[0].get_axes(squeeze=False)
+    named = [(axis, size) for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"]
+    page = series[0].keyframe
+    inner = tuple(size for axis, size in zip(page.axes, page.shape, strict=True) if size > 1 or axis in "YX")
+    if len(series) > 1:
+        named.insert(0, ("I", len(series)))
+    sizes = tuple(size for _, size in named)
+    n_outer = len(sizes) - len(inner)
+    if n_outer < 0 or sizes[n_outer:] != inner or math.prod(sizes) == 0 or not {"Y", "X"} <= set(axes):
+        raise DataError(f"{path} describes itself as {axes} {shape} but holds {page.axes} {page.shape}")
+    return "".join(axis for axis, _ in named), sizes, n_outer
+
+
+def settle_axes(path: Path, asked: str | None, found: str, sizes: tuple[int, ...], kind: str) -> str:
+    """Letters of all axes: those asked for where they fit, else those found where they are beyond doubt.
+
+    Parameters
+    ----------
+    path : Path
+        Named in errors.
+    asked : str or None
+        The user's `--axes`.
+    found : str
+        The letters in the file.
+    sizes : tuple of int
+        One size per letter.
+    kind : str
+        Who wrote the description: "imagej", "ome", "shaped" (tifffile), "uniform" or "generic" (nobody).
+
+    Returns
+    -------
+    str
+        One distinct letter per axis; an axis that merely counts pages is called Z.
+
+    Raises
+    ------
+    UsageError
+        If the axes asked for do not fit the file.
+    DataError
+        If the file leaves its axes open.
+
+    Examples
+    --------
+    >>> settle_axes(Path("a.tif"), None, "IYX", (30, 512, 512), "uniform")
+    'ZYX'
+    >>> settle_axes(Path("a.tif"), "CYX", "IYX", (3, 512, 512), "uniform")
+    'CYX'
+    """
+    if asked:
+        letters = asked.upper().replace("S", "C")
+        if not (len(set(letters)) == len(asked) and letters.isalpha() and {"Y", "X"} <= set(letters)):
+            raise UsageError(f"axes {asked!r} cannot be; give distinct letters with Y and X, such as ZYX")
+        if len(letters) != len(sizes):
+            raise UsageError(f"axes {asked!r} do not fit {path}, it has {len(sizes)} axes of sizes {sizes}")
+        return letters
+    choices = _readings(found, sizes, kind)
+    if len(choices) > 1:
+        either = " or ".join(f"--axes {choice}" for choice in choices)
+        raise DataError(f"{path} is ambiguous: axes of sizes {sizes} can be read in two ways; give {either}")
+    return choices[0]
+
+
+def _readings(found: str, sizes: tuple[int, ...], kind: str) -> list[str]:
+    """All ways to read a file's axes that are plausible."""
+
+    def at(index: int, letter: str) -> str:
+        return found[:index] + letter + found[index + 1 :]
+
+    if "S" in found[: found.index("Y")]:  # planar: a colour image, or a stack that was taken for one
+        plane = found.index("S")
+        return [_named(at(plane, "I")), _named(at(plane, "C"))]
+    if found == "CYX" and kind == "imagej":  # ImageJ's first guess for any stack
+        return ["ZYX", "CYX"]
+    if found[-3:-2] in tuple(UNNAMED) and sizes[-1] <= 4 < sizes[-2]:  # or rows of colour pixels
+        return [_named(found), _named(found[:-3] + "YXC")]
+    if sum(letter in UNNAMED for letter in found) > 1:
+        last = max(map(found.rfind, UNNAMED))
+        return [_named(found), _named(at(last, "C"))]
+    if "C" in found and "S" in found:
+        return [_named(at(found.index("C"), "I")), _named(at(found.index("S"), "I"))]
+    return [_named(found)]
+
+
+def _named(found: str) -> str:
+    """Give every unnamed or repeated axis a free letter, and channels the letter C."""
+    letters = ""
+    for letter in found.replace("S", "C"):
+        free = next(page for page in "ZTPVWRABDEFG" if page not in found + letters)
+        letters += free if letter in UNNAMED or letter in letters else letter
+    return letters
