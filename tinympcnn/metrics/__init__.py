@@ -1,0 +1,51 @@
+"""How good is a segmentation: pixels, segments, topology, and all of them in one report.
+
+`pixels` counts pixels (any number of classes), `rand` compares segments, `warping` compares topologies; the
+last two are the ISBI 2012 challenge's measures for membranes. `report` computes everything at once, which is
+what `tinympcnn evaluate` prints. Read `pixels` first.
+"""
+
+from .pixels import (
+    BestThreshold,
+    F1Error,
+    Scores,
+    balanced_error,
+    best_threshold_error,
+    class_errors,
+    confusion,
+    f1_error,
+    iou,
+    pixel_error,
+    precision_recall_f1,
+)
+from .rand import VScore, VScores, rand_error, segments, thin_borders, v_scores
+from .report import evaluate, format_report
+from .sweep import THRESHOLDS, Sweep
+from .warping import WarpingErrors, warp, warping_error
+
+__all__ = [
+    "THRESHOLDS",
+    "BestThreshold",
+    "F1Error",
+    "Scores",
+    "Sweep",
+    "VScore",
+    "VScores",
+    "WarpingErrors",
+    "balanced_error",
+    "best_threshold_error",
+    "class_errors",
+    "confusion",
+    "evaluate",
+    "f1_error",
+    "format_report",
+    "iou",
+    "pixel_error",
+    "precision_recall_f1",
+    "rand_error",
+    "segments",
+    "thin_borders",
+    "v_scores",
+    "warp",
+    "warping_error",
+]

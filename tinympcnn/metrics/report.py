@@ -1,0 +1,185 @@
+"""All measures of a stack in one dictionary, and that as a table: what `tinympcnn evaluate` prints."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinympcnn.errors import DataError, UsageError
+
+from .pixels import (
+    balanced_error,
+    class_errors,
+    confusion,
+    f1_error,
+    iou,
+    pixel_error,
+    precision_recall_f1,
+)
+from .rand import rand_error, v_scores
+from .sweep import Sweep, check_probabilities, check_same_shape
+from .warping import warping_error
+
+
+def evaluate(
+    prediction: ArrayLike,
+    labels: ArrayLike,
+    *,
+    positive: int | None = None,
+    n_classes: int | None = None,
+    ignore: int = -1,
+    membranes: bool = False,
+) -> dict[str, Any]:
+    """Compute every measure of a stack.
+
+    Parameters
+    ----------
+    prediction : array_like
+        Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z,
+        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere.
+    labels : array_like of int, shape (Z, H, W)
+        True labels 0 to K-1, or `ignore`.
+    positive : int, optional
+        Class of precision, recall and F1; the largest by default.
+    n_classes : int, optional
+        K; by default the smallest number, at least two, that has room for the labels.
+    ignore : int
+        True label of pixels that do not count.
+    membranes : bool
+        Add the challenge's measures (two classes, interior positive, every pixel labelled): Rand error,
+        V_Rand, V_Info, warping errors.
+
+    Returns
+    -------
+    dict
+        Plain numbers, lists and dictionaries, ready for JSON (a class that does not occur has None). Labels
+        come from probabilities as the most probable class (of two: positive where p > 0.5). A measure with
+        thresholds is a dictionary with `value` and the `threshold` at which it was reached, None where labels
+        were given.
+
+    Examples
+    --------
+    >>> report = evaluate([[[0.9, 0.6, 0.2]]], [[[1, 0, 0]]])
+    >>> report["pixel_error"], report["confusion"], report["f1_error"]["value"]
+    (0.3333333333333333, [[1, 1], [0, 1]], 0.0)
+    """
+    p, y = np.asarray(prediction), np.asarray(labels)
+    if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
+        raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
+    if y.dtype.kind not in "iub":
+        raise DataError(f"labels must be whole numbers; got {y.dtype}")
+    if y.ndim == 2:
+        p, y = p[None], y[None]
+    soft = p.dtype.kind == "f"
+    if not soft and p.dtype.kind not in "iub":
+        raise DataError(f"prediction must be float probabilities or whole-number labels; got {p.dtype}")
+    given = p.shape[-1] if p.ndim == 4 else 0 if soft else int(p.max()) + 1
+    K = n_classes or max(2, int(y.max()) + 1, given)
+    positive = K - 1 if positive is None else positive
+    if not 0 <= positive < K:
+        raise UsageError(f"positive must be a class, 0 to {K - 1}; got {positive}")
+    predicted, p_positive = _labels_and_probability(p, y, K, positive) if soft else (p, p == positive)
+    check_same_shape(predicted, y, "prediction", "labels")
+
+    C = confusion(predicted, y, K, ignore)
+    right = precision_recall_f1(C, positive)
+    f1 = f1_error(p_positive, y == positive, counted=y != ignore)
+    report: dict[str, Any] = {
+        "slices": len(y),
+        "pixels": int(C.sum()),
+        "classes": K,
+        "positive": positive,
+        "pixel_error": pixel_error(predicted, y, ignore),
+        "balanced_error": balanced_error(C),
+        "class_errors": _plain(class_errors(C)),
+        "iou": _plain(iou(C)),
+        "confusion": C.tolist(),
+        **right._asdict(),
+        "f1_error": {**_best(f1, soft), "slices": _plain(f1.slice_errors)},
+    }
+    if membranes:
+        if K != 2 or (y == ignore).any():
+            got = f"{K} classes, {int((y == ignore).sum())} ignored pixels"
+            raise UsageError(f"membrane measures need two classes and a label for every pixel; got {got}")
+        rand, v = rand_error(p_positive, y == positive), v_scores(p_positive, y == positive)
+        warps = warping_error(p_positive, y == positive)
+        report |= {
+            "rand_error": _best(rand, soft),
+            "v_rand": {**_best(v.rand, soft), "split": v.rand.split, "merge": v.rand.merge},
+            "v_info": {**_best(v.info, soft), "split": v.info.split, "merge": v.info.merge},
+            "warping_error": _best(warps.every, soft),
+            "splits_and_mergers": _best(warps.splits_and_mergers, soft),
+        }
+    return report
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """Write a report as a table for people.
+
+    Examples
+    --------
+    >>> print(format_report(evaluate([[0, 1, 1, 1]], [[0, 1, 1, 0]])))
+    1 slice, 4 pixels, 2 classes, positive class 1
+    pixel error            0.2500
+    balanced error         0.2500
+    precision              0.6667
+    recall                 1.0000
+    F1                     0.8000
+    F1 error               0.2000
+    <BLANKLINE>
+    class     error     IoU   predicted as 0, 1
+        0    0.5000  0.5000   1 1
+        1    0.0000  0.6667   0 2
+    """
+    K, plural = report["classes"], "" if report["slices"] == 1 else "s"
+    size = f"{report['slices']} slice{plural}, {report['pixels']} pixels, {K} classes"
+    lines = [f"{size}, positive class {report['positive']}"]
+    for key, name in _NAMES.items():
+        entry = report.get(key)
+        if isinstance(entry, dict):
+            at = "" if entry["threshold"] is None else f"  at p > {entry['threshold']:.2f}"
+            halves = f"  (split {entry['split']:.4f}, merge {entry['merge']:.4f})" if "split" in entry else ""
+            lines.append(f"{name:<22} {entry['value']:.{_DIGITS.get(key, 4)}f}{at}{halves}")
+        elif entry is not None:
+            lines.append(f"{name:<22} {entry:.4f}")
+    lines += ["", "class     error     IoU   predicted as " + ", ".join(map(str, range(K)))]
+    for k, row in enumerate(report["confusion"]):
+        pair = report["class_errors"][k], report["iou"][k]
+        error, overlap = ("     -" if x is None else f"{x:.4f}" for x in pair)
+        lines.append(f"{k:>5}    {error}  {overlap}   {' '.join(map(str, row))}")
+    return "\n".join(lines)
+
+
+_NAMES = {
+    "pixel_error": "pixel error",
+    "balanced_error": "balanced error",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "f1_error": "F1 error",
+    "rand_error": "Rand error",
+    "v_rand": "V_Rand, thinned",
+    "v_info": "V_Info, thinned",
+    "warping_error": "warping error",
+    "splits_and_mergers": "  splits and mergers",
+}
+_DIGITS = {"warping_error": 6, "splits_and_mergers": 6}  # a slice has 262,144 pixels and few mistakes
+
+
+def _labels_and_probability(p: NDArray, y: NDArray, K: int, positive: int) -> tuple[NDArray, NDArray]:
+    """Return the predicted labels, and the probability of the positive class alone."""
+    check_probabilities(p, "prediction")
+    if p.ndim == y.ndim + 1 and p.shape[-1] == K:
+        return p.argmax(axis=-1), p[..., positive]
+    if K != 2:
+        wanted = f"those of every class, shape {(*y.shape, K)}"
+        raise UsageError(f"with {K} classes, probabilities must be {wanted}; got {p.shape}")
+    return np.where(p > 0.5, positive, 1 - positive), p
+
+
+def _best(sweep: Sweep, soft: bool) -> dict[str, Any]:
+    return {"value": sweep.value, "threshold": sweep.threshold if soft else None}
+
+
+def _plain(values: NDArray) -> list[float | None]:
+    return [None if np.isnan(x) else float(x) for x in values]
