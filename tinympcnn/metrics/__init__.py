@@ -1,26 +1,24 @@
 """How good is a segmentation: pixels, segments, topology, and all of them in one report.
 
-`pixels` counts pixels (any number of classes), `rand` compares segments, `warping` compares topologies; the
-last two are the ISBI 2012 challenge's measures for membranes. `report` computes everything at once, which is
-what `tinympcnn evaluate` prints. Read `pixels` first.
+`pixels` and `thresholding` count pixels (any number of classes), `rand` compares segments, `warping` compares
+topologies; the last two are the ISBI 2012 challenge's measures for membranes. `report` computes everything at
+once, which is what `tinympcnn evaluate` prints. Read `pixels` first.
 """
 
 from .pixels import (
-    BestThreshold,
-    F1Error,
     Scores,
     balanced_error,
-    best_threshold_error,
     class_errors,
     confusion,
-    f1_error,
     iou,
     pixel_error,
     precision_recall_f1,
 )
-from .rand import VScore, VScores, rand_error, segments, thin_borders, v_scores
+from .rand import VScore, VScores, rand_error, v_scores
 from .report import evaluate, format_report
 from .sweep import THRESHOLDS, Sweep
+from .thinning import segments, thin_borders
+from .thresholding import BestThreshold, F1Error, best_threshold_error, f1_error
 from .warping import WarpingErrors, warp, warping_error
 
 __all__ = [

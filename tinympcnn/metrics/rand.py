@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from tinympcnn.errors import DataError
 
 from .sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
+from .thinning import segments, thin_borders
 
 _NO_SEGMENTS = "truth_is_interior has no interior pixel, so there are no segments to compare; is it inverted?"
 
@@ -98,8 +98,8 @@ def v_scores(
         V_Rand = sum p_ij^2 / (alpha sum s_i^2 + (1 - alpha) sum t_j^2)
         V_Info = I(S; T) / ((1 - alpha) H(S) + alpha H(T))
 
-    V_Rand adds the sums of all slices up as counts of pairs, like `rand_error`; V_Info is the mean over
-    slices. The best threshold is found for each.
+    and each is the mean over slices. The best threshold is found for each; a slice whose truth has no
+    interior is left out.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def v_scores(
 
     Notes
     -----
-    Where truth and proposal are one and the same single segment, V_Info is 0 / 0; we say 1, Fiji says 0. That
-    V_Rand pools pairs over slices is what class RandError does in all its other measures; its thinned variant
-    could not be consulted.
+    That scores are averaged over slices (the Rand error's pairs are pooled) is how the challenge's final
+    script calls Fiji. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji
+    says 0.
 
     Examples
     --------
@@ -131,71 +131,25 @@ def v_scores(
     if not kept:
         raise DataError(_NO_SEGMENTS)
     true_segments = {z: segments(truth[z]) for z in kept}
-    pairs, information = np.zeros((len(t), 3)), np.zeros((len(t), len(kept), 3))
+    pairs, information = np.zeros((2, len(t), len(kept), 3))
     for k, tk in enumerate(t):
         for i, z in enumerate(kept):
             thinned = thin_borders(segments(p[z] > tk))
-            pairs[k] += _pairs(thinned, true_segments[z])
+            pairs[k, i] = _pairs(thinned, true_segments[z])
             information[k, i] = _information(thinned, true_segments[z])
-
-    def v_rand(alpha: float) -> NDArray:
-        both, of_truth, of_proposal = pairs.T
-        return both / (alpha * of_proposal + (1 - alpha) * of_truth)
-
-    def v_info(alpha: float) -> NDArray:
-        shared, H_truth, H_proposal = np.moveaxis(information, -1, 0)
-        H = (1 - alpha) * H_proposal + alpha * H_truth
-        if_none = np.where(H_truth + H_proposal > 0, 0.0, 1.0)
-        return np.divide(shared, H, out=if_none, where=H > 0).mean(axis=-1)
-
-    def best(v: NDArray, split: NDArray, merge: NDArray) -> VScore:
-        k = int(np.argmax(v))
-        return VScore(float(v[k]), float(t[k]), v, t, float(split[k]), float(merge[k]))
-
-    return VScores(*(best(v(alpha), v(0.0), v(1.0)) for v in (v_rand, v_info)))
+    return VScores(_best(pairs, t, alpha), _best(information[..., [0, 2, 1]], t, alpha))
 
 
-def segments(interior: NDArray) -> NDArray:
-    """Return the 4-connected components of a boolean image (H, W), numbered from 1; borders are 0."""
-    return ndimage.label(interior)[0]
+def _best(terms: NDArray, t: NDArray, alpha: float) -> VScore:
+    """Return the best mean of shared / ((1 - alpha) a + alpha b), terms (T, slices, 3) being the three."""
+    shared, a, b = np.moveaxis(terms, -1, 0)
 
+    def v(alpha: float) -> NDArray:
+        whole = (1 - alpha) * a + alpha * b
+        return np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0).mean(axis=-1)
 
-def thin_borders(labels: NDArray) -> NDArray:
-    """Grow all segments at one speed until they meet, leaving lines one pixel thick between them.
-
-    This is the watershed transform of the two-valued proposal (Soille and Vincent 1990), which the challenge
-    used: its basins are the 4-connected segments, and they flood the border in waves of equal distance.
-    `scipy.ndimage.watershed_ift` draws no lines, and the lines count (as singletons), so we flood ourselves,
-    a whole wave at a time. Two neighbours of one wave lie on different colours of a checkerboard: each wave
-    takes the one colour, then the other, which sees the first. A pixel takes its neighbours' segment, or
-    stays on the line where they belong to two, or to none. Fiji goes through a wave pixel by pixel; where a
-    border has an even width the line may thus lie one pixel to the other side.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (H, W)
-        Segments from 1, borders 0.
-
-    Examples
-    --------
-    >>> thin_borders(np.array([[1, 0, 0, 0, 2, 0, 0]]))
-    array([[1, 1, 0, 2, 2, 2, 2]])
-    """
-    if not labels.any():
-        return labels
-    distance = np.pad(ndimage.distance_transform_cdt(labels == 0, "taxicab"), 1)
-    rows, columns = np.ogrid[: distance.shape[0], : distance.shape[1]]
-    wave = (2 * distance + (rows + columns) % 2).ravel()
-    border = np.flatnonzero(distance)
-    border = border[np.argsort(wave[border], kind="stable")]
-    flooded = np.pad(labels, 1)
-    flat, width = flooded.ravel(), flooded.shape[1]
-    for pixels in np.split(border, np.flatnonzero(np.diff(wave[border])) + 1):
-        around = flat[pixels + np.array([[-width], [-1], [1], [width]])]
-        first = around.max(axis=0)
-        other = ((around != first) & (around != 0)).any(axis=0)
-        flat[pixels] = np.where(other, 0, first)
-    return flooded[1:-1, 1:-1]
+    k = int(np.argmax(v(alpha)))
+    return VScore(float(v(alpha)[k]), float(t[k]), v(alpha), t, float(v(0.0)[k]), float(v(1.0)[k]))
 
 
 def _overlaps(proposal: NDArray, truth: NDArray) -> tuple[NDArray, NDArray, NDArray, int]:

@@ -7,17 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinympcnn.errors import DataError, UsageError
 
-from .pixels import (
-    balanced_error,
-    class_errors,
-    confusion,
-    f1_error,
-    iou,
-    pixel_error,
-    precision_recall_f1,
-)
+from .pixels import balanced_error, class_errors, confusion, iou, pixel_error, precision_recall_f1
 from .rand import rand_error, v_scores
 from .sweep import Sweep, check_probabilities, check_same_shape
+from .thresholding import f1_error
 from .warping import warping_error
 
 
