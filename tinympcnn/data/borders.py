@@ -1,0 +1,40 @@
+"""Pixels beyond the border, mirrored (the paper, section 4.1), so that every pixel of an image gets a window.
+
+Read next: `tinympcnn.data.augment`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+
+def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
+    """Extend images so that there is one whole window around every pixel.
+
+    A window of P rows has its centre at row P // 2, so P // 2 rows are added before and P - 1 - P // 2 after.
+    The border pixel itself is not repeated: rows -1, -2 are rows 1, 2. An image smaller than its border is
+    mirrored to and fro.
+
+    Parameters
+    ----------
+    image : array
+        (H, W, C) or (N, H, W, C), on any device.
+    field_of_view : pair of int
+        (P, Q), rows and columns of the window.
+
+    Returns
+    -------
+    array
+        (H + P - 1, W + Q - 1, C), or with N in front.
+
+    Examples
+    --------
+    >>> mirror(np.array([1, 2, 3]).reshape(1, 3, 1), (1, 4))[0, :, 0]
+    array([3, 2, 1, 2, 3, 2])
+    """
+    for axis, window in zip((-3, -2), field_of_view, strict=True):
+        before = window // 2
+        # Padding the indices in place of the image is one code for all devices and copies each pixel once.
+        source = np.pad(np.arange(image.shape[axis]), (before, window - 1 - before), mode="reflect")
+        image = np.take(image, source, axis=axis)
+    return image

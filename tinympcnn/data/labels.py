@@ -1,0 +1,237 @@
+"""Label images: which values are which classes, and which label image belongs to which image.
+
+The distinct values of all label images, sorted, are the classes, so that 0 and 255 become the classes 0 and
+1. What users get wrong here goes wrong silently: inverted labels, masks whose edges were smoothed, colour
+pictures of masks, files that pair up wrongly. So the shares of the classes are made to be printed, and the
+rest is refused with the way out. Read next: `output.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinympcnn.data.image_file import ImageFile
+from tinympcnn.data.images import Paths, expand, open_image, page_names
+from tinympcnn.errors import DataError
+
+MAX_CLASSES = 16
+THRESHOLDED = (0, 255)
+"""Class values of labels that were cut at a threshold."""
+
+LABEL_SUFFIXES = tuple(f"{mark}{word}" for mark in "_-" for word in ("label", "labels", "mask", "masks"))
+"""What the name of a label file may have after the name of its image: cell.png and cell_mask.png."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images and their labels, in memory.
+
+    Attributes
+    ----------
+    images : list of ndarray
+        (H, W, C) each, all with the same number of channels.
+    labels : list of ndarray
+        (H, W) each, int8: indices into `class_values`.
+    class_values : tuple of int
+        The values of the label images, ascending.
+    names : list of str
+        One name per image, as from `read_images`.
+    description : list of str
+        What was read, in lines to print: sizes, and the share of each class, by which inverted labels are
+        noticed.
+    """
+
+    images: list[np.ndarray]
+    labels: list[np.ndarray]
+    class_values: tuple[int, ...]
+    names: list[str]
+    description: list[str]
+
+
+def read_pairs(
+    images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None
+) -> Pairs:
+    """Read images and the label images that belong to them.
+
+    One file on either side pair as they are; several pair by stem (cell.png with cell.png, cell_label.tif or
+    cell-mask.png) or, where all of them are stacks, by order. Pages pair by order.
+
+    Parameters
+    ----------
+    images, labels : path or iterable of paths
+        Files and folders.
+    axes : str, optional
+        As in `open_image`; the labels have the same axes, without C.
+    threshold : float, optional
+        Labels above it become 255, the others 0. For label images with smoothed edges.
+
+    Returns
+    -------
+    Pairs
+        Everything read, with class indices for labels.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, images and labels differ in number or size, or the labels hold one single
+        value, more than 16 values, fractions or colours.
+    """
+    image_files = [open_image(path, axes) for path in expand(images, "images")]
+    label_axes = axes and axes.upper().translate({ord("C"): None, ord("S"): None})
+    label_files = [open_image(path, label_axes) for path in expand(labels, "labels")]
+    pairs = _pair(image_files, label_files)
+    raw = []
+    for image, label in pairs:
+        _check_pair(image, label, pairs[0][0])
+        raw += [_raw_labels(label, i, threshold) for i in range(label.n_pages)]
+    class_values = find_class_values(raw)
+    indices = [class_indices(page, class_values) for page in raw]
+    shares = class_shares(indices, len(class_values))
+    lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in pairs[:3]]
+    if len(pairs) > 3:
+        lines[2:] = [f"and {len(pairs) - 2} more files"]
+    classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
+    return Pairs(
+        [page for image, _ in pairs for page in image],
+        indices,
+        class_values,
+        page_names([image for image, _ in pairs]),
+        [*lines, f"classes, by share of pixels: {classes}"],
+    )
+
+
+def find_class_values(labels: Iterable[np.ndarray]) -> tuple[int, ...]:
+    """Return the distinct values of all label images, ascending.
+
+    Parameters
+    ----------
+    labels : iterable of ndarray
+        Of any shapes; integers, or floats that are whole numbers.
+
+    Returns
+    -------
+    tuple of int
+        2 to 16 values.
+
+    Raises
+    ------
+    DataError
+        If there are fractions, only one value, or more than 16.
+
+    Examples
+    --------
+    >>> find_class_values([np.array([[0, 255]]), np.array([[255, 255]])])
+    (0, 255)
+    """
+    values: set[int] = set()
+    for page in labels:
+        distinct = np.unique(page)
+        if not np.array_equal(distinct, np.trunc(distinct)):
+            fraction = distinct[distinct % 1 != 0][0]
+            raise DataError(f"the labels hold fractions such as {fraction}; --threshold makes two classes")
+        values |= {int(value) for value in distinct}
+        if len(values) > MAX_CLASSES:
+            raise DataError(
+                f"the labels hold more than {MAX_CLASSES} values, {min(values)} to {max(values)}; "
+                "if they are masks with smoothed edges, --threshold 127 makes two classes of them"
+            )
+    if len(values) < 2:
+        raise DataError(f"the labels hold only the value {values or 'none'}; two classes at least are needed")
+    return tuple(sorted(values))
+
+
+def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray:
+    """Turn label values into class indices.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Of any shape.
+    class_values : sequence of int
+        Ascending.
+
+    Returns
+    -------
+    ndarray
+        int8, of the same shape. (Signed, so that -1 can stand for pixels to be ignored.)
+
+    Raises
+    ------
+    DataError
+        If there is a value that is no class.
+
+    Examples
+    --------
+    >>> class_indices(np.array([[255, 0]]), (0, 255))
+    array([[1, 0]], dtype=int8)
+    """
+    values = np.asarray(class_values)
+    indices = np.searchsorted(values, labels).clip(max=len(values) - 1)
+    unknown = labels[values[indices] != labels]
+    if unknown.size:
+        raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}")
+    return indices.astype(np.int8)
+
+
+def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> np.ndarray:
+    """Return the fraction of pixels in each class, over all label images; pixels of -1 do not count.
+
+    Parameters
+    ----------
+    labels : ndarray or sequence of ndarray
+        Class indices, of any shapes.
+    n_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    ndarray
+        (n_classes,), float64.
+
+    Examples
+    --------
+    >>> class_shares([np.array([[0, 1], [1, -1]]), np.array([[1]])], n_classes=2)
+    array([0.25, 0.75])
+    """
+    counts = np.zeros(n_classes)
+    for page in labels:
+        counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
+    return counts / max(counts.sum(), 1)
+
+
+def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
+    if len(images) != len(labels):
+        raise DataError(f"{len(images)} image files but {len(labels)} label files; each image needs one")
+    by_stem = {image.stem: image for image in images}
+    paired = {}
+    for label in labels:
+        stems = [label.stem, *(label.stem.removesuffix(suffix) for suffix in LABEL_SUFFIXES)]
+        stem = next((stem for stem in stems if stem in by_stem), None)
+        if stem is not None:
+            paired[stem] = label
+    if len(paired) == len(labels):
+        return [(image, paired[image.stem]) for image in images]
+    if len(images) == 1 or all(file.n_pages > 1 for file in images + labels):
+        return list(zip(images, labels, strict=True))
+    alone = next(image for image in images if image.stem not in paired)
+    raise DataError(f"no label file belongs to {alone.path}; expected {alone.stem} or {alone.stem}_label")
+
+
+def _check_pair(image: ImageFile, label: ImageFile, first: ImageFile) -> None:
+    both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
+    if image.n_pages != label.n_pages:
+        raise DataError(f"{both} differ in their number of pages")
+    if image.shape[:2] != label.shape[:2]:
+        raise DataError(f"{both} differ in size")
+    if image.shape[2] != first.shape[2]:
+        others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
+        raise DataError(f"{others} differ in their number of channels")
+
+
+def _raw_labels(file: ImageFile, index: int, threshold: float | None) -> np.ndarray:
+    page = file.page(index)
+    if (page != page[..., :1]).any():
+        raise DataError(f"{file.path} is a colour image; labels are one number per pixel, save them as grey")
+    page = page[..., 0]
+    return page if threshold is None else np.where(page > threshold, *THRESHOLDED[::-1]).astype(np.uint8)
