@@ -1,1 +1,47 @@
-"""Images and labels: reading, pairing, writing, borders, augmentation, synthetic stacks."""
+"""Images and labels: reading, pairing, writing, borders, augmentation, and synthetic data.
+
+What a training run needs lies in `images.py`, `labels.py` and `augment.py`, what segmentation needs in
+`borders.py` and `output.py`; `membranes.py` and `strip.py` draw data to try it all on. Read next:
+`images.py`.
+"""
+
+from tinympcnn.data.augment import augment, dihedral, dihedral_inverse
+from tinympcnn.data.borders import mirror
+from tinympcnn.data.image_file import ImageFile
+from tinympcnn.data.images import expand, open_image, page_names, read_images
+from tinympcnn.data.labels import Pairs, class_indices, class_shares, find_class_values, read_pairs
+from tinympcnn.data.membranes import synthetic_membranes
+from tinympcnn.data.output import (
+    Prediction,
+    label_dtype,
+    read_prediction,
+    write_labels,
+    write_probabilities,
+)
+from tinympcnn.data.page_writer import PageWriter
+from tinympcnn.data.strip import synthetic_strip
+
+__all__ = [
+    "ImageFile",
+    "PageWriter",
+    "Pairs",
+    "Prediction",
+    "augment",
+    "class_indices",
+    "class_shares",
+    "dihedral",
+    "dihedral_inverse",
+    "expand",
+    "find_class_values",
+    "label_dtype",
+    "mirror",
+    "open_image",
+    "page_names",
+    "read_images",
+    "read_pairs",
+    "read_prediction",
+    "synthetic_membranes",
+    "synthetic_strip",
+    "write_labels",
+    "write_probabilities",
+]

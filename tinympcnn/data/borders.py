@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tinympcnn.backend import array_module
+
 
 def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
     """Extend images so that there is one whole window around every pixel.
@@ -32,9 +34,10 @@ def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
     >>> mirror(np.array([1, 2, 3]).reshape(1, 3, 1), (1, 4))[0, :, 0]
     array([3, 2, 1, 2, 3, 2])
     """
+    xp = array_module(image)
     for axis, window in zip((-3, -2), field_of_view, strict=True):
         before = window // 2
         # Padding the indices in place of the image is one code for all devices and copies each pixel once.
         source = np.pad(np.arange(image.shape[axis]), (before, window - 1 - before), mode="reflect")
-        image = np.take(image, source, axis=axis)
+        image = xp.take(image, xp.asarray(source), axis=axis)
     return image
