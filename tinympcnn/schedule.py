@@ -86,7 +86,8 @@ class _Workers:
 
 
 _workers = _Workers()
-os.register_at_fork(after_in_child=_workers.__init__) if hasattr(os, "register_at_fork") else None
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.__init__)  # threads do not survive a fork
 
 
 def get_threads() -> int:
@@ -203,9 +204,7 @@ def _cut(fragments: int, rows: int, row_size: int, limit: int, multiple: int) ->
         step = best(rows * row_size, fragments)
         return [(slice(f, min(f + step, fragments)), slice(0, rows)) for f in range(0, fragments, step)]
     step = best(row_size, rows)
-    return [
-        (slice(f, f + 1), slice(q, min(q + step, rows))) for f in range(fragments) for q in range(0, rows, step)
-    ]
+    return [(slice(f, f + 1), slice(q, min(q + step, rows))) for f in range(fragments) for q in range(0, rows, step)]
 
 
 # ---------------------------------------------------------------------------------------------- products
@@ -238,15 +237,16 @@ def pitch(columns: int, like: Array) -> int:
     return -(-columns // period) * period
 
 
-def product(a: Array, W: Array) -> Array:
-    """Return ``a @ W``, computed as products of exactly GEMM_ROWS rows, where `a` has that many (see above)."""
+def product(a: Array, W: Array, total: int) -> Array:
+    """Return ``a @ W`` in products of exactly GEMM_ROWS rows, unless the storage has fewer pixels in `total`."""
     n, maps = len(a), W.shape[1]
     y = empty((n, maps), a)
     xp = array_module(a, W)
-    if is_device_array(a) or n < GEMM_ROWS:
+    if is_device_array(a) or total < GEMM_ROWS:
         return xp.matmul(a, W, out=y)
     full = n - n % GEMM_ROWS
-    xp.matmul(a[:full].reshape(-1, GEMM_ROWS, a.shape[1]), W, out=y[:full].reshape(-1, GEMM_ROWS, maps))
+    if full:
+        xp.matmul(a[:full].reshape(-1, GEMM_ROWS, a.shape[1]), W, out=y[:full].reshape(-1, GEMM_ROWS, maps))
     if full < n:
         tail = empty((GEMM_ROWS, a.shape[1]), a)
         tail[: n - full], tail[n - full :] = a[full:], 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinympcnn.backend import Array
-from tinympcnn.geometry import Shape
+from tinympcnn.geometry import Pair, Shape
 
 
 class Layer:
@@ -21,12 +21,23 @@ class Layer:
         Parameters and the gradients accumulated so far; the same keys and shapes, W before b.
     cache : object
         What `backward` needs of the last ``forward(x, train=True)``; None when there is nothing.
+    window, step : (rows, columns)
+        What one output sees of the input, and how far apart in the input neighbours of a fragment look.
+    splits : bool
+        The layer makes one fragment for each offset (r, c) with r, c < step: what MaxPoolFragment does.
+    patch_twin, image_twin : type, optional
+        The layer that takes this one's place in a patch net and in an image net, made as ``twin(layer.k)``.
     pointwise : bool
         Each output depends on one input only: `forward` and `backward` accept ``out=``, which may be their input.
     keeps_output : bool
         `cache` holds the array that `forward` returned, so nobody may overwrite that array.
     """
 
+    window: Pair = (1, 1)
+    step: Pair = (1, 1)
+    splits = False
+    patch_twin: Any = None
+    image_twin: Any = None
     pointwise = False
     keeps_output = False
 
@@ -50,6 +61,10 @@ class Layer:
     def flop(self, shape: Shape) -> int:
         """Return the multiplications and additions of one forward pass on an input storage of `shape`."""
         return 0
+
+    def config(self) -> dict[str, Any]:
+        """Return the arguments that make a layer like this one; empty for a layer without arguments."""
+        return {}
 
     def take_cache(self) -> Any:
         """Return what the forward pass left, and forget it: one backward pass for each forward pass."""

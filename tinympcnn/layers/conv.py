@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Conv(Layer):
     ) -> None:
         super().__init__()
         self.in_maps, self.out_maps = count(in_maps, "in_maps"), count(out_maps, "out_maps")
-        self.kernel = pair(kernel, "kernel")
+        self.kernel = self.window = pair(kernel, "kernel")
         fan_in = self.kernel[0] * self.kernel[1] * self.in_maps
         bound = np.sqrt(3 / fan_in)
         W = np.random.default_rng(rng).uniform(-bound, bound, (*self.kernel, self.in_maps, self.out_maps))
@@ -61,6 +62,10 @@ class Conv(Layer):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_maps}, {self.out_maps}, {self.kernel})"
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments but `rng`."""
+        return {"in_maps": self.in_maps, "out_maps": self.out_maps, "kernel": self.kernel}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H-kh+1, W-kw+1, out_maps)."""
@@ -118,3 +123,7 @@ class FullyConnected(Conv):
         rng: int | np.random.Generator | None = None,
     ) -> None:
         super().__init__(in_maps, out, pair(window, "window"), rng)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments but `rng`."""
+        return {"in_maps": self.in_maps, "out": self.out_maps, "window": self.kernel}

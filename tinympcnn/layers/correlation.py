@@ -67,7 +67,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     array, shape (F, H + 2*rows - kh + 1, W + 2*columns - kw + 1, out_maps)
     """
     xp = array_module(x, W)
-    F, H, width, C = x.shape
+    F, H, width, _ = x.shape
     kh, kw, _, maps = W.shape
     matrix = xp.ascontiguousarray(W.reshape(-1, maps))
     h, w = H + 2 * border[0] - kh + 1, width + 2 * border[1] - kw + 1
@@ -77,7 +77,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     def forward(block: schedule.Block) -> None:
         f, q = block
         cols = columns(_rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1]), (kh, kw), pitch)
-        pixels = schedule.product(cols, matrix).reshape(f.stop - f.start, q.stop - q.start, pitch, maps)
+        pixels = schedule.product(cols, matrix, F * h * w).reshape(f.stop - f.start, q.stop - q.start, pitch, maps)
         if b is None:
             y[f, q] = pixels[:, :, :w]
         else:

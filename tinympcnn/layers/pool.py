@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tinympcnn import schedule
 from tinympcnn.backend import Array, array_module
@@ -65,10 +66,14 @@ class MaxPool(Layer):
 
     def __init__(self, k: int | Sequence[int]) -> None:
         super().__init__()
-        self.k = pair(k, "k")
+        self.k = self.window = self.step = pair(k, "k")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.k})"
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's argument."""
+        return {"k": self.k}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H // kh, W // kw, C)."""

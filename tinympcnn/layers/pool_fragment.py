@@ -7,13 +7,14 @@ layer against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tinympcnn import schedule
 from tinympcnn.backend import Array, array_module
 from tinympcnn.fragments import merge
 from tinympcnn.geometry import Shape, fragmented, pair
 from tinympcnn.layers.base import Layer
-from tinympcnn.layers.pool import window_max
+from tinympcnn.layers.pool import MaxPool, window_max
 
 
 class MaxPoolFragment(Layer):
@@ -48,12 +49,19 @@ class MaxPoolFragment(Layer):
            [0., 1., 0.]])
     """
 
+    splits = True
+    patch_twin = MaxPool
+
     def __init__(self, k: int | Sequence[int]) -> None:
         super().__init__()
-        self.k = pair(k, "k")
+        self.k = self.window = self.step = pair(k, "k")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.k})"
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's argument."""
+        return {"k": self.k}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F*kh*kw, (H+1)//kh - 1, (W+1)//kw - 1, C)."""
@@ -88,7 +96,7 @@ class MaxPoolFragment(Layer):
         """Return the gradient of the source storage (Algorithm 4)."""
         shape, winners = self.take_cache()
         xp = array_module(dy, winners)
-        (F, H, W, C), (kh, kw), (h, w) = shape, self.k, dy.shape[1:3]
+        (F, H, _, C), (kh, kw), (h, w) = shape, self.k, dy.shape[1:3]
         # Alg. 4, line 3: findSourceFragment(i) = i // (kh*kw)
         deltas = dy.reshape(F, kh * kw, h, w, C)
         dx = schedule.empty(shape, dy)
@@ -114,3 +122,6 @@ class MaxPoolFragment(Layer):
         # Alg. 4, lines 1-2: for each output fragment, gathered by source fragment
         schedule.run(route, schedule.cache_blocks(F, h, kh * kw * w * C, dy))
         return dx
+
+
+MaxPool.image_twin = MaxPoolFragment
