@@ -49,9 +49,7 @@ class Pairs:
     description: list[str]
 
 
-def read_pairs(
-    images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None
-) -> Pairs:
+def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None) -> Pairs:
     """Read images and the label images that belong to them.
 
     One file on either side pair as they are; several pair by stem (cell.png with cell.png, cell_label.tif or
@@ -136,8 +134,8 @@ def find_class_values(labels: Iterable[np.ndarray]) -> tuple[int, ...]:
                 f"the labels hold more than {MAX_CLASSES} values, {min(values)} to {max(values)}; "
                 "if they are masks with smoothed edges, --threshold 127 makes two classes of them"
             )
-    if len(values) < 2:
-        raise DataError(f"the labels hold only the value {values or 'none'}; two classes at least are needed")
+    if len(values) == 1:
+        raise DataError(f"the labels hold only the value {values.pop()}; two classes at least are needed")
     return tuple(sorted(values))
 
 

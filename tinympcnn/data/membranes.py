@@ -97,9 +97,7 @@ def _cells(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray
     return cell, ndimage.distance_transform_edt(inner)
 
 
-def _with_mitochondria(
-    image: np.ndarray, cell: np.ndarray, inside: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _with_mitochondria(image: np.ndarray, cell: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add dark, striped ellipses with dark rims, each within one cell."""
     image = image.copy()
     for _ in range(rng.poisson(image.size / 65**2)):

@@ -4,9 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 
-def clouds(
-    shape: tuple[int, int], scale: float | tuple[float, float], rng: np.random.Generator
-) -> np.ndarray:
+def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """Draw smooth noise, by blurring it on a coarse grid.
 
     Parameters

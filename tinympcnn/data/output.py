@@ -4,7 +4,7 @@ Read next: `borders.py`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +68,7 @@ def write_probabilities(
             out.write(page)
 
 
-def label_dtype(class_values: Iterable[int]) -> np.dtype[Any]:
+def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
     """Return the smallest integer type that holds all values, unsigned if it can be.
 
     Examples
@@ -76,8 +76,9 @@ def label_dtype(class_values: Iterable[int]) -> np.dtype[Any]:
     >>> label_dtype((0, 255)), label_dtype((0, 256))
     (dtype('uint8'), dtype('uint16'))
     """
-    values = list(class_values)
-    return np.result_type(np.min_scalar_type(min(values)), np.min_scalar_type(max(values)))
+    low, high = min(class_values), max(class_values)
+    types = (np.iinfo(f"{kind}{size}") for kind in "ui" for size in (1, 2, 4, 8))
+    return next(kind.dtype for kind in types if kind.min <= low and high <= kind.max)
 
 
 class Prediction(NamedTuple):

@@ -23,8 +23,9 @@ from tinympcnn.errors import DataError
 ALPHA = (1, 2)
 """TIFF's codes for the extra samples that are transparency."""
 
-DESCRIBED = ("unit", "spacing", "finterval", "class_values", "content")
-"""Keys of ImageJ's and tifffile's descriptions that are kept; the last two are this library's own."""
+PHYSICAL = tuple(f"PhysicalSize{axis}{unit}" for axis in "XYZ" for unit in ("", "Unit"))
+DESCRIBED = (*PHYSICAL, "unit", "spacing", "finterval", "class_values", "content")
+"""What is kept of OME's, ImageJ's and tifffile's descriptions; the last two are this library's own."""
 
 
 class TiffFile(ImageFile):
@@ -111,7 +112,7 @@ def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:
     """Resolution and units from the tags, from ImageJ's or tifffile's description, or from OME's XML."""
     described = {**(tif.imagej_metadata or {}), **(tif.shaped_metadata or ({},))[0]}
     metadata = {key: described[key] for key in DESCRIBED if key in described}
-    metadata |= checks.ome_attributes(tif, r"PhysicalSize[XYZ](?:Unit)?")
+    metadata |= checks.ome_attributes(tif, "|".join(PHYSICAL))
     tags = tif.pages.first.tags
     resolution = [tags.valueof(f"{axis}Resolution", default=(0, 0)) for axis in "XY"]
     if all(count > 0 for pair in resolution for count in pair):

@@ -94,7 +94,7 @@ def equal_series(path: Path, tif: tifffile.TiffFile) -> Sequence[Any]:
     """Return tifffile's series, all of one shape; several come from programs that write page after page."""
     try:
         series = tif.series
-        shapes: list[Any] = [(s.keyframe.shape, s.axes, s.dtype) for s in series]
+        shapes: list[Any] = [(s.shape, s.axes, s.dtype) for s in series]
     except RuntimeError:  # tifffile's word for pages that differ
         tif.pages.useframes = False
         series, shapes = [], [(page.shape, page.axes, page.dtype) for page in tif.pages]

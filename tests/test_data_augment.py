@@ -1,0 +1,100 @@
+"""Augmentation and borders: labels follow images, and every pixel comes from where it should."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinympcnn.data import augment, dihedral, dihedral_inverse, mirror
+from tinympcnn.errors import UsageError
+
+sides = st.integers(1, 40)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(sides, sides, st.integers(0, 7))
+def test_dihedral_is_undone_by_its_inverse(height, width, k):
+    array = np.arange(height * width * 2).reshape(height, width, 2)
+    np.testing.assert_array_equal(dihedral_inverse(dihedral(array, k), k), array)
+    np.testing.assert_array_equal(dihedral(dihedral_inverse(array, k), k), array)
+
+
+def test_dihedral_is_the_whole_group():
+    array = np.arange(6).reshape(2, 3)
+    found = {dihedral(array, k).tobytes() + bytes(dihedral(array, k).shape) for k in range(8)}
+    turns = [np.rot90(flipped, k) for flipped in (array, array[::-1]) for k in range(4)]
+    assert found == {turn.tobytes() + bytes(turn.shape) for turn in turns}
+
+
+@given(sides, sides, seeds)
+def test_labels_follow_flips_exactly(height, width, seed):
+    labels = np.random.default_rng(seed).integers(-1, 3, (height, width))
+    image, moved = augment(labels[..., None], labels, "flip", np.random.default_rng(seed))
+    np.testing.assert_array_equal(image[..., 0], moved)
+    assert sorted(moved.shape) == sorted(labels.shape)
+
+
+@given(st.integers(2, 40), st.integers(2, 40), seeds)
+def test_labels_follow_rotations(height, width, seed):
+    """Bilinear sampling is exact on coordinates, so images of them say where each label was taken."""
+    coordinates = np.stack(np.indices((height, width)), axis=-1).astype(float)
+    labels = np.arange(height * width).reshape(height, width) - 1
+    image, moved = augment(coordinates, labels, "rotate", np.random.default_rng(seed))
+    side = max(1, int(min(height, width) / 2**0.5))
+    assert image.shape == (side, side, 2) and moved.shape == (side, side)
+    rows, columns = np.divmod(moved + 1, width)
+    assert abs(image - np.stack([rows, columns], axis=-1)).max() <= 0.5 + 1e-9
+    assert np.unique(moved).size > 0.6 * moved.size  # a rotation, not a collapse
+    steps = np.diff(image, axis=0), np.diff(image, axis=1)
+    assert all(np.allclose(np.hypot(*step.reshape(-1, 2).T), 1, atol=1e-6) for step in steps)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (240, 550), (50, 31)])
+def test_nothing_beyond_the_border_is_invented(size):
+    """Whatever the angle, the sampled points lie within the image: no coordinate is clipped."""
+    coordinates = np.stack(np.indices(size), axis=-1).astype(float)
+    for seed in range(40):
+        image, _ = augment(coordinates, np.zeros(size, int), "rotate", np.random.default_rng(seed))
+        corners = image[[0, 0, -1], [0, -1, 0]]
+        side = len(image) - 1
+        np.testing.assert_allclose(np.hypot(*(corners[1:] - corners[0]).T), side, rtol=1e-6)
+    assert size != (512, 512) or side + 1 == 362  # the paper's
+
+
+def test_ignored_labels_and_types_survive():
+    labels = np.full((40, 40), -1, np.int8)
+    image = np.full((40, 40, 3), 200, np.uint8)
+    for kind, seed in itertools.product(("none", "flip", "rotate"), range(5)):
+        new_image, new_labels = augment(image, labels, kind, np.random.default_rng(seed))
+        assert (new_labels == -1).all() and new_labels.dtype == np.int8
+        assert (new_image == 200).all() and new_image.dtype == np.uint8
+
+
+def test_all_angles_and_flips_come_and_seeds_repeat():
+    image, labels = np.random.default_rng(0).random((30, 30, 1)), np.zeros((30, 30), int)
+    flips = {augment(image, labels, "flip", np.random.default_rng(seed))[0].tobytes() for seed in range(100)}
+    assert len(flips) == 8
+    once, twice = (augment(image, labels, "rotate", np.random.default_rng(7))[0] for _ in range(2))
+    np.testing.assert_array_equal(once, twice)
+    assert augment(image, labels, "none", np.random.default_rng(0))[0] is image
+    with pytest.raises(UsageError, match="'turn'; use one of none, flip, rotate"):
+        augment(image, labels, "turn", np.random.default_rng(0))
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.integers(1, 40))
+def test_mirror_is_numpy_reflection(height, width, rows, columns):
+    image = np.arange(height * width * 2).reshape(height, width, 2)
+    pads = [(p // 2, p - 1 - p // 2) for p in (rows, columns)]
+    expected = np.pad(image, [*pads, (0, 0)], mode="reflect")
+    np.testing.assert_array_equal(mirror(image, (rows, columns)), expected)
+    np.testing.assert_array_equal(mirror(image[None], (rows, columns))[0], expected)
+
+
+def test_mirror_puts_every_pixel_at_the_centre_of_its_window():
+    image = np.arange(30).reshape(5, 6, 1)
+    for window in ((4, 5), (34, 31)):
+        extended = mirror(image, window)
+        centre = extended[window[0] // 2 :, window[1] // 2 :][:5, :6]
+        np.testing.assert_array_equal(centre, image)
