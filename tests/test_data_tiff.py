@@ -2,7 +2,10 @@
 
 import random
 import struct
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import tifffile
 
 from tinympcnn.data import open_image, read_images
 from tinympcnn.errors import DataError, UsageError
+
+DATA = Path(__file__).parent.parent / "data"
 
 
 def pixels(*shape, dtype=np.uint8, seed=0):
@@ -45,6 +50,11 @@ STACKS = {
     "LZW, tiled": (pixels(5, 50, 70), {**PLAIN, "compression": "lzw", "tile": (16, 32)}, "ZYX"),
     "strips": (pixels(5, 50, 70), {**PLAIN, "rowsperstrip": 7}, "ZYX"),
     "first directory only": (pixels(5, 20, 30), {**PLAIN, "metadata": {"axes": "ZYX", "truncate": True}}, "ZYX"),
+    "first directory only, big-endian": (
+        pixels(5, 20, 30, dtype=np.uint16),
+        {**PLAIN, "byteorder": ">", "metadata": {"axes": "ZYX", "truncate": True}},
+        "ZYX",
+    ),
     "colour": (pixels(20, 30, 3), {"photometric": "rgb"}, "YXC"),
     "colour stack": (pixels(4, 20, 30, 3), {"photometric": "rgb"}, "ZYXC"),
     "ImageJ ZYX": (pixels(4, 20, 30), {"imagej": True, "metadata": {"axes": "ZYX"}}, "ZYX"),
@@ -165,6 +175,19 @@ def test_no_such_page(tmp_path):
     for index in (3, -4):
         with pytest.raises(IndexError, match="has 3 pages"):
             file.page(index)
+
+
+def test_compression_that_needs_the_extra_says_so(tmp_path):
+    path = written(tmp_path / "a.tif", pixels(20, 30), compression="lzw")
+    code = (
+        "import sys; sys.modules['imagecodecs'] = None\n"
+        "import tinympcnn.data as data\n"
+        f"print(data.open_image({str(DATA / 'membranes-test.tif')!r})[0].shape)\n"
+        f"try: data.open_image({str(path)!r})[0]\n"
+        "except data.images.DataError as error: print(error)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.startswith("(256, 256, 1)") and 'pip install "tinympcnn[images]"' in out
 
 
 def patched(path, tag, value):

@@ -160,9 +160,11 @@ class PageWriter:
 
     def _remove(self) -> None:
         with self._writing():
-            if self._file is not None:
-                self._file.close()
-            self._part.unlink(missing_ok=True)
+            try:
+                if self._file is not None:
+                    self._file.close()
+            finally:
+                self._part.unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
