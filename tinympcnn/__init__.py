@@ -1,1 +1,29 @@
-"""tinympcnn: max-pooling convolutional networks on whole images."""
+"""Max-pooling convolutional networks trained on whole images, in NumPy and CuPy, written to be read.
+
+After Masci, Giusti, Ciresan, Fricout and Schmidhuber, "A Fast Learning Algorithm for Image Segmentation with
+Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Start with ``net.py``, then ``layers/``;
+``reference.py`` holds the paper's four algorithms literally.
+"""
+
+from tinympcnn import zoo
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.layers import Conv, FullyConnected, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
+from tinympcnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from tinympcnn.net import Net
+
+__version__ = "0.1.0"
+__all__ = [
+    "Conv",
+    "DataError",
+    "FullyConnected",
+    "Layer",
+    "Logistic",
+    "MaxPool",
+    "MaxPoolFragment",
+    "MeanSquaredError",
+    "Net",
+    "SoftmaxCrossEntropy",
+    "Tanh",
+    "UsageError",
+    "zoo",
+]

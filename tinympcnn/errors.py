@@ -7,3 +7,7 @@ class UsageError(ValueError):
 
 class DataError(ValueError):
     """What was handed over cannot be used (a truncated file, sizes that disagree, NaN pixels): exit code 1."""
+
+
+class DivergenceError(DataError):
+    """Training met a loss or gradient that is not finite; the last good checkpoint is kept."""

@@ -36,8 +36,19 @@ def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
     """
     xp = array_module(image)
     for axis, window in zip((-3, -2), field_of_view, strict=True):
-        before = window // 2
-        # Padding the indices in place of the image is one code for all devices and copies each pixel once.
-        source = np.pad(np.arange(image.shape[axis]), (before, window - 1 - before), mode="reflect")
-        image = xp.take(image, xp.asarray(source), axis=axis)
+        image = xp.take(image, xp.asarray(mirrored(image.shape[axis], window)), axis=axis)
     return image
+
+
+def mirrored(n: int, window: int) -> np.ndarray:
+    """Return the indices of `n` pixels with the mirrored ones before and after, n + window - 1 in all.
+
+    Padding indices in place of images is one code for all devices, and copies each pixel once.
+
+    Examples
+    --------
+    >>> mirrored(3, 4)
+    array([2, 1, 0, 1, 2, 1])
+    """
+    before = window // 2
+    return np.pad(np.arange(n), (before, window - 1 - before), mode="reflect")

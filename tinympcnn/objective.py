@@ -1,0 +1,105 @@
+"""What is minimised: the loss of a net on one image, or summed over all images of a set, as a closure.
+
+The sum over a set is the mean over all its counted pixels; it is taken in image order and in float64, so an
+executor changes where the images are computed and not one bit of the result. Read next: ``optim.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinympcnn import backend
+from tinympcnn.backend import Array
+from tinympcnn.data import mirror
+from tinympcnn.errors import UsageError
+from tinympcnn.net import Net
+from tinympcnn.optim import Closure
+
+
+class Example(NamedTuple):
+    """One training image as the net takes it, (1, H+P-1, W+Q-1, C), and its labels, (1, H, W)."""
+
+    image: Array
+    target: Array
+
+
+def normalise(image: np.ndarray, net: Net) -> np.ndarray:
+    """Return `image` (H, W, C) with the mean and standard deviation kept in the net taken out, in the net's dtype."""
+    if net.normalisation is None:
+        return image.astype(net.dtype)
+    mean, std = net.normalisation
+    return ((image - mean) / std).astype(net.dtype)
+
+
+def example(net: Net, image: np.ndarray, labels: np.ndarray) -> Example:
+    """Return what the net trains on: `image` (H, W, C) normalised and mirrored at its borders, and its labels (H, W)."""
+    x = mirror(normalise(image, net), net.field_of_view)[None]
+    return Example(net.xp.asarray(x), net.xp.asarray(labels[None]))
+
+
+def image_closure(net: Net, pair: Example, loss: Any) -> Closure:
+    """Return ``closure(grad=True)``: the loss on one image, and its gradient left in the net."""
+
+    def closure(grad: bool = True) -> float:
+        scores = net.forward(pair.image, train=grad)
+        value = loss.forward(scores, pair.target, grad=grad)
+        if grad:
+            net.zero_grads()
+            net.backward(loss.backward(), input_grad=False)
+        return value
+
+    return closure
+
+
+def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executor | None = None) -> Closure:
+    """Return ``closure(grad=True)``: the loss over a whole set, and its gradient left in the net.
+
+    Parameters
+    ----------
+    net : Net
+    pairs : sequence of Example
+        Images of any sizes.
+    loss : SoftmaxCrossEntropy or MeanSquaredError
+    executor : concurrent.futures.Executor, optional
+        Where the images are computed; the sum is the same to the last bit.
+    """
+    if not pairs:
+        raise UsageError("a set to sum over needs at least one image")
+
+    def closure(grad: bool = True) -> float:
+        net.zero_grads()
+        apply = map if executor is None else executor.map
+        jobs = [(net, pair, loss, grad) for pair in pairs]
+        total, counted, gradient = _sum(apply(_evaluate, jobs))
+        if grad:
+            net.set_flat_grads((gradient / max(counted, 1)).astype(net.dtype))
+        return total / max(counted, 1)
+
+    return closure
+
+
+def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, int, Array | None]:
+    """Return the loss of one image, the number of its counted pixels, and the gradient; the shared net is not touched."""
+    net, pair, loss, grad = job
+    own, loss = net.shadow(), copy.copy(loss)
+    value = image_closure(own, pair, loss)(grad)
+    return value, loss.counted, own.flat_grads() if grad else None
+
+
+def _sum(results: Iterable[tuple[float, int, Array | None]]) -> tuple[float, int, Any]:
+    total, counted, gradient = 0.0, 0, 0.0
+    for value, n, g in results:
+        total += n * value
+        counted += n
+        gradient = gradient + (0.0 if g is None else n * g.astype("float64"))
+    return total, counted, gradient
+
+
+def predict(net: Net, pair: Example) -> np.ndarray:
+    """Return the most probable class of every pixel of a training image, (H, W)."""
+    return backend.to_numpy(net.forward(pair.image, train=False).argmax(axis=-1))[0]

@@ -1,0 +1,102 @@
+"""The paper's notation for nets: ``C7x7x8 MPF2x2 C5x5x8 MPF2x2 C5x5x8 FC100 FC2``.
+
+``CkxkxM`` is a convolution with M output maps, ``MPFkxk`` a MaxPoolFragment (``MPkxk`` means the same layer, ``MPF2``
+is short for ``MPF2x2``), ``FCM`` a fully connected layer on single pixels and ``FCwxwxM`` one over a w x w window.
+Tanh follows every C and FC but the last, as in the paper.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+
+from tinympcnn.errors import UsageError
+from tinympcnn.geometry import count
+from tinympcnn.layers import Conv, FullyConnected, Layer, MaxPoolFragment, Tanh
+
+_WORD = re.compile(r"(?P<kind>C|MPF?|FC)(?P<sizes>\d{1,6}(?:x\d{1,6})*)", re.IGNORECASE)
+_SIZES = {"C": (3,), "MP": (1, 2), "MPF": (1, 2), "FC": (1, 3)}
+_MOST_WEIGHTS = 10**9
+
+
+def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = None) -> list[Layer]:
+    """Return the layers that `spec` describes.
+
+    Parameters
+    ----------
+    spec : str
+        Words in the notation above, separated by spaces.
+    in_maps : int
+        Maps of the images: 1 for grey, 3 for RGB.
+    rng : int or numpy.random.Generator, optional
+        Seeds the initial weights.
+
+    Raises
+    ------
+    UsageError
+        If a word does not parse; the message shows the word and what would be one.
+
+    Examples
+    --------
+    >>> parse("C3x3x4 MPF2x2 FC2", rng=0)
+    [Conv(1, 4, (3, 3)), Tanh(), MaxPoolFragment((2, 2)), FullyConnected(4, 2, (1, 1))]
+    """
+    rng = np.random.default_rng(rng)
+    maps = count(in_maps, "in_maps")
+    layers: list[Layer] = []
+    for word in spec.split():
+        kind, sizes = _read(word, spec)
+        if kind in ("C", "FC"):
+            kernel = (sizes[0], sizes[1]) if len(sizes) == 3 else (1, 1)
+            out = sizes[-1]
+            if kernel[0] * kernel[1] * maps * out > _MOST_WEIGHTS:
+                raise UsageError(
+                    f"{word!r} would have {kernel[0] * kernel[1] * maps * out:,} weights; use a smaller layer"
+                )
+            layers += [(Conv if kind == "C" else FullyConnected)(maps, out, kernel, rng), Tanh()]
+            maps = out
+        else:
+            layers.append(MaxPoolFragment((sizes[0], sizes[-1])))
+    if not any(isinstance(layer, Conv) for layer in layers):
+        raise UsageError(f"the spec {spec!r} has no C or FC layer; a net looks like 'C5x5x8 MPF2x2 C3x3x8 FC2'")
+    last = max(i for i, layer in enumerate(layers) if isinstance(layer, Tanh))
+    return layers[:last] + layers[last + 1 :]
+
+
+def _read(word: str, spec: str) -> tuple[str, tuple[int, ...]]:
+    match = _WORD.fullmatch(word)
+    kind = match["kind"].upper() if match else ""
+    sizes = tuple(int(n) for n in re.split("[xX]", match["sizes"])) if match else ()
+    if not match or len(sizes) not in _SIZES[kind] or min(sizes) < 1:
+        shown = spec if len(spec) <= 100 else spec[:100] + " ..."
+        raise UsageError(
+            f"cannot read {word[:40]!r} in the spec {shown!r}: words are CkxkxM, MPFkxk, FCM or FCwxwxM with positive "
+            "sizes, as in 'C5x5x8 MPF2x2 C3x3x8 FC100 FC2'"
+        )
+    return kind, sizes
+
+
+def unparse(layers: list[Layer]) -> str | None:
+    """Return the spec of `layers`, or None if the notation cannot say it.
+
+    Examples
+    --------
+    >>> unparse(parse("C3x3x4 MP2 FC5x4x6 FC2"))
+    'C3x3x4 MPF2x2 FC5x4x6 FC2'
+    """
+    words, weighted = [], [layer for layer in layers if isinstance(layer, Conv)]
+    for layer, after in pairwise([*layers, None]):
+        if type(layer) in (Conv, FullyConnected):
+            assert isinstance(layer, Conv)
+            if (type(after) is Tanh) != (layer is not weighted[-1]):
+                return None
+            kind = "C" if type(layer) is Conv else "FC"
+            window = "" if kind == "FC" and layer.kernel == (1, 1) else f"{layer.kernel[0]}x{layer.kernel[1]}x"
+            words.append(f"{kind}{window}{layer.out_maps}")
+        elif type(layer) is MaxPoolFragment:
+            words.append(f"MPF{layer.k[0]}x{layer.k[1]}")
+        elif type(layer) is not Tanh:
+            return None
+    return " ".join(words)
