@@ -3,28 +3,34 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import tifffile
 
 from tinympcnn.data import synthetic_membranes, synthetic_strip
 
 
-def make_stacks() -> dict:
+def make_stacks() -> dict[str, np.ndarray]:
     """Return all stacks by name, (N, H, W) uint8 each; train and test differ in their seeds."""
     stacks = {}
-    stacks["membranes-train"], stacks["membranes-train-labels"] = synthetic_membranes(6, 192, rng=1)
-    stacks["membranes-test"], stacks["membranes-test-labels"] = synthetic_membranes(2, 256, rng=2)
-    stacks["strip-train"], stacks["strip-train-labels"] = synthetic_strip(16, (120, 275), defects=6, rng=3)
-    stacks["strip-test"], stacks["strip-test-labels"] = synthetic_strip(8, (120, 275), defects=3, rng=4)
+    for name, n, size, seed in (("train", 6, 192, 1), ("test", 2, 256, 2)):
+        images, labels = synthetic_membranes(n, size, rng=seed)
+        stacks |= {f"membranes-{name}": images, f"membranes-{name}-labels": labels}
+    for name, n, defects, seed in (("train", 48, 16, 3), ("test", 24, 8, 4)):
+        images, labels = synthetic_strip(n, defects=defects, rng=seed)
+        masks = np.where(quarter(labels) > 127, 255, 0).astype(np.uint8)
+        stacks |= {f"strip-{name}": quarter(images), f"strip-{name}-labels": masks}
     return stacks
+
+
+def quarter(images: np.ndarray) -> np.ndarray:
+    """Average blocks of 4x4 pixels, as the paper does with its steel: (N, H, W) to (N, H // 4, W // 4)."""
+    n, height, width = (side // step for side, step in zip(images.shape, (1, 4, 4), strict=True))
+    blocks = images[:, : 4 * height, : 4 * width].reshape(n, height, 4, width, 4)
+    return np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8)
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent)
     for name, pages in make_stacks().items():
-        tifffile.imwrite(
-            folder / f"{name}.tif",
-            pages,
-            photometric="minisblack",
-            compression="zlib",
-            metadata={"axes": "ZYX"},
-        )
+        axes = {"axes": "ZYX"}
+        tifffile.imwrite(folder / f"{name}.tif", pages, photometric="minisblack", compression="zlib", metadata=axes)
