@@ -28,7 +28,7 @@ def softmax(scores: Array) -> Array:
     return e
 
 
-def balanced_weights(counts: Sequence[int]) -> np.ndarray:
+def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return class weights under which every class counts as much as every other, whatever its share of the pixels.
 
     The paper minimises the MCCE "per class" without a formula; we take pixel weight 1 / (K * N_class), here times the

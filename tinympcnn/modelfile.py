@@ -10,7 +10,7 @@ import json
 import zipfile
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,7 +37,12 @@ def save(net: Net, path: str | PathLike[str]) -> None:
         If the file cannot be written.
     """
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **to_arrays(net))
+        write_arrays(file, to_arrays(net))
+
+
+def write_arrays(file: BinaryIO, arrays: dict[str, Any]) -> None:
+    """Write named arrays as an uncompressed .npz: what `read_arrays` reads."""
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def to_arrays(net: Net) -> dict[str, Any]:
@@ -69,10 +74,10 @@ def load(path: str | PathLike[str]) -> Net:
     DataError
         If the file is missing, truncated, of another version, or holds anything that does not fit together.
     """
-    return from_arrays(_read(Path(path)), str(path))
+    return from_arrays(read_arrays(Path(path)), str(path))
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file, none of which can be larger than the file itself."""
     if not path.is_file():
         raise DataError(f"there is no model file {path}; train one with 'tinympcnn train'")

@@ -212,10 +212,8 @@ class Net:
         with schedule.single_threaded_blas():
             ours = False  # whether x may be overwritten: not the caller's image, nor what a layer keeps
             for layer in self.layers:
-                if layer.pointwise:
-                    x = layer.forward(x, train, out=x if ours else None)  # type: ignore[call-arg]
-                else:
-                    x = layer.forward(x, train)
+                in_place = {"out": x} if layer.pointwise and ours else {}
+                x = layer.forward(x, train, **in_place)
                 ours = not layer.keeps_output
         if not self.pools:
             self._crop = (x.shape, x.shape[1:3]) if train else None
@@ -260,10 +258,9 @@ class Net:
                     layer.cache = None
                 elif not input_grad and i == first:
                     layer.backward(dy, input_grad=False)  # type: ignore[call-arg]
-                elif layer.pointwise:
-                    dy = layer.backward(dy, out=dy if dy is not dscores else None)  # type: ignore[call-arg]
                 else:
-                    dy = layer.backward(dy)
+                    in_place = {"out": dy} if layer.pointwise and dy is not dscores else {}
+                    dy = layer.backward(dy, **in_place)
         P, Q = self.field_of_view
         return dy[:, : n + P - 1, : m + Q - 1] if input_grad and self.pools else dy if input_grad else None
 
@@ -408,6 +405,8 @@ class Net:
 
 def check_finite(values: np.ndarray, what: str) -> None:
     """Raise DataError if `values` hold NaN or infinite numbers."""
+    if values.dtype.kind not in "fc":
+        return
     bad = values.size - int(np.isfinite(values).sum())
     if bad:
         raise DataError(f"{what} has {bad} NaN or infinite value(s) of {values.size}; replace them before using it")

@@ -37,7 +37,7 @@ def normalise(image: np.ndarray, net: Net) -> np.ndarray:
 
 
 def example(net: Net, image: np.ndarray, labels: np.ndarray) -> Example:
-    """Return what the net trains on: `image` (H, W, C) normalised and mirrored at its borders, and its labels (H, W)."""
+    """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored, and its labels (H, W)."""
     x = mirror(normalise(image, net), net.field_of_view)[None]
     return Example(net.xp.asarray(x), net.xp.asarray(labels[None]))
 
@@ -84,7 +84,7 @@ def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executo
 
 
 def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, int, Array | None]:
-    """Return the loss of one image, the number of its counted pixels, and the gradient; the shared net is not touched."""
+    """Return one image's loss, number of counted pixels, and gradient; the shared net is not touched."""
     net, pair, loss, grad = job
     own, loss = net.shadow(), copy.copy(loss)
     value = image_closure(own, pair, loss)(grad)

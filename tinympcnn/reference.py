@@ -13,7 +13,7 @@ from typing import Any
 
 from tinympcnn.backend import Array, array_module
 from tinympcnn.geometry import Pair
-from tinympcnn.layers import Conv, Layer, Logistic, MaxPoolFragment, Tanh
+from tinympcnn.layers import Conv, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
 
 Storage = list[Array]
 Grads = tuple[Array, ...]  # of the parameters, W before b
@@ -213,6 +213,12 @@ def _evaluate_one(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
     if isinstance(layer, MaxPoolFragment):
         F_out, mpIDXS = mpf_forward(F_in, layer.k)
         return F_out, lambda F_delta: (mpf_backward(F_in, F_delta, layer.k, mpIDXS), [()])
+    if isinstance(layer, MaxPool):
+        pooled = [mp_fwd(f, layer.k) for f in F_in]
+        return [a for a, _ in pooled], lambda F_delta: (
+            [mp_bkp(delta, b, f) for f, delta, (_, b) in zip(F_in, F_delta, pooled, strict=True)],
+            [()],
+        )
     slope = {Tanh: lambda y: 1 - y**2, Logistic: lambda y: y * (1 - y)}[type(layer)]
     tanh = array_module(F_in[0]).tanh
     F_out = forward(tanh if isinstance(layer, Tanh) else lambda f: (1 + tanh(f / 2)) / 2, F_in)

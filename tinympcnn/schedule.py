@@ -64,9 +64,13 @@ def _threads_from_environment() -> int:
 
 
 class _Workers:
-    """The worker threads and BLAS's own thread setting; made on first use, since forking would lose them."""
+    """The worker threads and BLAS's own thread setting, made on first use."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew, as in a process just forked: threads do not survive a fork."""
         self.threads: int | None = None
         self.pool: ThreadPoolExecutor | None = None
         self.depth = 0
@@ -87,7 +91,7 @@ class _Workers:
 
 _workers = _Workers()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.__init__)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_workers.reset)
 
 
 def get_threads() -> int:

@@ -7,20 +7,21 @@ number of threads. A tile only bounds the memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from tinympcnn import backend, schedule
 from tinympcnn.data.borders import mirrored
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import DataError, UsageError
 from tinympcnn.losses import softmax
 from tinympcnn.net import Net, check_finite
 from tinympcnn.objective import normalise
 
 SMALLEST_TILE = 32  # outputs per axis: every storage then has the GEMM_ROWS pixels that rule 1 of the schedule asks for
 DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
-Tile = tuple[slice, slice]  # of output rows and columns
 
 
 def segment(net: Net, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY) -> np.ndarray:
@@ -50,8 +51,8 @@ def segment(net: Net, image: np.ndarray, tile: int | None = None, memory: int = 
     """
     image = as_image(net, image)
     result = np.empty((*image.shape[:2], net.out_maps), np.float32)
-    for (rows, columns), probabilities in segment_tiles(net, image, tile, memory):
-        result[rows, columns] = probabilities
+    for rows, band in segment_bands(net, image, tile, memory):
+        result[rows] = band
     return result
 
 
@@ -68,21 +69,49 @@ def as_image(net: Net, image: np.ndarray) -> np.ndarray:
     return image
 
 
-def segment_tiles(
-    net: Net, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
-) -> Iterator[tuple[Tile, np.ndarray]]:
-    """Yield the probabilities of an image (H, W, C) tile by tile: ((rows, columns), array (h, w, K)).
+def segment_bands(
+    net: Net,
+    image: np.ndarray,
+    tile: int | None = None,
+    memory: int = DEFAULT_MEMORY,
+    echo: Callable[[str], None] = warnings.warn,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the probabilities of an image (H, W, C) band by band, from the top: (rows, array (h, W, K)).
 
-    Tiles come in row-major order; the last ones of a row or column may overlap those before.
+    A device that runs out of memory gets tiles of half the size, down to the smallest; then the CPU goes on. `echo`
+    is told.
     """
-    image_net = net.as_image()
+    net = net.as_image()
     size = tile_size(net, tile, memory)
-    (P, Q), (H, W) = net.field_of_view, image.shape[:2]
-    for rows in _spans(H, size[0], _alignment(net)[0]):
-        for columns in _spans(W, size[1], _alignment(net)[1]):
-            x = normalise(image[np.ix_(mirrored(H, P)[_seen(rows, P)], mirrored(W, Q)[_seen(columns, Q)])], net)
-            scores = image_net.forward(net.xp.asarray(x[None]), train=False)
-            yield (rows, columns), backend.to_numpy(softmax(scores)[0]).astype(np.float32)
+    (H, W), K, done = image.shape[:2], net.out_maps, 0
+    while done < H:
+        try:
+            for rows in _spans(H, size[0], alignment(net)[0]):
+                if rows.stop <= done:
+                    continue
+                band = np.empty((rows.stop - rows.start, W, K), np.float32)
+                for columns in _spans(W, size[1], alignment(net)[1]):
+                    band[:, columns] = _tile(net, image, rows, columns)
+                yield slice(done, rows.stop), band[done - rows.start :]
+                done = rows.stop
+        except backend.out_of_memory_errors() as error:
+            smaller = tile_size(net, max(size) // 2, memory)
+            if smaller != size:
+                echo(f"out of memory with tiles of {size[0]}x{size[1]}: going on with {smaller[0]}x{smaller[1]}")
+                size = smaller
+            elif net.xp is not np:
+                echo(f"out of memory with the smallest tiles, {size[0]}x{size[1]}: going on on the CPU")
+                net, size = net.to("numpy"), tile_size(net, tile, memory)
+            else:
+                raise DataError(f"not enough memory for tiles of {size[0]}x{size[1]}, the smallest") from error
+
+
+def _tile(net: Net, image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    """Return the probabilities (h, w, K) of one tile of outputs, from its pixels and the halo around them."""
+    (H, W), (P, Q) = image.shape[:2], net.field_of_view
+    seen = np.ix_(mirrored(H, P)[_seen(rows, P)], mirrored(W, Q)[_seen(columns, Q)])
+    scores = net.forward(net.xp.asarray(normalise(image[seen], net)[None]), train=False)
+    return backend.to_numpy(softmax(scores)[0])
 
 
 def _seen(outputs: slice, window: int) -> slice:
@@ -90,7 +119,7 @@ def _seen(outputs: slice, window: int) -> slice:
     return slice(outputs.start, outputs.stop + window - 1)
 
 
-def _alignment(net: Net) -> tuple[int, int]:
+def alignment(net: Net) -> tuple[int, int]:
     """Return the multiples (rows, columns) at which tiles may start without a change in the last bit."""
     step = net.as_image().split_step
     return step[0], step[1] * (1 if net.xp is not np else schedule.row_period(net.dtype))
@@ -107,7 +136,7 @@ def _spans(n: int, size: int, multiple: int) -> list[slice]:
 
 def tile_size(net: Net, tile: int | None, memory: int = DEFAULT_MEMORY) -> tuple[int, int]:
     """Return the rows and columns of outputs to compute at a time."""
-    multiples = _alignment(net)
+    multiples = alignment(net)
     if tile is None:
         tile = SMALLEST_TILE
         while tile < 1 << 15 and tile_memory(net, 2 * tile) <= memory:
@@ -125,6 +154,6 @@ def tile_memory(net: Net, tile: int) -> int:
     P, Q = net.field_of_view
     plan = net.as_image().plan((tile + P - 1, tile + Q - 1))
     sizes = [(tile + P - 1) * (tile + Q - 1) * net.in_maps, *(int(np.prod(row.shape)) for row in plan)]
-    peak = max(before + after for before, after in zip(sizes, sizes[1:], strict=False))
+    peak = max(before + after for before, after in pairwise(sizes))
     columns = schedule.COLUMN_BYTES * 2 * schedule.get_threads() if net.xp is np else schedule.DEVICE_BYTES
     return peak * net.dtype.itemsize + columns

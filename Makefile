@@ -1,0 +1,29 @@
+# Every target makes its own environment in .venv; it is never activated.
+# Without make:  python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint tutorials clean
+
+demo: .venv/stamp-images
+	$(BIN)/tinympcnn demo
+
+test: .venv/stamp-test
+	$(BIN)/python -m pytest
+
+lint: .venv/stamp-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tutorials: .venv/stamp-tutorials
+	$(BIN)/jupyter lab tutorials
+
+.venv/stamp-%: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,100 @@
+"""Everything a run needs to go on with the same bits: parameters, optimiser, place in the run, log.
+
+A checkpoint is an .npz file like a model's, written whole or not at all. There is no random state in it, because
+``train.py`` draws whatever is random from the seed and the place in the run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinympcnn import modelfile
+from tinympcnn.atomic import replacing
+from tinympcnn.backend import to_numpy
+from tinympcnn.errors import DataError
+from tinympcnn.net import Net
+from tinympcnn.optim import Optimizer
+
+_STATE = "state"  # the entry that holds place, log and the optimiser's numbers, as JSON
+_OPTIMIZER = "optimizer."  # prefix of the optimiser's arrays
+
+
+@dataclass
+class State:
+    """The place in a run, and its log so far."""
+
+    seed: int = 0
+    epoch: int = 0
+    position: int = 0
+    images: int = 0
+    patches: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+
+def exists(path: str | PathLike[str]) -> bool:
+    """Tell whether there is a checkpoint to go on from."""
+    return Path(path).is_file()
+
+
+def save(path: str | PathLike[str], net: Net, optimizer: Optimizer, state: State) -> None:
+    """Write a checkpoint; one that is there already stays whole until the new one is."""
+    numbers: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in optimizer.state().items():
+        if name == "pairs":  # L-BFGS's history, as one array (pairs, 2, parameters)
+            rows = [np.stack([to_numpy(s), to_numpy(y)]) for s, y in value]
+            arrays[_OPTIMIZER + name] = np.stack(rows) if rows else np.empty((0, 2, net.n_params))
+        elif value is None or isinstance(value, int | float):
+            numbers[name] = value
+        else:
+            arrays[_OPTIMIZER + name] = to_numpy(value)
+    about = {"optimizer": type(optimizer).__name__, "numbers": numbers, "state": asdict(state)}
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        modelfile.write_arrays(file, modelfile.to_arrays(net) | arrays | {_STATE: text})
+
+
+def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
+    """Put `net` and `optimizer` where the checkpoint left them, and return the place in the run.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or was written by a run with another net or optimizer.
+    """
+    arrays = modelfile.read_arrays(Path(path))
+    try:
+        about = json.loads(arrays.pop(_STATE).tobytes())
+        own = {name[len(_OPTIMIZER) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_OPTIMIZER)}
+        state = State(**about["state"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is not a whole tinympcnn checkpoint; remove it to start from the beginning") from error
+    saved = modelfile.from_arrays(arrays, str(path))
+    if about["optimizer"] != type(optimizer).__name__ or repr(saved) != repr(net):
+        raise DataError(
+            f"the checkpoint {path} was written by a run with {about['optimizer']} and another net or optimizer; "
+            "resume with the options of that run, or remove the file to start from the beginning"
+        )
+    xp = net.xp
+    net.set_flat(xp.asarray(saved.flat()))
+    net.normalisation, net.class_values, net.record = saved.normalisation, saved.class_values, saved.record
+    restored = {name: xp.asarray(value) for name, value in own.items() if name != "pairs"}
+    if "pairs" in own:
+        restored["pairs"] = [(xp.asarray(s), xp.asarray(y)) for s, y in own["pairs"]]
+    optimizer.set_state(about["numbers"] | restored)
+    return state
+
+
+def records(path: str | PathLike[str]) -> list[dict[str, Any]]:
+    """Return the log kept in a checkpoint, one record for each epoch from the first on; empty without a file."""
+    if not exists(path):
+        return []
+    return json.loads(modelfile.read_arrays(Path(path))[_STATE].tobytes())["state"]["records"]

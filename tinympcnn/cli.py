@@ -1,0 +1,249 @@
+"""The command line: every subcommand parses its arguments and calls one public function.
+
+Exit codes: 0 done, 1 the data cannot be used, 2 the call makes no sense, 130 interrupted. Errors are one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from tinympcnn import schedule
+from tinympcnn.backend import BACKENDS
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.optim import OPTIMIZERS
+from tinympcnn.train import AUGMENTATIONS, Record
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        options = _parser().parse_args(argv)
+        if getattr(options, "threads", None) is not None:
+            schedule.set_threads(options.threads)
+        command: Callable[[argparse.Namespace], None] = options.command
+        command(options)
+        return 0
+    except UsageError as error:
+        return _failed(error, 2)
+    except DataError as error:
+        return _failed(error, 1)
+    except MemoryError as error:
+        return _failed(DataError(f"not enough memory: {error}; use smaller images, or --tile"), 1)
+    except KeyboardInterrupt:
+        return _failed(
+            UsageError("interrupted" + (": go on with --resume" if "train" in (argv or sys.argv) else "")), 130
+        )
+    except BrokenPipeError:  # the reader of our output has gone, as with `tinympcnn info | head`
+        sys.stderr.close()
+        return 1
+
+
+def _failed(error: Exception, code: int) -> int:
+    print(f"tinympcnn: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    from tinympcnn import __version__
+
+    parser = _Parser(prog="tinympcnn", description="Max-pooling convolutional networks trained on whole images.")
+    parser.add_argument("--version", action="version", version=f"tinympcnn {__version__}")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    demo = add("demo", _demo, "Train on synthetic membranes, segment unseen ones, score and draw them.")
+    demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder of the picture (demo)")
+    _machine(demo)
+
+    train = add("train", _train, "Train a net on images and label images.")
+    train.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
+    train.add_argument("-l", "--labels", nargs="+", required=True, help="label images: one value for each class")
+    train.add_argument("-o", "--output", required=True, metavar="MODEL.npz", help="the model file to write")
+    train.add_argument("--net", default="N3", metavar="N3|N4|steel|SPEC", help="such as 'C5x5x8 MPF2x2 FC2' (N3)")
+    train.add_argument("--epochs", type=int, default=10, metavar="E", help="passes over the images (10)")
+    train.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="(adam)")
+    train.add_argument("--lr", type=float, help="learning rate, or first step of armijo (each has its own default)")
+    train.add_argument("--balance", action="store_true", help="let every class count as much as the others")
+    train.add_argument("--augment", choices=AUGMENTATIONS, default="none", help="flips, or flips and rotations (none)")
+    train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
+    train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
+    train.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random (0)")
+    train.add_argument("--minutes", type=float, default=10, help="longest time between two checkpoints (10)")
+    _reading(train)
+    _machine(train)
+
+    segment = add("segment", _segment, "Segment images with a trained model.")
+    segment.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
+    segment.add_argument("-m", "--model", required=True, metavar="MODEL.npz", help="as written by train")
+    segment.add_argument("-o", "--output", required=True, metavar="DIR", help="for {name}_prob.tif, {name}_labels.tif")
+    segment.add_argument("--tile", type=_tile, default=None, metavar="auto|N", help="outputs at a time (auto)")
+    segment.add_argument("--memory", type=_memory, metavar="SIZE", help="such as 2G or 500M (half of what is free)")
+    segment.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
+    segment.add_argument("--force", action="store_true", help="overwrite results that exist")
+    _machine(segment)
+
+    evaluate = add("evaluate", _evaluate, "Compare predictions with label images.")
+    evaluate.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif or _labels.tif files")
+    evaluate.add_argument("-l", "--labels", nargs="+", required=True, help="label images")
+    evaluate.add_argument("--positive", type=int, metavar="VALUE", help="class of F1, precision, recall (the largest)")
+    evaluate.add_argument("--membranes", action="store_true", help="add Rand, V_Rand, V_Info and warping error")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    _reading(evaluate)
+
+    info = add("info", _info, "Describe a model or a spec; without one, this machine.")
+    info.add_argument("what", nargs="?", metavar="MODEL.npz|SPEC", help="or N3, N4, steel")
+    info.add_argument("--image", type=_size, metavar="HxW", help="sizes, work and memory for images of this size")
+    info.add_argument("--in-maps", type=int, default=1, help="maps of the images, for a spec (1)")
+
+    check = add("gradcheck", _gradcheck, "Check gradients and the contract of a net by finite differences.")
+    check.add_argument("spec", nargs="?", default="C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2", help="N3, N4, steel, SPEC")
+
+    add("bench", _bench, "Measure this machine, in under a minute.")
+    return parser
+
+
+def _machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="where to compute (auto)")
+    parser.add_argument("--threads", type=int, metavar="T", help="worker threads (the cores available)")
+
+
+def _reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
+    parser.add_argument("--threshold", type=float, help="labels above it are 255, the others 0")
+
+
+def _tile(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected auto or a positive number of pixels, not {text!r}")
+    return int(text)
+
+
+def _memory(text: str) -> int:
+    units = {"K": 10, "M": 20, "G": 30}
+    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 0)
+    try:
+        size = int(float(number) * 2**unit)
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"expected a size such as 500M or 2G, not {text!r}")
+    return size
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and 0 < int(part) < 10**6 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected HxW such as 512x512, not {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from tinympcnn.demo import demo
+
+    demo(options.output, device=options.backend)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from tinympcnn.jobs import train_files
+
+    bar = _Bar(options.epochs)
+    train_files(
+        options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
+        optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
+        augment=options.augment, val=options.val, resume=options.resume, log=options.log, seed=options.seed,
+        device=options.backend, axes=options.axes, threshold=options.threshold, minutes=options.minutes,
+        report=bar.epoch, progress=bar.update,
+    )  # fmt: skip
+
+
+def _learning_rate(options: argparse.Namespace) -> dict[str, Any]:
+    if options.lr is None:
+        return {}
+    if options.optimizer == "lbfgs":
+        raise UsageError("lbfgs finds its own steps and takes no --lr; leave it out")
+    return {"lr": options.lr}
+
+
+class _Bar:
+    """A progress bar on a terminal; one plain line for every epoch anywhere else."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs, self.done, self.start = epochs, 0, time.perf_counter()
+        self.live = sys.stderr.isatty()
+
+    def update(self, done: int, total: int) -> None:
+        if self.live:
+            filled = 30 * done // total
+            seconds = time.perf_counter() - self.start
+            bar = "#" * filled + "." * (30 - filled)
+            print(f"\r[{bar}] {done}/{total} images, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
+
+    def epoch(self, record: Record) -> None:
+        if self.live:
+            print("\r" + " " * 70 + "\r", end="", file=sys.stderr, flush=True)
+        held = "" if record["loss_val"] != record["loss_val"] else (
+            f", validation loss {record['loss_val']:.4f}, pixel error {record['pixel_error']:.4f}"
+        )  # fmt: skip
+        print(
+            f"epoch {record['epoch']}/{self.epochs}: loss {record['loss_train']:.4f}{held}, "
+            f"{record['seconds']:.1f} s, {record['patches_per_second']:,.0f} patches/s",
+            flush=True,
+        )
+
+
+def _segment(options: argparse.Namespace) -> None:
+    from tinympcnn.jobs import segment_files
+
+    segment_files(
+        options.images, options.model, options.output, tile=options.tile, memory=options.memory, axes=options.axes,
+        force=options.force, device=options.backend,
+    )  # fmt: skip
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from tinympcnn.jobs import evaluate_files
+    from tinympcnn.metrics import format_report
+
+    report = evaluate_files(
+        options.predictions, options.labels, positive=options.positive, axes=options.axes,
+        threshold=options.threshold, membranes=options.membranes,
+    )  # fmt: skip
+    print(json.dumps(report, indent=1) if options.json else format_report(report))
+
+
+def _info(options: argparse.Namespace) -> None:
+    from tinympcnn import info
+
+    print(info.system() if options.what is None else info.describe_named(options.what, options.image, options.in_maps))
+
+
+def _gradcheck(options: argparse.Namespace) -> None:
+    from tinympcnn import gradcheck, zoo
+
+    report = gradcheck.check_net(zoo.build(options.spec, rng=0))
+    print(report)
+    if not report:
+        raise DataError("the gradients are wrong")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from tinympcnn.bench import bench
+
+    bench()
