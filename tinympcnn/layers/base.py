@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinympcnn.backend import Array
+from tinympcnn.errors import UsageError
 from tinympcnn.geometry import Pair, Shape
 
 
@@ -72,3 +73,8 @@ class Layer:
             raise RuntimeError(f"{type(self).__name__}.backward needs a forward(x, train=True) before it")
         cache, self.cache = self.cache, None
         return cache
+
+    def check_dy(self, dy: Array, shape: tuple[int, ...]) -> None:
+        """Raise UsageError unless `dy` has the `shape` of the output: broadcasting would make something of it."""
+        if dy.shape != shape:
+            raise UsageError(f"{self!r}: dy has shape {dy.shape}; the output had {shape}")

@@ -89,6 +89,7 @@ class Conv(Layer):
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Add to the gradients of W and b; return that of the input, or None with ``input_grad=False``."""
         x = self.take_cache()
+        self.check_dy(dy, self.output_shape(x.shape))
         correlate_grad(x, dy, self.grads["W"], self.grads["b"])
         return correlate_back(dy, self.params["W"]) if input_grad else None
 

@@ -14,6 +14,9 @@ from tinympcnn.layers.base import Layer
 
 def _in_blocks(function: Callable[..., None], out: Array, *inputs: Array) -> Array:
     """Call ``function(*blocks, block of out)`` on blocks of flat views; all arrays have one shape."""
+    if not out.flags.c_contiguous:  # has no flat view
+        out[...] = _in_blocks(function, schedule.empty(out.shape, out), *inputs)
+        return out
     flat = [array.reshape(1, -1, 1, 1) for array in (*inputs, out)]
 
     def block(where: schedule.Block) -> None:
@@ -50,6 +53,7 @@ class Tanh(Layer):
     def backward(self, dy: Array, out: Array | None = None) -> Array:
         """Return dy * (1 - y**2), written to `out` if given."""
         y = self.take_cache()
+        self.check_dy(dy, y.shape)
         xp = array_module(dy, y)
 
         def derivative(dy: Array, y: Array, dx: Array) -> None:
@@ -96,6 +100,7 @@ class Logistic(Layer):
     def backward(self, dy: Array, out: Array | None = None) -> Array:
         """Return dy * y * (1 - y), written to `out` if given."""
         y = self.take_cache()
+        self.check_dy(dy, y.shape)
         xp = array_module(dy, y)
 
         def derivative(dy: Array, y: Array, dx: Array) -> None:

@@ -99,6 +99,7 @@ class MaxPool(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dx, zero but for the winners: windows do not overlap, so each place is written once."""
         shape, winners = self.take_cache()
+        self.check_dy(dy, winners.shape)
         xp = array_module(dy, winners)
         (kh, kw), (F, h, w, _) = self.k, dy.shape
         dx = schedule.empty(shape, dy)

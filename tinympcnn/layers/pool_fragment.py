@@ -95,6 +95,7 @@ class MaxPoolFragment(Layer):
     def backward(self, dy: Array) -> Array:
         """Return the gradient of the source storage (Algorithm 4)."""
         shape, winners = self.take_cache()
+        self.check_dy(dy, self.output_shape(shape))
         xp = array_module(dy, winners)
         (F, H, _, C), (kh, kw), (h, w) = shape, self.k, dy.shape[1:3]
         # Alg. 4, line 3: findSourceFragment(i) = i // (kh*kw)
