@@ -1,0 +1,104 @@
+"""What all tests share: the devices they run on, a seeded generator, the real data, and a line about the GPU."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import fake_cupy
+import numpy as np
+import pytest
+
+from tinympcnn import backend
+from tinympcnn.errors import UsageError
+
+
+class Device(NamedTuple):
+    """Where a test runs. Move data there with `asarray` and back with `asnumpy`; compute with `xp`."""
+
+    name: str  # numpy, fake or gpu
+    xp: ModuleType
+
+    @property
+    def backend(self) -> str:
+        """The name that ``net.to(...)`` and ``--backend`` take."""
+        return "numpy" if self.name == "numpy" else "cupy"
+
+    @property
+    def on_host(self) -> bool:
+        return self.name == "numpy"
+
+    def asarray(self, array: Any, dtype: Any = None) -> Any:
+        return self.xp.asarray(array, dtype)
+
+    def asnumpy(self, array: Any) -> np.ndarray:
+        return np.asarray(array) if self.on_host else self.xp.asnumpy(array)
+
+
+@functools.cache
+def _why_no_gpu() -> str:
+    """Return why the real CuPy can not be used here; empty where it can."""
+    try:
+        backend.load("cupy")
+    except UsageError as error:
+        return f"{type(error.__cause__).__name__}: {str(error.__cause__).splitlines()[0]}"
+    return ""
+
+
+_used_gpu: set[str] = set()
+
+
+@pytest.fixture(params=["numpy", "fake", pytest.param("gpu", marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """Run the test on NumPy, on the fake device and, where there is one, on a GPU."""
+    if request.param == "numpy":
+        return Device("numpy", np)
+    if request.param == "gpu":
+        return request.getfixturevalue("gpu")
+    return Device("fake", request.getfixturevalue("fake").cupy)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Put the fake CuPy in the place of the real one; return fake_cupy, whose `counts` are reset."""
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.cupy)
+    monkeypatch.setattr(fake_cupy.counts, "max_bytes", None)
+    fake_cupy.counts.reset()
+    return fake_cupy
+
+
+@pytest.fixture
+def gpu():
+    """Return the device of a real GPU, or skip the test and say why there is none."""
+    if _why_no_gpu():
+        pytest.skip(f"no GPU: {_why_no_gpu()}")
+    import cupy
+
+    _used_gpu.add(cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode())
+    return Device("gpu", cupy)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def data_root():
+    """Return the folder of real images, or skip the test."""
+    root = os.environ.get("TINYMPCNN_DATA", "")
+    if not Path(root or "/nowhere").is_dir():
+        pytest.skip("no real images: TINYMPCNN_DATA does not name a folder")
+    return Path(root)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _used_gpu:
+        terminalreporter.write_line(f"GPU code was executed on {', '.join(_used_gpu)}")
+    else:
+        reason = _why_no_gpu() or "there is a GPU, but no test that uses it was selected"
+        terminalreporter.write_line(f"no GPU code was executed: {reason}")
