@@ -22,8 +22,8 @@ BACKENDS = ("auto", "numpy", "cupy")
 
 def is_device_array(array: object) -> bool:
     """Tell whether `array` lives on a GPU (without importing CuPy: no array of its kind exists before that)."""
-    cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(array, cupy.ndarray)
+    ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)  # also None where an import of it broke off
+    return ndarray is not None and isinstance(array, ndarray)
 
 
 def array_module(*arrays: object) -> ModuleType:
@@ -104,5 +104,5 @@ def to_numpy(array: Array) -> np.ndarray:
 
 def out_of_memory_errors() -> tuple[type[BaseException], ...]:
     """Return the exception types that mean "the device (or the host) has no room for this"."""
-    cupy = sys.modules.get("cupy")
-    return (MemoryError,) if cupy is None else (MemoryError, cupy.cuda.memory.OutOfMemoryError)
+    cuda = getattr(sys.modules.get("cupy"), "cuda", None)
+    return (MemoryError,) if cuda is None else (MemoryError, cuda.memory.OutOfMemoryError)
