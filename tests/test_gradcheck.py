@@ -73,6 +73,22 @@ def test_every_layer_of_the_library_passes(layer):
         assert (layer.params[name] == param).all() and (layer.grads[name] == grad).all()
 
 
+@pytest.mark.parametrize("make", [lambda: Conv(2, 2, 2, rng=0), lambda: MaxPoolFragment(2)])
+def test_layers_on_a_device_are_checked_there(make, device):
+    layer = make()
+    for arrays in (layer.params, layer.grads):
+        arrays.update({name: device.asarray(array) for name, array in arrays.items()})
+    x = device.asarray(np.random.default_rng(0).permutation(np.linspace(-1, 1, 70)).reshape(1, 5, 7, 2))
+    check_layer(layer, x).raise_if_wrong()
+    assert "1.2 times" in str(check_layer(broken_dy(layer, lambda dy: 1.2 * dy), x))
+
+
+def test_nets_on_a_device_are_checked_there(device):
+    net = Net.from_spec("C2x2x2 MPF2x3 FC2", rng=0).to(device.backend)
+    check_net(net).raise_if_wrong()
+    assert max(check_contract(net, device.asarray(np.random.default_rng(0).random((6, 9, 1))))) < 1e-12
+
+
 def test_the_report_reads_well():
     text = str(check_layer(Conv(1, 2, 3, rng=0)))
     assert text.startswith("Conv(1, 2, (3, 3))\n  ok     x ")

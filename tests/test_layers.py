@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import Device
 
 from tinympcnn import (
     Conv,
@@ -17,15 +18,7 @@ from tinympcnn import (
 )
 from tinympcnn.gradcheck import check_layer
 
-
-class Host:
-    asarray = staticmethod(np.asarray)
-    asnumpy = staticmethod(np.asarray)
-
-
-@pytest.fixture
-def device():
-    return Host
+HOST = Device("numpy", np)
 
 
 def conv(*arguments):
@@ -292,12 +285,12 @@ large_layers = pytest.mark.parametrize(("make", "shape"), LARGE.values(), ids=LA
 def test_results_do_not_depend_on_the_number_of_threads(make, shape, dtype, threads, monkeypatch):
     monkeypatch.setattr(schedule, "COLUMN_BYTES", 1 << 12)
     monkeypatch.setattr(schedule, "CACHE_ITEMS", 500)
-    layer, x = placed(make(), Host, dtype), noise(Host, shape, dtype)
-    dy = noise(Host, layer.output_shape(shape), dtype, seed=1)
+    layer, x = placed(make(), HOST, dtype), noise(HOST, shape, dtype)
+    dy = noise(HOST, layer.output_shape(shape), dtype, seed=1)
     results = []
     for n in (1, 2, 3):
         threads(n)
-        results.append(passes(Host, layer, x, dy))
+        results.append(passes(HOST, layer, x, dy))
     for others in results[1:]:
         assert all((a == b).all() for a, b in zip(others, results[0], strict=True))
 
@@ -305,23 +298,23 @@ def test_results_do_not_depend_on_the_number_of_threads(make, shape, dtype, thre
 @large_layers
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_results_do_not_depend_on_how_blocks_are_cut(make, shape, dtype, monkeypatch):
-    layer, x = placed(make(), Host, dtype), noise(Host, shape, dtype)
-    dy = noise(Host, layer.output_shape(shape), dtype, seed=1)
+    layer, x = placed(make(), HOST, dtype), noise(HOST, shape, dtype)
+    dy = noise(HOST, layer.output_shape(shape), dtype, seed=1)
     results = []
     for column_bytes, items, rows in ((1 << 30, 1 << 30, 1), (1 << 12, 700, schedule.LANES), (1, 1, schedule.LANES)):
         monkeypatch.setattr(schedule, "COLUMN_BYTES", column_bytes)
         monkeypatch.setattr(schedule, "CACHE_ITEMS", items)
         monkeypatch.setattr(schedule, "LANES", rows)
-        results.append(passes(Host, layer, x, dy))
+        results.append(passes(HOST, layer, x, dy))
     for y, dx, *grads in results[1:]:
         assert (y == results[0][0]).all() and (dx == results[0][1]).all()  # to the last bit
         for got, wanted in zip(grads, results[0][2:], strict=True):  # but for the order of a sum
-            close(Host, got, wanted, dtype)
+            close(HOST, got, wanted, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_tile_gives_the_bits_of_the_whole(dtype):
-    layer, x = placed(Conv(3, 48, (4, 3), rng=0), Host, dtype), noise(Host, (2, 60, 50, 3), dtype)
+    layer, x = placed(Conv(3, 48, (4, 3), rng=0), HOST, dtype), noise(HOST, (2, 60, 50, 3), dtype)
     whole = layer.forward(x, train=False)
     assert (layer.forward(x[:1, 7:50], train=False) == whole[:1, 7:47]).all()
     start = schedule.row_period(np.dtype(dtype))  # where tiles may begin in a row; see schedule.py, rule 2
@@ -349,7 +342,7 @@ def test_arrays_that_are_not_contiguous_give_the_same(make, shape, device):
 def test_a_broadcast_input_gives_the_same(device):
     layer = placed(Conv(3, 2, 3, rng=0), device)
     broadcast = np.broadcast_to(np.ones(1), (2, 5, 6, 3))
-    y = layer.forward(broadcast if device is Host else device.asarray(broadcast))
+    y = layer.forward(broadcast if device.on_host else device.asarray(broadcast))
     assert (device.asnumpy(y) == device.asnumpy(layer.forward(device.asarray(np.ones((2, 5, 6, 3)))))).all()
 
 

@@ -1,0 +1,270 @@
+"""The schedule: blocks cover, sums keep their order, memory on loan is never lent twice, errors come through."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
+
+from tinympcnn import UsageError, schedule
+
+
+@pytest.fixture
+def threads():
+    before = schedule.get_threads()
+    yield schedule.set_threads
+    schedule.set_threads(before)
+
+
+# ------------------------------------------------------------------------------------------------------ threads
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_run_calls_the_task_once_for_each_item(n, threads):
+    threads(n)
+    seen = []
+    schedule.run(seen.append, range(100))
+    assert sorted(seen) == list(range(100))
+    schedule.run(seen.append, [])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_error_in_a_task_comes_through_and_the_workers_live_on(n, threads):
+    threads(n)
+
+    def task(i):
+        if i == 7:
+            raise ZeroDivisionError("seven")
+
+    with pytest.raises(ZeroDivisionError, match="seven"):
+        schedule.run(task, range(20))
+    seen = []
+    schedule.run(seen.append, range(20))
+    assert len(seen) == 20
+
+
+def test_a_task_may_run_tasks(threads):
+    threads(2)
+    seen = []
+    schedule.run(lambda i: schedule.run(lambda j: seen.append((i, j)), range(4)), range(4))
+    assert sorted(seen) == [(i, j) for i in range(4) for j in range(4)]
+
+
+@pytest.mark.parametrize("items", [0, 1, 5, 8, 100])
+def test_sums_do_not_depend_on_threads_and_are_added_to_what_is_there(items, threads):
+    values = np.random.default_rng(0).standard_normal((items, 3)).astype(np.float32)
+
+    def task(i, total, count):
+        total += values[i]
+        count += 1
+
+    results = []
+    for n in (1, 2, 3):
+        threads(n)
+        total, count = np.full(3, 10, np.float32), np.zeros(1)
+        schedule.accumulate(task, range(items), (total, count))
+        assert count == items
+        results.append(total)
+    assert all((total == results[0]).all() for total in results)
+    assert np.allclose(results[0], 10 + values.sum(axis=0), atol=1e-5)
+
+
+def in_new_process(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"from tinympcnn import schedule\n{code}"],
+        env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_threads_come_from_the_environment():
+    code = "print(schedule.get_threads())"
+    assert in_new_process(code, TINYMPCNN_THREADS="3") == "3"
+    assert in_new_process(code, TINYMPCNN_THREADS="") == str(schedule.available_cores())
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_threads_that_make_no_sense_raise(text, monkeypatch):
+    monkeypatch.setenv("TINYMPCNN_THREADS", text)
+    with pytest.raises(UsageError, match=f"TINYMPCNN_THREADS must be a positive integer, not '{text}'"):
+        schedule._threads_from_environment()
+
+
+def test_fewer_than_one_thread_raises():
+    with pytest.raises(UsageError, match="at least 1"):
+        schedule.set_threads(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_has_workers_of_its_own():
+    code = """
+import os, warnings, signal
+import numpy as np
+schedule.set_threads(2)
+schedule.run(lambda i: None, range(10))
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)  # a deadlock must not hang the test
+    seen = []
+    schedule.run(seen.append, range(10))
+    schedule.set_threads(3)
+    schedule.run(seen.append, range(10))
+    os._exit(len(seen))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    assert in_new_process(code, TINYMPCNN_THREADS="2") == "20"
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_blas_runs_on_one_thread_inside_and_as_before_outside():
+    before = blas_threads()
+    with schedule.single_threaded_blas():
+        assert set(blas_threads()) <= {1}
+        with pytest.raises(ValueError), schedule.single_threaded_blas():
+            raise ValueError
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
+
+
+# ------------------------------------------------------------------------------------------------------- blocks
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 60), st.integers(1, 1 << 22))
+def test_blocks_cover_a_storage_once(fragments, rows, columns, column_bytes):
+    x = np.zeros(1)
+    for blocks in (
+        schedule.gemm_blocks(fragments, rows, columns, column_bytes, x),
+        schedule.cache_blocks(fragments, rows, columns * column_bytes, x),
+    ):
+        seen = np.zeros((fragments, rows), int)
+        for f, q in blocks:
+            seen[f, q] += 1
+            assert 0 <= f.start < f.stop <= fragments and 0 <= q.start < q.stop <= rows
+        assert (seen == 1).all()
+
+
+def test_blocks_stay_near_their_limit():
+    x = np.zeros(1)
+    for f, q in schedule.gemm_blocks(16, 120, 120, 4800, x):
+        assert (f.stop - f.start) * (q.stop - q.start) * 120 * 4800 <= schedule.COLUMN_BYTES
+    for f, q in schedule.cache_blocks(16, 120, 5760, x):
+        assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= schedule.CACHE_ITEMS
+
+
+# ----------------------------------------------------------------------------------------------------- products
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_row_period_divides_and_holds(dtype):
+    period = schedule.row_period(np.dtype(dtype))
+    assert schedule.GEMM_ROWS % period == 0
+    assert all(schedule.pitch(n, np.zeros(1, dtype)) == -(-n // period) * period for n in range(1, 60))
+    rng = np.random.default_rng(1)
+    row, W = rng.standard_normal(100).astype(dtype), rng.standard_normal((100, 37)).astype(dtype)
+    y = schedule.product(np.tile(row, (schedule.GEMM_ROWS + 50, 1)), W, 10**6)
+    assert all((y[i::period] == y[i]).all() for i in range(period))
+
+
+@pytest.mark.parametrize("n", [1, 383, 384, 385, 1000])
+def test_a_product_s_rows_do_not_depend_on_how_many_there_are(n):
+    rng = np.random.default_rng(0)
+    a, W = rng.standard_normal((1000, 33)).astype(np.float32), rng.standard_normal((33, 21)).astype(np.float32)
+    whole = schedule.product(a, W, 1000)
+    assert (schedule.product(a[:n], W, 1000) == whole[:n]).all()
+    assert np.allclose(whole, a @ W, atol=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------------- workspace
+
+LARGE = (1 << 18,)  # bytes: enough to come from the workspace
+like = np.zeros(1, np.uint8)
+
+
+@pytest.fixture
+def workspace():
+    gc.collect()
+    schedule.free_memory()
+    yield schedule._workspace
+    gc.collect()
+    schedule.free_memory()
+
+
+def test_arrays_have_the_type_and_shape_asked_for():
+    for shape in ((3, 4), (200, 300), (0, 5), ()):
+        for dtype in (np.float32, np.float64, np.uint8):
+            y = schedule.empty(shape, np.zeros(1, dtype))
+            assert y.shape == shape and y.dtype == dtype and y.flags.c_contiguous and y.flags.writeable
+            assert y.ctypes.data % y.dtype.alignment == 0
+    assert schedule.empty((300, 300), np.zeros(1), "uint8").dtype == np.uint8
+
+
+def test_live_arrays_never_share_memory(workspace):
+    arrays = [schedule.empty(LARGE, like) for _ in range(20)]
+    for i, array in enumerate(arrays):
+        array[...] = i
+    del arrays[::2]
+    arrays += [schedule.empty(LARGE, like) for _ in range(15)]
+    for i, array in enumerate(arrays):
+        assert not any(np.shares_memory(array, other) for other in arrays[:i])
+    assert [int(array[0]) for array in arrays[:10]] == list(range(1, 20, 2))
+
+
+def test_a_view_keeps_its_memory_on_loan(workspace):
+    view = schedule.empty(LARGE, like).reshape(2, -1)[1:, ::3]
+    view[...] = 7
+    others = [schedule.empty(LARGE, like) for _ in range(3)]
+    for other in others:
+        other[...] = 0
+    assert (view == 7).all()
+    assert workspace.leased_bytes == 4 << 18
+
+
+def test_memory_returns_and_is_used_again(workspace):
+    first = schedule.empty(LARGE, like)
+    place = first.ctypes.data
+    del first
+    assert (workspace.leased_bytes, workspace.free_bytes) == (0, 1 << 18)
+    again = schedule.empty((LARGE[0] // 8,), like, np.float64)
+    assert again.ctypes.data == place and workspace.free_bytes == 0
+    del again
+    schedule.free_memory()
+    assert workspace.free_bytes == 0 and not workspace.free
+
+
+def test_kept_memory_never_adds_to_the_peak(workspace):
+    for size in (1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 17):
+        schedule.empty((size,), like)
+        assert workspace.leased_bytes + workspace.free_bytes <= workspace.most_leased
+
+
+def test_many_threads_get_memory_of_their_own(workspace):
+    wrong = []
+
+    def work(number):
+        for _ in range(300):
+            mine = schedule.empty(LARGE, like)
+            mine[::1000] = number
+            if (mine[::1000] != number).any():
+                wrong.append(number)
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong and workspace.leased_bytes == 0
