@@ -181,6 +181,10 @@ def test_train_false_keeps_nothing_and_each_backward_needs_a_forward(make, shape
     assert layer.cache is None
     with pytest.raises(RuntimeError, match=r"backward needs a forward"):
         layer.backward(y)
+    layer.forward(x)
+    layer.backward(y)
+    with pytest.raises(RuntimeError, match=r"backward needs a forward"):  # one backward for each forward
+        layer.backward(y)
 
 
 @every_layer
