@@ -322,6 +322,7 @@ class Net:
     def _fill(self, v: Array, arrays: list[Array]) -> None:
         if v.shape != (self.n_params,):
             raise UsageError(f"the vector has shape {v.shape}; this net has {self.n_params} parameters")
+        backend.array_module(v, *arrays)
         start = 0
         for array in arrays:
             array[...] = v[start : start + array.size].reshape(array.shape)

@@ -127,10 +127,14 @@ def single_threaded_blas() -> Iterator[None]:
                 _workers.limits.restore_original_limits()
 
 
-def run(task: Callable[[Any], None], items: Sequence[Any]) -> None:
-    """Call ``task(item)`` for every item, on the worker threads; the calls must write to disjoint places."""
+def run(task: Callable[[Any], None], items: Sequence[Any], like: Array = None) -> None:
+    """Call ``task(item)`` for every item, on the worker threads; the calls must write to disjoint places.
+
+    Where `like` is on a GPU, one after the other on this thread: kernels queue up anyway, and every other thread would
+    take a workspace of its own, on the default device instead of the chosen one.
+    """
     with single_threaded_blas():
-        helpers = min(get_threads(), len(items)) - 1
+        helpers = 0 if is_device_array(like) else min(get_threads(), len(items)) - 1
         if helpers < 1:
             for item in items:
                 task(item)

@@ -84,7 +84,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
             xp.add(pixels[:, :, :w], b, out=y[f, q])
 
     # Alg. 1: for each fragment, F_out = F_out U fwd(f)
-    schedule.run(forward, schedule.gemm_blocks(F, h, w, matrix.shape[0] * x.dtype.itemsize, x))
+    schedule.run(forward, schedule.gemm_blocks(F, h, w, matrix.shape[0] * x.dtype.itemsize, x), x)
     return y
 
 

@@ -1,0 +1,127 @@
+"""backend.py: which array module is chosen and why, and what happens where host and device meet."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinympcnn
+from tinympcnn import Conv, DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh, UsageError, backend
+
+PACKAGE = Path(tinympcnn.__file__).parent
+
+
+@pytest.fixture
+def no_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)  # makes `import cupy` fail
+
+
+def test_numpy_is_numpy(no_cupy):
+    assert backend.load("numpy") == (np, "numpy, as asked")
+
+
+def test_auto_falls_back_with_one_line_and_the_reason(no_cupy):
+    module, line = backend.load("auto")
+    assert module is np
+    assert line.startswith("numpy, because CuPy does not work here (ModuleNotFoundError: ")
+    assert "\n" not in line
+
+
+def test_cupy_asked_for_and_absent_is_an_error_with_a_way_out(no_cupy):
+    with pytest.raises(UsageError, match=r"ModuleNotFoundError.*cuda12.*numpy backend"):
+        backend.load("cupy")
+
+
+def test_unknown_names_are_told_the_known_ones():
+    with pytest.raises(UsageError, match="'torch': choose one of auto, numpy, cupy"):
+        backend.load("torch")
+
+
+def test_a_cupy_that_imports_but_runs_no_kernel_is_not_believed(fake, monkeypatch):
+    def no_driver(n):
+        raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient\nand more lines")
+
+    monkeypatch.setattr(fake.cupy, "arange", no_driver)
+    module, line = backend.load("auto")
+    assert module is np
+    assert line.endswith("(RuntimeError: cudaErrorInsufficientDriver: CUDA driver version is insufficient)")
+    monkeypatch.setattr(fake.cupy, "arange", lambda n: fake.cupy.zeros(n))
+    assert "a test kernel gave a wrong result" in backend.load("auto")[1]
+
+
+def test_a_working_cupy_is_taken(fake):
+    assert backend.load("auto") == (fake.cupy, "cupy, because a test kernel ran")
+    assert backend.load("cupy") == (fake.cupy, "cupy, as asked")
+
+
+def test_array_module_asks_the_data(device):
+    a = device.asarray([1.0, 2])
+    assert backend.array_module(a, a) is device.xp
+    assert backend.is_device_array(a) is not device.on_host
+    np.testing.assert_array_equal(backend.to_numpy(a), [1, 2])
+
+
+def test_without_cupy_nothing_is_a_device_array(no_cupy):
+    assert not backend.is_device_array(np.zeros(3))
+    assert backend.out_of_memory_errors() == (MemoryError,)
+
+
+def test_a_device_out_of_memory_is_known_as_that(fake):
+    fake.counts.max_bytes = fake.counts.live_bytes
+    with pytest.raises(backend.out_of_memory_errors()):
+        fake.cupy.zeros(10)
+
+
+HOST = np.ones((1, 4, 4, 1), np.float32)
+
+
+MIXTURES = {
+    "a layer's input and weights": lambda xp: Conv(1, 2, 3).forward(xp.asarray(HOST)),
+    "a layer's gradient and cache": lambda xp: backward_of(Tanh(), xp.asarray(HOST), HOST),
+    "a net on the host, images on the device": lambda xp: Net([Conv(1, 2, 3)]).forward(xp.asarray(HOST)),
+    "a net on the device, images on the host": lambda xp: Net([Conv(1, 2, 3)]).to("cupy").forward(HOST),
+    "a net's scores and gradient": lambda xp: backward_of(Net([Conv(1, 1, 1)]).to("cupy"), xp.asarray(HOST), HOST),
+    "scores and labels": lambda xp: SoftmaxCrossEntropy().forward(xp.asarray(HOST), np.zeros((1, 4, 4), int)),
+    "scores and target": lambda xp: MeanSquaredError().forward(HOST, xp.asarray(HOST)),
+    "a net's parameters and a vector": lambda xp: Net([Conv(1, 1, 1)]).to("cupy").set_flat(np.ones(2)),
+    "a net's gradients and a vector": lambda xp: Net([Conv(1, 1, 1)]).set_flat_grads(xp.ones(2)),
+}
+
+
+def backward_of(layer, x, dy):
+    layer.forward(x)
+    layer.backward(dy)
+
+
+@pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES)
+def test_mixing_host_and_device_raises_with_the_way_out(fake, mixture):
+    with pytest.raises(DataError, match=r"mixed.*net\.to\('cupy'\).*cupy\.asnumpy"):
+        mixture(fake.cupy)
+
+
+def test_importing_the_package_never_imports_cupy(tmp_path):
+    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy was imported')")
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PACKAGE.rglob("*.py")]
+    imports = "\n".join(f"import {name}" for name in sorted(names) if not name.endswith("__main__"))
+    paths = [str(tmp_path), str(PACKAGE.parent)]
+    code = f"import sys; sys.path[:0] = {paths}\n{imports}\nassert 'cupy' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_backend_is_the_only_file_that_names_cupy():
+    def names(path):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import(names=aliases):
+                    yield from (alias.name for alias in aliases)
+                case ast.ImportFrom(module=str(module)):
+                    yield module
+                case ast.Name(id=name):
+                    yield name
+
+    named = {path.name for path in PACKAGE.rglob("*.py") if "cupy" in {name.split(".")[0] for name in names(path)}}
+    assert named == {"backend.py"}
