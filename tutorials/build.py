@@ -1,0 +1,113 @@
+"""Run the tutorials and write their notebooks: ``python tutorials/build.py [--check] [--to FOLDER] [NN ...]``.
+
+The text sources ``NN_name.py`` (jupytext's percent format) are what is edited and reviewed; the ``NN_name.ipynb``
+beside them are made here, each in a fresh kernel, with outputs, and are committed so that a code-hosting page shows
+them. ``--check`` runs nothing and tells whether a notebook's cells still are those of its source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+HERE = Path(__file__).resolve().parent
+TIMEOUT = 300  # seconds a cell may take
+
+
+def sources(chosen: list[str]) -> list[Path]:
+    """Return the sources whose number or name was chosen; all of them if none was."""
+    found = sorted(HERE.glob("[0-9][0-9]_*.py"))
+    for choice in chosen:
+        if not any(source.name.startswith(choice) for source in found):
+            raise SystemExit(f"no tutorial starts with {choice!r}; there are {', '.join(s.stem for s in found)}")
+    return [s for s in found if not chosen or any(s.name.startswith(choice) for choice in chosen)]
+
+
+def read(source: Path) -> NotebookNode:
+    """Return the notebook that a source describes, without outputs, and with nothing in it that may vary."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    cells = []
+    for i, cell in enumerate(notebook.cells):
+        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        tags = cell.metadata.get("tags")
+        cells.append(make(cell.source, id=f"{source.stem[:2]}-{i:02}", metadata={"tags": tags} if tags else {}))
+    metadata = {
+        "jupytext": {"formats": "ipynb,py:percent"},
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def execute(notebook: NotebookNode) -> NotebookNode:
+    """Run a notebook in a fresh kernel, which finds the library and `course` beside the sources."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # or the kernel's debugger prints a warning
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(HERE)}},
+    )
+    client.execute()
+    notebook.metadata["language_info"] = {"name": "python"}  # the kernel has put its versions there
+    return notebook
+
+
+def drift(source: Path) -> str | None:
+    """Say in words how a notebook differs from its source, or return None."""
+    target = source.with_suffix(".ipynb")
+    if not target.exists():
+        return f"{target.name} is missing"
+    wanted, found = read(source).cells, nbformat.read(target, as_version=4).cells
+    for i, (a, b) in enumerate(zip(wanted, found, strict=False)):
+        if (a.cell_type, a.source, a.metadata.get("tags")) != (b.cell_type, b.source, b.metadata.get("tags")):
+            return f"{target.name}, cell {i}, is not the source's"
+    if len(wanted) != len(found):
+        return f"{target.name} has {len(found)} cells and its source {len(wanted)}"
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build or check the tutorials that were chosen; return the number of those that failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("chosen", nargs="*", metavar="NN", help="numbers or names; all if none is given")
+    parser.add_argument("--check", action="store_true", help="run nothing; tell whether the pairs have drifted apart")
+    parser.add_argument("--to", type=Path, default=HERE, help="folder for the notebooks (default: beside the sources)")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for source in sources(options.chosen):
+        if options.check:
+            words = drift(source)
+            failed += words is not None
+            print(f"{words}: run tutorials/build.py {source.stem}" if words else f"{source.stem}: pair is equal")
+            continue
+        started = time.perf_counter()
+        notebook = read(source)
+        try:
+            execute(notebook)
+        except CellExecutionError as error:
+            failed += 1
+            print(f"{source.stem} failed:\n{error}", file=sys.stderr)
+            continue
+        target = options.to / f"{source.stem}.ipynb"
+        nbformat.write(notebook, target)
+        print(
+            f"{source.stem}: {time.perf_counter() - started:.1f} s, {target.stat().st_size / 1000:.0f} kB", flush=True
+        )
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))

@@ -1,0 +1,1 @@
+"""What the tutorials share: `figures` draws, `show` displays with alternative text, `grade` judges an exercise."""

@@ -1,0 +1,215 @@
+"""Exercises are judged here, in words: a blank, a solution and a typical mistake each get the verdict they deserve.
+
+`grade` judges a layer by `tinympcnn.gradcheck.check_layer`, `grade_function` a function by what it should return,
+`grade_values` a few numbers; for anything else, write a checker that ends in ``return verdict(words)``. All print,
+return a `Verdict` (true if right) and never raise, so that a notebook with blanks runs to its end.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinympcnn.gradcheck import check_layer
+from tinympcnn.layers import Layer
+
+BLANK = "still blank"
+
+
+class Wrong(NamedTuple):
+    """A typical wrong answer: the name it takes in the exercise, the answer, and what the verdict must say."""
+
+    name: str
+    answer: Any
+    says: str
+
+
+class Verdict:
+    """What `grade` found: true if right; `words` say what is wrong. Printed once, when it is made."""
+
+    def __init__(self, words: str | None) -> None:
+        self.words = words or ""
+        print(f"Not yet: {words}" if words else "Right.")
+
+    def __bool__(self) -> bool:
+        return not self.words
+
+    def _ipython_display_(self) -> None:
+        """Show nothing more where a cell ends in a verdict."""
+
+
+def verdict(words: str | None = None) -> Verdict:
+    """Print and return the verdict: right if there is nothing to say."""
+    return Verdict(words)
+
+
+def is_blank(value: Any) -> bool:
+    """Tell whether an answer is still the blank of the exercise."""
+    return value is None or value is ... or (isinstance(value, tuple) and any(is_blank(part) for part in value))
+
+
+def attempt(name: str, function: Callable[..., Any], *args: Any) -> tuple[Any, str | None]:
+    """Return (what a reader's function returns, None), or (None, words) if it is blank or raises."""
+    try:
+        value = function(*args)
+    except Exception as error:  # a reader's code may raise anything
+        return None, f"{name} raised {type(error).__name__}: {error}"
+    return (None, f"{name} is {BLANK}: it returns {value}") if is_blank(value) else (value, None)
+
+
+def difference(got: Any, want: Any, tolerance: float = 1e-9) -> str | None:
+    """Say in words how `got` differs from `want`, or return None if it does not."""
+    try:
+        got, want = np.asarray(got, dtype=float), np.asarray(want, dtype=float)
+    except (TypeError, ValueError):
+        return f"it should be an array of shape {np.shape(want)}, not {type(got).__name__}"
+    scale = max(float(np.abs(want).max(initial=0)), 1e-300)
+
+    def same(a: np.ndarray, b: np.ndarray) -> bool:
+        return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= tolerance * scale)
+
+    if same(got, want):
+        return None
+    turned = (
+        [axes for axes in permutations(range(want.ndim)) if axes != tuple(range(want.ndim))] if want.ndim < 5 else []
+    )
+    for axes in turned:
+        if same(got, want.transpose(axes)):
+            return f"it is the transpose of what it should be: axes {axes}"
+    if got.shape != want.shape:
+        return f"its shape is {got.shape}, and should be {want.shape}"
+    if not got.any():
+        return "it is zero everywhere"
+    if same(got, -want):
+        return "its sign is wrong"
+    for axes in ((0, 1), (0,), (1,), (1, 2)):
+        if max(axes) < want.ndim and same(got, np.flip(want, axes)):
+            return f"it is flipped along the axes {axes}"
+    factor = float((got * want).sum() / (want * want).sum()) if want.any() else 0.0
+    if factor and same(got, factor * want):
+        return f"it is {factor:.6g} times what it should be"
+    if want.ndim == 0:
+        return f"it is {got:.10g}, and should be {want:.10g}"
+    gap = np.abs(got - want)
+    at = tuple(int(i) for i in np.unravel_index(np.nan_to_num(gap, nan=np.inf).argmax(), gap.shape))
+    wrong = int((~(gap <= tolerance * scale)).sum())
+    return (
+        f"it is wrong at {wrong} of {gap.size} elements, most at {list(at)}: {got[at]:.6g} in place of {want[at]:.6g}"
+    )
+
+
+def grade(
+    layer: Layer,
+    like: Layer | None = None,
+    x: np.ndarray | None = None,
+    shape: Sequence[int] | None = None,
+    mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]] | None = None,
+) -> Verdict:
+    """Judge a layer: its forward pass against that of `like`, then its backward pass by `check_layer`.
+
+    Parameters
+    ----------
+    layer : Layer
+        The reader's.
+    like : Layer, optional
+        A layer of the library that does the same; it is given the reader's parameters by name.
+    x, shape : optional
+        The input of `check_layer`, or its shape.
+    mistakes : dict of words to function, optional
+        ``function(layer, x)`` returns what the forward pass gives if those words are true.
+    """
+    name, rng = type(layer).__name__, np.random.default_rng(0)
+    if x is None:
+        rows, columns = (n * layer.step[i] + layer.window[i] - 1 for i, n in enumerate((3, 4)))
+        size = tuple(shape or (3, rows, columns, getattr(layer, "in_maps", 3)))
+        x = rng.permutation(np.linspace(-2, 2, int(np.prod(size)))).reshape(size)
+    yours = copy.deepcopy(layer)
+    for param in yours.params.values():
+        if not param.any():
+            param[...] = rng.standard_normal(param.shape)
+    small = x.astype(np.float32)
+    y, words = attempt(f"{name}.forward", yours.forward, small)
+    if words:
+        return verdict(words)
+    if like is not None:
+        right = copy.deepcopy(like)
+        for at, param in yours.params.items():
+            right.params[at][...] = param
+        words = difference(y, right.forward(small), 1e-4)
+        for phrase, function in (mistakes or {}).items():
+            if words and difference(y, function(yours, small), 1e-4) is None:
+                words = phrase
+        if words:
+            return verdict(f"{name}.forward: {words}")
+    _, words = attempt(f"{name}.backward", yours.backward, rng.standard_normal(np.shape(y)).astype(np.float32))
+    if words:
+        return verdict(words)
+    try:
+        report = check_layer(layer, x)
+    except Exception as error:  # a reader's code may raise anything
+        return verdict(f"{name} raised {type(error).__name__}: {error}")
+    return verdict("; ".join(check.message for check in report.checks if not check.ok))
+
+
+def grade_function(
+    yours: Callable[..., Any],
+    expected: Callable[..., Any],
+    cases: Sequence[tuple[Any, ...]],
+    mistakes: Mapping[str, Callable[..., Any]] | None = None,
+    tolerance: float = 1e-9,
+) -> Verdict:
+    """Judge a function by what it returns for `cases`, tuples of arguments.
+
+    Parameters
+    ----------
+    mistakes : dict of words to function, optional
+        If `yours` is wrong and agrees with one of these on all cases, the verdict is its words.
+    """
+    name = yours.__name__
+    got = []
+    for case in cases:
+        value, words = attempt(name, yours, *copy.deepcopy(case))
+        if words:
+            return verdict(words)
+        got.append(value)
+    found = [
+        words for value, case in zip(got, cases, strict=True) if (words := _each(value, expected(*case), tolerance))
+    ]
+    if not found:
+        return verdict()
+    for phrase, function in (mistakes or {}).items():
+        if not any(_each(value, function(*case), tolerance) for value, case in zip(got, cases, strict=True)):
+            return verdict(f"{name}: {phrase}")
+    return verdict(f"{name}: {next(filter(None, found))}")
+
+
+def _each(got: Any, want: Any, tolerance: float) -> str | None:
+    """Compare values, or tuples of them part by part."""
+    if not isinstance(want, tuple):
+        return difference(got, want, tolerance)
+    if not isinstance(got, tuple) or len(got) != len(want):
+        return f"it should return {len(want)} values"
+    parts = [difference(a, b, tolerance) for a, b in zip(got, want, strict=True)]
+    return next((f"value {i}: {words}" for i, words in enumerate(parts) if words), None)
+
+
+def grade_values(
+    yours: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    mistakes: Mapping[str, Mapping[Any, str]] | None = None,
+    tolerance: float = 1e-6,
+) -> Verdict:
+    """Judge a few numbers or arrays by name; ``mistakes[name][wrong value]`` are the words for a wrong number."""
+    for name, want in expected.items():
+        if is_blank(yours[name]):
+            return verdict(f"{name} is {BLANK}")
+        if words := difference(yours[name], want, tolerance):
+            for value, phrase in (mistakes or {}).get(name, {}).items():
+                if difference(yours[name], value, tolerance) is None:
+                    words = phrase
+            return verdict(f"{name}: {words}")
+    return verdict()

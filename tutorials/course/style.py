@@ -1,0 +1,180 @@
+"""The look of all figures: legible in black and white, drawn without global state, shown with alternative text.
+
+Colour never carries a meaning alone: every colour of `INK` comes with a hatch and a line style of its own, and their
+brightness differs. The colours are those that Okabe and Ito chose for colour-blind readers (Color Universal Design,
+2008). Every figure function starts with `figure`, draws with `cells` (numbers in boxes) and `picture` (images), and
+returns the figure; the notebook hands it to `show`, with words that say what is to be seen.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from PIL import Image
+
+DPI = 110
+WIDTH = 7.2  # inches: what fits the text column of JupyterLab and of code-hosting pages
+
+matplotlib.rcParams.update(
+    {
+        "font.size": 10,
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+        "axes.titlesize": 10,
+        "axes.labelsize": 10,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "hatch.linewidth": 0.6,
+        "lines.linewidth": 1.8,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Ink:
+    """One way to mark a thing: a pale fill and a dark edge of one colour, a hatch, a line style and a marker."""
+
+    fill: str
+    edge: str
+    hatch: str
+    line: str
+    marker: str
+
+
+INK = (
+    Ink("#cfe3f2", "#0072b2", "", "-", "o"),
+    Ink("#f8dfa8", "#b87a00", "//", "--", "s"),
+    Ink("#bfe5d8", "#00714f", "..", ":", "^"),
+    Ink("#f0cfe0", "#a8507f", "xx", "-.", "D"),
+    Ink("#e3e3e3", "#444444", "\\\\", (0, (5, 1, 1, 1)), "v"),
+    Ink("#ffffff", "#000000", "++", (0, (1, 1)), "x"),
+)
+"""What is marked first, second, ...; for fragments: the offsets (r, c) in row-major order."""
+
+PLAIN = Ink("#ffffff", "#888888", "", "-", "")
+"""A cell that nothing is said about."""
+
+
+def figure(
+    rows: int = 1, columns: int = 1, height: float = 2.6, width: float = WIDTH, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure with a grid of axes, always an array (rows, columns); sizes in inches."""
+    fig = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig, fig.subplots(rows, columns, squeeze=False, **options)
+
+
+def cells(
+    ax: Axes,
+    values: np.ndarray | Sequence[Sequence[Any]],
+    inks: dict[tuple[int, int], Ink] | None = None,
+    title: str = "",
+    fmt: str = "{:g}",
+    at: tuple[float, float] = (0, 0),
+    size: float = 10,
+) -> None:
+    """Draw a matrix as boxes with numbers (or words) in them, row 0 at the top.
+
+    Parameters
+    ----------
+    values : array, shape (rows, columns)
+        Numbers, or strings that are drawn as they are.
+    inks : dict of (row, column) to Ink
+        How boxes are marked; the others are `PLAIN`.
+    at : (row, column)
+        Where the top left box stands, so that several matrices fit in one drawing.
+    size : float
+        Of the letters.
+    """
+    array = np.asarray(values)
+    rows, columns = array.shape
+    for q in range(rows):
+        for p in range(columns):
+            ink = (inks or {}).get((q, p), PLAIN)
+            corner = (at[1] + p, at[0] + q)
+            ax.add_patch(Rectangle(corner, 1, 1, facecolor=ink.fill, edgecolor=ink.edge, hatch=ink.hatch, lw=1.0))
+            value = array[q, p]
+            text = value if isinstance(value, str) else fmt.format(value).replace("-", "\N{MINUS SIGN}")
+            back = {"facecolor": ink.fill, "edgecolor": "none", "pad": 1.2} if ink.hatch else None
+            ax.text(corner[0] + 0.5, corner[1] + 0.5, text, ha="center", va="center", size=size, bbox=back)
+    if not ax.patches or len(ax.patches) == rows * columns:  # the first matrix sets the view
+        ax.set_xlim(at[1] - 0.1, at[1] + columns + 0.1)
+        ax.set_ylim(at[0] + rows + 0.1, at[0] - 0.1)
+    else:
+        left, right = ax.get_xlim()
+        bottom, top = ax.get_ylim()
+        ax.set_xlim(min(left, at[1] - 0.1), max(right, at[1] + columns + 0.1))
+        ax.set_ylim(max(bottom, at[0] + rows + 0.1), min(top, at[0] - 0.1))
+    ax.set_aspect("equal")
+    ax.axis("off")
+    if title:
+        ax.set_title(title)
+
+
+def frame(ax: Axes, row: float, column: float, rows: float, columns: float, ink: Ink, lw: float = 3.0) -> None:
+    """Draw a thick frame around some boxes or pixels: a window."""
+    ax.add_patch(
+        Rectangle((column, row), columns, rows, facecolor="none", edgecolor=ink.edge, lw=lw, ls=ink.line, zorder=3)
+    )
+
+
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], ink: Ink = INK[5], lw: float = 1.4) -> None:
+    """Draw an arrow between two points given as (row, column)."""
+    ax.add_patch(
+        FancyArrowPatch(
+            start[::-1], end[::-1], arrowstyle="-|>", mutation_scale=12, color=ink.edge, lw=lw, ls=ink.line, zorder=4
+        )
+    )
+
+
+def picture(ax: Axes, image: np.ndarray, title: str = "", low: float | None = None, high: float | None = None) -> Any:
+    """Draw an image (H, W) in grey, or (H, W, 3) in colour, without axes; returns what a colour bar needs."""
+    drawn = ax.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for side in ax.spines.values():
+        side.set_visible(True)
+    if title:
+        ax.set_title(title)
+    return drawn
+
+
+def png(fig: Figure, colours: int = 256) -> bytes:
+    """Return the figure as a PNG with a palette: small, and the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    buffer.seek(0)
+    packed = io.BytesIO()
+    Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    return packed.getvalue()
+
+
+def show(fig: Figure, alt: str, colours: int = 256) -> None:
+    """Display a figure with its alternative text: for a screen reader, and folded below the figure for everyone.
+
+    Parameters
+    ----------
+    alt : str
+        What is to be seen, in one to four sentences that do without the picture.
+    colours : int
+        Of the palette; fewer make a smaller file. Pictures with noise need few.
+    """
+    words = " ".join(alt.split())
+    data = {"image/png": png(fig, colours), "text/plain": f"Figure: {words}"}
+    display(data, raw=True, metadata={"image/png": {"alt": words}})
+    display(HTML(f"<details><summary>The figure in words</summary>{html.escape(words)}</details>"))
