@@ -246,21 +246,22 @@ class Net:
         self._crop = None
         backend.array_module(dscores, *(param for _, param, _ in self.parameters()))
         dy = dscores.astype(self.dtype, copy=False)
+        ours = False  # whether dy may be overwritten: not before it is another array than the caller's
         if (rows, columns) != (n, m):  # the outputs that were cropped have no part in the loss
-            dy = schedule.empty((N, rows, columns, shape[3]), dy)
+            dy, ours = schedule.empty((N, rows, columns, shape[3]), dy), True
             dy[:, n:], dy[:, :n, m:] = 0, 0
             dy[:, :n, :m] = dscores
         dy = split(dy, self.pools) if self.pools else dy
+        first = next((i for i, layer in enumerate(self.layers) if layer.params), len(self.layers))
         with schedule.single_threaded_blas():
-            first = next((i for i, layer in enumerate(self.layers) if layer.params), len(self.layers))
             for i, layer in reversed(list(enumerate(self.layers))):
-                if not input_grad and i < first:
+                if i < first and not input_grad:
                     layer.cache = None
-                elif not input_grad and i == first:
-                    layer.backward(dy, input_grad=False)  # type: ignore[call-arg]
+                elif i == first and not input_grad and isinstance(layer, Conv):
+                    layer.backward(dy, input_grad=False)
                 else:
-                    in_place = {"out": dy} if layer.pointwise and dy is not dscores else {}
-                    dy = layer.backward(dy, **in_place)
+                    in_place = {"out": dy} if layer.pointwise and ours else {}
+                    dy, ours = layer.backward(dy, **in_place), True
         P, Q = self.field_of_view
         return dy[:, : n + P - 1, : m + Q - 1] if input_grad and self.pools else dy if input_grad else None
 

@@ -31,7 +31,7 @@ from tinympcnn.backend import Array, array_module, is_device_array
 from tinympcnn.errors import UsageError
 
 GEMM_ROWS = 384  # a multiple of 12, 16 and 24, the register blocks of common kernels
-COLUMN_BYTES = 4 << 20  # columns of one block on a CPU: measured best between 2 and 8 MB for 48 maps
+COLUMN_BYTES = 8 << 20  # columns of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
 CACHE_ITEMS = 1 << 16  # array elements of one block in pooling and pointwise layers: a few fit the L2 cache
 LANES = 8  # partial sums; fixed, so that the order of additions does not depend on the threads
@@ -202,17 +202,26 @@ def cache_blocks(fragments: int, rows: int, row_items: int, like: Array) -> list
 
 
 def _cut(fragments: int, rows: int, row_size: int, limit: int, multiple: int) -> list[Block]:
-    """Cut into blocks of at most about `limit` items, the number of items close under a multiple of `multiple`."""
+    """Cut into blocks of at most about `limit` items, so that little is padded when each is filled to `multiple`."""
 
-    def best(item: int, n: int) -> int:
+    def cheapest(item: int, n: int) -> tuple[int, int]:
+        """Return the items computed, padding and a little for each block included, and the step, over n things."""
         most = max(1, min(n, limit // item))
-        return max(range((most + 1) // 2, most + 1), key=lambda m: (m * item / -(-m * item // multiple), m))
 
+        def cost(step: int) -> int:
+            blocks, rest = divmod(n, step)
+            padded = blocks * -(-step * item // multiple) - (-rest * item // multiple)
+            return padded * multiple + (blocks + (rest > 0)) * multiple // 16
+
+        return min((cost(step), step) for step in range((most + 1) // 2, most + 1))
+
+    by_rows, row_step = cheapest(row_size, rows)
     if rows * row_size <= limit:
-        step = best(rows * row_size, fragments)
-        return [(slice(f, min(f + step, fragments)), slice(0, rows)) for f in range(0, fragments, step)]
-    step = best(row_size, rows)
-    return [(slice(f, f + 1), slice(q, min(q + step, rows))) for f in range(fragments) for q in range(0, rows, step)]
+        by_fragments, step = cheapest(rows * row_size, fragments)
+        if by_fragments <= fragments * by_rows:
+            return [(slice(f, min(f + step, fragments)), slice(0, rows)) for f in range(0, fragments, step)]
+    spans = [slice(q, min(q + row_step, rows)) for q in range(0, rows, row_step)]
+    return [(slice(f, f + 1), span) for f in range(fragments) for span in spans]
 
 
 # ---------------------------------------------------------------------------------------------- products

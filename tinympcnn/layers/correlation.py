@@ -99,7 +99,7 @@ def correlate_grad(x: Array, dy: Array, dW: Array, db: Array) -> None:
         cols, rows = columns(x[f, q.start : q.stop + kh - 1], (kh, kw)), dy[f, q].reshape(-1, maps)
         matrix = dW.reshape(-1, maps)
         xp.add(matrix, xp.matmul(cols.T, rows, out=schedule.empty(matrix.shape, x)), out=matrix)
-        xp.add(db, rows.sum(axis=0), out=db)
+        xp.add(db, xp.matmul(xp.ones(len(rows), rows.dtype), rows), out=db)  # a sum over rows, as BLAS does it
 
     # Alg. 2: for each fragment, g = g + grad(delta, f), a sum and not a mean
     blocks = schedule.gemm_blocks(F, h, w, kh * kw * x.shape[3] * x.dtype.itemsize, x)
