@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -80,6 +81,25 @@ def gpu():
 
     _used_gpu.add(cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode())
     return Device("gpu", cupy)
+
+
+@pytest.fixture
+def real():
+    """Return the real CuPy, which also imports without a GPU, or skip the test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of optional libraries that are not needed here
+        return pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+
+
+@pytest.fixture
+def real_array(real):
+    """Return a function from a host array to one of the real CuPy's; without a GPU, one that no kernel may touch."""
+
+    def over_host_memory(host: np.ndarray) -> Any:
+        memory = real.cuda.memory.UnownedMemory(host.ctypes.data, host.nbytes, host, 0)
+        return real.ndarray(host.shape, host.dtype, real.cuda.memory.MemoryPointer(memory, 0))
+
+    return over_host_memory if _why_no_gpu() else real.asarray
 
 
 @pytest.fixture

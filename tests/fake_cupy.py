@@ -295,7 +295,8 @@ for _name, _keywords in VIEWS.items():
 for _name, _keywords in OPERATORS.items():
     setattr(ndarray, f"__{_name}__", lambda a, b, name=_keywords: getattr(cupy, name)(a, b))
     setattr(ndarray, f"__r{_name}__", lambda a, b, name=_keywords: getattr(cupy, name)(b, a))
-    setattr(ndarray, f"__i{_name}__", lambda a, b, name=_keywords: getattr(cupy, name)(a, b, out=a))
+    if _name != "matmul":
+        setattr(ndarray, f"__i{_name}__", lambda a, b, name=_keywords: getattr(cupy, name)(a, b, out=a))
 for _name, _keywords in COMPARISONS_AND_SIGNS.items():
     setattr(ndarray, f"__{_name}__", lambda *arrays, name=_keywords: getattr(cupy, name)(*arrays))
 

@@ -66,18 +66,10 @@ def test_refuses(fake, expression):
     _refused(expression, error, match, fake.cupy, fake.cupy.asarray(HOST))
 
 
-def test_the_real_one_refuses_the_same():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        real = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
-    try:
-        a = real.asarray(HOST)
-    except RuntimeError:  # no GPU: an array over host memory, on which no kernel will be launched
-        memory = real.cuda.memory.UnownedMemory(HOST.ctypes.data, HOST.nbytes, HOST, 0)
-        a = real.ndarray(HOST.shape, HOST.dtype, real.cuda.memory.MemoryPointer(memory, 0))
+def test_the_real_one_refuses_the_same(real, real_array):
     for expression, (error, match, askable) in REFUSALS.items():
         if askable:
-            _refused(expression, error, match, real, a)
+            _refused(expression, error, match, real, real_array(HOST))
 
 
 PERMITTED = """
