@@ -97,7 +97,7 @@ def test_threads_come_from_the_environment():
 def test_threads_that_make_no_sense_raise(text, monkeypatch):
     monkeypatch.setenv("TINYMPCNN_THREADS", text)
     with pytest.raises(UsageError, match=f"TINYMPCNN_THREADS must be a positive integer, not '{text}'"):
-        schedule._threads_from_environment()
+        schedule.threads._threads_from_environment()
 
 
 def test_fewer_than_one_thread_raises():
@@ -161,9 +161,9 @@ def test_blocks_cover_a_storage_once(fragments, rows, columns, column_bytes):
 def test_blocks_stay_near_their_limit():
     x = np.zeros(1)
     for f, q in schedule.gemm_blocks(16, 120, 120, 4800, x):
-        assert (f.stop - f.start) * (q.stop - q.start) * 120 * 4800 <= schedule.COLUMN_BYTES
+        assert (f.stop - f.start) * (q.stop - q.start) * 120 * 4800 <= schedule.blocks.COLUMN_BYTES
     for f, q in schedule.cache_blocks(16, 120, 5760, x):
-        assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= schedule.CACHE_ITEMS
+        assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= schedule.blocks.CACHE_ITEMS
 
 
 # ----------------------------------------------------------------------------------------------------- products
@@ -199,7 +199,7 @@ like = np.zeros(1, np.uint8)
 def workspace():
     gc.collect()
     schedule.free_memory()
-    yield schedule._workspace
+    yield schedule.workspace._workspace
     gc.collect()
     schedule.free_memory()
 

@@ -77,7 +77,7 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
         state = State(**about["state"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is not a whole tinympcnn checkpoint; remove it to start from the beginning") from error
-    saved = modelfile.from_arrays(arrays, str(path))
+    saved = modelfile.from_arrays(arrays, str(path), Net)
     if about["optimizer"] != type(optimizer).__name__ or repr(saved) != repr(net):
         raise DataError(
             f"the checkpoint {path} was written by a run with {about['optimizer']} and another net or optimizer; "

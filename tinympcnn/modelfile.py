@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from tinympcnn.atomic import replacing
 from tinympcnn.backend import to_numpy
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.layers import Conv, FullyConnected, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
-from tinympcnn.net import Net
+
+if TYPE_CHECKING:
+    from tinympcnn.net import Net
 
 VERSION = 1
 LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Tanh)}
@@ -66,15 +69,15 @@ def to_arrays(net: Net) -> dict[str, Any]:
     return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
 
 
-def load(path: str | PathLike[str]) -> Net:
-    """Read a net that `save` wrote.
+def load(path: str | PathLike[str], make: Callable[[list[Layer]], Net]) -> Net:
+    """Read a net that `save` wrote; `make` makes a net of layers.
 
     Raises
     ------
     DataError
         If the file is missing, truncated, of another version, or holds anything that does not fit together.
     """
-    return from_arrays(read_arrays(Path(path)), str(path))
+    return from_arrays(read_arrays(Path(path)), str(path), make)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -107,12 +110,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is not a whole tinympcnn model file ({reason})") from error
 
 
-def from_arrays(arrays: dict[str, np.ndarray], where: str) -> Net:
+def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Net]) -> Net:
     """Return the net that `to_arrays` described; `where` names the file in error messages."""
     about = _about(arrays, where)
     try:
         layers = _layers(about["layers"], arrays)
-        net = Net(layers).astype(about["dtype"])
+        net = make(layers).astype(about["dtype"])
         expected = {name: param for name, param, _ in net.parameters()}
         for name, param in expected.items():
             value = arrays[name]

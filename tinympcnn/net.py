@@ -12,26 +12,19 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from os import PathLike
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tinympcnn import backend, schedule
+from tinympcnn import backend, modelfile, schedule
+from tinympcnn import plan as planning
 from tinympcnn.backend import Array
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import UsageError
 from tinympcnn.fragments import merge, split
-from tinympcnn.geometry import Pair, Shape, padded_outputs
+from tinympcnn.geometry import Pair, Shape
 from tinympcnn.layers import Conv, Layer
+from tinympcnn.segment import segment
 from tinympcnn.spec import parse
-
-
-class Row(NamedTuple):
-    """One row of a net's plan: a layer, the storage it makes, its parameters and the work of one forward pass."""
-
-    layer: Layer
-    shape: Shape
-    n_params: int
-    flop: int
 
 
 class Net:
@@ -49,8 +42,6 @@ class Net:
         The window that one output pixel sees.
     stride : (rows, columns)
         Distance between neighbouring outputs in the image: (1, 1) for an image net.
-    pools : list of (kh, kw)
-        Pools of the layers that make fragments, in order.
     normalisation : (mean, std) or None
         One of each for every input map, from the training set; used by `segment` and `train`, not by `forward`.
     class_values : tuple of int or None
@@ -79,7 +70,6 @@ class Net:
             raise UsageError(f"a net is made of one or more layers, not of {layers!r}")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
             raise UsageError("the same layer object stands twice in the net; make one for each place")
-        self.pools = [layer.step for layer in self.layers if layer.splits]
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
         self.class_values: tuple[int, ...] | None = None
         self.record: dict[str, Any] = {}
@@ -88,7 +78,7 @@ class Net:
             raise UsageError(
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
             )
-        self.plan(self._smallest_image())  # layers that do not fit together raise here
+        self.plan(planning.smallest_image(self.layers))  # layers that do not fit together raise here
 
     @classmethod
     def from_spec(cls, spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = None) -> Net:
@@ -100,79 +90,39 @@ class Net:
     @property
     def field_of_view(self) -> Pair:
         """The window (rows, columns) of the image that one output pixel sees."""
-        rows, columns = 1, 1
-        for layer in reversed(self.layers):
-            rows = (rows - 1) * layer.step[0] + layer.window[0]
-            columns = (columns - 1) * layer.step[1] + layer.window[1]
-        return rows, columns
+        return planning.field_of_view(self.layers)
 
     @property
     def stride(self) -> Pair:
         """Distance (rows, columns) in the image between neighbouring outputs."""
-        steps = [layer.step for layer in self.layers if not layer.splits]
-        return prod(step[0] for step in steps), prod(step[1] for step in steps)
+        return planning.stride(self.layers)
+
+    @property
+    def pools(self) -> list[Pair]:
+        """Pools (kh, kw) of the layers that make fragments, in order."""
+        return planning.pools(self.layers)
 
     @property
     def split_step(self) -> Pair:
         """Product of the pools (rows, columns) that make fragments: dense outputs come in multiples of it."""
-        return prod(k[0] for k in self.pools), prod(k[1] for k in self.pools)
+        return planning.split_step(self.layers)
 
     @property
     def in_maps(self) -> int:
         """Maps of the images this net takes."""
-        return next((layer.in_maps for layer in self.layers if isinstance(layer, Conv)), 1)
+        return planning.in_maps(self.layers)
 
     @property
     def out_maps(self) -> int:
         """Scores per pixel: the number of classes."""
-        return self.plan(self._smallest_image())[-1].shape[3]
+        return self.plan(planning.smallest_image(self.layers))[-1].shape[3]
 
-    def _smallest_image(self) -> Pair:
-        (P, Q), (s, t) = self.field_of_view, self.split_step
-        return P + s - 1, Q + t - 1
-
-    def _padded(self, height: int, width: int) -> Pair:
-        """Return the size to which an image is padded so that every layer divides evenly."""
-        rows, columns = padded_outputs((height, width), self.field_of_view, self.split_step)
-        return rows + self.field_of_view[0] - 1, columns + self.field_of_view[1] - 1
-
-    def plan(self, size: Pair, images: int = 1) -> list[Row]:
-        """Return, layer by layer, the storage that `images` images of `size` lead to, without computing anything.
-
-        Parameters
-        ----------
-        size : (rows, columns)
-            Of the images; at least the field of view.
-        images : int
-            How many.
-
-        Raises
-        ------
-        UsageError
-            If the images are too small or a layer does not take the maps it gets.
-        """
-        shape: Shape = (images, *self._padded(*size), self.in_maps)
-        rows = []
-        for layer in self.layers:
-            flop = layer.flop(shape)
-            shape = layer.output_shape(shape)
-            rows.append(Row(layer, shape, sum(param.size for param in layer.params.values()), flop))
-        return rows
+    def plan(self, size: Pair, images: int = 1) -> list[planning.Row]:
+        """Return, layer by layer, the storage that `images` images of `size` lead to; see ``plan.py``."""
+        return planning.plan(self.layers, size, images)
 
     def __str__(self) -> str:
-        size = self._smallest_image()
-        lines = [f"{'layer':>5}  {'':<24}{'maps':>6}{'fragments':>11}{'size':>9}{'parameters':>12}"]
-        for i, row in enumerate(self.plan(size)):
-            F, h, w, maps = row.shape
-            name = type(row.layer).__name__
-            sizes = "x".join(str(n) for n in row.layer.window) if row.layer.window != (1, 1) else ""
-            lines.append(f"{i:>5}  {name + ' ' + sizes:<24}{maps:>6}{F:>11}{f'{h}x{w}':>9}{row.n_params or '':>12}")
-        P, Q = self.field_of_view
-        lines.append(
-            f"{self.n_params:,} parameters, field of view {P}x{Q}, stride {self.stride[0]}x{self.stride[1]} "
-            f"(sizes for an image of {size[0]}x{size[1]})"
-        )
-        return "\n".join(lines)
+        return planning.table(self.layers)
 
     def __repr__(self) -> str:
         return f"Net({self.layers!r})"
@@ -203,7 +153,7 @@ class Net:
         """
         self._check_images(images)
         N, H, W, C = images.shape
-        padded = self._padded(H, W)
+        padded = planning.padded_size(self.layers, (H, W))
         x = images.astype(self.dtype, copy=False)
         if padded != (H, W):
             x = schedule.empty((N, *padded, C), x)
@@ -275,10 +225,15 @@ class Net:
         if images.shape[3] != self.in_maps:
             raise UsageError(f"the net takes images with {self.in_maps} map(s), not {images.shape[3]}")
 
-    def segment(self, image: Array, **options: Any) -> np.ndarray:
-        """Return the class probabilities of every pixel of one image; see ``tinympcnn.segment.segment``."""
-        from tinympcnn.segment import segment
+    def normalised(self, image: np.ndarray) -> np.ndarray:
+        """Return `image` (..., C) with the kept mean and standard deviation taken out, in the net's dtype."""
+        if self.normalisation is None:
+            return image.astype(self.dtype)
+        mean, std = self.normalisation
+        return ((image - mean) / std).astype(self.dtype)
 
+    def segment(self, image: Array, **options: Any) -> np.ndarray:
+        """Return the class probabilities (H, W, K) of one image; see ``tinympcnn.segment.segment``."""
         return segment(self, image, **options)
 
     # ------------------------------------------------------------------------------------ parameters
@@ -392,23 +347,10 @@ class Net:
         return self._converted(lambda array: array.astype(dtype))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the net to an .npz file; see ``tinympcnn.modelfile.save``."""
-        from tinympcnn.modelfile import save
-
-        save(self, path)
+        """Write the net to an .npz file, whole or not at all; see ``modelfile.py``."""
+        modelfile.save(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Net:
-        """Read a net that `save` wrote; see ``tinympcnn.modelfile.load``."""
-        from tinympcnn.modelfile import load
-
-        return load(path)
-
-
-def check_finite(values: np.ndarray, what: str) -> None:
-    """Raise DataError if `values` hold NaN or infinite numbers."""
-    if values.dtype.kind not in "fc":
-        return
-    bad = values.size - int(np.isfinite(values).sum())
-    if bad:
-        raise DataError(f"{what} has {bad} NaN or infinite value(s) of {values.size}; replace them before using it")
+        """Read a net that `save` wrote; anything in the file that does not fit together is a DataError."""
+        return modelfile.load(path, cls)

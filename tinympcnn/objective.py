@@ -28,17 +28,9 @@ class Example(NamedTuple):
     target: Array
 
 
-def normalise(image: np.ndarray, net: Net) -> np.ndarray:
-    """Return `image` (H, W, C) with the mean and standard deviation kept in the net taken out, in the net's dtype."""
-    if net.normalisation is None:
-        return image.astype(net.dtype)
-    mean, std = net.normalisation
-    return ((image - mean) / std).astype(net.dtype)
-
-
 def example(net: Net, image: np.ndarray, labels: np.ndarray) -> Example:
     """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored, and its labels (H, W)."""
-    x = mirror(normalise(image, net), net.field_of_view)[None]
+    x = mirror(net.normalised(image), net.field_of_view)[None]
     return Example(net.xp.asarray(x), net.xp.asarray(labels[None]))
 
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinympcnn import backend, schedule
 from tinympcnn.data.borders import mirrored
+from tinympcnn.data.image_file import check_finite
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.losses import softmax
-from tinympcnn.net import Net, check_finite
-from tinympcnn.objective import normalise
+
+if TYPE_CHECKING:
+    from tinympcnn.net import Net
 
 SMALLEST_TILE = 32  # outputs per axis: every storage then has the GEMM_ROWS pixels that rule 1 of the schedule asks for
 DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
@@ -44,6 +47,7 @@ def segment(net: Net, image: np.ndarray, tile: int | None = None, memory: int = 
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> net = Net.from_spec("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0)
     >>> probabilities = segment(net, np.zeros((5, 7)))
     >>> probabilities.shape, bool(np.allclose(probabilities.sum(axis=-1), 1))
@@ -110,7 +114,7 @@ def _tile(net: Net, image: np.ndarray, rows: slice, columns: slice) -> np.ndarra
     """Return the probabilities (h, w, K) of one tile of outputs, from its pixels and the halo around them."""
     (H, W), (P, Q) = image.shape[:2], net.field_of_view
     seen = np.ix_(mirrored(H, P)[_seen(rows, P)], mirrored(W, Q)[_seen(columns, Q)])
-    scores = net.forward(net.xp.asarray(normalise(image[seen], net)[None]), train=False)
+    scores = net.forward(net.xp.asarray(net.normalised(image[seen])[None]), train=False)
     return backend.to_numpy(softmax(scores)[0])
 
 
@@ -155,5 +159,5 @@ def tile_memory(net: Net, tile: int) -> int:
     plan = net.as_image().plan((tile + P - 1, tile + Q - 1))
     sizes = [(tile + P - 1) * (tile + Q - 1) * net.in_maps, *(int(np.prod(row.shape)) for row in plan)]
     peak = max(before + after for before, after in pairwise(sizes))
-    columns = schedule.COLUMN_BYTES * 2 * schedule.get_threads() if net.xp is np else schedule.DEVICE_BYTES
+    columns = 2 * schedule.COLUMN_BYTES * schedule.get_threads() if net.xp is np else schedule.DEVICE_BYTES
     return peak * net.dtype.itemsize + columns

@@ -21,9 +21,10 @@ from tinympcnn import checkpoint as checkpoints
 from tinympcnn import optim
 from tinympcnn.backend import to_numpy
 from tinympcnn.data import augment as augmented
+from tinympcnn.data.image_file import check_finite
 from tinympcnn.errors import DataError, DivergenceError, UsageError
 from tinympcnn.losses import SoftmaxCrossEntropy, balanced_weights
-from tinympcnn.net import Net, check_finite
+from tinympcnn.net import Net
 from tinympcnn.objective import Example, example, image_closure, predict, set_closure
 from tinympcnn.optim import Optimizer
 

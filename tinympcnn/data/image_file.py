@@ -103,10 +103,7 @@ class ImageFile:
             pixels = self._read(index)
         if pixels.shape != self.shape:
             raise DataError(f"{self.path}: page {index} is {pixels.shape}, the file promised {self.shape}")
-        if pixels.dtype.kind == "f":
-            bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
-            if bad:
-                raise DataError(f"{self.path}: page {index} has {bad} pixels that are NaN or infinite")
+        check_finite(pixels, f"{self.path}: page {index}")
         return pixels.astype(self.dtype, copy=False)
 
     def describe(self) -> str:
@@ -176,3 +173,11 @@ def refuse_if_implausible(path: Path, claimed: int, stored: int, compressed: boo
     """
     if claimed > (max(SMALL, BEST_RATIO * stored) if compressed else stored):
         raise DataError(f"{path} is damaged: it claims {claimed} bytes of pixels but stores {stored}")
+
+
+def check_finite(pixels: np.ndarray, what: str) -> None:
+    """Raise DataError if `pixels` hold NaN or infinite numbers; `what` names them in the message."""
+    if pixels.dtype.kind == "f":
+        bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
+        if bad:
+            raise DataError(f"{what} has {bad} pixels that are NaN or infinite; replace them first")

@@ -2,7 +2,7 @@
 
 The window of output pixel (q, p) of fragment f, laid out as one row of kh*kw*C numbers, is a row of the matrix of
 columns; then ``y = columns(x) @ W + b``. The loop over fragments of Algorithms 1 and 2 runs over blocks of
-fragments and rows, cut by ``schedule.py`` so that the columns of a block stay in cache and never fill the memory.
+fragments and rows, cut by ``schedule`` so that the columns of a block stay in cache and never fill the memory.
 """
 
 from __future__ import annotations

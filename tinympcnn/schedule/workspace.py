@@ -1,0 +1,84 @@
+"""Where arrays get their memory: kept from step to step, because fresh pages cost more than the arithmetic on them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from tinympcnn.backend import Array, array_module, is_device_array
+
+
+class _Lease:
+    """Memory on loan to one array and its views; when the last of them is gone it returns to the free list."""
+
+    def __init__(self, raw: np.ndarray, nbytes: int) -> None:
+        self.raw = raw
+        self.__array_interface__ = {**raw[:nbytes].__array_interface__, "shape": (nbytes,)}
+
+    def __del__(self) -> None:
+        _workspace.give_back(self.raw)
+
+
+class _Workspace:
+    """A caching allocator like CuPy's: fresh memory costs a page fault for every page, kept memory nothing."""
+
+    SMALLEST = 1 << 15  # bytes; below this NumPy's own cache is as good
+    GRAIN = 1 << 12
+
+    def __init__(self) -> None:
+        self.free: dict[int, list[np.ndarray]] = {}
+        self.free_bytes = self.leased_bytes = self.most_leased = 0
+        self.lock = threading.RLock()  # reentrant: the garbage collector may return a lease while one is taken
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if nbytes < self.SMALLEST:
+            return np.empty(shape, dtype)
+        size = -(-nbytes // self.GRAIN) * self.GRAIN
+        with self.lock:
+            kept = self.free.get(size)
+            raw = kept.pop() if kept else None
+            if raw is not None:
+                self.free_bytes -= size
+            else:
+                self.shrink_to(max(0, self.most_leased - self.leased_bytes - size))
+            self.leased_bytes += size
+            self.most_leased = max(self.most_leased, self.leased_bytes)
+        if raw is None:
+            raw = np.empty(size, np.uint8)
+        return np.asarray(_Lease(raw, nbytes)).view(dtype).reshape(shape)
+
+    def give_back(self, raw: np.ndarray) -> None:
+        with self.lock:
+            self.leased_bytes -= raw.size
+            self.free_bytes += raw.size
+            self.free.setdefault(raw.size, []).append(raw)
+
+    def shrink_to(self, nbytes: int) -> None:
+        """Let the oldest sizes go until at most `nbytes` lie idle: kept memory never adds to the peak."""
+        for size in list(self.free):
+            while self.free_bytes > nbytes and self.free[size]:
+                self.free[size].pop()
+                self.free_bytes -= size
+            if not self.free[size]:
+                del self.free[size]
+
+
+_workspace = _Workspace()
+
+
+def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
+    """Return an uninitialised array of `shape`, of the type and on the device of `like`, from kept memory."""
+    dtype = np.dtype(like.dtype if dtype is None else dtype)
+    if is_device_array(like):
+        return array_module(like).empty(shape, dtype)
+    return _workspace.take(tuple(shape), dtype)
+
+
+def free_memory() -> None:
+    """Hand memory kept for the next step back to the operating system."""
+    with _workspace.lock:
+        _workspace.shrink_to(0)
+        _workspace.most_leased = _workspace.leased_bytes
