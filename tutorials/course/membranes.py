@@ -1,0 +1,70 @@
+"""The task of tutorials 06 and 11: one net, one set of synthetic membranes, and learning curves kept in files.
+
+06 trains the net on patches, 11 trains the same net from the same start on whole images, and both draw both curves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinympcnn import Net
+from tinympcnn.data import synthetic_membranes
+from tinympcnn.train import mean_and_std
+
+SPEC = "C5x5x8 MPF2x2 C5x5x16 MPF2x2 C4x4x16 MPF2x2 FC2x2x16 FC2"
+SEED = 6
+CURVES = Path(__file__).parent / "curves"
+
+
+class Task(NamedTuple):
+    """Training images (n, H, W, 1) and labels (n, H, W), and one image (H, W, 1) held out with its labels (H, W)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    held_image: np.ndarray
+    held_labels: np.ndarray
+
+
+def membrane_task(n: int = 4, size: int = 128) -> Task:
+    """Return `n` synthetic slices of size x size pixels to train on and one to test on; class 1 is the interior."""
+    images, labels = synthetic_membranes(n + 1, size, rng=SEED)
+    labels = (labels > 0).astype(np.int64)
+    return Task(images[:n, ..., None], labels[:n], images[n, ..., None], labels[n])
+
+
+def membrane_net(task: Task) -> Net:
+    """Return the net of the task with its first weights, and with the mean and deviation of the training images."""
+    net = Net.from_spec(SPEC, rng=SEED)
+    net.normalisation = mean_and_std(list(task.images))
+    return net
+
+
+def held_pixels(task: Task, n: int = 500) -> np.ndarray:
+    """Return `n` places (row, column) of the held-out image, (n, 2): where the error is measured during training."""
+    return np.random.default_rng(SEED).integers(0, task.held_labels.shape, (n, 2))
+
+
+def keep_curve(name: str, curve: Sequence[dict[str, float]]) -> Path:
+    """Write a learning curve to ``curves/NAME.json``, unless that file is there; delete it to record a new one.
+
+    Parameters
+    ----------
+    curve : sequence of dict
+        One point each: seconds of training, windows seen, updates, loss, error (on `held_pixels`).
+    """
+    path = CURVES / f"{name}.json"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        points = ",\n ".join(json.dumps({key: round(value, 4) for key, value in point.items()}) for point in curve)
+        path.write_text(f"[{points}]\n")
+    return path
+
+
+def kept_curve(name: str) -> list[dict[str, float]]:
+    """Return the curve that `keep_curve` wrote."""
+    return json.loads((CURVES / f"{name}.json").read_text())
