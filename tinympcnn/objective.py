@@ -1,7 +1,7 @@
 """What is minimised: the loss of a net on one image, or summed over all images of a set, as a closure.
 
 The sum over a set is the mean over all its counted pixels; it is taken in image order and in float64, so an
-executor changes where the images are computed and not one bit of the result. Read next: ``optim.py``.
+executor changes where the images are computed and not one bit of the result. Read next: ``optim``.
 """
 
 from __future__ import annotations

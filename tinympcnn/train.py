@@ -2,7 +2,7 @@
 
 ``fit`` is a generator: it yields after every epoch and can be left at any of them. What is random about example i of
 epoch e is drawn from (seed, e, i) alone, so a run needs no random state to be resumed, and the same seed gives the
-same bits. Read next: ``objective.py`` (what is minimised), ``optim.py`` (how), ``checkpoint.py`` (what survives).
+same bits. Read next: ``objective.py`` (what is minimised), ``optim`` (how), ``checkpoint.py`` (what survives).
 """
 
 from __future__ import annotations

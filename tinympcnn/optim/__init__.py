@@ -1,0 +1,28 @@
+"""The optimisers, each over the parameters of one net: SGD, SGD safeguarded by the Armijo rule, L-BFGS, Adam.
+
+All work through ``step(closure)``. ``closure(grad=True)`` returns the loss and, if asked, leaves its gradient in the
+net; ``closure(grad=False)`` costs a forward pass only. What the closure sums over, one image or a whole set, is its
+own affair (``objective.py``).
+"""
+
+from typing import Any
+
+from tinympcnn.errors import UsageError
+from tinympcnn.net import Net
+from tinympcnn.optim.adam import Adam
+from tinympcnn.optim.armijo import ArmijoSGD
+from tinympcnn.optim.base import Closure, Optimizer
+from tinympcnn.optim.lbfgs import LBFGS
+from tinympcnn.optim.sgd import SGD
+
+OPTIMIZERS = {"adam": Adam, "sgd": SGD, "armijo": ArmijoSGD, "lbfgs": LBFGS}
+
+
+def build(name: str, net: Net, **options: Any) -> Optimizer:
+    """Return the optimiser called `name` (adam, sgd, armijo, lbfgs) over `net`."""
+    if name not in OPTIMIZERS:
+        raise UsageError(f"unknown optimizer {name!r}: use one of {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name](net, **options)
+
+
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "Adam", "ArmijoSGD", "Closure", "Optimizer", "build"]
