@@ -10,9 +10,15 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.layers import Conv, FullyConnected, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
 from tinympcnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from tinympcnn.net import Net
+from tinympcnn.optim import LBFGS, SGD, Adam, ArmijoSGD
+from tinympcnn.train import fit
 
 __version__ = "0.1.0"
 __all__ = [
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "ArmijoSGD",
     "Conv",
     "DataError",
     "FullyConnected",
@@ -25,5 +31,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Tanh",
     "UsageError",
+    "fit",
     "zoo",
 ]
