@@ -4,9 +4,11 @@ On the fake device the results are those of NumPy up to the order of additions. 
 """
 
 import gc
+import sys
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import Device
 
 from tinympcnn import (
@@ -20,6 +22,7 @@ from tinympcnn import (
     Net,
     SoftmaxCrossEntropy,
     Tanh,
+    cli,
     objective,
     optim,
     schedule,
@@ -200,6 +203,39 @@ def test_training_goes_where_numpy_goes_also_after_a_break(other, name, augment,
         assert [record[key] for record in resumed] == pytest.approx(values[1:], rel=1e-8)
     assert {record["backend"] for record in got} == {"cupy"}
     np.testing.assert_allclose(again.to("numpy").flat(), theirs.to("numpy").flat(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.fixture
+def job(tmp_path, rng):
+    """Return a function from a backend to the command line that trains on two small images, and its model's path."""
+    images = rng.integers(0, 255, (2, 30, 26), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "images.tif", images, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "labels.tif", 255 * (images > 100).astype(np.uint8), photometric="minisblack")
+
+    def command(name):
+        files = [f"--images={tmp_path / 'images.tif'}", f"--labels={tmp_path / 'labels.tif'}"]
+        model = tmp_path / f"{name}.npz"
+        return ["train", *files, "-o", str(model), "--net=C3x3x4 MPF2x2 FC2", "--epochs=2", "--backend", name], model
+
+    return command
+
+
+def test_the_command_line_trains_and_segments_on_the_device(other, job, tmp_path):
+    for name in ("numpy", "cupy"):
+        train_it, model = job(name)
+        assert cli.main(train_it) == 0
+        image, folder = str(tmp_path / "images.tif"), str(tmp_path / name)
+        assert cli.main(["segment", "-i", image, "-m", str(model), "-o", folder, "--backend", name]) == 0
+    ours, theirs = (tifffile.imread(tmp_path / name / "images_prob.tif") for name in ("numpy", "cupy"))
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_one_sentence_and_no_file(job, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    train_it, model = job("cupy")
+    assert cli.main(train_it) == 2
+    assert capsys.readouterr().err.startswith("tinympcnn: the cupy backend does not work here (ModuleNotFoundError")
+    assert [path.name for path in model.parent.iterdir() if path.suffix == ".npz"] == []
 
 
 def test_labels_on_the_host_are_refused(fake, net, rng):
