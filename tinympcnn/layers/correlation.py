@@ -41,7 +41,9 @@ def columns(x: Array, kernel: Pair, pitch: int = 0) -> Array:
     sf, sr, sp, sc = x.strides
     # a window's kw pixels of C maps lie side by side in memory: they are copied as one run of kw*C numbers
     xp = array_module(x)
-    if sp != C * sc:
+    if C == 1:
+        sc = sp  # the stride of an axis of length 1 says nothing: it is 0 after image[..., None]
+    elif sp != C * sc:
         x = xp.ascontiguousarray(x)
         sf, sr, sp, sc = x.strides
     windows = xp.lib.stride_tricks.as_strided(x, (F, h, w, kh, kw * C), (sf, sr, sp, sr, sc))
