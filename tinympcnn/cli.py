@@ -16,7 +16,8 @@ from tinympcnn import schedule
 from tinympcnn.backend import BACKENDS
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.optim import OPTIMIZERS
-from tinympcnn.train import AUGMENTATIONS, Record
+from tinympcnn.train import Record
+from tinympcnn.trainset import AUGMENTATIONS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--lr", type=float, help="learning rate, or first step of armijo (each has its own default)")
     train.add_argument("--balance", action="store_true", help="let every class count as much as the others")
     train.add_argument("--augment", choices=AUGMENTATIONS, default="none", help="flips, or flips and rotations (none)")
+    train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
@@ -167,8 +169,8 @@ def _train(options: argparse.Namespace) -> None:
     train_files(
         options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
         optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
-        augment=options.augment, val=options.val, resume=options.resume, log=options.log, seed=options.seed,
-        device=options.backend, axes=options.axes, threshold=options.threshold, minutes=options.minutes,
+        augment=options.augment, crop=options.crop, val=options.val, resume=options.resume,
+        log=options.log, seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold, minutes=options.minutes,
         report=bar.epoch, progress=bar.update,
     )  # fmt: skip
 

@@ -21,7 +21,8 @@ from tinympcnn import backend, checkpoint, data, metrics, segment, zoo
 from tinympcnn.atomic import replacing
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.net import Net
-from tinympcnn.train import Record, fit, split_validation
+from tinympcnn.train import Record, fit
+from tinympcnn.trainset import split_validation
 
 Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
@@ -38,6 +39,7 @@ def train_files(
     options: dict[str, Any] | None = None,
     balance: bool = False,
     augment: str = "none",
+    crop: int | None = None,
     val: float = 0.0,
     resume: bool = False,
     log: str | PathLike[str] | None = None,
@@ -104,6 +106,7 @@ def train_files(
         "options": options or {},
         "balance": balance,
         "augment": augment,
+        "crop": crop,
         "seed": seed,
         "backend": xp.__name__,
         "dtype": model.dtype.name,
@@ -125,7 +128,8 @@ def train_files(
     records: list[Record] = []
     epochs_of = fit(
         model, *pick(kept), epochs=epochs, optimizer=optimizer, options=options, balance=balance, augment=augment,
-        validation=pick(held), seed=seed, checkpoint=place, minutes=minutes, resume=resume, progress=progress,
+        crop=crop, validation=pick(held) if held else None, seed=seed, checkpoint=place, minutes=minutes,
+        resume=resume, progress=progress,
     )  # fmt: skip
     for record in epochs_of:
         records = checkpoint.records(place)

@@ -33,8 +33,8 @@ class Conv(Layer):
     kernel : int or (int, int)
         Size of the filters, (rows, columns).
     rng : int or numpy.random.Generator, optional
-        Seeds the initial weights: uniform with variance 1 / fan-in (LeCun et al., Efficient BackProp, 1998, section
-        4.6); biases start at zero.
+        Seeds the initial weights: uniform within 1 / sqrt(fan-in), which keeps tanh in its slope also behind the
+        positive means that max-pooling makes; biases start at zero.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Conv(Layer):
         self.in_maps, self.out_maps = count(in_maps, "in_maps"), count(out_maps, "out_maps")
         self.kernel = self.window = pair(kernel, "kernel")
         fan_in = self.kernel[0] * self.kernel[1] * self.in_maps
-        bound = np.sqrt(3 / fan_in)
+        bound = np.sqrt(1 / fan_in)
         W = np.random.default_rng(rng).uniform(-bound, bound, (*self.kernel, self.in_maps, self.out_maps))
         self.params = {"W": W.astype(np.float32), "b": np.zeros(self.out_maps, np.float32)}
         self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
