@@ -169,9 +169,9 @@ def _train(options: argparse.Namespace) -> None:
     train_files(
         options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
         optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
-        augment=options.augment, crop=options.crop, val=options.val, resume=options.resume,
-        log=options.log, seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold, minutes=options.minutes,
-        report=bar.epoch, progress=bar.update,
+        augment=options.augment, crop=options.crop, val=options.val, resume=options.resume, log=options.log,
+        seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold,
+        minutes=options.minutes, report=bar.epoch, progress=bar.update,
     )  # fmt: skip
 
 
