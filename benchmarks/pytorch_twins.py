@@ -3,10 +3,9 @@
 Two ways of running a max-pooling net on a whole image, each in PyTorch's default memory format and in channels_last:
 
 fragments
-    Max-pooling at every offset makes k*k fragments, which stand side by side on the batch axis, as in tinympcnn. The
-    windows of all offsets together are the windows at every position, so one stride-1 ``max_pool2d`` and one
-    permutation do it; that is faster in PyTorch than k*k pools of shifted slices, whose backward passes each fill
-    a whole map with zeros. Scores are interleaved at the end.
+    Max-pooling at every offset makes k*k fragments, which are concatenated on the batch axis as they come (so the
+    first offset varies fastest; to stack them as tinympcnn does would lose channels_last, and cost PyTorch a copy).
+    Scores are interleaved at the end.
 dilated
     Every convolution and every stride-1 pool after a pool of k is dilated by k, and maps stay dense.
 
@@ -58,11 +57,12 @@ class Twin:
             elif isinstance(layer, Tanh):
                 x = x.tanh_()
             elif isinstance(layer, MaxPoolFragment):
-                x = F.max_pool2d(x, layer.k, stride=1, dilation=dilation)
+                kh, kw = layer.k
                 if self.dilated:
-                    dilation = dilation[0] * layer.k[0], dilation[1] * layer.k[1]
+                    x = F.max_pool2d(x, layer.k, stride=1, dilation=dilation)
+                    dilation = dilation[0] * kh, dilation[1] * kw
                 else:
-                    x = split(x, *layer.k).contiguous(memory_format=self.format)
+                    x = torch.cat([F.max_pool2d(x[:, :, r:, c:], layer.k) for r in range(kh) for c in range(kw)])
             else:
                 raise TypeError(f"no twin for {layer!r}")
         if not self.dilated:
@@ -90,15 +90,7 @@ class Twin:
         return np.concatenate([(a.transpose(2, 3, 1, 0) if a.ndim == 4 else a).ravel() for a in arrays])
 
 
-def split(x: torch.Tensor, kh: int, kw: int) -> torch.Tensor:
-    """Return the kh*kw fragments of every dense map (F, C, H, W) on the batch axis, as in ``tinympcnn.fragments``."""
-    n, C, H, W = x.shape
-    x = x.reshape(n, C, H // kh, kh, W // kw, kw).permute(0, 3, 5, 1, 2, 4)
-    return x.reshape(n * kh * kw, C, H // kh, W // kw)
-
-
 def merge(x: torch.Tensor, kh: int, kw: int) -> torch.Tensor:
-    """Interleave the kh*kw fragments of every map: the inverse of `split`."""
-    n, C, h, w = x.shape
-    x = x.reshape(n // (kh * kw), kh, kw, C, h, w).permute(0, 3, 4, 1, 5, 2)
-    return x.reshape(n // (kh * kw), C, h * kh, w * kw)
+    """Interleave the fragments of one pool, concatenated in row-major order of their offsets, into dense maps."""
+    _, C, h, w = x.shape
+    return x.reshape(kh, kw, -1, C, h, w).permute(2, 3, 4, 0, 5, 1).reshape(-1, C, h * kh, w * kw)
