@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from course.style import Ink, cells, figure
+from course.style import INK, Ink, arrow, cells, figure, frame, picture
 
-__all__ = ["matrix"]
+__all__ = [
+    "columns_of",
+    "grey_values",
+    "kink",
+    "matrix",
+    "memory",
+    "pictures",
+    "positions",
+    "responses",
+    "sliding_window",
+    "step_errors",
+    "window_of_a_pixel",
+]
 
 
 def matrix(
@@ -23,4 +35,150 @@ def matrix(
     rows, columns = np.asarray(values).shape
     fig, axes = figure(height=0.45 * rows + 0.5, width=max(0.45 * columns + 0.5, 2.5))
     cells(axes[0, 0], values, inks, title, fmt)
+    return fig
+
+
+def pictures(
+    images: Mapping[str, np.ndarray],
+    columns: int = 3,
+    low: float | None = None,
+    high: float | None = None,
+    size: float = 2.4,
+) -> Figure:
+    """Draw images side by side, each below its title; `low` and `high` are black and white, by default each its own."""
+    rows = -(-len(images) // columns)
+    fig, axes = figure(rows, columns, height=(size + 0.3) * rows, width=size * columns)
+    for ax in axes.flat[len(images) :]:
+        ax.axis("off")
+    for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
+        picture(ax, image, title, low, high)
+    return fig
+
+
+# --------------------------------------------------------------------------------------- 00: see it segment
+
+
+def grey_values(image: np.ndarray, labels: np.ndarray, names: Sequence[str], threshold: float) -> Figure:
+    """Draw the histograms of the grey values of two classes, and a threshold between them."""
+    fig, axes = figure(height=2.7, width=6)
+    ax, bins = axes[0, 0], np.arange(0, 257, 8)
+    for value, (name, ink) in enumerate(zip(names, INK[1::-1], strict=True)):
+        share = np.histogram(image[labels == value], bins)[0] / labels.size * 100
+        ax.stairs(share, bins, fill=True, facecolor=ink.fill, edgecolor=ink.edge, hatch=ink.hatch, alpha=0.75)
+        ax.stairs(share, bins, color=ink.edge, ls=ink.line, lw=1.8, label=name)
+    ax.axvline(threshold, color="black", lw=2)
+    ax.text(threshold, ax.get_ylim()[1], f" best threshold: {threshold:g}", ha="left", va="top")
+    ax.set(xlabel="grey value", ylabel="share of pixels (%)", xlim=(0, 256))
+    ax.legend(loc="center right", frameon=False)
+    return fig
+
+
+def window_of_a_pixel(image: np.ndarray, pixel: tuple[int, int], window: tuple[int, int], value: str) -> Figure:
+    """Draw the window that the net sees for one output pixel: in the image, and enlarged."""
+    (q, p), (P, Q) = pixel, window
+    top, left = q - P // 2, p - Q // 2
+    fig, axes = figure(1, 2, height=3.4, width=6.8)
+    picture(axes[0, 0], image, f"the window of pixel ({q}, {p})")
+    frame(axes[0, 0], top - 0.5, left - 0.5, P, Q, Ink("", "#ffffff", "", "-", ""), lw=4.5)
+    frame(axes[0, 0], top - 0.5, left - 0.5, P, Q, Ink("", "#000000", "", "--", ""), lw=1.8)
+    picture(axes[0, 1], image[top : top + P, left : left + Q], f"{P} x {Q} pixels in, one answer out:\n{value}")
+    axes[0, 1].plot(Q // 2, P // 2, "o", ms=14, mfc="none", mec="white", mew=4)
+    axes[0, 1].plot(Q // 2, P // 2, "o", ms=14, mfc="none", mec="black", mew=1.5)
+    return fig
+
+
+# --------------------------------------------------------------------------------------- 01: arrays and axes
+
+
+def memory(orders: Mapping[str, Sequence[str]], inks: Mapping[str, Ink], framed: Mapping[str, Sequence[int]]) -> Figure:
+    """Draw the first places of memory as rows of boxes, marked by their last letter; `framed` places are one window."""
+    fig, axes = figure(len(orders), 1, height=1.05 * len(orders))
+    for ax, (title, names) in zip(axes.flat, orders.items(), strict=True):
+        cells(ax, [list(names)], {(0, i): inks[name[-1]] for i, name in enumerate(names)}, title, size=8.5)
+        for i in framed[title]:
+            frame(ax, 0, i, 1, 1, Ink("", "#000000", "", "-", ""), lw=2.6)
+    return fig
+
+
+# ------------------------------------------------------------------------------------- 02: convolve by hand
+
+
+def sliding_window(x: np.ndarray, W: np.ndarray, y: np.ndarray, at: tuple[int, int]) -> Figure:
+    """Draw image, kernel and output, with the window of the output pixel `at`."""
+    (q, p), (kh, kw) = at, W.shape
+    fig, axes = figure(1, 3, height=2.6, width=7, width_ratios=(x.shape[1], kw, y.shape[1]))
+    cells(axes[0, 0], x, {(q + i, p + j): INK[1] for i in range(kh) for j in range(kw)}, "image x")
+    frame(axes[0, 0], q, p, kh, kw, INK[1])
+    cells(axes[0, 1], W, {(i, j): INK[0] for i in range(kh) for j in range(kw)}, "kernel W")
+    cells(axes[0, 2], y, {at: INK[1]}, "output y")
+    frame(axes[0, 2], q, p, 1, 1, INK[1])
+    return fig
+
+
+def positions(size: int, kernel: int) -> Figure:
+    """Draw all positions of a kernel in one row of pixels."""
+    fig, axes = figure(height=3.2, width=4.2)
+    for q in range(size - kernel + 1):
+        marked = {(0, q + i): INK[1] for i in range(kernel)}
+        cells(axes[0, 0], [[str(i) for i in range(size)]], marked, at=(1.25 * q, 0))
+        axes[0, 0].text(-0.35, 1.25 * q + 0.5, f"q = {q}", ha="right", va="center")
+    axes[0, 0].set_xlim(-1.8, size + 0.1)
+    axes[0, 0].set_title(f"{size} pixels, a kernel of {kernel}: {size - kernel + 1} positions")
+    return fig
+
+
+def responses(scene: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Figure:
+    """Draw an image and what two operations answer to it; rings mark their largest answers."""
+    fig, axes = figure(1, 3, height=2.8)
+    picture(axes[0, 0], scene, "the image")
+    for ax, answer, title in zip(axes[0, 1:], (right, wrong), ("cross-correlation", "the kernel turned"), strict=True):
+        picture(ax, answer, f"{title}:\nlargest answer {answer.max():g}")
+        q, p = np.unravel_index(answer.argmax(), answer.shape)
+        ax.plot(p, q, "o", ms=20, mfc="none", mec="white", mew=4)
+        ax.plot(p, q, "o", ms=20, mfc="none", mec="black", mew=1.5)
+    return fig
+
+
+def columns_of(x: np.ndarray, cols: np.ndarray, row: int, kernel: tuple[int, int] = (2, 2)) -> Figure:
+    """Draw an image, its matrix of columns, and the window that became one row of it."""
+    (H, W), (kh, kw) = x.shape, kernel
+    q, p = divmod(row, W - kw + 1)
+    fig, axes = figure(height=2.1, width=6)
+    ax, left = axes[0, 0], W + 2.6
+    cells(ax, x, {(q + i, p + j): INK[1] for i in range(kh) for j in range(kw)})
+    frame(ax, q, p, kh, kw, INK[1])
+    cells(ax, cols, {(row, i): INK[1] for i in range(kh * kw)}, at=((H - len(cols)) / 2, left))
+    arrow(ax, (q + kh / 2, p + kw + 0.1), ((H - len(cols)) / 2 + row + 0.5, left - 0.1))
+    ax.text(W / 2, -0.25, "image x", ha="center", va="bottom")
+    ax.text(left + kh * kw / 2, -0.25, "columns(x): one row for each window", ha="center", va="bottom")
+    ax.set_ylim(H + 0.2, -0.9)
+    return fig
+
+
+# ------------------------------------------------------------------------------------- 03: check a gradient
+
+
+def step_errors(h: np.ndarray, errors: Mapping[str, np.ndarray], marked: float) -> Figure:
+    """Draw the errors of differences against the step, both on logarithmic axes, and the step that is used."""
+    fig, axes = figure(height=3.3, width=6.2)
+    ax = axes[0, 0]
+    for (name, error), ink in zip(errors.items(), INK, strict=False):
+        ax.loglog(h, error, color=ink.edge, ls=ink.line, marker=ink.marker, ms=4, markevery=6, label=name)
+    ax.axvline(marked, color="black", lw=1)
+    ax.text(marked, ax.get_ylim()[0] * 2, f" h = {marked:g}", ha="left", va="bottom")
+    ax.set(xlabel="step h", ylabel="error of the slope")
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
+    return fig
+
+
+def kink(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[float, float, str]], function: Any) -> Figure:
+    """Draw a function with a kink and secants of central differences: (centre, step, label) each."""
+    fig, axes = figure(height=2.9, width=5.6)
+    ax = axes[0, 0]
+    ax.plot(x, y, color="black", lw=1.4)
+    for (centre, step, label), ink in zip(cuts, INK, strict=False):
+        ends = np.array([centre - step, centre + step])
+        ax.plot(ends, function(ends), color=ink.edge, ls=ink.line, marker=ink.marker, ms=7, label=label)
+    ax.set(xlabel="x", ylabel="max(x, 0)")
+    ax.legend(frameon=False, loc="upper left")
     return fig

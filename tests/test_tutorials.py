@@ -1,0 +1,315 @@
+"""The course: the form of every notebook, its exercises, the pair of source and notebook, and that all of it runs.
+
+The form is read from the notebooks as they are committed. Exercises, pairs and execution need the extra
+``tutorials`` (``make test-tutorials`` installs it); without it they are skipped, and say so.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
+LADDER = [
+    "00_see_it_segment",
+    "01_arrays_and_axes",
+    "02_convolve_by_hand",
+    "03_check_a_gradient",
+    "04_backprop_conv_and_tanh",
+    "05_pool_and_route",
+    "06_train_on_patches",
+    "07_count_the_waste",
+    "08_split_into_fragments",
+    "09_merge_pad_field_of_view",
+    "10_backprop_through_fragments",
+    "11_train_on_whole_images",
+    "12_step_sizes",
+    "13_membranes",
+    "14_rare_defects_in_steel",
+    "15_move_to_the_gpu",
+    "16_add_your_own_layer",
+]
+SOURCES = [TUTORIALS / f"{name}.py" for name in LADDER if (TUTORIALS / f"{name}.py").exists()]
+NOTEBOOKS = [source.with_suffix(".ipynb") for source in SOURCES if source.with_suffix(".ipynb").exists()]
+MOST_BYTES = 300_000
+missing = [
+    name for name in ("jupytext", "nbclient", "matplotlib", "ipykernel") if importlib.util.find_spec(name) is None
+]
+needs_extra = pytest.mark.skipif(
+    bool(missing), reason=f"not installed: {', '.join(missing)}; 'make test-tutorials' installs the extra 'tutorials'"
+)
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+def cells_of(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def text(value):
+    return value if isinstance(value, str) else "".join(value)
+
+
+def code_of(path):
+    return [text(cell["source"]) for cell in cells_of(path) if cell["cell_type"] == "code"]
+
+
+def outputs_of(path):
+    return [output for cell in cells_of(path) if cell["cell_type"] == "code" for output in cell["outputs"]]
+
+
+# ------------------------------------------------------------------------------------------------ the ladder
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_every_rung_of_the_ladder_is_there(name):
+    files = [f"{name}.py", f"{name}.ipynb", f"solutions/{name[:2]}.py"]
+    assert not [file for file in files if not (TUTORIALS / file).exists()]
+
+
+def test_no_tutorial_stands_beside_the_ladder():
+    assert {path.stem for path in TUTORIALS.glob("[0-9][0-9]_*")} <= set(LADDER)
+
+
+def test_the_map_of_the_course_links_every_tutorial_that_exists():
+    readme = (TUTORIALS / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in NOTEBOOKS if f"({path.name})" not in readme]
+
+
+# ---------------------------------------------------------------------------------------------- the form
+
+
+@each_notebook
+def test_headings_stand_in_one_order(path):
+    lines = [
+        line
+        for cell in cells_of(path)
+        if cell["cell_type"] == "markdown"
+        for line in text(cell["source"]).splitlines()
+        if re.match(r"#{1,2} ", line)
+    ]
+    steps = [line for line in lines if line.startswith("## Step ")]
+    assert re.match(rf"# {path.stem[:2]} · \S", lines[0])
+    assert 2 <= len(steps) <= 6
+    assert [int(re.match(r"## Step (\d+): \S", step)[1]) for step in steps] == list(range(1, len(steps) + 1))
+    before, after = (
+        ["## What you will build", "## What you need"],
+        ["Check yourself", "Exercises", "In practice", "Next"],
+    )
+    assert lines[1:] == [*before, *steps, *(f"## {heading}" for heading in after)]
+
+
+@each_notebook
+def test_a_notebook_has_15_to_25_cells(path):
+    assert 15 <= len(cells_of(path)) <= 25
+
+
+@each_notebook
+def test_the_seed_is_set_once_to_the_tutorials_number(path):
+    code = "\n".join(code_of(path))
+    assert re.findall(r"default_rng\((.*?)\)", code) == [str(int(path.stem[:2]))]
+    assert "random.seed" not in code and "RandomState" not in code
+
+
+@each_notebook
+def test_five_questions_have_folded_answers(path):
+    found = [text(c["source"]) for c in cells_of(path) if text(c["source"]).startswith("## Check yourself")]
+    assert len(found) == 1
+    assert found[0].count("<details>") == found[0].count("</details>") == 5
+
+
+@each_notebook
+def test_claims_are_asserted(path):
+    cells = cells_of(path)
+    steps = sum(text(cell["source"]).startswith("## Step ") for cell in cells)
+    assert sum("assert " in code for code in code_of(path)) >= steps
+
+
+@each_notebook
+def test_every_figure_has_alternative_text(path):
+    figures = [output for output in outputs_of(path) if "image/png" in output.get("data", {})]
+    assert figures
+    for output in figures:
+        assert len(output["metadata"].get("image/png", {}).get("alt", "")) >= 40
+
+
+@each_notebook
+def test_stored_output_is_small(path):
+    assert path.stat().st_size < MOST_BYTES
+
+
+@each_notebook
+def test_no_error_and_no_warning_is_stored(path):
+    for output in outputs_of(path):
+        assert output["output_type"] != "error"
+        assert output.get("name") != "stderr", text(output["text"])
+        assert not re.search(r"\w+Warning\b", text(output.get("text", ""))), text(output["text"])
+
+
+@each_notebook
+def test_no_path_of_one_machine_is_stored(path):
+    notebook = path.read_text(encoding="utf-8")
+    assert not re.search(r"(?<![\w.])/(?:home|Users|tmp|work|root|usr|opt|private|mnt)/", notebook)
+    assert "C:\\\\" not in notebook
+
+
+@each_notebook
+def test_nothing_in_a_notebook_varies_without_reason(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert notebook["metadata"]["language_info"] == {"name": "python"}
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert all("execution" not in cell["metadata"] for cell in notebook["cells"])
+
+
+@needs_extra
+@each_source
+def test_source_and_notebook_are_a_pair(source):
+    result = run_build("--check", source.stem)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+# ------------------------------------------------------------------------------------------- the exercises
+
+
+def exercises_of(source):
+    """Return what runs before an exercise, and the exercises: definitions and grading calls, both compiled."""
+    import jupytext
+
+    cells = [cell for cell in jupytext.read(source, fmt="py:percent").cells if cell.cell_type == "code"]
+    setup = [cell.source for i, cell in enumerate(cells) if i == 0 or "setup" in cell.metadata.get("tags", [])]
+    found = []
+    for cell in cells:
+        if "exercise" not in cell.metadata.get("tags", []):
+            continue
+        assert "# your code" in cell.source
+        body = ast.parse(cell.source).body
+        graded = [node for node in body if isinstance(node, ast.Expr) and is_grading(node.value)]
+        assert graded, f"an exercise of {source.stem} is not graded"
+        found.append(([node for node in body if node not in graded], graded))
+    assert found, f"{source.stem} has no exercise"
+    return setup, found
+
+
+def is_grading(node):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("grade")
+
+
+def solutions_of(source):
+    path = TUTORIALS / "solutions" / f"{source.stem[:2]}.py"
+    spec = importlib.util.spec_from_file_location(f"solutions_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Course:
+    """One tutorial's exercises, run as in its notebook: after the first code cell and those tagged `setup`."""
+
+    def __init__(self, source):
+        setup, self.exercises = exercises_of(source)
+        self.solutions = solutions_of(source)
+        self.names = [
+            {getattr(node, "name", None) or getattr(target, "id", None) for node in body for target in targets(node)}
+            for body, _ in self.exercises
+        ]
+        self.start = {"__name__": "__main__"}
+        with contextlib.redirect_stdout(io.StringIO()):
+            for code in setup:
+                exec(compile(code, source.name, "exec"), self.start)
+
+    def answers(self, i):
+        """Return the solutions to exercise i by name."""
+        return {name: vars(self.solutions)[name] for name in self.names[i] if name in vars(self.solutions)}
+
+    def judge(self, i, answers):
+        """Return (all verdicts are right, what was printed) for exercise i with `answers` in place of the blanks."""
+        body, graded = self.exercises[i]
+        space, out = dict(self.start), io.StringIO()
+        for earlier in range(i):
+            space |= self.answers(earlier)
+        with contextlib.redirect_stdout(out):
+            exec(compile(ast.Module(body, []), "exercise", "exec"), space)
+            space |= answers
+            right = [bool(eval(compile(ast.Expression(node.value), "grading", "eval"), space)) for node in graded]
+        return all(right), out.getvalue()
+
+
+def targets(node):
+    return getattr(node, "targets", [node])
+
+
+@pytest.fixture(scope="module")
+def course():
+    """Return the exercises of a tutorial, made once."""
+    made = {}
+    sys.path.insert(0, str(TUTORIALS))
+    before = Path.cwd()
+    os.chdir(TUTORIALS)  # where its notebook runs
+
+    def get(source):
+        if source not in made:
+            made[source] = Course(source)
+        return made[source]
+
+    yield get
+    os.chdir(before)
+    sys.path.remove(str(TUTORIALS))
+
+
+@needs_extra
+@each_source
+def test_blanks_fail(course, source):
+    tutorial = course(source)
+    for i in range(len(tutorial.exercises)):
+        right, words = tutorial.judge(i, {})
+        assert not right
+        assert "Not yet" in words
+
+
+@needs_extra
+@each_source
+def test_solutions_pass(course, source):
+    tutorial = course(source)
+    for i in range(len(tutorial.exercises)):
+        answers = tutorial.answers(i)
+        assert answers, f"no solution for exercise {i + 1} ({', '.join(filter(None, tutorial.names[i]))})"
+        right, words = tutorial.judge(i, answers)
+        assert right, words
+
+
+@needs_extra
+@each_source
+def test_typical_wrong_answers_are_caught_by_name(course, source):
+    tutorial = course(source)
+    wrong = tutorial.solutions.WRONG
+    assert wrong
+    for mistake, (name, answer, says) in wrong.items():
+        i = next((i for i, names in enumerate(tutorial.names) if name in names), None)
+        assert i is not None, f"no exercise asks for {name}"
+        right, words = tutorial.judge(i, {**tutorial.answers(i), name: answer})
+        assert not right, f"{mistake}: passed"
+        assert says in words, f"{mistake}: {words}"
+
+
+# --------------------------------------------------------------------------------------------- they run
+
+
+def run_build(*arguments, **environment):
+    command = [sys.executable, str(TUTORIALS / "build.py"), *map(str, arguments)]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=600)
+
+
+@needs_extra
+@each_source
+def test_it_runs_in_a_fresh_kernel(source, tmp_path):
+    result = run_build("--to", tmp_path, source.stem, TUTORIALS_SMALL="1")
+    assert result.returncode == 0, result.stderr
+    test_no_error_and_no_warning_is_stored(tmp_path / f"{source.stem}.ipynb")

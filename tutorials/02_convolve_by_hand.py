@@ -1,0 +1,303 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 02 · Convolve by hand
+
+# %% [markdown]
+# ## What you will build
+#
+# The forward pass of the convolutional layer, four times: one output pixel with pencil and paper, all pixels with
+# two loops, all pixels as one product of two matrices, and then the library's `Conv`. All four give the same numbers.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorial 01 (storages of shape `(F, H, W, C)`), and the product of two matrices. About 35 minutes.
+
+# %%
+import inspect
+
+import numpy as np
+from course import figures
+from course.grading import grade, grade_function
+from course.style import show
+from scipy.signal import convolve2d
+
+from tinympcnn import Conv, reference
+from tinympcnn.geometry import correlated
+from tinympcnn.layers.correlation import columns
+
+rng = np.random.default_rng(2)
+
+# %% [markdown]
+# ## Step 1: one output pixel
+#
+# A convolutional layer lays a small window, the **kernel** `W`, over the image `x`. It multiplies each weight with
+# the pixel under it, adds everything up, and adds one more number, the **bias** `b`. The pixel of row $q$ and
+# column $p$ of the output is
+#
+# $$ y_{q,p} = b + \sum_{i}\sum_{j} x_{q+i,\;p+j}\; W_{i,j} . $$
+#
+# A place $(i, j)$ of the kernel is called a **tap**. By hand, with the $3\times 3$ kernel below at $q=0$, $p=1$ and
+# $b = 1$. The window holds $2, 0, 1$ in its first row, $3, 1, 0$ in its second and $1, 2, 2$ in its third, so
+#
+# $$ y_{0,1} = 1 + (1\cdot 2 + 0\cdot 0 - 1\cdot 1) + (2\cdot 3 + 0\cdot 1 - 2\cdot 0)
+#    + (1\cdot 1 + 0\cdot 2 - 1\cdot 2) = 1 + 1 + 6 - 1 = 7 . $$
+
+# %%
+x = np.array([[1, 2, 0, 1, 3], [0, 3, 1, 0, 2], [2, 1, 2, 2, 1], [1, 0, 3, 1, 0]], float)
+W = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], float)
+b = 1.0
+
+window = x[0:3, 1:4]
+print("products:\n", window * W)
+print("y[0, 1] =", b + (window * W).sum())
+assert b + (window * W).sum() == 7
+
+# %% [markdown]
+# Two loops slide the window over all positions at which it fits.
+
+# %%
+y = np.array([[b + (x[q : q + 3, p : p + 3] * W).sum() for p in range(3)] for q in range(2)])
+print(y)
+assert y[0, 1] == 7 and y.shape == (2, 3)
+
+show(
+    figures.sliding_window(x, W, y, (0, 1)),
+    alt="Three matrices. Left, the image of 4 rows and 5 columns; the window of rows 0 to 2 and columns 1 to 3 is "
+    "hatched and framed. Middle, the 3 by 3 kernel. Right, the output of 2 rows and 3 columns, whose pixel in row 0, column 1 "
+    "is hatched and holds 7.",
+)
+
+# %% [markdown]
+# ## Step 2: the size that is left
+#
+# A kernel of $k$ rows fits into $H$ rows at the positions $q = 0, \dots, H-k$. So
+#
+# $$ H_{\text{out}} = H - k + 1 , $$
+#
+# and the same holds for columns. By hand: $H = 7$ and $k = 3$ leave the five positions $0, 1, 2, 3, 4$. The library
+# asks `geometry.correlated`, and nobody else, for this size.
+
+# %%
+print("7 rows, kernel of 3:", len([q for q in range(7) if q + 3 <= 7]), "positions")
+print("9 x 8 pixels, kernel of 3 x 3:", correlated((9, 8), (3, 3), "Conv"))
+assert correlated((7, 7), (3, 3), "Conv") == (5, 5)
+assert correlated((9, 8), (3, 3), "Conv") == (7, 6)
+
+show(
+    figures.positions(7, 3),
+    alt="Five copies of a row of seven boxes, one below the other. A hatched kernel of three boxes starts at box 0 in "
+    "the first copy and one box further right in each of the next; in the fifth it ends at the last box.",
+)
+
+# %% [markdown]
+# ## Step 3: a mistake worth remembering: which way does the kernel lie?
+#
+# In mathematics a *convolution* turns the kernel by 180 degrees first:
+#
+# $$ (x * W)_{q,p} = \sum_{i,j} x_{q+i,\;p+j}\; W_{k_h-1-i,\;k_w-1-j} . $$
+#
+# What we did above, without turning, is a *cross-correlation*. The paper, the field and this library say
+# convolution all the same. For learning it makes no difference: a net learns the turned weights just as well. It
+# makes a difference where two programs meet.
+#
+# By hand, in one dimension: $x = (0, 1, 0)$ and $W = (5, 7)$. Without turning, $y = (0\cdot5 + 1\cdot7,\;
+# 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$.
+
+# %%
+pulse, kernel = np.array([[0.0, 1, 0]]), np.array([[5.0, 7]])
+unturned = reference.conv_fwd(pulse[:, :, None], kernel[:, :, None, None], np.zeros(1))[:, :, 0]
+turned = convolve2d(pulse, kernel, mode="valid")
+print("cross-correlation:", unturned, " convolution with a turned kernel:", turned)
+assert unturned.tolist() == [[7, 5]] and turned.tolist() == [[5, 7]]
+
+# %% [markdown]
+# Now the same mistake in a picture. The kernel is a corner: an L. The image holds one L, in the lower left, and one
+# L that is turned by 180 degrees, in the upper right. A kernel should answer most where the image looks like it.
+
+# %%
+corner = np.array([[1, -1, -1], [1, -1, -1], [1, 1, 1]], float)
+scene = np.zeros((14, 14))
+scene[9:12, 2:5] = corner > 0
+scene[2:5, 9:12] = corner[::-1, ::-1] > 0
+right = reference.conv_fwd(scene[:, :, None], corner[:, :, None, None], np.zeros(1))[:, :, 0]
+wrong = convolve2d(scene, corner, mode="valid")
+print("largest answer: cross-correlation at", np.unravel_index(right.argmax(), right.shape))
+print("                turned kernel at    ", np.unravel_index(wrong.argmax(), wrong.shape))
+assert np.unravel_index(right.argmax(), right.shape) == (9, 2)
+assert np.unravel_index(wrong.argmax(), wrong.shape) == (2, 9)
+
+show(
+    figures.responses(scene, right, wrong),
+    alt="Three pictures. Left, the image: an L in the lower left and an L turned by 180 degrees in the upper right. "
+    "Middle, the answer of the cross-correlation: brightest, and ringed, in the lower left, where the L is. Right, the "
+    "answer of scipy's convolve2d with the same kernel: brightest in the upper right, at the turned L.",
+)
+
+# %% [markdown]
+# ## Step 4: many maps in, many maps out
+#
+# An image has $C$ maps, and the layer makes $M$ of them. Then each tap holds not one weight but a matrix of
+# $C \times M$ weights, and the product becomes a product of a vector with a matrix:
+#
+# $$ y_{q,p} = b + \sum_{i,j} x_{q+i,\;p+j}\, W_{i,j}, \qquad
+#    x_{q,p} \in \mathbb{R}^{C},\; W_{i,j} \in \mathbb{R}^{C\times M},\; b \in \mathbb{R}^{M} . $$
+#
+# By hand, with one tap, $C = 2$, $M = 2$: the pixel $(1, 2)$ and the matrix with rows $(3, 0)$ and $(1, -1)$ give
+# $(1\cdot3 + 2\cdot1,\; 1\cdot0 - 2\cdot1) = (5, -2)$.
+#
+# Here is the whole operation as the library's `reference.py` has it, one fragment at a time.
+
+# %%
+pixel, tap = np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])
+print("pixel @ tap =", pixel @ tap)
+assert (pixel @ tap).tolist() == [5, -2]
+
+print(inspect.getsource(reference.conv_fwd))
+
+# %% [markdown]
+# ## Step 5: columns, and one product of matrices
+#
+# The loops are slow in Python. The same sums can be written as **one** matrix product. Lay the window of each output
+# pixel out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (the name comes from
+# texts that lay windows out upright). Weights of shape `(kh, kw, C, M)` are, read in the same order, a matrix of
+# $k_h\,k_w\,C$ rows. Then
+#
+# $$ Y = \operatorname{columns}(x)\; W + b . $$
+#
+# By hand, for a $2\times 2$ kernel on a $2\times 3$ image with one map that holds $0, 1, 2$ and $3, 4, 5$: there are
+# two windows, so the rows are $(0, 1, 3, 4)$ and $(1, 2, 4, 5)$.
+
+# %%
+small = np.arange(6.0).reshape(1, 2, 3, 1)
+cols = columns(small, (2, 2))
+print(cols)
+assert cols.tolist() == [[0, 1, 3, 4], [1, 2, 4, 5]]
+
+weights = np.array([1.0, 10, 100, 1000])
+print("columns @ W =", cols @ weights)
+assert (cols @ weights).tolist() == [4310, 5421]
+
+show(
+    figures.columns_of(small[0, :, :, 0], cols, 1),
+    alt="Left, a 2 by 3 image that holds 0 to 5, with the window 1, 2, 4, 5 hatched and framed. An arrow leads to the "
+    "matrix of columns on the right, two rows of four numbers, where the second row, 1, 2, 4, 5, is hatched.",
+)
+
+# %% [markdown]
+# ## Step 6: the library's Conv
+#
+# `Conv(in_maps, out_maps, kernel)` does this for every fragment of a storage, in blocks that stay in the processor's
+# cache. With random weights and several fragments, the loops, the matrix product and the layer agree.
+
+# %%
+conv = Conv(3, 4, (2, 5), rng=rng)
+conv.params["b"][...] = rng.standard_normal(4)
+storage = rng.standard_normal((2, 6, 9, 3)).astype(np.float32)
+
+by_loops = np.stack([reference.conv_fwd(f, conv.params["W"], conv.params["b"]) for f in storage])
+by_columns = columns(storage, (2, 5)) @ conv.params["W"].reshape(-1, 4) + conv.params["b"]
+by_layer = conv.forward(storage)
+print("shapes:", by_loops.shape, by_columns.shape, by_layer.shape)
+print("largest difference:", abs(by_layer - by_loops).max(), abs(by_layer.reshape(-1, 4) - by_columns).max())
+assert np.allclose(by_layer, by_loops, atol=1e-5) and np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. What size does a $5\times 5$ kernel leave of a $31\times 31$ image?
+#
+#    <details><summary>Answer</summary>27 x 27: on each axis 31 - 5 + 1.</details>
+# 2. What is the difference between a cross-correlation and a convolution?
+#
+#    <details><summary>Answer</summary>The convolution turns the kernel by 180 degrees. This library does not turn it,
+#    and says convolution, as the field does.</details>
+# 3. Which shape do the weights of a layer with 3 input maps, 8 output maps and a 7 x 5 kernel have?
+#
+#    <details><summary>Answer</summary>(7, 5, 3, 8): rows, columns, input maps, output maps.</details>
+# 4. What stands in one row of the matrix of columns?
+#
+#    <details><summary>Answer</summary>All pixels, with all their maps, of the window of one output pixel.</details>
+# 5. How many biases does a convolutional layer have?
+#
+#    <details><summary>Answer</summary>One for each output map, whatever the size of the image.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Fill the blanks (`...  # your code`), run the cell, read the verdict.
+
+
+# %% tags=["exercise"]
+def output_size(H, k):
+    """Return how many positions a kernel of k rows has in H rows."""
+    return ...  # your code
+
+
+grade_function(
+    output_size,
+    lambda H, k: H - k + 1,
+    [(7, 3), (31, 7), (5, 5)],
+    mistakes={
+        "the last position is missing: a kernel of k rows still fits at H - k": lambda H, k: H - k,
+        "this is the size of the full correlation, where the kernel sticks out on both sides": lambda H, k: H + k - 1,
+    },
+)
+
+
+# %% tags=["exercise"]
+class YourConv(Conv):
+    """The layer, with a forward pass of your own; backward is the library's."""
+
+    def forward(self, x, train=True):
+        self.cache = x if train else None
+        W, b = self.params["W"], self.params["b"]  # (kh, kw, C, M) and (M,)
+        (kh, kw), (F, H, width, C) = self.kernel, x.shape
+        y = ...  # your code: loops, or columns
+        return y
+
+
+def turned_kernel(layer, x):
+    """Return what comes out if the kernel is turned."""
+    twin = Conv(layer.in_maps, layer.out_maps, layer.kernel)
+    twin.params = {"W": layer.params["W"][::-1, ::-1], "b": layer.params["b"]}
+    return twin.forward(x)
+
+
+def no_bias(layer, x):
+    """Return what comes out if the bias is forgotten."""
+    return Conv.forward(layer, x) - layer.params["b"]
+
+
+grade(
+    YourConv(2, 3, (2, 3), rng=0),
+    like=Conv(2, 3, (2, 3)),
+    mistakes={
+        "the kernel is turned by 180 degrees: tap (i, j) belongs to pixel (q+i, p+j)": turned_kernel,
+        "the bias is missing": no_bias,
+    },
+)
+
+# %% [markdown]
+# ## In practice
+#
+# The matrix of columns of a whole image would be $k_h k_w$ times as large as the image. So the library builds it for
+# a block of rows at a time: read `correlate` in `tinympcnn/layers/correlation.py`, and `tinympcnn/schedule/` for how
+# the blocks are cut and spread over threads. A window's row of $k_w$ pixels with $C$ maps each lies in memory as one
+# run of $k_w C$ numbers; that is one of the reasons why maps come last (tutorial 01). A fully connected layer is the
+# same operation over all that is left of the window: `FullyConnected` in `tinympcnn/layers/conv.py` is nine lines.
+
+# %% [markdown]
+# ## Next
+#
+# Before the backward pass of this layer (tutorial 04) comes the tool that tells whether a backward pass is right:
+# **03, check a gradient**.
