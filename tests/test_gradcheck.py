@@ -218,6 +218,22 @@ def test_a_swapped_order_of_fragments_is_named():
     assert "order of the fragments is swapped" in complaint(check_layer(fragment_major), "x")
 
 
+@pytest.mark.parametrize("to_all", [True, False])
+def test_a_gradient_for_pixels_that_have_not_won_is_named(to_all):
+    def spoil(self, x, dy, dx):
+        dx[...] = 0
+        windows = dx.reshape(len(dx), dy.shape[1], 2, dy.shape[2], 2, -1)
+        if to_all:
+            windows[...] = dy[:, :, None, :, None]
+        else:
+            windows[:, :, 0, :, 0] = dy
+        return dx
+
+    report = check_layer(broken(MaxPool(2), spoil), shape=(2, 4, 6, 3))
+    assert not report
+    assert "it reaches" in report.checks[0].message and "have not won" in report.checks[0].message
+
+
 def test_assigning_where_windows_overlap_is_named():
     class Assigns(Layer):
         """The maximum of every pair of neighbours in a row: a pixel may win twice."""

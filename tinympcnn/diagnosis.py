@@ -58,7 +58,7 @@ def diagnose(evidence: Evidence) -> str:
     >>> diagnose(Evidence("x", -dy, one, one, one, dy, np.ones((1, 1)), {}, lambda name, array: array))
     'its sign is wrong'
     """
-    suspects = (_shape, _factor, _turned, _fragments, _upstream, _slope, _assigned, _weights)
+    suspects = (_shape, _factor, _turned, _fragments, _upstream, _slope, _assigned, _weights, _unseen)
     return next((words for suspect in suspects if (words := suspect(evidence))), None) or _worst(evidence)
 
 
@@ -185,6 +185,14 @@ def _weights(e: Evidence) -> str | None:
         if W.shape[2] == W.shape[3] and same(e.analytic, e.with_weights(name, W.swapaxes(2, 3))):
             return f"{name} is not transposed: going back, it leads from its output maps to its input maps"
     return None
+
+
+def _unseen(e: Evidence) -> str | None:
+    unseen = ~e.jacobian.any(axis=1).reshape(e.tensor.shape)
+    n = int((e.analytic[unseen] != 0).sum())
+    if not n:
+        return None
+    return f"it reaches {n} element(s) that no output depends on: in a max layer, those that have not won"
 
 
 def _worst(e: Evidence) -> str:
