@@ -1,0 +1,376 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 16 · Add your own layer
+#
+# You have read every layer of the library. Now write one that it does not have: average pooling, for patches and for
+# whole images. It has to pass the same checks as the library's own layers.
+
+# %% [markdown]
+# ## What you will build
+#
+# - `AveragePool`, for patches, and `AveragePoolFragment`, for whole images: formulas, a case by hand, code.
+# - A net that uses them, held to the contract: image net equals patch net at every pixel, and so do the gradients.
+# - As exercises: a rectifier, and a rectifier with a learned parameter.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 03 (gradient checks), 05 (pooling), 08 to 10 (fragments, forward and backward). About 45 minutes.
+
+# %%
+import inspect
+
+import numpy as np
+from course import figures
+from course.grading_training import grade_prelu, grade_relu
+from course.style import show
+
+from tinympcnn import Conv, FullyConnected, Layer, Net, SoftmaxCrossEntropy, Tanh
+from tinympcnn.backend import array_module
+from tinympcnn.fragments import merge, split
+from tinympcnn.geometry import fragmented, pair, pooled
+from tinympcnn.gradcheck import check_contract, check_layer, check_net
+
+rng = np.random.default_rng(16)
+
+# %% [markdown]
+# ## Step 1: what a layer owes the rest
+#
+# This is the whole agreement, from the base class. Two methods are a must, `forward` and `backward`. A layer that
+# changes sizes also says so in `output_shape`, `window` and `step`, because `Net` plans all sizes before it computes.
+
+# %%
+print(inspect.getsource(Layer)[: inspect.getsource(Layer).index("def __init__")])
+
+# %% [markdown]
+# ## Step 2: average pooling on patches
+#
+# One output is the mean over a $k_h \times k_w$ window, and the windows do not overlap:
+#
+# $$y[f, q, p] = \frac{1}{k_h k_w} \sum_{i, j} x[f, k_h q + i, k_w p + j], \qquad
+# \mathrm{d}x[f, k_h q + i, k_w p + j] = \frac{\mathrm{d}y[f, q, p]}{k_h k_w}.$$
+#
+# The second follows from the first: $x$ enters exactly one $y$, with the factor $1 / (k_h k_w)$. There is no winner
+# here. Everyone in the window gets the same share.
+#
+# By hand, $k = 2$: the patch $\begin{pmatrix} 1 & 2 \\ 3 & 6 \end{pmatrix}$ has the mean $12 / 4 = 3$. An upstream
+# gradient of $8$ sends $8 / 4 = 2$ to each of the four.
+
+
+# %%
+class AveragePool(Layer):
+    """The mean of every kh x kw window of a grid of windows; rows and columns that fill no window are dropped."""
+
+    def __init__(self, k):
+        super().__init__()
+        self.k = self.window = self.step = pair(k, "k")
+
+    def output_shape(self, shape):
+        """Return (F, H // kh, W // kw, C)."""
+        F, H, W, C = shape
+        return (F, *pooled((H, W), self.k, "AveragePool"), C)
+
+    def forward(self, x, train=True):
+        """Return the means."""
+        (F, h, w, C), (kh, kw) = self.output_shape(x.shape), self.k
+        self.cache = x.shape if train else None
+        return x[:, : h * kh, : w * kw].reshape(F, h, kh, w, kw, C).mean(axis=(2, 4))
+
+    def backward(self, dy):
+        """Return dx: every pixel of a window gets the same share."""
+        shape, (kh, kw) = self.take_cache(), self.k
+        self.check_dy(dy, self.output_shape(shape))
+        dx = array_module(dy).zeros(shape, dy.dtype)
+        share = dy / (kh * kw)
+        for i in range(kh):
+            for j in range(kw):
+                dx[:, i : kh * dy.shape[1] : kh, j : kw * dy.shape[2] : kw] = share
+        return dx
+
+
+pool = AveragePool(2)
+y = pool.forward(np.array([[1.0, 2.0], [3.0, 6.0]]).reshape(1, 2, 2, 1))
+dx = pool.backward(np.full((1, 1, 1, 1), 8.0))
+print("y =", y.item(), "\ndx =\n", dx[0, :, :, 0])
+assert y.item() == 3 and (dx == 2).all()
+for k in (2, 3, (2, 3)):
+    print(check_layer(AveragePool(k)).raise_if_wrong())
+
+# %% [markdown]
+# ## Step 3: average pooling on fragments
+#
+# For a whole image we need the windows of *every* offset $(r, c)$, each offset its own fragment, in the order that all
+# the library agrees on:
+#
+# $$y[f k_h k_w + r k_w + c, \, q, p] = \frac{1}{k_h k_w} \sum_{i, j} x[f, \, r + k_h q + i, \, c + k_w p + j].$$
+#
+# All offsets together are the windows at every position. So take the mean $m$ over the window at every position, and
+# fragment $(r, c)$ is `m[:, r::kh, c::kw]`. That is what `split` does. Going back, `merge` puts the gradients of all
+# fragments into one dense map $\delta$, in which $\delta[u, v]$ belongs to the window with its first pixel at $(u, v)$.
+# A pixel of $x$ now lies in several windows, so their shares *add up*:
+#
+# $$\mathrm{d}x[f, u, v] = \frac{1}{k_h k_w} \sum_{i, j} \delta[f, u - i, v - j].$$
+#
+# By hand: $x = \begin{pmatrix} 1 & 2 & 3 \\ 4 & 5 & 6 \\ 7 & 8 & 9 \end{pmatrix}$ with $k = 2$ has four windows. Their
+# means are $3, 4, 6, 7$: four fragments of one pixel. With upstream gradients $4, 8, 12, 16$ the centre lies in all
+# four windows and gets $(4 + 8 + 12 + 16) / 4 = 10$; the upper left corner lies in one and gets $4 / 4 = 1$; the upper
+# middle lies in two and gets $(4 + 8) / 4 = 3$.
+
+
+# %%
+class AveragePoolFragment(Layer):
+    """The means of the windows at all offsets: fragment f at offset (r, c) goes to index f*kh*kw + r*kw + c."""
+
+    splits = True  # Net: merge what comes out, and pad images so that all fragments have one size
+    patch_twin = AveragePool  # Net.as_patch: this is the same on patches
+
+    def __init__(self, k):
+        super().__init__()
+        self.k = self.window = self.step = pair(k, "k")
+
+    def output_shape(self, shape):
+        """Return (F*kh*kw, (H+1)//kh - 1, (W+1)//kw - 1, C)."""
+        F, H, W, C = shape
+        return (F * self.k[0] * self.k[1], *fragmented((H, W), self.k, "AveragePoolFragment"), C)
+
+    def forward(self, x, train=True):
+        """Return the storage of all fragments."""
+        self.output_shape(x.shape)  # raises for sizes that do not split
+        kh, kw = self.k
+        rows, columns = x.shape[1] - kh + 1, x.shape[2] - kw + 1
+        m = sum(x[:, i : i + rows, j : j + columns] for i in range(kh) for j in range(kw)) / (kh * kw)
+        self.cache = x.shape if train else None
+        return split(m, [self.k])
+
+    def backward(self, dy):
+        """Return the gradient of the source storage."""
+        shape, (kh, kw) = self.take_cache(), self.k
+        self.check_dy(dy, self.output_shape(shape))
+        share = merge(dy, [self.k]) / (kh * kw)
+        dx = array_module(dy).zeros(shape, dy.dtype)
+        for i in range(kh):
+            for j in range(kw):
+                dx[:, i : i + share.shape[1], j : j + share.shape[2]] += share
+        return dx
+
+
+AveragePool.image_twin = AveragePoolFragment
+
+pool = AveragePoolFragment(2)
+x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
+y = pool.forward(x)
+dy = np.array([4.0, 8.0, 12.0, 16.0]).reshape(4, 1, 1, 1)
+dx = pool.backward(dy)
+print("fragments", y.ravel(), "\ndx =\n", dx[0, :, :, 0])
+assert y.ravel().tolist() == [3, 4, 6, 7]
+assert dx[0, 1, 1, 0] == 10 and dx[0, 0, 0, 0] == 1 and dx[0, 0, 1, 0] == 3
+show(
+    figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :, 0]),
+    alt="""Four matrices. Above: x
+     with the numbers 1 to 9 and its centre 5 marked, and beside it the four fragments 3, 4, 6, 7, one pixel each. Below:
+     dx with 1, 3, 2 in the first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked, and beside
+     it the gradients of the fragments 4, 8, 12, 16.""",
+)
+
+# %% [markdown]
+# ## Step 4: the battery
+#
+# First the gradients, for several pools. Then a second opinion that shares no code with ours: an average is a
+# convolution with a constant kernel, so `Conv` with all weights $1 / (k_h k_w)$ must give the same dense map.
+
+# %%
+for k in (2, 3, (2, 3), (3, 1)):
+    print(check_layer(AveragePoolFragment(k)).raise_if_wrong())
+
+constant = Conv(1, 1, 2)
+constant.params["W"][...] = 0.25
+image = rng.standard_normal((2, 7, 9, 1)).astype(np.float32)
+gap = abs(merge(AveragePoolFragment(2).forward(image), [(2, 2)]) - constant.forward(image)).max()
+print("largest difference to a convolution:", gap)
+assert gap < 1e-6
+
+# %% [markdown]
+# Then the contract (section 3.2 of the paper), in a net with convolutions around two of our layers, on an image of odd
+# size with $H \neq W$.
+
+
+# %%
+def small_net(pooling):
+    """A net with two pooling layers, field of view 15 x 15."""
+    return Net([
+        Conv(1, 4, 4, rng=16), Tanh(), pooling(2),
+        Conv(4, 5, 3, rng=17), Tanh(), pooling(2),
+        FullyConnected(5, 2, 2, rng=18),
+    ])  # fmt: skip
+
+
+net = small_net(AveragePoolFragment)
+print(net)
+contract = check_contract(net, rng.standard_normal((17, 20, 1)))
+print(contract)
+assert max(contract) < 1e-12
+check_net(net).raise_if_wrong()
+assert isinstance(net.as_patch().layers[2], AveragePool)
+print("contract kept; all gradients of the net are right")
+
+# %% [markdown]
+# ## Step 5: a mistake that only the contract sees
+#
+# **The deliberate mistake:** numbering the offsets by columns, $f k_h k_w + c k_h + r$, in `forward` and in `backward`
+# alike. The layer is then perfectly consistent with itself. `check_layer` compares its backward pass with its own
+# forward pass and finds nothing. But `Net` merges fragments by rows, so pixels at offset $(0, 1)$ and $(1, 0)$ change
+# places.
+
+
+# %%
+class ByColumns(AveragePoolFragment):
+    """Numbers its fragments in the wrong order, both ways."""
+
+    def _swap(self, storage):
+        kh, kw = self.k
+        parts = storage.reshape(-1, kh, kw, *storage.shape[1:])
+        return parts.swapaxes(1, 2).reshape(storage.shape)
+
+    def forward(self, x, train=True):
+        """Return the fragments in the wrong order."""
+        return self._swap(super().forward(x, train))
+
+    def backward(self, dy):
+        """Take them in the wrong order, too."""
+        return super().backward(self._swap(dy))
+
+
+print(check_layer(ByColumns(2)))
+wrong = small_net(ByColumns)
+print(check_contract(wrong, rng.standard_normal((17, 20, 1))))
+assert check_layer(ByColumns(2)).ok
+assert check_contract(wrong, rng.standard_normal((17, 20, 1))).scores > 0.01
+
+stripes = np.sin(np.add.outer(np.arange(40) / 3, np.arange(64) / 5)).astype(np.float32)
+plain = [small_net(kind).forward(stripes[None, :, :, None], train=False)[0, :, :, 1]
+         for kind in (AveragePoolFragment, ByColumns)]  # fmt: skip
+show(
+    figures.picture_grid([stripes, *plain], ["the image", "fragments by rows", "fragments by columns"]),
+    alt="""Three
+     pictures: slanted smooth waves; the scores of the right net, which are smooth waves too; and the scores of the net
+     with the wrong order, in which the same waves are torn into a checkerboard of misplaced pixels.""",
+)
+
+# %% [markdown]
+# So three checks, and each sees what the others cannot: a case by hand sees a wrong forward formula, `check_layer`
+# sees a backward that does not belong to its forward, and `check_contract` sees a layer that does not fit the rest.
+#
+# The new layer trains like any other. A few steps of plain descent on one image:
+
+# %%
+target = (stripes[7:-7, 7:-7] > 0).astype(int)[None]
+learner, loss = small_net(AveragePoolFragment), SoftmaxCrossEntropy()
+losses = []
+for _ in range(40):
+    losses.append(loss.forward(learner.forward(stripes[None, :, :, None]), target))
+    learner.zero_grads()
+    learner.backward(loss.backward(), input_grad=False)
+    learner.set_flat(learner.flat() - 0.5 * learner.flat_grads())
+print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}")
+assert losses[-1] < 0.5 * losses[0]
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Which three attributes tell `Net` how large the field of view is, and that the layer makes fragments?
+#
+#    <details><summary>Answer</summary><code>window</code>, <code>step</code> and <code>splits</code>.</details>
+# 2. In which fragment does the window at row 5, column 2 lie, for one source fragment and k = (2, 3)?
+#
+#    <details><summary>Answer</summary>Its offset is (5 mod 2, 2 mod 3) = (1, 2), so its index is 1 * 3 + 2 =
+#    5.</details>
+# 3. Why does `AveragePoolFragment.backward` add where `AveragePool.backward` assigns?
+#
+#    <details><summary>Answer</summary>Windows of one offset do not overlap, windows of different offsets do: a pixel
+#    gets a share from each window that holds it.</details>
+# 4. What must `backward` do with the gradients of parameters, and why?
+#
+#    <details><summary>Answer</summary>Add to what is there (+=). The gradient of several images, or of all patches of
+#    one, is the sum over several backward passes.</details>
+# 5. `check_layer` is content and the segmentation is wrong. What could it be?
+#
+#    <details><summary>Answer</summary>Anything in which forward and backward agree: a wrong order of fragments, a wrong
+#    window, a formula that is consistent but not the one wanted. `check_contract` and a case by hand see
+#    these.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# **A rectifier.** $y = \max(x, 0)$, and $\mathrm{d}x = \mathrm{d}y$ where $x > 0$, else $0$. Keep in `self.cache` what
+# `backward` needs, and nothing with `train=False`; `self.take_cache()` returns it and forgets it.
+
+
+# %% tags=["exercise"]
+class ReLU(Layer):
+    def forward(self, x, train=True):
+        self.cache = ...  # your code
+        y = ...  # your code
+        return y
+
+    def backward(self, dy):
+        dx = ...  # your code
+        return dx
+
+
+grade_relu(ReLU())
+
+# %% [markdown]
+# **A rectifier with a learned slope** (PReLU; He, Zhang, Ren and Sun, ICCV 2015). Every map $c$ has a parameter $a_c$:
+# $y = x$ where $x > 0$, else $a_c x$. Derive $\mathrm{d}x$ and $\mathrm{d}a_c$; the latter is a sum over all fragments,
+# rows and columns of that map.
+
+
+# %% tags=["exercise"]
+class PReLU(Layer):
+    def __init__(self, in_maps):
+        super().__init__()
+        self.in_maps = in_maps
+        self.params = {"a": np.full(in_maps, 0.25, np.float32)}
+        self.grads = {"a": np.zeros(in_maps, np.float32)}
+
+    def forward(self, x, train=True):
+        self.cache = x if train else None
+        y = ...  # your code
+        return y
+
+    def backward(self, dy):
+        x = self.take_cache()
+        self.grads["a"] += ...  # your code
+        dx = ...  # your code
+        return dx
+
+
+grade_prelu(PReLU)
+
+# %% [markdown]
+# ## In practice
+#
+# - `MaxPoolFragment` does the same as our layer in blocks, on worker threads, with memory that is kept from step to
+#   step (`schedule.py`). Ours is the plain form. It is right, and slower; that is the order in which to write a layer.
+# - A layer that computes each output from one input only can set `pointwise = True` and take `out=`, as `Tanh` does.
+#   The net then runs it in place.
+# - Ask the data for the module, `array_module(x)`, and use nothing that only NumPy has. Then the layer runs on a GPU,
+#   too: that was tutorial 15.
+# - `Net.save` refuses layers that are not the library's own, because a file must not name code to run. Save
+#   `net.flat()` with `numpy.save`, and build the net in code.
+
+# %% [markdown]
+# ## Next
+#
+# There is no next tutorial. You have derived, written and checked a convolutional network, its training on whole images
+# and an extension of your own. `tinympcnn/reference.py` has the paper's four algorithms on one page; read it once more,
+# and see how short it has become.
