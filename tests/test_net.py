@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tinympcnn import (
     Conv,
-    DataError,
     FullyConnected,
     Logistic,
     MaxPool,
@@ -89,3 +88,101 @@ def test_how_an_image_lies_in_memory_makes_no_difference(maps, twin, rng):
         strided.append(plain[0, :, :, 0].T.copy().T[None, :P, :Q, None])
     for images in strided:
         assert (net.forward(images) == scores).all(), images.strides
+
+
+@pytest.mark.parametrize(
+    "loss", [SoftmaxCrossEntropy([0.5, 2.0, 1.0]), MeanSquaredError()], ids=lambda x: type(x).__name__
+)
+@pytest.mark.parametrize("spec", ["C3x2x2 MPF2x2 C2x3x3 MPF3x2 FC2x1x4 FC3", "MPF2x3 C2x2x3 FC3"])
+def test_whole_nets_by_finite_differences(spec, loss, rng):
+    net = Net.from_spec(spec, in_maps=2, rng=1)
+    P, Q = net.field_of_view
+    images = rng.permutation(np.linspace(-2, 2, 2 * (P + 2) * (Q + 3) * 2)).reshape(2, P + 2, Q + 3, 2)
+    classes = rng.integers(-1, 3, (2, 3, 4))
+    target = classes if isinstance(loss, SoftmaxCrossEntropy) else rng.standard_normal((2, 3, 4, 3))
+    check_net(net, images, target, loss).raise_if_wrong()
+
+
+def test_vectors_of_parameters_and_gradients(rng):
+    net = Net.from_spec("C3x3x2 MPF2x2 FC2", rng=0)
+    assert [name for name, _, _ in net.parameters()] == [
+        "0.Conv.W", "0.Conv.b", "3.FullyConnected.W", "3.FullyConnected.b"
+    ]  # fmt: skip
+    v = rng.standard_normal(net.n_params).astype(np.float32)
+    net.set_flat(v)
+    net.set_flat_grads(2 * v)
+    assert (net.flat() == v).all() and (net.flat_grads() == 2 * v).all()
+    assert (net.layers[0].params["W"].ravel() == v[:18]).all()
+    net.flat()[:] = 0  # a copy
+    net.zero_grads()
+    assert (net.flat() == v).all() and not net.flat_grads().any()
+    for wrong in (v[1:], v[None]):
+        with pytest.raises(UsageError, match="this net has 26 parameters"):
+            net.set_flat(wrong)
+
+
+def test_views_share_parameters_and_gradients_and_copies_do_not():
+    net = Net.from_spec("C3x3x2 MPF2x2 FC2", rng=0)
+    net.class_values, net.record = (0, 255), {"seed": 0}
+    patch = net.as_patch()
+    assert [type(layer) for layer in patch.layers] == [Conv, Tanh, MaxPool, FullyConnected]
+    assert (patch.stride, net.stride, patch.field_of_view) == ((2, 2), (1, 1), net.field_of_view)
+    assert (patch.class_values, patch.record) == ((0, 255), {"seed": 0})
+    for mine, view in zip(net.parameters(), patch.as_image().parameters(), strict=True):
+        assert mine[1] is view[1] and mine[2] is view[2]
+    shadow, copy = net.shadow(), net.astype("float64")
+    assert all(a[1] is b[1] and a[2] is not b[2] for a, b in zip(net.parameters(), shadow.parameters(), strict=True))
+    copy.set_flat(copy.flat() + 1)
+    assert (copy.flat() != net.flat()).all() and (copy.dtype, net.dtype) == (np.float64, np.float32)
+
+
+def test_a_pass_leaves_the_image_alone_and_backward_comes_once(rng):
+    net = Net([Tanh(), Conv(1, 2, 2, rng=0)])  # a pointwise layer comes first
+    image = rng.standard_normal((1, 4, 5, 1)).astype(np.float32)
+    before = image.copy()
+    scores = net.forward(image)
+    assert (image == before).all()
+    net.backward(np.ones_like(scores))
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        net.backward(np.ones_like(scores))
+    net.forward(image, train=False)
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        net.backward(np.ones_like(scores))
+    assert all(layer.cache is None for layer in net.layers)
+
+
+def conv(in_maps=1, out_maps=1, kernel=1):
+    return Conv(in_maps, out_maps, kernel, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: Net([]), "one or more layers"),
+        (lambda: Net(["C3x3x2"]), "one or more layers"),
+        (lambda: Net([tanh := Tanh(), conv(), tanh]), "stands twice"),
+        (lambda: Net([conv(), MaxPoolFragment(2), MaxPool(2)]), "not both"),
+        (lambda: Net([conv(1, 2), conv(3, 1)]), "map"),
+        (lambda: Net([conv()]).forward(np.zeros((4, 4, 1), np.float32)), r"image\[None, :, :, None\]"),
+        (lambda: Net([conv()]).forward(np.zeros((1, 4, 4, 2), np.float32)), r"1 map\(s\), not 2"),
+        (lambda: Net([conv(1, 1, 5)]).forward(np.zeros((1, 4, 9, 1), np.float32)), "5"),
+        (lambda: Net([conv()]).astype("float16"), "float32 or float64"),
+        (lambda: Net([conv()]).to("tpu"), "unknown backend"),
+    ],
+)
+def test_what_does_not_fit_is_refused(act, words):
+    with pytest.raises(UsageError, match=words):
+        act()
+
+
+def test_backward_refuses_gradients_of_another_shape():
+    net = Net([conv(1, 2, 2), MaxPoolFragment(2)])
+    net.forward(np.zeros((1, 5, 5, 1), np.float32))
+    with pytest.raises(UsageError, match=r"\(1, 3, 4, 2\); the scores had \(1, 3, 3, 2\)"):
+        net.backward(np.zeros((1, 3, 4, 2)))
+
+
+def test_the_table_names_every_layer_and_the_field_of_view():
+    text = str(Net.from_spec("C7x7x8 MPF2x2 C5x5x8 MPF2x2 C5x5x8 FC100 FC2", rng=0))
+    for word in ("Conv 7x7", "MaxPoolFragment 2x2", "FullyConnected", "field of view 34x34", "parameters"):
+        assert word in text

@@ -16,9 +16,9 @@ from tinympcnn.errors import UsageError
 from tinympcnn.geometry import count
 from tinympcnn.layers import Conv, FullyConnected, Layer, MaxPoolFragment, Tanh
 
-_WORD = re.compile(r"(?P<kind>C|MPF?|FC)(?P<sizes>\d{1,6}(?:x\d{1,6})*)", re.IGNORECASE)
+_WORD = re.compile(r"(?P<kind>C|MPF?|FC)(?P<sizes>[0-9]{1,6}(?:x[0-9]{1,6})*)", re.IGNORECASE)
 _SIZES = {"C": (3,), "MP": (1, 2), "MPF": (1, 2), "FC": (1, 3)}
-_MOST_WEIGHTS = 10**9
+_MOST_WEIGHTS = 10**8  # of the whole net: beyond it a typing error is likelier than a purpose
 
 
 def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = None) -> list[Layer]:
@@ -44,17 +44,16 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     [Conv(1, 4, (3, 3)), Tanh(), MaxPoolFragment((2, 2)), FullyConnected(4, 2, (1, 1))]
     """
     rng = np.random.default_rng(rng)
-    maps = count(in_maps, "in_maps")
+    maps, weights = count(in_maps, "in_maps"), 0
     layers: list[Layer] = []
     for word in spec.split():
         kind, sizes = _read(word, spec)
         if kind in ("C", "FC"):
             kernel = (sizes[0], sizes[1]) if len(sizes) == 3 else (1, 1)
             out = sizes[-1]
-            if kernel[0] * kernel[1] * maps * out > _MOST_WEIGHTS:
-                raise UsageError(
-                    f"{word!r} would have {kernel[0] * kernel[1] * maps * out:,} weights; use a smaller layer"
-                )
+            weights += kernel[0] * kernel[1] * maps * out
+            if weights > _MOST_WEIGHTS:
+                raise UsageError(f"with {word!r} the net would have {weights:,} weights; use smaller layers")
             layers += [(Conv if kind == "C" else FullyConnected)(maps, out, kernel, rng), Tanh()]
             maps = out
         else:

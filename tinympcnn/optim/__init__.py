@@ -5,6 +5,7 @@ net; ``closure(grad=False)`` costs a forward pass only. What the closure sums ov
 own affair (``objective.py``).
 """
 
+import inspect
 from typing import Any
 
 from tinympcnn.errors import UsageError
@@ -22,6 +23,9 @@ def build(name: str, net: Net, **options: Any) -> Optimizer:
     """Return the optimiser called `name` (adam, sgd, armijo, lbfgs) over `net`."""
     if name not in OPTIMIZERS:
         raise UsageError(f"unknown optimizer {name!r}: use one of {', '.join(OPTIMIZERS)}")
+    known = list(inspect.signature(OPTIMIZERS[name]).parameters)[1:]
+    if unknown := sorted(set(options) - set(known)):
+        raise UsageError(f"{name} has no option {unknown[0]!r}: it takes {', '.join(known)}")
     return OPTIMIZERS[name](net, **options)
 
 
