@@ -8,7 +8,7 @@ from tinympcnn.schedule.threads import LANES
 GEMM_ROWS = 384  # rows of every matrix product: a multiple of 12, 16 and 24, the register blocks of common kernels
 COLUMN_BYTES = 8 << 20  # columns of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
-CACHE_ITEMS = 1 << 16  # array elements of one block in pooling and pointwise layers: a few fit the L2 cache
+CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
 
 Block = tuple[slice, slice]  # of fragments, of rows
 

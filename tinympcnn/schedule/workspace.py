@@ -25,7 +25,7 @@ class _Workspace:
     """A caching allocator like CuPy's: fresh memory costs a page fault for every page, kept memory nothing."""
 
     SMALLEST = 1 << 15  # bytes; below this NumPy's own cache is as good
-    GRAIN = 1 << 12
+    SLACK = 64 << 20  # bytes that may lie idle beyond the peak: blocks of other sizes take turns in them
 
     def __init__(self) -> None:
         self.free: dict[int, list[np.ndarray]] = {}
@@ -36,14 +36,15 @@ class _Workspace:
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if nbytes < self.SMALLEST:
             return np.empty(shape, dtype)
-        size = -(-nbytes // self.GRAIN) * self.GRAIN
+        grain = 1 << nbytes.bit_length() - 4  # sizes within an eighth of each other share memory
+        size = -(-nbytes // grain) * grain
         with self.lock:
             kept = self.free.get(size)
             raw = kept.pop() if kept else None
             if raw is not None:
                 self.free_bytes -= size
             else:
-                self.shrink_to(max(0, self.most_leased - self.leased_bytes - size))
+                self.shrink_to(max(0, self.most_leased - self.leased_bytes - size) + self.SLACK)
             self.leased_bytes += size
             self.most_leased = max(self.most_leased, self.leased_bytes)
         if raw is None:
@@ -57,7 +58,7 @@ class _Workspace:
             self.free.setdefault(raw.size, []).append(raw)
 
     def shrink_to(self, nbytes: int) -> None:
-        """Let the oldest sizes go until at most `nbytes` lie idle: kept memory never adds to the peak."""
+        """Let the oldest sizes go until at most `nbytes` lie idle: kept memory hardly adds to the peak."""
         for size in list(self.free):
             while self.free_bytes > nbytes and self.free[size]:
                 self.free[size].pop()
