@@ -1,0 +1,152 @@
+"""What this machine is, and what a net will cost on it: sizes, operations, memory, before anything is computed.
+
+Read next: ``plan.py`` (sizes) and ``bench.py`` (times).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import scipy
+from threadpoolctl import threadpool_info
+
+import tinympcnn
+from tinympcnn import backend, schedule, zoo
+from tinympcnn.geometry import Pair
+from tinympcnn.layers import MaxPoolFragment
+from tinympcnn.net import Net
+from tinympcnn.segment import tile_memory, tile_size
+
+OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "TINYMPCNN_")
+
+
+def system() -> str:
+    """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU.
+
+    Examples
+    --------
+    >>> system().splitlines()[0].startswith("tinympcnn ")
+    True
+    """
+    set_here = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(OVERRIDES)]
+    lines = [
+        f"tinympcnn {tinympcnn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"SciPy {scipy.__version__}",
+        *(f"BLAS: {line}" for line in blas()),
+        f"CPU: {cpu()}, {schedule.available_cores()} core(s) available",
+        f"vector units: {', '.join(vector_units()) or 'not known'}",
+        f"environment: {', '.join(set_here) or 'nothing that overrides BLAS or threads'}",
+        f"threads in use: {schedule.get_threads()}, BLAS at one thread in each",
+        f"backend: {backend.load('auto')[1]}",
+    ]
+    return "\n".join(lines)
+
+
+def blas() -> list[str]:
+    """Return one line for every BLAS that is loaded (NumPy and SciPy may bring one each)."""
+    lines = [
+        f"{info['internal_api']} {info['version']}, kernel {info.get('architecture', 'not known')}, "
+        f"{info['num_threads']} thread(s), {info.get('threading_layer', 'threads not known')}"
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    ]
+    return lines or [f"{np.show_config(mode='dicts')['Build Dependencies']['blas']['name']}"]
+
+
+def cpu() -> str:
+    """Return the name of the CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or not x86
+        return platform.processor() or platform.machine()
+
+
+def vector_units() -> list[str]:
+    """Return the groups of vector instructions for which NumPy has code and which this CPU has."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return [*extensions.get("baseline", []), *extensions.get("found", [])]
+
+
+def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
+    """Return `describe` of a model file, a net of the zoo or a spec, whichever `what` is."""
+    net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else zoo.build(what, in_maps)
+    return describe(net, size)
+
+
+def describe(net: Net, size: Pair | None = None) -> str:
+    """Return the table of a net and, for an image of `size`, the sizes, operations and memory that it leads to.
+
+    Parameters
+    ----------
+    net : Net
+    size : (rows, columns), optional
+        Of an image as `segment` takes it: it is mirrored at the borders, so that every pixel gets an output.
+    """
+    net = net.as_image()
+    if size is None:
+        return str(net)
+    mirrored = size[0] + net.field_of_view[0] - 1, size[1] + net.field_of_view[1] - 1
+    lines = [str(net), "", f"An image of {size[0]}x{size[1]}, mirrored at the borders to {mirrored[0]}x{mirrored[1]}:"]
+    lines.append(f"{'layer':>5}  {'':<20}{'fragments':>10}{'size':>11}{'maps':>6}{'MFLOP':>12}")
+    for i, (layer, (F, h, w, maps), _, flop) in enumerate(net.plan(mirrored)):
+        mflop = f"{flop / 1e6:.1f}" if flop else ""
+        lines.append(f"{i:>5}  {type(layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
+    forward, training = flop_forward(net, mirrored), flop_training(net, mirrored)
+    tile = tile_size(net, None)
+    lines += [
+        f"{forward / 1e9:.3g} GFLOP forward, {training / 1e9:.3g} GFLOP for a training step",
+        f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
+        f"memory, about: {training_bytes(net, mirrored) / 1e6:,.0f} MB for a training step; to segment, "
+        f"{tile_memory(net, max(*tile)) / 1e6:,.0f} MB at most, in tiles of {tile[0]}x{tile[1]}",
+    ]
+    return "\n".join(lines)
+
+
+def flop_forward(net: Net, size: Pair) -> int:
+    """Return the operations of one forward pass over an image of `size` (as `forward` takes it, not mirrored)."""
+    return sum(row.flop for row in net.plan(size))
+
+
+def flop_training(net: Net, size: Pair) -> int:
+    """Return the operations of forward and backward: three times forward, less the gradient of the image."""
+    flops = [row.flop for row in net.plan(size) if row.flop]
+    return 3 * sum(flops) - flops[0]
+
+
+def patch_ratio(net: Net, size: Pair) -> float:
+    """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
+
+    The padding to whole fragments counts as work of the image net: without it the first of these would be 83.
+
+    Examples
+    --------
+    >>> round(patch_ratio(zoo.steel(), (60, 137))), round(patch_ratio(zoo.n4(), (512, 512)))
+    (82, 475)
+    """
+    P, Q = net.field_of_view
+    patches = prod(size) * flop_forward(net.as_patch(), (P, Q))
+    return patches / flop_forward(net, (size[0] + P - 1, size[1] + Q - 1))
+
+
+def training_bytes(net: Net, size: Pair) -> int:
+    """Return about how many bytes a training step on an image of `size` takes at its peak.
+
+    Every layer keeps what its backward pass needs: tanh its output, which is also the next layer's input; a pool one
+    byte for each output, and its output, which the next convolution keeps. Going back, a layer's gradients of
+    output and input stand beside what the layers below keep.
+    """
+    plan, item = net.plan(size), net.dtype.itemsize
+    kept, peak, before = prod(size) * net.in_maps * item, 0, 0
+    for row in plan:
+        out = prod(row.shape)
+        if row.layer.keeps_output:
+            kept += out * item
+        elif isinstance(row.layer, MaxPoolFragment):
+            kept += out * (item + 1)
+        peak, before = max(peak, kept + (before + out) * item), out
+    return peak + 2 * schedule.COLUMN_BYTES * schedule.get_threads()
