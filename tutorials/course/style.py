@@ -39,6 +39,7 @@ matplotlib.rcParams.update(
         "axes.spines.right": False,
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
+        "figure.constrained_layout.h_pad": 0.08,
         "hatch.linewidth": 0.6,
         "lines.linewidth": 1.8,
     }
