@@ -266,7 +266,7 @@ def test_arguments_that_make_no_layer_raise(arguments):
 def test_initial_weights_are_seeded_and_scaled():
     a, b = Conv(8, 64, 5, rng=3), Conv(8, 64, 5, rng=3)
     assert (a.params["W"] == b.params["W"]).all() and a.params["W"].dtype == np.float32
-    assert a.params["W"].std() == pytest.approx((5 * 5 * 8) ** -0.5, rel=0.05)
+    assert a.params["W"].std() == pytest.approx((3 * 5 * 5 * 8) ** -0.5, rel=0.05)
     assert not a.params["b"].any()
 
 
