@@ -25,19 +25,24 @@ def window_max(x: Array, k: Pair, step: Pair, y: Array, winners: Array | None) -
     """
     xp = array_module(x, y)
     h, w = y.shape[1:3]
-    for code in range(k[0] * k[1]):
+
+    def tap(code: int) -> Array:
         i, j = divmod(code, k[1])
-        tap = x[:, i : i + step[0] * h : step[0], j : j + step[1] * w : step[1]][:, :h, :w]
-        if code == 0:
-            y[...] = tap
-            if winners is not None:
-                winners[...] = 0
-        else:
-            if winners is not None:
-                better = xp.greater(tap, y).view("uint8")
-                better *= xp.uint8(code)  # codes grow, so the larger code is the later, better tap
-                xp.maximum(winners, better, out=winners)
-            xp.maximum(y, tap, out=y)
+        return x[:, i : i + step[0] * h : step[0], j : j + step[1] * w : step[1]][:, :h, :w]
+
+    best = tap(0)
+    for code in range(1, k[0] * k[1]):
+        if winners is not None and code == 1:
+            xp.greater(tap(1), best, out=winners.view("bool"))
+        elif winners is not None:
+            better = xp.greater(tap(code), best).view("uint8")
+            better *= xp.uint8(code)  # codes grow, so the larger code is the later, better tap
+            xp.maximum(winners, better, out=winners)
+        best = xp.maximum(best, tap(code), out=y)
+    if k == (1, 1):
+        y[...] = best
+        if winners is not None:
+            winners[...] = 0
 
 
 class MaxPool(Layer):
