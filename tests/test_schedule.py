@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -164,6 +165,13 @@ def test_blocks_stay_near_their_limit():
         assert (f.stop - f.start) * (q.stop - q.start) * 120 * 4800 <= schedule.blocks.COLUMN_BYTES
     for f, q in schedule.cache_blocks(16, 120, 5760, x):
         assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= schedule.blocks.CACHE_ITEMS
+
+
+def test_cutting_takes_no_time():
+    x, start = np.zeros(1), time.perf_counter()
+    for _ in range(100):
+        assert len(schedule.cache_blocks(1, 3 * schedule.blocks.CACHE_ITEMS, 1, x)) == 3
+    assert time.perf_counter() - start < 1  # a search through all sizes of a block took 5
 
 
 # ----------------------------------------------------------------------------------------------------- products

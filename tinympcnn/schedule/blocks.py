@@ -46,6 +46,8 @@ def _cut(fragments: int, rows: int, row_size: int, limit: int, multiple: int) ->
     def cheapest(item: int, n: int) -> tuple[int, int]:
         """Return the items computed, padding and a little for each block included, and the step, over n things."""
         most = max(1, min(n, limit // item))
+        if multiple == 1:  # nothing is padded: the largest step; trying them all took longer than the layer's work
+            return n * item, most
 
         def cost(step: int) -> int:
             blocks, rest = divmod(n, step)
