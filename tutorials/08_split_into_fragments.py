@@ -34,8 +34,7 @@ import inspect
 
 import numpy as np
 from course import figures
-from course.grading import grade_function
-from course.grading_fragments import grade_split
+from course.grading_fragments import grade_fragment_index, grade_split
 from course.style import show
 
 from tinympcnn import Layer, MaxPool, MaxPoolFragment, reference
@@ -300,20 +299,12 @@ for size in range(3, 30):
 
 # %% tags=["exercise"]
 def fragment_index(f, r, c, k):
-    """Return the number of the fragment that source fragment f gives at offset (r, c), for a pool k = (kh, kw)."""
+    """Return the number of the fragment of source f at offset (r, c); the pool is k = (kh, kw)."""
     i = ...  # your code
     return i
 
 
-grade_function(
-    fragment_index,
-    lambda f, r, c, k: f * k[0] * k[1] + r * k[1] + c,
-    [(0, 0, 1, (2, 3)), (0, 1, 0, (2, 3)), (3, 1, 2, (2, 3)), (14, 2, 0, (3, 2))],
-    mistakes={
-        "offsets are counted by columns; ours by rows, r*kw + c": lambda f, r, c, k: f * k[0] * k[1] + c * k[0] + r,
-        "a row of offsets has kw of them, not kh": lambda f, r, c, k: f * k[0] * k[1] + r * k[0] + c,
-    },
-)
+grade_fragment_index(fragment_index)
 
 
 # %% tags=["exercise"]

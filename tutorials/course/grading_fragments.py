@@ -1,13 +1,16 @@
-"""The judges of tutorials 08 and 10: a reader's own MaxPoolFragment, forward, backward, and in a net."""
+"""The judges of tutorials 08 to 10: a reader's own MaxPoolFragment, forward, backward, in a net, and all around it."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from course.grading import attempt, difference, verdict
+from course.grading import attempt, difference, grade_function, verdict
 from tinympcnn import Conv, FullyConnected, Layer, Net, Tanh, reference
+from tinympcnn.fragments import merge
 from tinympcnn.gradcheck import check_contract, check_layer
 
 
@@ -84,3 +87,107 @@ def _contract(layer: Layer) -> str | None:
 def _distinct(shape: tuple[int, ...]) -> np.ndarray:
     """Return a shuffled range: no two values are equal, so every maximum has one place."""
     return np.random.default_rng(0).permutation(np.linspace(-2, 2, int(np.prod(shape)))).reshape(shape)
+
+
+# ------------------------------------------------------------------------------------------------ functions
+
+
+def grade_fragment_index(yours: Callable[..., Any]) -> bool:
+    """Judge tutorial 08's function from (f, r, c, k) to the number of a fragment."""
+    return grade_function(
+        yours,
+        lambda f, r, c, k: f * k[0] * k[1] + r * k[1] + c,
+        [(0, 0, 1, (2, 3)), (0, 1, 0, (2, 3)), (3, 1, 2, (2, 3)), (14, 2, 0, (3, 2))],
+        {
+            "offsets are counted by columns; ours by rows, r*kw + c": lambda f, r, c, k: f * k[0] * k[1] + c * k[0] + r,
+            "a row of offsets has kw of them, not kh": lambda f, r, c, k: f * k[0] * k[1] + r * k[0] + c,
+        },
+    )
+
+
+def grade_merge(yours: Callable[..., Any]) -> bool:
+    """Judge tutorial 09's merge, on one pool and on two, square and not, with one image and two."""
+    rng = np.random.default_rng(0)
+    cases = [
+        (rng.standard_normal((4, 2, 3, 1)), [(2, 2)]),
+        (rng.standard_normal((2 * 6, 2, 3, 2)), [(2, 3)]),
+        (rng.standard_normal((2 * 4 * 9, 2, 1, 2)), [(2, 2), (3, 3)]),
+        (rng.standard_normal((6 * 6, 1, 2, 1)), [(2, 3), (3, 2)]),
+    ]
+
+    def turned(storage: np.ndarray, pools: list[tuple[int, int]]) -> np.ndarray:
+        for kh, kw in reversed(pools):
+            by_columns = storage.reshape(-1, kw, kh, *storage.shape[1:]).swapaxes(1, 2).reshape(storage.shape)
+            storage = merge(by_columns, [(kh, kw)])
+        return storage
+
+    def side_by_side(storage: np.ndarray, pools: list[tuple[int, int]]) -> np.ndarray:
+        for kh, kw in reversed(pools):
+            _, h, w, C = storage.shape
+            blocks = storage.reshape(-1, kh, kw, h, w, C).transpose(0, 1, 3, 2, 4, 5)
+            storage = blocks.reshape(-1, kh * h, kw * w, C)
+        return storage
+
+    return grade_function(
+        yours,
+        merge,
+        cases,
+        {
+            "the pools are undone in the wrong order: the last one must be undone first": lambda storage, pools: merge(
+                storage, pools[::-1]
+            ),
+            "offsets are counted by columns; fragment r*kw + c has offset (r, c)": turned,
+            "fragments stand side by side: interleave them, m[r::kh, c::kw]": side_by_side,
+        },
+    )
+
+
+def grade_field_of_view(yours: Callable[..., Any]) -> bool:
+    """Judge tutorial 09's field of view."""
+
+    def right(layers: list[tuple[int, int]]) -> int:
+        P = 1
+        for window, step in reversed(layers):
+            P = (P - 1) * step + window
+        return P
+
+    def forwards(layers: list[tuple[int, int]]) -> int:
+        return right(layers[::-1])
+
+    def stepless(layers: list[tuple[int, int]]) -> int:
+        return 1 + sum(window - 1 for window, _ in layers)
+
+    def one_more(layers: list[tuple[int, int]]) -> int:
+        P = 1
+        for window, step in reversed(layers):
+            P = P * step + window - (step == 1)
+        return P
+
+    return grade_function(
+        yours,
+        right,
+        [([(5, 1)],), ([(3, 1), (2, 2), (2, 1)],), ([(7, 1), (2, 2), (5, 1), (3, 3), (5, 1), (1, 1)],)],
+        {
+            "walk from the output back to the image: start with the last layer": forwards,
+            "the steps of the pools are missing": stepless,
+            "P windows are P - 1 steps apart: (P - 1)*step + window": one_more,
+        },
+    )
+
+
+def grade_padded_size(yours: Callable[..., Any]) -> bool:
+    """Judge tutorial 09's padded size."""
+    return grade_function(
+        yours,
+        lambda H, P, K: -(-(H - P + 1) // K) * K + P - 1,
+        [(10, 8, 4), (512, 95, 16), (11, 8, 4), (20, 5, 3)],
+        {
+            "not the image but the number of outputs, H - P + 1, must be a multiple of K": lambda H, P, K: (
+                -(-H // K) * K
+            ),
+            "an image that fits already is padded by K rows too many": lambda H, P, K: (
+                ((H - P + 1) // K + 1) * K + P - 1
+            ),
+            "that is the number of outputs; the image has P - 1 rows more": lambda H, P, K: -(-(H - P + 1) // K) * K,
+        },
+    )

@@ -61,11 +61,11 @@ class _OneSource(YourMaxPoolFragment):
         return super().output_shape((1, *shape[1:]))
 
 
-WRONG = [
-    Wrong("fragment_index", lambda f, r, c, k: f * k[0] * k[1] + c * k[0] + r, "counted by columns"),
-    Wrong("fragment_index", lambda f, r, c, k: f * k[0] * k[1] + r * k[0] + c, "kw of them, not kh"),
-    Wrong("YourMaxPoolFragment", _ByColumns, "counted by columns"),
-    Wrong("YourMaxPoolFragment", _NotMoved, "did not move"),
-    Wrong("YourMaxPoolFragment", _OffsetsFirst, "offsets come before the source fragments"),
-    Wrong("YourMaxPoolFragment", _OneSource, "output_shape: (6,"),
-]
+WRONG = {
+    "columns first": Wrong("fragment_index", lambda f, r, c, k: f * k[0] * k[1] + c * k[0] + r, "counted by columns"),
+    "kh for kw": Wrong("fragment_index", lambda f, r, c, k: f * k[0] * k[1] + r * k[0] + c, "kw of them, not kh"),
+    "fragments by columns": Wrong("YourMaxPoolFragment", _ByColumns, "counted by columns"),
+    "one offset only": Wrong("YourMaxPoolFragment", _NotMoved, "did not move"),
+    "offsets before sources": Wrong("YourMaxPoolFragment", _OffsetsFirst, "offsets come before the source fragments"),
+    "one source only": Wrong("YourMaxPoolFragment", _OneSource, "output_shape: (6,"),
+}

@@ -1,0 +1,76 @@
+"""Solutions of tutorial 09, and wrong answers that its verdicts must name."""
+
+import numpy as np
+from course.grading import Wrong
+
+from tinympcnn.fragments import merge
+
+
+def your_merge(storage, pools):
+    """Interleave a storage into dense maps, undoing the last pool first."""
+    for kh, kw in reversed(pools):
+        F, h, w, C = storage.shape
+        dense = np.empty((F // (kh * kw), h * kh, w * kw, C), storage.dtype)
+        for r in range(kh):
+            for c in range(kw):
+                dense[:, r::kh, c::kw] = storage[r * kw + c :: kh * kw]
+        storage = dense
+    return storage
+
+
+def your_field_of_view(layers):
+    """Walk from the output back to the image."""
+    P = 1
+    for window, step in reversed(layers):
+        P = (P - 1) * step + window
+    return P
+
+
+def your_padded_size(H, P, K):
+    """Round the number of outputs up to a multiple of K."""
+    n = H - P + 1
+    return -(-n // K) * K + P - 1
+
+
+def _side_by_side(storage, pools):
+    for kh, kw in reversed(pools):
+        F, h, w, C = storage.shape
+        dense = np.empty((F // (kh * kw), h * kh, w * kw, C))
+        for r in range(kh):
+            for c in range(kw):
+                dense[:, r * h : r * h + h, c * w : c * w + w] = storage[r * kw + c :: kh * kw]
+        storage = dense
+    return storage
+
+
+def _by_columns(storage, pools):
+    for kh, kw in reversed(pools):
+        F, h, w, C = storage.shape
+        dense = np.empty((F // (kh * kw), h * kh, w * kw, C))
+        for r in range(kh):
+            for c in range(kw):
+                dense[:, r::kh, c::kw] = storage[c * kh + r :: kh * kw]
+        storage = dense
+    return storage
+
+
+def _one_step_more(layers):
+    P = 1
+    for window, step in reversed(layers):
+        P = P * step + window - 1 if step == 1 else P * step + window
+    return P
+
+
+WRONG = {
+    "first pool first": Wrong("your_merge", lambda storage, pools: merge(storage, pools[::-1]), "in the wrong order"),
+    "side by side": Wrong("your_merge", _side_by_side, "side by side"),
+    "by columns": Wrong("your_merge", _by_columns, "counted by columns"),
+    "forwards": Wrong(
+        "your_field_of_view", lambda layers: your_field_of_view(layers[::-1]), "from the output back to the image"
+    ),
+    "no steps": Wrong("your_field_of_view", lambda layers: 1 + sum(w - 1 for w, _ in layers), "steps of the pools"),
+    "one step more": Wrong("your_field_of_view", _one_step_more, "P - 1 steps apart"),
+    "image to a multiple": Wrong("your_padded_size", lambda H, P, K: -(-H // K) * K, "but the number of outputs"),
+    "always pads": Wrong("your_padded_size", lambda H, P, K: ((H - P + 1) // K + 1) * K + P - 1, "K rows too many"),
+    "outputs only": Wrong("your_padded_size", lambda H, P, K: -(-(H - P + 1) // K) * K, "P - 1 rows more"),
+}
