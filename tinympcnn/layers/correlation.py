@@ -78,12 +78,14 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
 
     def forward(block: schedule.Block) -> None:
         f, q = block
+        out = y[f, q]  # whole fragments, or rows of one: its pixels follow each other
         cols = columns(_rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1]), (kh, kw), pitch)
-        pixels = schedule.product(cols, matrix, F * h * w).reshape(f.stop - f.start, q.stop - q.start, pitch, maps)
-        if b is None:
-            y[f, q] = pixels[:, :, :w]
-        else:
-            xp.add(pixels[:, :, :w], b, out=y[f, q])
+        straight = out.reshape(-1, maps) if pitch == w else None
+        pixels = schedule.product(cols, matrix, F * h * w, straight).reshape(*out.shape[:2], pitch, maps)[:, :, :w]
+        if b is not None:
+            xp.add(pixels, b, out=out)
+        elif straight is None:
+            out[...] = pixels
 
     # Alg. 1: for each fragment, F_out = F_out U fwd(f)
     schedule.run(forward, schedule.gemm_blocks(F, h, w, matrix.shape[0] * x.dtype.itemsize, x), x)
@@ -125,9 +127,6 @@ def _rows(x: Array, f: slice, start: int, stop: int, side: int) -> Array:
         return x[f, start:stop]
     low, high = max(start, 0), min(stop, H)
     padded = schedule.empty((f.stop - f.start, stop - start, W + 2 * side, C), x)
-    padded[:, : low - start] = 0
-    padded[:, high - start :] = 0
-    padded[:, low - start : high - start, :side] = 0
-    padded[:, low - start : high - start, side + W :] = 0
+    padded[...] = 0
     padded[:, low - start : high - start, side : side + W] = x[f, low:high]
     return padded

@@ -39,10 +39,13 @@ def pitch(columns: int, like: Array) -> int:
     return -(-columns // period) * period
 
 
-def product(a: Array, W: Array, total: int) -> Array:
-    """Return ``a @ W`` in products of exactly GEMM_ROWS rows, unless the storage has fewer pixels in `total`."""
+def product(a: Array, W: Array, total: int, out: Array | None = None) -> Array:
+    """Return ``a @ W``, written to `out` if given, in products of exactly GEMM_ROWS rows.
+
+    Unless the storage has fewer pixels in `total`.
+    """
     n, maps = len(a), W.shape[1]
-    y = empty((n, maps), a)
+    y = empty((n, maps), a) if out is None else out
     xp = array_module(a, W)
     if is_device_array(a) or total < GEMM_ROWS:
         return xp.matmul(a, W, out=y)

@@ -132,8 +132,11 @@ def run(task: Callable[[Any], None], items: Sequence[Any], like: Array = None) -
 
 def accumulate(task: Callable[..., None], items: Sequence[Any], totals: Sequence[Array]) -> None:
     """Add to `totals` what ``task(item, *partials)`` adds to its partial sums, over all items, in a fixed order."""
-    n = len(items)
-    bounds = [n * lane // LANES for lane in range(LANES + 1)] if not is_device_array(totals[0]) else [0, n]
+    if is_device_array(totals[0]):  # one lane, in the order of the items: no partial sums
+        for item in items:
+            task(item, *totals)
+        return
+    bounds = [len(items) * lane // LANES for lane in range(LANES + 1)]
     lanes = [(low, high) for low, high in itertools.pairwise(bounds) if low < high]
     xp = array_module(*totals)
     partials = [[xp.zeros_like(total) for total in totals] for _ in lanes]
