@@ -1,7 +1,8 @@
 """What is minimised: the loss of a net on one image, or summed over all images of a set, as a closure.
 
 The sum over a set is the mean over all its counted pixels; it is taken in image order and in float64, so an
-executor changes where the images are computed and not one bit of the result. Read next: ``optim``.
+executor changes where the images are computed and not one bit of the result. Small images that follow each other and
+have one size go through the net together. Read next: ``optim``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from tinympcnn.errors import UsageError
 from tinympcnn.net import Net
 from tinympcnn.optim import Closure
 
+BATCH_PIXELS = 1 << 17  # pixels that go through the net together: enough to hide the cost of calls, few enough for RAM
+
 
 class Example(NamedTuple):
-    """One training image as the net takes it, (1, H+P-1, W+Q-1, C), and its labels, (1, H, W)."""
+    """Training images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their labels, (N, H, W)."""
 
     image: Array
     target: Array
@@ -58,15 +61,16 @@ def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executo
         Images of any sizes.
     loss : SoftmaxCrossEntropy or MeanSquaredError
     executor : concurrent.futures.Executor, optional
-        Where the images are computed; the sum is the same to the last bit.
+        Where the images are computed, batch by batch; the sum is the same to the last bit.
     """
     if not pairs:
         raise UsageError("a set to sum over needs at least one image")
+    joined = batches(pairs)
 
     def closure(grad: bool = True) -> float:
         net.zero_grads()
         apply = map if executor is None else executor.map
-        jobs = [(net, pair, loss, grad) for pair in pairs]
+        jobs = [(net, batch, loss, grad) for batch in joined]
         total, counted, gradient = _sum(apply(_evaluate, jobs))
         if grad:
             net.set_flat_grads((gradient / max(counted, 1)).astype(net.dtype))
@@ -75,11 +79,35 @@ def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executo
     return closure
 
 
+def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Example]:
+    """Join neighbours of one size, as many as make up to `pixels`; what is joined depends on the set alone.
+
+    Examples
+    --------
+    >>> small, large = (Example(np.zeros((1, n + 2, n + 2, 1)), np.zeros((1, n, n), int)) for n in (2, 3))
+    >>> [len(batch.target) for batch in batches([small, small, small, large, small], pixels=8)]
+    [2, 1, 1, 1]
+    """
+    groups: list[list[Example]] = []
+    for pair in pairs:
+        group = groups[-1] if groups else []
+        full = sum(other.target.size for other in group) + pair.target.size > pixels
+        if group and not full and group[0].image.shape[1:] == pair.image.shape[1:]:
+            group.append(pair)
+        else:
+            groups.append([pair])
+
+    def join(arrays: list[Array]) -> Array:
+        return arrays[0] if len(arrays) == 1 else backend.array_module(*arrays).concatenate(arrays)
+
+    return [Example(*(join(list(arrays)) for arrays in zip(*group, strict=True))) for group in groups]
+
+
 def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, int, Array | None]:
-    """Return one image's loss, number of counted pixels, and gradient; the shared net is not touched."""
-    net, pair, loss, grad = job
+    """Return one batch's loss, number of counted pixels, and gradient; the shared net is not touched."""
+    net, batch, loss, grad = job
     own, loss = net.shadow(), copy.copy(loss)
-    value = image_closure(own, pair, loss)(grad)
+    value = image_closure(own, batch, loss)(grad)
     return value, loss.counted, own.flat_grads() if grad else None
 
 

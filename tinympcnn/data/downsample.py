@@ -1,0 +1,75 @@
+"""Smaller images by averaging, and the labels that belong to them: section 4.2 of the paper works at a quarter.
+
+A model that was trained on down-sampled images says so in its record (``record["downsample"]``), and whoever runs it
+shrinks its images alike. Read next: ``borders.py``.
+"""
+
+import numpy as np
+
+from tinympcnn.errors import UsageError
+
+
+def downsample(image: np.ndarray, factor: int) -> np.ndarray:
+    """Shrink an image by averaging blocks of factor x factor pixels.
+
+    Parameters
+    ----------
+    image : ndarray
+        (H, W) or (H, W, C).
+    factor : int
+        At least 1, which changes nothing. Rows and columns beyond the last whole block are dropped.
+
+    Returns
+    -------
+    ndarray
+        (H // factor, W // factor) or with C, float32.
+
+    Raises
+    ------
+    UsageError
+        If the image is smaller than one block.
+
+    Examples
+    --------
+    >>> downsample(np.array([[0, 2, 9], [4, 6, 9]], np.uint8), 2)
+    array([[3.]], dtype=float32)
+    """
+    if factor == 1:
+        return image
+    return _blocks(image, factor).mean(axis=(1, 3), dtype=np.float32)
+
+
+def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
+    """Shrink a label image: each block of factor x factor pixels gets its most frequent value, of equals the smallest.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+        (H, W), label values or class indices.
+    factor : int
+        As in `downsample`.
+
+    Returns
+    -------
+    ndarray
+        (H // factor, W // factor), of the same type.
+
+    Examples
+    --------
+    >>> downsample_labels(np.array([[0, 255, 7, 7], [255, 255, 0, 0]], np.uint8), 2)
+    array([[255,   0]], dtype=uint8)
+    """
+    if factor == 1:
+        return labels
+    blocks = _blocks(labels, factor)
+    values = np.unique(blocks)
+    counts = [(blocks == value).sum(axis=(1, 3)) for value in values]
+    return values[np.argmax(counts, axis=0)]
+
+
+def _blocks(image: np.ndarray, factor: int) -> np.ndarray:
+    """Return a view (H // factor, factor, W // factor, factor, ...) of the whole blocks of an image."""
+    if factor < 1 or min(image.shape[:2]) < factor:
+        raise UsageError(f"an image of {image.shape[0]}x{image.shape[1]} cannot be down-sampled by {factor}")
+    h, w = image.shape[0] // factor, image.shape[1] // factor
+    return image[: h * factor, : w * factor].reshape(h, factor, w, factor, *image.shape[2:])
