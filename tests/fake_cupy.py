@@ -13,6 +13,7 @@ time, and whatever goes wrong inside kernels.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from types import ModuleType, SimpleNamespace
 
@@ -343,12 +344,33 @@ cupy.asnumpy = lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a)
 cupy.linalg = SimpleNamespace(norm=_function(np.linalg.norm, "ord axis keepdims"))
 _as_strided = _function(np.lib.stride_tricks.as_strided, "", view=True)
 cupy.lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
+
+
+class _Event:
+    """A mark in the queue of kernels; its time is the host's."""
+
+    def record(self):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        _synchronise()
+
+
+def _set_limit(size=None):
+    counts.max_bytes = size or None  # 0 is no limit
+
+
 cupy.get_default_memory_pool = lambda: SimpleNamespace(
-    free_all_blocks=lambda: None, used_bytes=lambda: counts.live_bytes, total_bytes=lambda: counts.live_bytes
+    free_all_blocks=lambda: None,
+    used_bytes=lambda: counts.live_bytes,
+    total_bytes=lambda: counts.live_bytes,
+    set_limit=_set_limit,
 )
 cupy.cuda = SimpleNamespace(
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     Device=lambda device=0: SimpleNamespace(id=device, synchronize=_synchronise, compute_capability="00"),
+    Event=_Event,
+    get_elapsed_time=lambda start, stop: 1e3 * (stop.time - start.time),
     Stream=SimpleNamespace(null=SimpleNamespace(synchronize=_synchronise)),
     runtime=SimpleNamespace(
         getDeviceCount=lambda: 1,

@@ -57,6 +57,17 @@ def test_a_working_cupy_is_taken(fake):
     assert backend.load("cupy") == (fake.cupy, "cupy, as asked")
 
 
+def test_the_card_in_one_line_with_its_tf32(fake, monkeypatch):
+    assert backend.card().startswith("no GPU, a fake, 1024 GiB, compute capability 00, CuPy 0 (fake) on CUDA 0.0")
+    for value, word in (("0", "off"), ("1", "on")):
+        monkeypatch.setenv("CUPY_TF32", value)
+        assert backend.card().endswith(f"TF32 {word} (CUPY_TF32)")
+
+
+def test_without_cupy_there_is_no_card(no_cupy):
+    assert backend.card() == "none"
+
+
 def test_array_module_asks_the_data(device):
     a = device.asarray([1.0, 2])
     assert backend.array_module(a, a) is device.xp
