@@ -50,6 +50,12 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def leftovers(path: str | PathLike[str]) -> list[Path]:
+    """Return the temporary files that runs killed while writing `path` left beside it, and runs now writing it use."""
+    path = Path(path)
+    return sorted(p for p in path.parent.iterdir() if p.name.startswith(f".{path.name}.") and p.suffix == ".tmp")
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the rename itself survive a power cut, where folders can be opened (not on Windows)."""
     with contextlib.suppress(OSError):

@@ -7,6 +7,8 @@ A checkpoint is an .npz file like a model's, written whole or not at all. There 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -70,19 +72,16 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
     DataError
         If the file is damaged, or was written by a run with another net or optimizer.
     """
-    arrays = modelfile.read_arrays(Path(path))
-    try:
-        about = json.loads(arrays.pop(_STATE).tobytes())
-        own = {name[len(_OPTIMIZER) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_OPTIMIZER)}
-        state = State(**about["state"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is not a whole tinympcnn checkpoint; remove it to start from the beginning") from error
+    arrays, about = _read(path)
+    own = {name[len(_OPTIMIZER) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_OPTIMIZER)}
     saved = modelfile.from_arrays(arrays, str(path), Net)
     if about["optimizer"] != type(optimizer).__name__ or repr(saved) != repr(net):
         raise DataError(
-            f"the checkpoint {path} was written by a run with {about['optimizer']} and another net or optimizer; "
+            f"the checkpoint {path} was written by a run with another net or optimizer ({about['optimizer']}); "
             "resume with the options of that run, or remove the file to start from the beginning"
         )
+    if set(own) | set(about["numbers"]) != set(optimizer.state()) or not all(map(_fits(net), own.items())):
+        raise _damaged(path)
     xp = net.xp
     net.set_flat(xp.asarray(saved.flat()))
     net.normalisation, net.class_values, net.record = saved.normalisation, saved.class_values, saved.record
@@ -90,11 +89,49 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
     if "pairs" in own:
         restored["pairs"] = [(xp.asarray(s), xp.asarray(y)) for s, y in own["pairs"]]
     optimizer.set_state(about["numbers"] | restored)
-    return state
+    return State(**about["state"])
 
 
-def records(path: str | PathLike[str]) -> list[dict[str, Any]]:
-    """Return the log kept in a checkpoint, one record for each epoch from the first on; empty without a file."""
-    if not exists(path):
-        return []
-    return json.loads(modelfile.read_arrays(Path(path))[_STATE].tobytes())["state"]["records"]
+def peek(path: str | PathLike[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the record of the net in a checkpoint, and the log so far: one record for each epoch from the first on."""
+    arrays, about = _read(path)
+    return modelfile.read_about(arrays, str(path))["record"], about["state"]["records"]
+
+
+def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of a checkpoint and, checked, what is written beside them."""
+    arrays = modelfile.read_arrays(Path(path))
+    try:
+        about = json.loads(arrays.pop(_STATE).tobytes())
+        state, numbers, name = about["state"], about["numbers"], about["optimizer"]
+        if not isinstance(name, str) or not all(value is None or _is_number(value) for value in numbers.values()):
+            raise ValueError
+        for key, usual in asdict(State()).items():
+            if not (_is_number(state[key]) and state[key] >= 0 if key != "records" else isinstance(state[key], list)):
+                raise ValueError
+            if isinstance(usual, int) and not isinstance(state[key], int):
+                raise ValueError
+        if len(state) != len(asdict(State())) or not all(isinstance(record, dict) for record in state["records"]):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path) from error
+    return arrays, about
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _fits(net: Net) -> Callable[[tuple[str, np.ndarray]], bool]:
+    """Return a function that tells whether an optimiser's array, given as (name, array), can be one over `net`."""
+
+    def fits(item: tuple[str, np.ndarray]) -> bool:
+        name, array = item
+        shape = (len(array), 2, net.n_params) if name == "pairs" and array.ndim else (net.n_params,)
+        return array.shape == shape and array.dtype.kind == "f" and bool(np.isfinite(array).all())
+
+    return fits
+
+
+def _damaged(path: str | PathLike[str]) -> DataError:
+    return DataError(f"{path} is not a whole tinympcnn checkpoint; remove it to start from the beginning")

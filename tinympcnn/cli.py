@@ -27,6 +27,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    options = argparse.Namespace()
     try:
         options = _parser().parse_args(argv)
         if getattr(options, "threads", None) is not None:
@@ -41,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _failed(DataError(f"not enough memory: {error}; use smaller images, or --tile"), 1)
     except KeyboardInterrupt:
-        return _failed(
-            UsageError("interrupted" + (": go on with --resume" if "train" in (argv or sys.argv) else "")), 130
-        )
+        return _failed(UsageError(f"interrupted{_way_on(options)}"), 130)
     except BrokenPipeError:  # the reader of our output has gone, as with `tinympcnn info | head`
         sys.stderr.close()
         return 1
@@ -52,6 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _failed(error: Exception, code: int) -> int:
     print(f"tinympcnn: {' '.join(str(error).split())}", file=sys.stderr)
     return code
+
+
+def _way_on(options: argparse.Namespace) -> str:
+    """Say how an interrupted command can go on, if it can."""
+    from tinympcnn.jobs import checkpoint_path
+
+    if getattr(options, "name", "") != "train" or not checkpoint_path(options.output).is_file():
+        return ""
+    return f"; the same command with --resume goes on from {checkpoint_path(options.output)}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
-    train.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random (0)")
+    train.add_argument("--seed", type=_seed, default=0, metavar="S", help="of everything random (0)")
     train.add_argument("--minutes", type=float, default=10, help="longest time between two checkpoints (10)")
     _reading(train)
     _machine(train)
@@ -132,8 +140,14 @@ def _reading(parser: argparse.ArgumentParser) -> None:
 def _tile(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected auto or a positive number of pixels, not {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, not {text!r}")
     return int(text)
 
 
@@ -151,7 +165,7 @@ def _memory(text: str) -> int:
 
 def _size(text: str) -> tuple[int, int]:
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and 0 < int(part) < 10**6 for part in parts):
+    if len(parts) != 2 or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
         raise argparse.ArgumentTypeError(f"expected HxW such as 512x512, not {text!r}")
     return int(parts[0]), int(parts[1])
 
@@ -166,13 +180,16 @@ def _train(options: argparse.Namespace) -> None:
     from tinympcnn.jobs import train_files
 
     bar = _Bar(options.epochs)
-    train_files(
-        options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
-        optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
-        augment=options.augment, crop=options.crop, val=options.val, resume=options.resume, log=options.log,
-        seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold,
-        minutes=options.minutes, report=bar.epoch, progress=bar.update,
-    )  # fmt: skip
+    try:
+        train_files(
+            options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
+            optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
+            augment=options.augment, crop=options.crop, val=options.val, resume=options.resume, log=options.log,
+            seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold,
+            minutes=options.minutes, report=bar.epoch, progress=bar.update,
+        )  # fmt: skip
+    finally:
+        bar.clear()
 
 
 def _learning_rate(options: argparse.Namespace) -> dict[str, Any]:
@@ -197,9 +214,12 @@ class _Bar:
             bar = "#" * filled + "." * (30 - filled)
             print(f"\r[{bar}] {done}/{total} images, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
 
-    def epoch(self, record: Record) -> None:
+    def clear(self) -> None:
         if self.live:
             print("\r" + " " * 70 + "\r", end="", file=sys.stderr, flush=True)
+
+    def epoch(self, record: Record) -> None:
+        self.clear()
         held = "" if record["loss_val"] != record["loss_val"] else (
             f", validation loss {record['loss_val']:.4f}, pixel error {record['pixel_error']:.4f}"
         )  # fmt: skip

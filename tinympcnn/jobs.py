@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn import backend, checkpoint, data, metrics, segment, zoo
-from tinympcnn.atomic import replacing
+from tinympcnn.atomic import leftovers, replacing
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.net import Net
 from tinympcnn.train import Record, fit
@@ -26,6 +26,12 @@ from tinympcnn.trainset import split_validation
 
 Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
+
+DECISIVE = (
+    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "val", "seed", "axes", "threshold",
+    "data_sha256",
+)  # fmt: skip
+"""What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
 
 
 def train_files(
@@ -82,10 +88,17 @@ def train_files(
 
     Other parameters are those of ``tinympcnn.train.fit``.
     """
-    for path in [output, *([] if log is None else [log])]:
+    place = checkpoint_path(output)
+    written = [Path(path) for path in (output, place, log) if path is not None]
+    for path in written:
         check_writable(path)
+    if len({path.resolve() for path in written}) < len(written):
+        raise UsageError(f"the model, its checkpoint {place.name} and the log need three names")
     xp, why = backend.load(device)
     echo(f"backend: {why}")
+    for path in [*data.expand(images, "images"), *data.expand(labels, "labels")]:
+        if any(out.exists() and out.samefile(path) for out in written):
+            raise UsageError(f"{path} is an input and will not be overwritten; name another output")
     pairs = data.read_pairs(images, labels, axes, threshold)
     for line in pairs.description:
         echo(line)
@@ -107,40 +120,64 @@ def train_files(
         "balance": balance,
         "augment": augment,
         "crop": crop,
+        "val": val,
         "seed": seed,
-        "backend": xp.__name__,
-        "dtype": model.dtype.name,
         "axes": axes,
         "threshold": threshold,
+        "data_sha256": _digest(pairs),
+        "backend": xp.__name__,
+        "dtype": model.dtype.name,
         "images": [pairs.names[i] for i in kept],
         "validation": [pairs.names[i] for i in held],
-        "data_sha256": _digest(pairs),
         "versions": {"tinympcnn": _version(), "numpy": np.__version__, "python": platform.python_version()},
     }
-    echo(f"training on {len(kept)} image(s), validating on {len(held)}; everything is seeded by {seed}")
-    place = checkpoint_path(output)
-    if resume:
-        echo(f"resuming from {place}" if checkpoint.exists(place) else f"no checkpoint {place}: starting anew")
+    choices = ", ".join(f"{key} {model.record[key]!r}" for key in DECISIVE if key != "data_sha256")
+    echo(f"training on {len(kept)} image(s), validating on {len(held)}: {choices}")
+    records = _records_to_resume(place, model.record, echo) if resume else []
+    if not resume and checkpoint.exists(place):
+        echo(f"starting anew, which will replace {place}; --resume would go on from it")
+    for left in [left for path in written for left in leftovers(path)]:
+        echo(f"{left} is left from a run that was killed, or belongs to one that runs now; remove it if none does")
 
     def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
 
-    records: list[Record] = []
     epochs_of = fit(
         model, *pick(kept), epochs=epochs, optimizer=optimizer, options=options, balance=balance, augment=augment,
         crop=crop, validation=pick(held) if held else None, seed=seed, checkpoint=place, minutes=minutes,
         resume=resume, progress=progress,
     )  # fmt: skip
+    if log is not None and records:  # the last row may be missing, or the log may be a new one
+        write_log(log, records)
     for record in epochs_of:
-        records = checkpoint.records(place)
+        records.append(record)
         if log is not None:
             write_log(log, records)
         report(record)
     model = model.to("numpy")
-    model.record = {**model.record, "log": records or checkpoint.records(place)}
+    model.record = {**model.record, "log": records}
     model.save(output)
     echo(f"wrote {output}")
     return model
+
+
+def _records_to_resume(place: Path, record: dict[str, Any], echo: Echo) -> list[Record]:
+    """Return the log of the run to go on with; refuse a run that differs in what decides the result."""
+    if not checkpoint.exists(place):
+        echo(f"there is no checkpoint {place}: starting from the beginning")
+        return []
+    before, records = checkpoint.peek(place)
+    for key in DECISIVE:
+        if before.get(key) != record[key]:
+            what = "other images or labels" if key == "data_sha256" else f"{key} {before.get(key)!r}"
+            raise UsageError(
+                f"the run in {place} had {what}; resume with the options of that run, or start anew without --resume"
+            )
+    for key in ("backend", "versions"):
+        if before.get(key) != record[key]:
+            echo(f"{key} is now {record[key]}, and was {before.get(key)}: the last bits may differ")
+    echo(f"going on from {place}, after {len(records)} epoch(s)")
+    return records
 
 
 def checkpoint_path(output: str | PathLike[str]) -> Path:

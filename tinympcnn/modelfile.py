@@ -112,7 +112,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Net]) -> Net:
     """Return the net that `to_arrays` described; `where` names the file in error messages."""
-    about = _about(arrays, where)
+    about = read_about(arrays, where)
     try:
         layers = _layers(about["layers"], arrays)
         net = make(layers).astype(about["dtype"])
@@ -135,15 +135,17 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
             net.class_values = tuple(int(value) for value in about["class_values"])
             if len(set(net.class_values)) != net.out_maps:
                 raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
-        net.record = dict(about["record"])
+        net.record = about["record"]
         return net
     except KeyError as error:
         raise DataError(f"the model {where} has no {error}") from error
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"the model {where} does not fit together: {str(error).splitlines()[0]}") from error
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"the model {where} does not fit together: {reason}") from error
 
 
-def _about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
+def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
+    """Return the description of a model file of this version."""
     text = arrays.get(_ABOUT)
     try:
         if text is None or text.dtype != np.uint8 or text.size > _MOST_JSON:
@@ -158,6 +160,8 @@ def _about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
             f"the model {where} has version {about.get('version')!r}, and this tinympcnn reads version {VERSION}; "
             "use the tinympcnn that wrote it, or train anew"
         )
+    if not isinstance(about.get("record"), dict):
+        raise DataError(f"the model {where} has no record of its training")
     return about
 
 

@@ -6,8 +6,10 @@ seen when), ``objective.py`` (what is minimised), ``optim`` (how), ``checkpoint.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import numpy as np
 
 from tinympcnn import checkpoint as checkpoints
 from tinympcnn import optim
-from tinympcnn.backend import to_numpy
+from tinympcnn.backend import Array, to_numpy
 from tinympcnn.errors import DivergenceError, UsageError
 from tinympcnn.losses import SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.net import Net
@@ -85,7 +87,7 @@ def fit(
     executor : concurrent.futures.Executor, optional
         Where L-BFGS computes the images of the set.
     checkpoint : path, optional
-        File that is rewritten after every epoch and every `minutes` minutes.
+        File that is rewritten after every epoch, every `minutes` minutes, and when Ctrl-C ends the run.
     minutes : float
         Longest time between two checkpoints.
     resume : bool
@@ -134,9 +136,11 @@ def fit(
     state = checkpoints.State(seed=seed)
     if resume and checkpoint is not None and checkpoints.exists(checkpoint):
         state = checkpoints.load(checkpoint, net, optimizer)
+        if state.seed != seed:
+            raise UsageError(f"{checkpoint} was written by a run with seed {state.seed}, not {seed}: resume with that")
     closure = set_closure(net, data.everything(), loss, executor) if whole_set else None
     run = _Run(net, data, held, optimizer, loss, epochs, decay, closure)
-    return _epochs(run, state, checkpoint, minutes, progress)
+    return _epochs(run, state, _Keeper(run, checkpoint, minutes), progress)
 
 
 @dataclass
@@ -170,7 +174,9 @@ class _Run:
         progress = (state.epoch + state.position / self.updates) / self.epochs
         self.optimizer.scale = (1 + math.cos(math.pi * progress)) / 2 if self.decay == "cosine" else 1.0
         try:
-            value = self.optimizer.step(closure)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of overflow and NaN; what follows says more
+                value = self.optimizer.step(closure)
         except DivergenceError as error:
             raise DivergenceError(f"training stopped in {where}: {error}{_culprit(self.net)}") from None
         if self.net.xp is np and (culprit := _culprit(self.net)):  # a GPU's next loss tells, without waiting here
@@ -180,42 +186,68 @@ class _Run:
         state.position += 1
 
 
+class _Keeper:
+    """Keeps the last moment at which net, optimiser and place belong together, and writes it when it is time.
+
+    An interrupt may come in the middle of an update. What the update had before it is then written, and the update
+    is made again when the run goes on.
+    """
+
+    def __init__(self, run: _Run, path: str | PathLike[str] | None, minutes: float) -> None:
+        self.run, self.path, self.minutes = run, path, minutes
+        self.saved = time.perf_counter()
+        self.moment: tuple[Array, dict[str, Any], checkpoints.State] | None = None
+
+    def remember(self, state: checkpoints.State) -> None:
+        """Note how things stand; optimisers replace their arrays and never change them, so no copy is needed."""
+        if self.path is not None:
+            self.moment = self.run.net.flat(), self.run.optimizer.state(), copy.copy(state)
+
+    def write(self, state: checkpoints.State) -> None:
+        """Write the checkpoint."""
+        if self.path is not None:
+            checkpoints.save(self.path, self.run.net, self.run.optimizer, state)
+            self.remember(state)
+        self.saved = time.perf_counter()
+
+    def write_if_time(self, state: checkpoints.State) -> None:
+        """Write the checkpoint if the last one is `minutes` old."""
+        if time.perf_counter() - self.saved > 60 * self.minutes:
+            self.write(state)
+
+    def rescue(self) -> None:
+        """Write the moment remembered."""
+        if self.moment is not None:
+            theta, optimizer, state = self.moment
+            self.run.net.set_flat(theta)
+            self.run.optimizer.set_state(optimizer)
+            self.write(state)
+
+
 def _epochs(
-    run: _Run,
-    state: checkpoints.State,
-    checkpoint: str | PathLike[str] | None,
-    minutes: float,
-    progress: Callable[[int, int], None] | None,
+    run: _Run, state: checkpoints.State, keeper: _Keeper, progress: Callable[[int, int], None] | None
 ) -> Iterator[Record]:
-    saved = tick = time.perf_counter()
-
-    def keep() -> None:
-        nonlocal saved
-        if checkpoint is not None:
-            checkpoints.save(checkpoint, run.net, run.optimizer, state)
-        saved = time.perf_counter()
-
-    def count_seconds() -> None:
-        nonlocal tick
-        now = time.perf_counter()
-        state.seconds, tick = state.seconds + now - tick, now
-
-    while state.epoch < run.epochs:
-        while state.position < run.updates:
-            run.update(state)
-            count_seconds()
-            if progress:
-                progress(state.position, run.updates)
-            if time.perf_counter() - saved > 60 * minutes:
-                keep()
-        validated = evaluate(run.net, run.held, run.loss)
-        count_seconds()
-        state.images += len(run.data.images)
-        state.records.append(_record(run.net, run.optimizer, state, validated))
-        state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
-        keep()
-        yield dict(state.records[-1])
-        tick = time.perf_counter()  # what the caller does between two records is not training
+    try:
+        while state.epoch < run.epochs:
+            start = time.perf_counter()
+            earlier = state.seconds
+            while state.position < run.updates:
+                keeper.remember(state)
+                run.update(state)
+                state.seconds = earlier + time.perf_counter() - start
+                if progress:
+                    progress(state.position, run.updates)
+                keeper.write_if_time(state)
+            validated = evaluate(run.net, run.held, run.loss)
+            state.seconds = earlier + time.perf_counter() - start
+            state.images += len(run.data.images)
+            state.records = [*state.records, _record(run.net, run.optimizer, state, validated)]
+            state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
+            keeper.write(state)
+            yield dict(state.records[-1])
+    except KeyboardInterrupt:
+        keeper.rescue()
+        raise
 
 
 def _record(net: Net, optimizer: Optimizer, state: checkpoints.State, validated: tuple[float, float]) -> Record:

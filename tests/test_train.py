@@ -1,0 +1,326 @@
+"""Training: the same seed gives the same bits, also after any interruption; what cannot work says so."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tifffile
+
+from tinympcnn import DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, UsageError, checkpoint, optim
+from tinympcnn.errors import DivergenceError
+from tinympcnn.losses import balanced_weights
+from tinympcnn.train import evaluate, fit
+from tinympcnn.trainset import TrainingSet, split_validation
+
+SPEC = "C3x3x4 MPF2x2 FC2"
+
+
+@pytest.fixture
+def some(rng):
+    """Four small images of different sizes, and labels that can be learnt from them."""
+    images = [rng.standard_normal((h, w)) for h, w in ((9, 12), (10, 7), (8, 8), (11, 9))]
+    return images, [(image > 0.3).astype(int) for image in images]
+
+
+def trained(some, **options):
+    """Return the net and the records of a run, without the times in them."""
+    net = Net.from_spec(SPEC, rng=0)
+    records = list(fit(net, *some, **{"epochs": 4, "seed": 3, **options}))
+    return net, [untimed(record) for record in records]
+
+
+def untimed(record):
+    return {key: value for key, value in record.items() if key not in ("seconds", "patches_per_second")}
+
+
+@pytest.mark.parametrize("optimizer", optim.OPTIMIZERS)
+def test_training_lowers_the_loss_and_says_so(some, optimizer):
+    net = Net.from_spec(SPEC, rng=0)
+    records = list(fit(net, *some, epochs=8, optimizer=optimizer, decay="none", validation=some))
+    assert [record["epoch"] for record in records] == list(range(1, 9))
+    assert records[-1]["images"] == 8 * len(some[0])
+    assert records[-1]["loss_val"] < records[0]["loss_val"] and records[-1]["loss_train"] < records[0]["loss_train"]
+    assert 0 <= records[-1]["pixel_error"] < 0.5 and records[-1]["evaluations"] >= 8
+    assert records[-1]["patches_per_second"] > 0 and records[-1]["backend"] == "numpy"
+    assert json.loads(json.dumps(records)) == records
+
+
+@pytest.mark.parametrize("augment", ["none", "flip", "rotate"])
+def test_the_same_seed_gives_the_same_bits_and_another_others(some, augment):
+    net, records = trained(some, augment=augment)
+    again, same = trained(some, augment=augment)
+    other, _ = trained(some, augment=augment, seed=4)
+    assert (net.flat() == again.flat()).all() and str(records) == str(same)
+    assert (net.flat() != other.flat()).any()
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "more"),
+    [("adam", {"augment": "flip"}), ("sgd", {"crop": 5}), ("armijo", {"augment": "rotate"}), ("lbfgs", {})],
+)
+@pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, monkeypatch, optimizer, more, error):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    options = {"optimizer": optimizer, "validation": some, "balance": True, "epochs": 3, **more}
+    whole, records = trained(some, **options)
+    weights = balanced_weights(np.bincount(np.concatenate([y.ravel() for y in some[1]])))
+
+    class Loss(SoftmaxCrossEntropy):
+        calls, stop = 0, None
+
+        def forward(self, *args, **kwargs):
+            Loss.calls += 1
+            if Loss.calls == Loss.stop:  # in the middle of an update, a trial step or a validation
+                raise error
+            return super().forward(*args, **kwargs)
+
+    trained(some, **options, loss=Loss(weights))
+    for stop in sorted(rng.permutation(Loss.calls)[:6] + 1):
+        Loss.calls, Loss.stop, path = 0, stop, tmp_path / f"{stop}.npz"
+        with pytest.raises(error):
+            trained(some, **options, loss=Loss(weights), checkpoint=path, minutes=0 if stop % 2 else 10)
+        assert checkpoint.exists(path) or error is Killed
+        net, rest = trained(some, **options, checkpoint=path, resume=True)
+        assert (net.flat() == whole.flat()).all()
+        assert str([untimed(record) for record in checkpoint.peek(path)[1]]) == str(records)
+        assert str(rest) == str(records[len(records) - len(rest) :])
+    assert all(path.suffix == ".npz" for path in tmp_path.iterdir())
+
+
+def test_a_finished_run_has_nothing_left_to_do(some, tmp_path):
+    net, _ = trained(some, checkpoint=tmp_path / "c.npz")
+    again, records = trained(some, checkpoint=tmp_path / "c.npz", resume=True)
+    assert records == [] and (net.flat() == again.flat()).all()
+
+
+def test_an_abandoned_generator_leaves_the_checkpoint_of_its_last_epoch(some, tmp_path):
+    net = Net.from_spec(SPEC, rng=0)
+    next(iter(fit(net, *some, epochs=4, seed=3, checkpoint=tmp_path / "c.npz")))
+    whole, _ = trained(some)
+    again, records = trained(some, checkpoint=tmp_path / "c.npz", resume=True)
+    assert [record["epoch"] for record in records] == [2, 3, 4] and (again.flat() == whole.flat()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"seed": 9}, UsageError, "with seed 3, not 9"),
+        ({"optimizer": "sgd"}, DataError, "another net or optimizer"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(some, tmp_path, change, error, words):
+    trained(some, checkpoint=tmp_path / "c.npz")
+    with pytest.raises(error, match=words):
+        trained(some, checkpoint=tmp_path / "c.npz", resume=True, **change)
+    net = Net.from_spec("C3x3x5 MPF2x2 FC2", rng=0)
+    with pytest.raises(DataError, match="another net"):
+        fit(net, *some, epochs=4, checkpoint=tmp_path / "c.npz", resume=True)
+
+
+def test_a_damaged_checkpoint_is_one_sentence(some, tmp_path, rng):
+    path = tmp_path / "c.npz"
+    some = some[0][:1], some[1][:1]
+    trained(some, checkpoint=path)
+    whole = path.read_bytes()
+    for i in range(300):
+        damaged = bytearray(whole)
+        if i % 3:
+            for place in rng.integers(0, len(whole), 1 + i % 4):
+                damaged[place] ^= 1 << rng.integers(8)
+        else:
+            damaged = damaged[: rng.integers(len(whole))]
+        path.write_bytes(damaged)
+        net = Net.from_spec(SPEC, rng=0)
+        try:
+            checkpoint.load(path, net, optim.Adam(net))
+            checkpoint.peek(path)
+        except DataError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "armijo"])
+def test_divergence_names_epoch_image_and_layer_and_keeps_the_last_good_checkpoint(some, tmp_path, optimizer):
+    images, labels = some
+    path, net, kept = tmp_path / "c.npz", Net.from_spec(SPEC, rng=0), []
+    run = fit(net, images, labels, epochs=4, optimizer=optimizer, checkpoint=path, seed=3)
+    with pytest.raises(DivergenceError, match=r"epoch 2, image \d.*0\.Conv\.W"):
+        for _ in run:
+            kept.append(path.read_bytes())
+            net.layers[0].params["W"][0, 0, 0, 0] = np.nan
+    assert len(kept) == 1 and path.read_bytes() == kept[0]
+
+
+def test_a_gradient_that_is_not_finite_stops_training(some):
+    class Wrong(MeanSquaredError):
+        def forward(self, scores, target, grad=True):
+            super().forward(scores, scores, grad)
+            self._dscores = scores + np.inf
+            return 1.0
+
+    with pytest.raises(DivergenceError, match=r"epoch 1, image \d: a gradient is not finite \(.*0\.Conv\.W\)"):
+        trained(some, loss=Wrong(), optimizer="sgd")
+
+
+def test_what_the_net_learns_from_is_normalised_and_mirrored(some):
+    net = Net.from_spec(SPEC, rng=0)
+    images = [1000 + 50 * image for image in some[0]]
+    data = TrainingSet(net, images, some[1])
+    pixels = np.concatenate([image.ravel() for image in images])
+    assert net.normalisation[0] == pytest.approx(pixels.mean()) and net.normalisation[1] == pytest.approx(pixels.std())
+    seen = [data.example(0, i) for i in range(len(data))]
+    assert sorted(pair.target.shape for pair in seen) == sorted((1, *y.shape) for y in some[1])
+    P, Q = net.field_of_view
+    for pair in seen:
+        assert pair.image.shape == (1, pair.target.shape[1] + P - 1, pair.target.shape[2] + Q - 1, 1)
+        assert abs(pair.image).max() < 5
+    assert sorted(data.image_of(1, i) for i in range(4)) == [0, 1, 2, 3]
+
+
+def test_crops_share_nothing_and_leave_nothing_out(some):
+    net = Net.from_spec(SPEC, rng=0).astype("float64")
+    whole, crops = TrainingSet(net, *some), TrainingSet(net, *some, crop=4)
+    loss = SoftmaxCrossEntropy()
+    assert len(crops) == 3 * 3 + 3 * 2 + 2 * 2 + 3 * 3
+    examples = [crops.example(0, i) for i in range(len(crops))]
+    assert max(max(pair.target.shape) for pair in examples) <= 4
+    assert evaluate(net, examples, loss) == pytest.approx(evaluate(net, whole.everything(), loss), rel=1e-12)
+
+
+def test_an_executor_changes_no_bit(some):
+    with ThreadPoolExecutor(2) as executor:
+        net, _ = trained(some, optimizer="lbfgs", executor=executor)
+    assert (net.flat() == trained(some, optimizer="lbfgs")[0].flat()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"epochs": 0}, UsageError, "epochs must be at least 1, not 0"),
+        ({"augment": "shear"}, UsageError, "none, flip, rotate"),
+        ({"decay": "step"}, UsageError, "none, cosine"),
+        ({"crop": 0}, UsageError, "at least 1 pixel"),
+        ({"optimizer": "newton"}, UsageError, "adam, sgd, armijo, lbfgs"),
+        ({"options": {"speed": 1}}, UsageError, "adam has no option 'speed'"),
+        ({"optimizer": "lbfgs", "augment": "flip"}, UsageError, "same whole images"),
+        ({"labels": []}, DataError, "do not make a training set"),
+        ({"images": []}, DataError, "do not make a training set"),
+        ({"images": [np.full((9, 12), np.nan)]}, DataError, "image 0 has 108 pixels that are NaN"),
+        ({"images": [np.zeros((9, 12, 3))]}, DataError, r"takes \(H, W, 1\)"),
+        ({"labels": [np.zeros((9, 12))]}, DataError, "needs integers"),
+        ({"labels": [np.zeros((9, 11), int)]}, DataError, "needs integers"),
+        ({"labels": [np.full((9, 12), 2)]}, DataError, "2 outputs takes classes 0 to 1"),
+        ({"labels": [np.full((9, 12), -2)]}, DataError, "-1 for pixels that do not count"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_any_work(some, tmp_path, change, error, words):
+    change = dict(change)
+    images, labels = (change.pop(name, some[i][:1]) for i, name in enumerate(("images", "labels")))
+    with pytest.raises(error, match=words):
+        fit(Net.from_spec(SPEC, rng=0), images, labels, checkpoint=tmp_path / "c.npz", **{"epochs": 1, **change})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_patch_net_is_refused(some):
+    with pytest.raises(UsageError, match=r"net\.as_image"):
+        fit(Net.from_spec(SPEC, rng=0).as_patch(), *some, epochs=1)
+
+
+@pytest.mark.parametrize(("n", "fraction"), [(1, 0.5), (3, 0.9), (3, 1.0), (3, -0.1), (3, float("nan"))])
+def test_a_validation_split_that_leaves_nothing_is_refused(n, fraction):
+    with pytest.raises(UsageError):
+        split_validation(n, fraction, in_order=True)
+
+
+def test_a_validation_split_is_the_end_of_a_stack_or_a_seeded_choice():
+    assert split_validation(5, 0.01, in_order=True) == ([0, 1, 2, 3], [4])
+    kept, held = split_validation(20, 0.25, in_order=False, seed=1)
+    assert sorted(kept + held) == list(range(20)) and len(held) == 5
+    assert (kept, held) == split_validation(20, 0.25, in_order=False, seed=1) != split_validation(20, 0.25, False, 2)
+
+
+# ---------------------------------------------------------------------------------- killed from outside
+
+PROGRAM = """
+import os, random, signal, sys, time
+from tinympcnn import cli
+
+def killed(arguments, seconds):
+    child = os.fork()  # all is imported already: what the kill meets is training, and not Python's start
+    if not child:
+        os._exit(cli.main(arguments))
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1] != 0
+
+if sys.argv[1] == "kill":
+    start, kills, chance = time.perf_counter(), 0, random.Random(0)
+    while kills < 60 and time.perf_counter() - start < 8 and killed(sys.argv[2:], chance.uniform(0, 0.3)):
+        kills += 1
+    print("killed", kills, file=sys.stderr)
+else:
+    sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def command(tmp_path, rng):
+    """Return a function that gives the command line of a training run of a second or so."""
+    images = rng.integers(0, 255, (2, 9, 10), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "images.tif", images, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "labels.tif", (images > 99).astype(np.uint8) * 255, photometric="minisblack")
+
+    def arguments(name, *more, before=()):
+        files = [f"--images={tmp_path / 'images.tif'}", f"--labels={tmp_path / 'labels.tif'}"]
+        out = [f"--output={tmp_path / name}.npz", f"--log={tmp_path / name}.csv", "--augment=flip", "--epochs=60"]
+        run = ["train", *files, *out, "--net=C2x2x2 FC2", "--backend=numpy", "--threads=1", *more]
+        return [sys.executable, "-c", PROGRAM, *before, *run]
+
+    return arguments
+
+
+def rows(path):
+    with open(path) as file:
+        return [untimed(row) for row in csv.DictReader(file)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(command, tmp_path):
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run(command("whole"), check=True, capture_output=True, env=alone)
+    assert [row["epoch"] for row in rows(tmp_path / "whole.csv")] == [str(n) for n in range(1, 61)]
+    cut = command("cut", "--resume", "--minutes=0", before=["kill"])
+    said = subprocess.run(cut, check=True, capture_output=True, text=True, env=alone)
+    assert int(said.stderr.split("killed")[1]) >= 3
+    last = subprocess.run(command("cut", "--resume"), check=True, capture_output=True, text=True, env=alone)
+    whole, cut = (Net.load(tmp_path / f"{name}.npz") for name in ("whole", "cut"))
+    assert (whole.flat() == cut.flat()).all()
+    assert rows(tmp_path / "whole.csv") == rows(tmp_path / "cut.csv")
+    for left in tmp_path.glob(".*"):
+        assert f"{left} is left from a run that was killed" in last.stdout
+
+
+def test_ctrl_c_ends_with_a_checkpoint_and_one_line_that_says_how_to_go_on(command, tmp_path):
+    process = subprocess.Popen(
+        command("cut", "--epochs=100000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not process.stdout.readline().startswith("epoch 3/"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint == (
+        f"tinympcnn: interrupted; the same command with --resume goes on from {tmp_path / 'cut.checkpoint.npz'}\n"
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.checkpoint.npz", "cut.csv", "images.tif", "labels.tif"]
+    _, records = checkpoint.peek(tmp_path / "cut.checkpoint.npz")
+    assert len(records) >= 3
