@@ -87,6 +87,7 @@ def _arrow(start: tuple[Axes, float, float], end: tuple[Axes, float, float], col
     """Draw an arrow from (axes, row, column) to (axes, row, column), under the numbers of the latter axes."""
     line = ConnectionPatch(start[:0:-1], end[:0:-1], "data", "data", axesA=start[0], axesB=end[0], clip_on=False,
                            arrowstyle="-|>", mutation_scale=11, lw=1.4, color=color, zorder=2)  # fmt: skip
+    line.set_in_layout(False)  # or the layout makes room for it
     end[0].add_artist(line)
 
 
@@ -249,7 +250,7 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
 
     `deltas` is (4, h, w), `routed` four maps (H, W), `total` their sum.
     """
-    fig, axes = figure(3, 4, height=6.2, height_ratios=(deltas.shape[1] + 1, len(total) + 0.5, len(total) + 1))
+    fig, axes = figure(3, 4, height=6.0, height_ratios=(1.4, 1.75, 2.3))
     for ax in axes[2]:
         ax.remove()
     below = fig.add_subplot(axes[2, 0].get_subplotspec().get_gridspec()[2, :])
@@ -310,7 +311,7 @@ def patches_summed(distances: Sequence[float]) -> Figure:
     n = np.arange(1, len(distances) + 1)
     ax.semilogy(n, distances, color=BLACK, marker=".", ms=4, lw=1)
     ax.plot(n[-1], distances[-1], "o", ms=10, mfc="none", mec=ACCENT, mew=2)
-    ax.annotate(f"all {n[-1]} patches: {distances[-1]:.0e}", (n[-1], distances[-1]), xytext=(-16, 2), ha="right",
+    ax.annotate(f"all {n[-1]} patches: rounding error", (n[-1], distances[-1]), xytext=(-16, 2), ha="right",
                 textcoords="offset points", color=ACCENT)  # fmt: skip
     ax.set(xlabel="patches added so far", ylabel="relative distance to\nthe image's gradient")
     ax.grid(True, lw=0.4, color="#dddddd")

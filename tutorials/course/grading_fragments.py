@@ -191,3 +191,25 @@ def grade_padded_size(yours: Callable[..., Any]) -> bool:
             "that is the number of outputs; the image has P - 1 rows more": lambda H, P, K: -(-(H - P + 1) // K) * K,
         },
     )
+
+
+def grade_sum(yours: Callable[..., Any]) -> bool:
+    """Judge tutorial 10's gradient of a 1 x 1 convolution, summed over fragments."""
+    rng = np.random.default_rng(0)
+    cases = [(rng.standard_normal((F, 2, 3, 2)), rng.standard_normal((F, 2, 3, 4))) for F in (1, 4, 6)]
+
+    def right(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        return np.tensordot(x, dy, axes=((0, 1, 2), (0, 1, 2)))
+
+    return grade_function(
+        yours,
+        right,
+        cases,
+        {
+            "it is the mean over the fragments; Algorithm 2 is a sum": lambda x, dy: right(x, dy) / len(x),
+            "it is the mean over the pixels; Algorithm 2 is a sum": lambda x, dy: right(x, dy) / x[..., 0].size,
+            "only the last fragment counts: you assigned (=) where you must add (+=)": lambda x, dy: right(
+                x[-1:], dy[-1:]
+            ),
+        },
+    )

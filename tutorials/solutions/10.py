@@ -1,0 +1,119 @@
+"""Solutions of tutorial 10, and wrong answers that its verdicts must name."""
+
+import numpy as np
+from course.grading import Wrong
+
+from tinympcnn import Layer, MaxPool
+from tinympcnn.geometry import fragmented, pair
+
+
+def your_gradient(x, dy):
+    """Sum over the fragments."""
+    dW = np.zeros((x.shape[3], dy.shape[3]))
+    for f, delta in zip(x, dy, strict=True):
+        dW += f.reshape(-1, f.shape[2]).T @ delta.reshape(-1, delta.shape[2])
+    return dW
+
+
+def _last(x, dy):
+    for f, delta in zip(x, dy, strict=True):
+        dW = f.reshape(-1, f.shape[2]).T @ delta.reshape(-1, delta.shape[2])
+    return dW
+
+
+class YourMaxPoolFragment(Layer):
+    """Algorithms 3 and 4, one offset after the other; within one offset windows do not overlap."""
+
+    splits = True
+    patch_twin = MaxPool
+
+    def __init__(self, k):
+        super().__init__()
+        self.k = self.window = self.step = pair(k, "k")
+
+    def output_shape(self, shape):
+        """Return (F*kh*kw, h, w, C)."""
+        F, size, C = shape[0], shape[1:3], shape[3]
+        h, w = fragmented(size, self.k, "YourMaxPoolFragment")
+        return F * self.k[0] * self.k[1], h, w, C
+
+    def taps(self, array, j, h, w):
+        """Return for offset number j the kh*kw strided views of `array`, one for each tap of the windows."""
+        (kh, kw), (r, c) = self.k, divmod(j, self.k[1])
+        return [
+            array[:, r + i : r + i + kh * h : kh, c + t : c + t + kw * w : kw][:, :h, :w]
+            for i in range(kh)
+            for t in range(kw)
+        ]
+
+    def forward(self, x, train=True):
+        """Return the storage of fragments; keep the codes of the winners."""
+        y = np.empty(self.output_shape(x.shape), x.dtype)
+        winners, K = np.empty(y.shape, int), self.k[0] * self.k[1]
+        for j in range(K):
+            taps = np.stack(self.taps(x, j, *y.shape[1:3]))
+            y[j::K], winners[j::K] = taps.max(axis=0), taps.argmax(axis=0)
+        self.cache = (x.shape, winners) if train else None
+        return y
+
+    def backward(self, dy):
+        """Add each fragment's deltas to its source, at the winners."""
+        shape, winners = self.take_cache()
+        dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
+        for j in range(K):
+            for code, tap in enumerate(self.taps(dx, j, *dy.shape[1:3])):
+                tap += dy[j::K] * (winners[j::K] == code)
+        return dx
+
+
+class _Overwrites(YourMaxPoolFragment):
+    def backward(self, dy):
+        shape, winners = self.take_cache()
+        dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
+        for j in range(K):
+            for code, tap in enumerate(self.taps(dx, j, *dy.shape[1:3])):
+                tap[...] = np.where(winners[j::K] == code, dy[j::K], tap)
+        return dx
+
+
+class _Swapped(YourMaxPoolFragment):
+    def backward(self, dy):
+        by_columns = dy.reshape(-1, *self.k[::-1], *dy.shape[1:]).swapaxes(1, 2)
+        return super().backward(by_columns.reshape(dy.shape))
+
+
+class _Cropped(YourMaxPoolFragment):
+    def backward(self, dy):
+        shape, winners = self.take_cache()
+        dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
+        for j in range(K):
+            for code, tap in enumerate(self.taps(dx, 0, *dy.shape[1:3])):
+                tap += dy[j::K] * (winners[j::K] == code)
+        return dx
+
+
+class _EveryTap(YourMaxPoolFragment):
+    def backward(self, dy):
+        shape, _ = self.take_cache()
+        dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
+        for j in range(K):
+            for tap in self.taps(dx, j, *dy.shape[1:3]):
+                tap += dy[j::K]
+        return dx
+
+
+class _ByColumns(YourMaxPoolFragment):
+    def forward(self, x, train=True):
+        y = super().forward(x, train)
+        return y.reshape(len(x), *self.k, *y.shape[1:]).swapaxes(1, 2).reshape(y.shape)
+
+
+WRONG = {
+    "a mean": Wrong("your_gradient", lambda x, dy: your_gradient(x, dy) / len(x), "the mean over the fragments"),
+    "the last fragment": Wrong("your_gradient", _last, "you assigned (=) where you must add (+=)"),
+    "overwrites": Wrong("YourMaxPoolFragment", _Overwrites, "you assigned (=) where their gradients must be added"),
+    "swapped": Wrong("YourMaxPoolFragment", _Swapped, "the order of the fragments is swapped"),
+    "cropped places": Wrong("YourMaxPoolFragment", _Cropped, "counted in the cropped fragment"),
+    "every tap": Wrong("YourMaxPoolFragment", _EveryTap, "those that have not won"),
+    "by columns": Wrong("YourMaxPoolFragment", _ByColumns, "counted by columns"),
+}
