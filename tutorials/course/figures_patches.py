@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from course.style import INK, PLAIN, arrow, cells, figure, frame, picture
 from matplotlib.figure import Figure
+
+from course.style import INK, PLAIN, arrow, cells, figure, frame, picture
 
 __all__ = [
     "alignments",
     "best_offset",
+    "blocks",
+    "falling_losses",
     "full_correlation",
-    "kink",
     "learning_curves",
-    "loss_curves",
     "operation_counts",
     "overlap",
     "patches_and_labels",
+    "pool_kink",
     "pooled_and_routed",
     "route_to_equals",
     "score_gradients",
@@ -61,7 +63,7 @@ def full_correlation(dy: np.ndarray, W: np.ndarray, dx: np.ndarray, at: tuple[in
     return fig
 
 
-def loss_curves(curves: Mapping[str, Sequence[float]], xlabel: str = "update") -> Figure:
+def falling_losses(curves: Mapping[str, Sequence[float]], xlabel: str = "update") -> Figure:
     """Draw one loss curve for each name."""
     fig, axes = figure(height=2.8)
     for ink, (name, values) in zip(INK, curves.items(), strict=False):
@@ -81,7 +83,8 @@ def tanh_slopes(at: Sequence[float]) -> Figure:
         near = np.array([a - 0.7, a + 0.7])
         ax.plot(near, y + slope * (near - a), color=ink.edge, ls=ink.line)
         ax.plot(a, y, ink.marker, color=ink.edge)
-        ax.annotate(f"y = {y:.2f}, slope {slope:.2f}", (a, y), (8, -16), textcoords="offset points", fontsize=9)
+        words = f"y = {y:.2f}, slope {slope:.2f}".replace("-", "\N{MINUS SIGN}")
+        ax.annotate(words, (a, y), (8, -16), textcoords="offset points", fontsize=9)
     ax.set(xlabel="x", ylabel="y = tanh(x)", ylim=(-1.25, 1.25))
     ax.grid(alpha=0.3)
     return fig
@@ -111,7 +114,7 @@ def pooled_and_routed(
     return fig
 
 
-def kink(other: float, step: float) -> Figure:
+def pool_kink(other: float, step: float) -> Figure:
     """Draw max(a, other) as a function of a, its two slopes, and the central difference across the kink."""
     fig, axes = figure(height=2.8)
     ax, a = axes[0, 0], np.linspace(other - 2, other + 2, 101)
@@ -121,7 +124,7 @@ def kink(other: float, step: float) -> Figure:
             label="central difference across the kink")  # fmt: skip
     ax.annotate("slope 0: the other wins", (other - 1.4, other), (0, 8), textcoords="offset points", ha="center")
     ax.annotate("slope 1: a wins", (other + 1.4, other + 1.4), (-8, 8), textcoords="offset points", ha="right")
-    ax.annotate("slope 1/2: nobody's", (other, other + step / 2), (14, -14), textcoords="offset points")
+    ax.annotate("slope 1/2: nobody's", (other, other + step / 2), (22, -18), textcoords="offset points")
     ax.set(xlabel="a", ylabel="maximum", ylim=(other - 0.8, other + 2.3))
     ax.legend(frameon=False, loc="upper left")
     ax.grid(alpha=0.3)
@@ -218,7 +221,7 @@ def best_offset(errors: Sequence[float], right: int) -> Figure:
     ax.plot(100 * np.asarray(errors), color=INK[0].edge, marker="o", ms=3)
     ax.plot(right, 100 * errors[right], INK[1].marker, ms=9, color=INK[1].edge)
     ax.annotate(f"P // 2 = {right}", (right, 100 * errors[right]), (14, -4), textcoords="offset points")
-    ax.annotate("the window's corner", (0, 100 * errors[0]), (10, 8), textcoords="offset points")
+    ax.annotate("the window's corner", (0, 100 * errors[0]), (8, -16), textcoords="offset points")
     ax.set(xlabel="rows and columns from the window's corner to the pixel it is said to classify", ylabel="error, %")
     ax.set_ylim(0, 100 * max(errors) * 1.2)
     ax.grid(alpha=0.3)
@@ -301,4 +304,13 @@ def timings(names: Sequence[str], per_second: Sequence[float]) -> Figure:
     ax.set(xscale="log", xlabel="windows per second")
     ax.set_yticks(y, names)
     ax.set_xlim(min(per_second) / 4, max(per_second) * 6)
+    return fig
+
+
+def blocks(image: np.ndarray, labels: np.ndarray, dense: np.ndarray, blocky: np.ndarray) -> Figure:
+    """Draw an image, its labels, and two segmentations: with an answer for every pixel, and for one in 16."""
+    fig, axes = figure(1, 4, height=2.2)
+    titles = ("image", "labels", "every pixel", "one pixel in 16,\nrepeated")
+    for ax, values, title in zip(axes[0], (image, labels, dense, blocky), titles, strict=True):
+        picture(ax, values, title)
     return fig

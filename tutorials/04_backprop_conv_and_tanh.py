@@ -1,0 +1,326 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · Backpropagation through convolution and tanh
+#
+# A convolution turns windows of numbers into numbers. Its backward pass answers two questions about a loss that sits
+# somewhere behind it: how does the loss change with each weight, and how with each input pixel?
+
+# %% [markdown]
+# ## What you will build
+#
+# The backward pass of `Conv` and of `Tanh`, derived from the chain rule on one sheet of paper, written in a few
+# lines, and approved by `check_layer`. You will also see a wrong backward pass with which a net learns all the same.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 01 to 03: arrays are `(F, H, W, C)`, a convolution is a sliding sum of products, and a gradient is checked
+# with central differences. From calculus, the chain rule. About 40 minutes.
+#
+# Letters, here and in the library: `x` goes in, `y` comes out, `W` and `b` are the parameters. A `d` in front means
+# "the derivative of the loss with respect to": `dy` comes from behind, `dW`, `db` and `dx` are ours to compute.
+
+# %%
+import inspect
+
+import numpy as np
+from course import figures
+from course.grading import grade
+from course.style import show
+
+from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh, reference
+from tinympcnn.data import synthetic_membranes
+from tinympcnn.gradcheck import check_layer
+from tinympcnn.layers import correlation
+from tinympcnn.optim import SGD
+
+rng = np.random.default_rng(4)
+
+# %% [markdown]
+# ## Step 1: every output pixel sends its gradient back
+#
+# Take one map in, one map out, a kernel of $2 \times 2$:
+#
+# $$y_{qp} = b + \sum_{ij} W_{ij}\, x_{q+i,\,p+j}$$
+#
+# The loss $L$ sees $x$, $W$ and $b$ only through the $y_{qp}$. The chain rule adds up over all of them:
+#
+# $$\mathrm{d}W_{ij} = \sum_{qp} \mathrm{d}y_{qp}\, \frac{\partial y_{qp}}{\partial W_{ij}}
+#   = \sum_{qp} \mathrm{d}y_{qp}\; x_{q+i,\,p+j}, \qquad \mathrm{d}b = \sum_{qp} \mathrm{d}y_{qp}$$
+#
+# By hand, with
+#
+# $$x = \begin{pmatrix} 1 & 0 & 2 \\ 3 & 1 & 0 \\ 0 & 2 & 1 \end{pmatrix}, \quad
+#   W = \begin{pmatrix} 1 & 2 \\ 0 & -1 \end{pmatrix}, \quad
+#   \mathrm{d}y = \begin{pmatrix} 1 & -1 \\ 2 & 3 \end{pmatrix}:$$
+#
+# tap $(0, 0)$ meets the upper left $2 \times 2$ pixels of $x$, so
+# $\mathrm{d}W_{00} = 1 \cdot 1 - 1 \cdot 0 + 2 \cdot 3 + 3 \cdot 1 = 10$. Tap $(1, 1)$ meets the lower right ones:
+# $\mathrm{d}W_{11} = 1 \cdot 1 - 1 \cdot 0 + 2 \cdot 2 + 3 \cdot 1 = 8$. And $\mathrm{d}b = 1 - 1 + 2 + 3 = 5$.
+
+# %%
+x = np.array([[1.0, 0, 2], [3, 1, 0], [0, 2, 1]])
+W = np.array([[1.0, 2], [0, -1]])
+dy = np.array([[1.0, -1], [2, 3]])
+
+dW = np.zeros_like(W)
+for q in range(2):
+    for p in range(2):
+        dW += dy[q, p] * x[q : q + 2, p : p + 2]  # the window that output (q, p) saw, times its dy
+db = dy.sum()
+print("dW =", dW.tolist(), " db =", db)
+assert dW[0, 0] == 10 and dW[1, 1] == 8 and db == 5
+
+# %% [markdown]
+# ## Step 2: the gradient of the weights is a correlation
+#
+# Read the formula for $\mathrm{d}W_{ij}$ again. It slides $\mathrm{d}y$ over $x$ and sums the products: a convolution
+# of $x$ **with the kernel** $\mathrm{d}y$. Nothing new has to be programmed. In the library's `reference.py`, where
+# arrays are `(H, W, C)` and kernels `(kh, kw, in maps, out maps)`, both readings stand side by side: `conv_fwd`
+# slides, `conv_grad` adds windows.
+
+# %%
+print(inspect.getsource(reference.conv_grad))
+by_windows, _ = reference.conv_grad(x[:, :, None], dy[:, :, None], W[:, :, None, None])
+by_sliding = reference.conv_fwd(x[:, :, None], dy[:, :, None, None], np.zeros(1))
+print("adding windows: ", by_windows[:, :, 0, 0].tolist())
+print("sliding dy on x:", by_sliding[:, :, 0].tolist())
+assert (by_windows[:, :, 0, 0] == dW).all() and (by_sliding[:, :, 0] == dW).all()
+
+# %% [markdown]
+# ## Step 3: the gradient of the input is a full correlation with the turned kernel
+#
+# Which outputs has pixel $x_{qp}$ entered? Through tap $(i, j)$ it went into output $(q-i,\, p-j)$, if there is one.
+# Hence
+#
+# $$\mathrm{d}x_{qp} = \sum_{ij} \mathrm{d}y_{q-i,\,p-j}\; W_{ij}$$
+#
+# Note the minus signs. By hand, for the pixel in the middle, $(1, 1)$, which all four outputs have seen:
+# $\mathrm{d}x_{11} = \mathrm{d}y_{11} W_{00} + \mathrm{d}y_{10} W_{01} + \mathrm{d}y_{01} W_{10} + \mathrm{d}y_{00}
+# W_{11} = 3 \cdot 1 + 2 \cdot 2 + (-1) \cdot 0 + 1 \cdot (-1) = 6.$
+#
+# The same sum, seen from the outputs: each output pixel lays the kernel, times its `dy`, on its window.
+
+# %%
+dx = np.zeros_like(x)
+for q in range(2):
+    for p in range(2):
+        dx[q : q + 2, p : p + 2] += dy[q, p] * W
+print(dx)
+assert dx[1, 1] == 6
+fig = figures.stamps(W, dy, dx)
+show(
+    fig,
+    alt="Four matrices of three by three and their sum. In each of the four, the two by two "
+    "kernel, multiplied by one element of dy, lies on the window of that output: upper left, "
+    "upper right, lower left, lower right. In their sum the middle pixel, which lies in all "
+    "four windows, is minus 1 plus 0 plus 4 plus 3, that is 6.",
+)
+
+# %% [markdown]
+# Seen from the input pixel, the minus signs mean that the kernel runs backwards. Turn it by 180 degrees, put
+# $k - 1$ rows and columns of zeros around $\mathrm{d}y$, and slide as always. A correlation in which the kernel may
+# stick out of the map is called *full*.
+
+# %%
+turned = W[::-1, ::-1]
+full = reference.conv_fwd(np.pad(dy, 1)[:, :, None], turned[:, :, None, None], np.zeros(1))[:, :, 0]
+print(full)
+assert (full == dx).all()
+fig = figures.full_correlation(dy, W, dx, at=(1, 1))
+show(
+    fig,
+    alt="Left, dy with a border of zeros, four by four; the middle two by two, 1, minus 1, 2, 3, "
+    "is framed. Middle, the turned kernel minus 1, 0, 2, 1. Right, dx with its middle pixel "
+    "framed: 6, the sum of the four products.",
+)
+print(inspect.getsource(correlation.correlate_back))
+
+# %% [markdown]
+# With several maps, a tap is a matrix $W_{ij}$ of (in maps $\times$ out maps), a pixel is a vector, and products
+# become $y_{qp} = b + \sum x_{q+i,p+j} W_{ij}$. Going back, $\mathrm{d}W_{ij}$ collects outer products and
+# $\mathrm{d}x$ goes through $W_{ij}^{\mathsf T}$, from output maps to input maps: that is the `transpose(0, 1, 3, 2)`
+# above. By hand: with one tap, $x = (1, 2)$ and $\mathrm{d}y = (3, 4, 5)$ give $\mathrm{d}W = \begin{pmatrix} 3 & 4 &
+# 5 \\ 6 & 8 & 10 \end{pmatrix}$.
+
+# %%
+conv = Conv(in_maps=2, out_maps=3, kernel=1)
+conv.forward(np.array([1.0, 2.0]).reshape(1, 1, 1, 2))
+conv.backward(np.array([3.0, 4.0, 5.0]).reshape(1, 1, 1, 3))
+print(conv.grads["W"][0, 0])
+assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
+
+# %% [markdown]
+# ## Step 4: a mistake worth remembering
+#
+# Suppose we forget to turn the kernel. The shapes fit, nothing raises. We train two small nets from the same weights,
+# and only the second layer of one has the mistake. Does it show in the loss? Guess before you look.
+#
+# <details><summary>What happens, and why</summary>The loss falls with the wrong gradient too. The layers behind the
+# mistake still learn rightly, and the layer before it gets something roughly related to its gradient (the wrong net
+# may even end lower, by luck). Nobody notices such a mistake by looking at the loss. The check notices at once, and
+# says what is wrong. So: first the check, then the training.</details>
+
+
+# %%
+class Unturned(Conv):
+    def backward(self, dy, input_grad=True):
+        super().backward(dy, input_grad=False)  # dW and db are right
+        kh, kw = self.kernel
+        return correlation.correlate(dy, self.params["W"].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
+
+
+images, labels = synthetic_membranes(1, 64, rng)
+x4 = ((images - images.mean()) / images.std())[..., None].astype(np.float32)
+target = (labels[:, 4:-4, 4:-4] > 0).astype(int)  # the net's window is 9 x 9: no output in a border of 4
+curves = {}
+for name, Second in (("right backward pass", Conv), ("kernel not turned", Unturned)):
+    layers = [Conv(1, 4, 5, rng=1), Tanh(), Second(4, 4, 5, rng=2), Tanh(), FullyConnected(4, 2, rng=3)]
+    net, loss = Net(layers), SoftmaxCrossEntropy()
+
+    def closure(grad=True, net=net, loss=loss):
+        value = loss.forward(net.forward(x4), target)
+        net.zero_grads()
+        net.backward(loss.backward(), input_grad=False)
+        return value
+
+    optimizer = SGD(net, lr=0.05)
+    curves[name] = [optimizer.step(closure) for _ in range(80)]
+    print(f"{name:<20} loss {curves[name][0]:.3f} -> {curves[name][-1]:.3f}")
+assert curves["kernel not turned"][-1] < 0.8 * curves["kernel not turned"][0]
+fig = figures.falling_losses(curves)
+show(
+    fig,
+    alt="Two loss curves over 80 updates. Both start at the same value and fall; the one with the "
+    "wrong backward pass falls too, and looks like training that works.",
+)
+report = check_layer(Unturned(2, 3, (2, 3), rng=4))
+print(report)
+assert not report and "the taps are not flipped" in str(report)
+
+# %% [markdown]
+# ## Step 5: tanh, and adding up
+#
+# With $y = \tanh x$ the derivative needs the output only: $\mathrm{d}x = \mathrm{d}y\,(1 - y^2)$. By hand: where $y =
+# 0.5$ the slope is $1 - 0.25 = 0.75$, so $\mathrm{d}y = 2$ becomes $\mathrm{d}x = 1.5$. Where $|y|$ is close to 1
+# hardly anything comes through: the unit is *saturated*.
+#
+# One rule remains. The same $W$ may be used several times before anybody looks at the gradient: for two images, for
+# many fragments. The derivative of a sum is the sum of the derivatives, so **backward adds to `grads`, and never
+# overwrites**. By hand: two passes with $\mathrm{d}b = 5$ leave $5 + 5 = 10$.
+
+# %%
+tanh = Tanh()
+y = tanh.forward(np.full((1, 1, 1, 1), np.arctanh(0.5)))
+dx_tanh = tanh.backward(np.full((1, 1, 1, 1), 2.0))
+print(f"y = {y.item():.2f}  dx = {dx_tanh.item():.2f}")
+assert np.isclose(dx_tanh.item(), 1.5)
+fig = figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2])
+show(
+    fig,
+    alt="The curve of tanh from minus 3 to 3 with three tangents: one of slope 0.30 at y = minus "
+    "0.83, one of slope 0.75 at y = 0.5, and a nearly flat one where y is close to 1.",
+)
+
+layer = Conv(1, 1, 2)
+for _ in range(2):
+    layer.forward(x.reshape(1, 3, 3, 1))
+    layer.backward(dy.reshape(1, 2, 2, 1))
+print("db after two passes:", layer.grads["b"])
+assert layer.grads["b"] == 10
+print(check_layer(Conv(2, 3, (2, 3), rng=4)))
+assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. A kernel of $3 \times 3$ on a map of $10 \times 10$: how many products are summed in one element of `dW`?
+#
+#    <details><summary>Answer</summary>64: one for each of the 8 x 8 output pixels.</details>
+#
+# 2. A pixel in the corner of the input enters how many outputs, and one in the middle?
+#
+#    <details><summary>Answer</summary>The corner pixel one, through one tap; a pixel in the middle 9, through all
+#    nine. That is why dx is smaller at the border.</details>
+#
+# 3. Why is the kernel turned for `dx` and not for `dW`?
+#
+#    <details><summary>Answer</summary>Input pixel (q, p) went through tap (i, j) into output (q - i, p - j): the sum
+#    runs backwards. For dW, tap (i, j) pairs output (q, p) with pixel (q + i, p + j): forwards.</details>
+#
+# 4. What must `Conv` keep from its forward pass for the backward pass, and what must `Tanh` keep?
+#
+#    <details><summary>Answer</summary>Conv its input x (for dW), Tanh its output y.</details>
+#
+# 5. The loss of your net goes down. What does that say about its backward pass?
+#
+#    <details><summary>Answer</summary>Very little: see step 4.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/04.py`.
+#
+# **First exercise.** The logistic function $y = 1 / (1 + e^{-x})$. Express its derivative in $y$, as for tanh.
+
+
+# %% tags=["exercise"]
+class MyLogistic(Tanh):
+    def forward(self, x, train=True):
+        y = 1 / (1 + np.exp(-x))
+        self.cache = y if train else None
+        return y
+
+    def backward(self, dy):
+        y = self.take_cache()
+        dx = ...  # your code
+        return dx
+
+
+grade(MyLogistic())
+
+# %% [markdown]
+# **Second exercise.** Your own `Conv.backward`, all maps and fragments at once. `x[:, i : i + h, j : j + w]` are the
+# pixels that tap `(i, j)` met, one for each output pixel; `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums over
+# fragments, rows and columns and leaves the maps.
+
+
+# %% tags=["exercise"]
+class MyConv(Conv):
+    def backward(self, dy):
+        x, W = self.take_cache(), self.params["W"]
+        (kh, kw), (h, w) = self.kernel, dy.shape[1:3]
+        dx = np.zeros_like(x)
+        for i in range(kh):
+            for j in range(kw):
+                met = x[:, i : i + h, j : j + w]
+                self.grads["W"][i, j] += ...  # your code: from met and dy, (in maps, out maps)
+                dx[:, i : i + h, j : j + w] += ...  # your code: from dy and W[i, j], (F, h, w, in maps)
+        self.grads["b"] += ...  # your code
+        return dx
+
+
+grade(MyConv(2, 3, (2, 3), rng=4))
+
+# %% [markdown]
+# ## In practice
+#
+# - The library computes the same three sums as products of large matrices: the windows are laid out as rows of a
+#   matrix (`tinympcnn/layers/correlation.py`), because a processor multiplies matrices much faster than it slides.
+# - It skips `dx` of the first layer (`input_grad=False`): nobody asks for the gradient of the image.
+# - Gradients are checked in float64. In float32 a central difference has too few digits to tell right from wrong.
+
+# %% [markdown]
+# ## Next
+#
+# Between the convolutions of our nets stand max-pooling layers. They have no weights, but they decide where gradients
+# go: [05 · Pool and route](05_pool_and_route.ipynb).

@@ -1,0 +1,292 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · Pool, and route gradients to winners
+#
+# Max-pooling keeps the largest number of every small window and drops the others. What is its derivative, when it has
+# no weights and no formula but a comparison?
+
+# %% [markdown]
+# ## What you will build
+#
+# Your own `MaxPool`, forward and backward: it remembers which pixel of each window has won, and sends the gradient
+# there and nowhere else. And you will see where a maximum has no derivative at all, and what the check says about it.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 03 and 04: central differences, `check_layer`, and the letters `x`, `y`, `dy`, `dx`. About 30 minutes.
+
+# %%
+import inspect
+
+import numpy as np
+from course import figures
+from course.grading import grade
+from course.style import show
+
+from tinympcnn import Layer, MaxPool, reference
+from tinympcnn.data import synthetic_membranes
+from tinympcnn.gradcheck import check_layer
+
+rng = np.random.default_rng(5)
+
+# %% [markdown]
+# ## Step 1: the largest of each window
+#
+# A pool of size $k \times k$ lays a grid of windows on the map, side by side, without overlap:
+#
+# $$y_{qp} = \max_{0 \le i, j < k}\; x_{kq+i,\; kp+j}$$
+#
+# A map of $H$ rows holds $\lfloor H / k \rfloor$ windows. **Rows and columns that fill no window are dropped.** By
+# hand, with $k = 2$ and five columns:
+#
+# $$x = \begin{pmatrix} 3 & 1 & 4 & 1 & 5 \\ 9 & 2 & 6 & 5 & 3 \\ 5 & 8 & 9 & 7 & 9 \\ 3 & 2 & 3 & 8 & 4 \end{pmatrix}
+#   \quad\Rightarrow\quad y = \begin{pmatrix} 9 & 6 \\ 8 & 9 \end{pmatrix}$$
+#
+# The last column is in no window: its 9 is never looked at.
+
+# %%
+x = np.array([[3.0, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9], [3, 2, 3, 8, 4]])
+y = np.zeros((4 // 2, 5 // 2))
+for q in range(2):
+    for p in range(2):
+        y[q, p] = x[2 * q : 2 * q + 2, 2 * p : 2 * p + 2].max()
+print(y)
+assert (y == [[9, 6], [8, 9]]).all()
+assert (MaxPool(2).forward(x[None, :, :, None])[0, :, :, 0] == y).all()
+
+# %% [markdown]
+# ## Step 2: who has won
+#
+# The backward pass must know where each maximum stood. Number the places of a window in reading order, `code = i *
+# k + j`; `argmax` gives the winner's code, and `divmod(code, k)` its row and column. By hand: the 9 of the first
+# window stands at $i = 1,\, j = 0$, so its code is $1 \cdot 2 + 0 = 2$.
+#
+# **Ties.** If several pixels are equal, the first in reading order wins. Any rule would do, but there must be one,
+# and it must be the same everywhere: later, one pixel will be part of many windows, on a CPU or on a GPU, and all
+# must agree.
+
+# %%
+winners = np.zeros((2, 2), int)
+for q in range(2):
+    for p in range(2):
+        winners[q, p] = x[2 * q : 2 * q + 2, 2 * p : 2 * p + 2].argmax()
+print("codes:", winners.tolist(), " code 2 is (row, column)", divmod(2, 2))
+print("of four equal pixels number", np.full((2, 2), 7.0).argmax(), "wins")
+assert winners[0, 0] == 2 and np.full((2, 2), 7.0).argmax() == 0
+
+# %% [markdown]
+# ## Step 3: the gradient goes to the winner
+#
+# Move a pixel that has lost by a little: the maximum stays as it is. Move the winner: the maximum moves along. So
+#
+# $$\frac{\partial y_{qp}}{\partial x_{kq+i,\,kp+j}} = \begin{cases} 1 & \text{if } (i, j) \text{ is the winner} \\
+#   0 & \text{else} \end{cases}$$
+#
+# and the backward pass starts from zeros and writes each `dy` to the place of its winner. By hand, with
+# $\mathrm{d}y = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$: the 1 goes to row 1, column 0 (where the 9 stands),
+# the 2 to row 1, column 2, the 3 to row 2, column 1, and the 4 to row 2, column 2.
+
+# %%
+dy = np.array([[1.0, 2], [3, 4]])
+dx = np.zeros_like(x)
+for q in range(2):
+    for p in range(2):
+        i, j = divmod(int(winners[q, p]), 2)
+        dx[2 * q + i, 2 * p + j] = dy[q, p]
+print(dx)
+assert dx[1, 0] == 1 and dx[1, 2] == 2 and dx[2, 1] == 3 and dx[2, 2] == 4 and dx.sum() == dy.sum()
+fig = figures.pooled_and_routed(x, y, dy, dx, (2, 2), winners)
+show(
+    fig,
+    alt="Four matrices. The input of four by five with four windows framed and the winner of each "
+    "marked: 9, 6, 8 and 9; the last column is in no window. The maxima. The gradient 1, 2, "
+    "3, 4 that comes in. The gradient of the input: zero, but for 1, 2, 3, 4 at the places of "
+    "the winners.",
+)
+
+# %% [markdown]
+# Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library keeps the codes as bytes and routes with
+# one multiplication for each place of the window, for all windows at once:
+
+# %%
+print(inspect.getsource(MaxPool.backward))
+pool = MaxPool(2)
+pool.forward(x[None, :, :, None])
+assert (pool.backward(dy[None, :, :, None])[0, :, :, 0] == dx).all()
+a, b = reference.mp_fwd(x[:, :, None], (2, 2))  # the paper's MP.fwd: maxima and their places
+assert (reference.mp_bkp(dy[:, :, None], b, x[:, :, None])[:, :, 0] == dx).all()
+print("layer, reference and our loops agree")
+
+# %% [markdown]
+# ## Step 4: where two are equal there is no derivative
+#
+# Let $a$ compete with a neighbour of value 1. For $a < 1$ the slope of $\max(a, 1)$ is 0, for $a > 1$ it is 1. At
+# $a = 1$ the function has a **kink**. A central difference across it measures the mean of the two: with $h = 0.5$,
+# $(\max(1.5, 1) - \max(0.5, 1)) / (2 \cdot 0.5) = (1.5 - 1) / 1 = 0.5$. Both 0 and 1 are good answers for a backward
+# pass; 0.5 is what the difference says. They must not be compared.
+
+# %%
+h = 0.5
+measured = (max(1 + h, 1) - max(1 - h, 1)) / (2 * h)
+print("central difference at the kink:", measured)
+assert measured == 0.5
+fig = figures.pool_kink(other=1.0, step=0.5)
+show(
+    fig,
+    alt="The function max(a, 1): flat up to a = 1, then rising with slope 1. A dashed line joins "
+    "the points at a = 0.5 and a = 1.5 across the kink; its slope is one half, which is "
+    "neither of the two.",
+)
+print(check_layer(MaxPool(2)))
+print(check_layer(MaxPool(2), x=np.zeros((1, 4, 6, 1))))
+
+# %% [markdown]
+# That is why `check_layer` feeds max layers a shuffled range, in which no two values are close, and why it reports a
+# kink as a kink when you hand it equal values.
+
+# %% [markdown]
+# ## Step 5: a mistake worth remembering
+#
+# "The gradient goes to the pixels that equal the maximum." That reads well, and `x == y` is easy to write. Try it.
+
+
+# %%
+class ToEquals(MaxPool):
+    def forward(self, x, train=True):
+        y = super().forward(x, train)
+        if train:
+            self.cache = x, y
+        return y
+
+    def backward(self, dy):
+        (x, y), k = self.take_cache(), self.k[0]
+        dx, grid = np.zeros_like(x), np.s_[:, : k * dy.shape[1], : k * dy.shape[2]]
+        larger = [np.repeat(np.repeat(array, k, axis=1), k, axis=2) for array in (y, dy)]
+        dx[grid] = (x[grid] == larger[0]) * larger[1]
+        return dx
+
+
+print(check_layer(ToEquals(2)))
+image = np.minimum(synthetic_membranes(1, 64, rng)[0], 165).astype(np.float64)[..., None]  # overexposed
+wrong, right = ToEquals(2), MaxPool(2)
+received = {}
+for name, pool in (("wrong", wrong), ("right", right)):
+    received[name] = pool.backward(np.ones_like(pool.forward(image)))
+sums = {name: int(dx.sum()) for name, dx in received.items()}
+print(f"sent: {32 * 32}, received by the first winners: {sums['right']}, by all that are equal: {sums['wrong']}")
+assert sums["right"] == 32 * 32 and sums["wrong"] > 1.5 * 32 * 32
+
+# %%
+fig = figures.route_to_equals(*(array[0, :, :, 0] for array in (image, received["wrong"], received["right"])))
+show(
+    fig,
+    alt="An overexposed image in which large areas are equally white. Next to it the gradient "
+    "that reaches its pixels, one dot in every window of two by two if the first winner takes "
+    "it. On the right, routed to all that are equal, the white areas receive the gradient "
+    "everywhere, four times over.",
+    colours=16,
+)
+
+# %% [markdown]
+# **The check passes, and the layer is wrong.** On distinct values both rules are the same. On an image with clipped
+# pixels, or behind a saturated tanh, a window with four equal values gets four times the gradient. A check is as good
+# as its inputs; this mistake shows only where inputs tie. So test the sum, too: what was sent must arrive once.
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. A map of 7 x 9 goes through a pool of 2 x 3. What is left, and what is dropped?
+#
+#    <details><summary>Answer</summary>3 x 3 maxima; the last row is dropped, no column.</details>
+#
+# 2. How many parameters does `MaxPool` have, and what does it keep for the backward pass?
+#
+#    <details><summary>Answer</summary>None. It keeps the shape of x and the code of each winner.</details>
+#
+# 3. What share of `dx` can be different from zero behind a pool of 2 x 2?
+#
+#    <details><summary>Answer</summary>At most a quarter: one pixel of each window.</details>
+#
+# 4. Why must the rule for ties be the same in all layers and on all devices?
+#
+#    <details><summary>Answer</summary>Or the same window would send its gradient to different pixels in two programs
+#    that should be equal, and their weights would drift apart.</details>
+#
+# 5. Your check reports a kink. Is the layer wrong?
+#
+#    <details><summary>Answer</summary>It cannot tell: a winner changed within the step, so there is no derivative to
+#    compare with. Take an input of distinct values.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/05.py`.
+#
+# Your own `MaxPool`, with the windows as an axis of their own: `windows` has the shape `(F, h, w, C, k * k)`, one row
+# of `k * k` values for each window, in reading order. `np.take_along_axis` and `np.put_along_axis` read and write at
+# the places that `argmax` found.
+
+
+# %% tags=["exercise"]
+class MyMaxPool(Layer):
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+        self.window = self.step = (k, k)
+
+    def windows(self, x):
+        F, H, W, C = x.shape
+        k, h, w = self.k, H // self.k, W // self.k
+        grid = x[:, : k * h, : k * w].reshape(F, h, k, w, k, C)
+        return grid.transpose(0, 1, 3, 5, 2, 4).reshape(F, h, w, C, k * k)
+
+    def forward(self, x, train=True):
+        windows = self.windows(x)
+        y = ...  # your code: (F, h, w, C)
+        winners = ...  # your code: (F, h, w, C), the code of the first maximum
+        self.cache = (x.shape, winners) if train else None
+        return y
+
+    def backward(self, dy):
+        winners = self.cache[1]
+        F, H, W, C = self.cache[0]
+        k, (h, w) = self.k, dy.shape[1:3]
+        routed = np.zeros((F, h, w, C, k * k), dy.dtype)
+        ...  # your code: write dy into routed, at the winners
+        dx = np.zeros((F, H, W, C), dy.dtype)
+        dx[:, : k * h, : k * w] = (
+            routed.reshape(F, h, w, C, k, k).transpose(0, 1, 4, 2, 5, 3).reshape(F, k * h, k * w, C)
+        )
+        return dx
+
+
+grade(
+    MyMaxPool(2),
+    like=MaxPool(2),
+    shape=(2, 5, 7, 3),
+    mistakes={"this is the mean of the window, not its maximum": lambda layer, x: layer.windows(x).mean(axis=-1)},
+)
+
+# %% [markdown]
+# ## In practice
+#
+# - `window_max` in `tinympcnn/layers/pool.py` compares one place of all windows after the other, k * k comparisons of
+#   whole maps: much faster than a loop over windows, and the first maximum wins because a later one must be *larger*.
+# - Pooling makes a net see more with less work: behind a pool of 2 x 2 a kernel of 5 x 5 looks at 10 x 10 pixels.
+# - It also makes the output coarse: a pooled map has one value for each k x k pixels. For segmentation we want one
+#   for *every* pixel. That is the question from tutorial 07 on.
+
+# %% [markdown]
+# ## Next
+#
+# All layers are there. Put them together and let them learn: [06 · Train on patches](06_train_on_patches.ipynb).

@@ -1,0 +1,313 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · Count the waste of sliding windows
+#
+# In tutorial 06 the net looked at one window for every pixel. Neighbouring windows share nearly all their pixels. How
+# much of the work is done twice, or a thousand times?
+
+# %% [markdown]
+# ## What you will build
+#
+# A count of that waste: by formula, by hand, per layer, and with a clock. And you will see what can be shared between
+# windows at once, what can not, and why: the question that the rest of the course answers.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 04 to 06. No new mathematics. About 25 minutes.
+
+# %%
+import time
+
+import numpy as np
+from course import figures
+from course.grading_patches import grade_alignments, grade_operations
+from course.style import show
+
+from tinympcnn import Conv, MaxPool, Net, zoo
+from tinympcnn.data import mirror, synthetic_membranes
+
+rng = np.random.default_rng(7)
+
+# %% [markdown]
+# ## Step 1: how many windows hold a pixel
+#
+# Take one axis of $H$ pixels and windows of $P$ pixels, at every place where they fit: $H - P + 1$ of them. Pixel $r$
+# is in those that start between $r - P + 1$ and $r$, as far as they exist:
+#
+# $$n(r) = \min(r,\, H - P) - \max(0,\, r - P + 1) + 1$$
+#
+# By hand, with $H = 6$ and $P = 4$ there are 3 windows, starting at 0, 1 and 2. Pixel 0 is in one, pixel 1 in two,
+# pixel 3 in all three: $\min(3, 2) - \max(0, 0) + 1 = 3$. In the plane the counts of rows and columns multiply.
+
+
+# %%
+def windows_of(H, P):
+    r = np.arange(H)
+    return np.minimum(r, H - P) - np.maximum(0, r - P + 1) + 1
+
+
+print("one axis:", windows_of(6, 4))
+assert windows_of(6, 4).tolist() == [1, 2, 3, 3, 2, 1]
+counted = np.zeros((6, 6), int)
+for q in range(3):
+    for p in range(3):
+        counted[q : q + 4, p : p + 4] += 1
+assert (counted == np.outer(windows_of(6, 4), windows_of(6, 4))).all()
+show(
+    figures.overlap(5, 4, [(0, 0), (0, 1), (1, 0), (1, 1)]),
+    alt="A map of 5 by 5 pixels with four overlapping windows of 4 by 4. Each pixel shows how "
+    "many of them hold it: one in the corners, two along the sides, four in the middle.",
+)
+
+# %% [markdown]
+# Now the net of tutorial 00: windows of 28 x 28, an image of 128 x 128, mirrored at its border so that each pixel
+# gets a window. In the middle each pixel is in $28 \cdot 28 = 784$ windows, and the first layer looks at it for each
+# of them anew.
+
+# %%
+net = Net.load("models/first_net.npz")
+(P, Q), (H, W) = net.field_of_view, (128, 128)
+counts = np.outer(windows_of(H + P - 1, P), windows_of(W + Q - 1, Q))
+print("windows:", H * W, " most for one pixel:", counts.max(), " mean:", round(counts.mean()))
+assert counts.max() == 784 and counts.sum() == H * W * P * Q
+show(
+    figures.window_counts(counts, P),
+    alt="A heat map of the mirrored image: dark in the corners, where a pixel is in one window, "
+    "and bright with the value 784 in the whole middle. The profile of the middle row rises "
+    "linearly over 28 columns, stays, and falls.",
+    colours=64,
+)
+
+# %% [markdown]
+# ## Step 2: count the operations
+#
+# A convolution spends one multiplication and one addition for each output pixel, output map, tap and input map:
+#
+# $$\text{operations} = 2 \cdot h \cdot w \cdot M_{out} \cdot k_h \cdot k_w \cdot M_{in}$$
+#
+# By hand, for the first layer of the steel net of the paper, `C7x7x8` on a window of $34 \times 34$: $h = w = 34 -
+# 7 + 1 = 28$, so $2 \cdot 28 \cdot 28 \cdot 8 \cdot 7 \cdot 7 \cdot 1 = 614\,656$. An image of $60 \times 140$ pixels
+# has 8,400 windows: 5.16 thousand million operations. The same layer on the whole mirrored image, $93 \times 173$,
+# has $87 \times 167$ output pixels: $2 \cdot 87 \cdot 167 \cdot 8 \cdot 49 = 11.4$ million.
+
+# %%
+first = Conv(1, 8, 7)
+one_window, whole = first.flop((1, 34, 34, 1)), first.flop((1, 93, 173, 1))
+print(f"one window {one_window:,}; all windows {8400 * one_window:,}; whole image {whole:,}")
+print(f"ratio {8400 * one_window / whole:.0f}")
+assert one_window == 614_656 and whole == 2 * 87 * 167 * 8 * 49
+
+
+def count(net, size):
+    """Return the operations of each convolution: (name, window by window, on the whole mirrored image)."""
+    (P, Q), (H, W) = net.field_of_view, size
+    windows = net.as_patch().plan((P, Q))
+    image = net.as_image().plan((H + P - 1, W + Q - 1))
+    rows = zip(net.layers, windows, image, strict=True)
+    return [(f"{type(a).__name__}", H * W * b.flop, c.flop) for a, b, c in rows if c.flop]
+
+
+ratios = {}
+for name, size in (("steel", (60, 140)), ("n3", (512, 512)), ("n4", (512, 512))):
+    work = count(zoo.build(name), size)
+    by_window, shared = sum(row[1] for row in work), sum(row[2] for row in work)
+    ratios[name] = by_window / shared
+    print(f"{name:<6}{size!s:<12}{by_window:.3g} by windows, {shared:.3g} shared: {ratios[name]:.1f} times")
+assert 83 <= ratios["steel"] < 84 and 475 <= ratios["n4"] < 476
+
+# %%
+work = count(zoo.n4(), (512, 512))
+names = [f"C{i + 1}" if kind == "Conv" else f"FC{i + 1}" for i, (kind, *_) in enumerate(work)]
+show(
+    figures.operation_counts(names, [row[1] for row in work], [row[2] for row in work]),
+    alt="Bars on a logarithmic scale for the six layers of N4, window by window and shared. The "
+    "first convolution differs by a factor of about 6100, the next ones by 1300, 250 and 31, "
+    "and the fully connected layers not at all.",
+)
+
+# %% [markdown]
+# The early layers waste most: their windows overlap nearly completely. The last ones waste nothing: they have one
+# output per window anyway. (The paper's images have 60 x 137 pixels; the library pads them to 140 columns, for a
+# reason that tutorial 09 explains.)
+#
+# ## Step 3: convolution can be shared
+#
+# A convolution does the same sum at every place, whatever window we say it belongs to. So the map of a window **is**
+# a part of the map of the image:
+#
+# $$\mathrm{conv}(\text{image}[q : q + P]) = \mathrm{conv}(\text{image})[q : q + P - k + 1]$$
+#
+# By hand, in one dimension with the kernel $(1, -1)$: the image $(3, 1, 4, 1, 5)$ gives $(2, -3, 3, -4)$; its window
+# from pixel 1 on, $(1, 4, 1, 5)$, gives $(-3, 3, -4)$, the last three of the same numbers.
+
+# %%
+conv = Conv(1, 1, (1, 2))
+conv.params["W"][...] = np.array([1, -1]).reshape(1, 2, 1, 1)
+row = np.array([3.0, 1, 4, 1, 5]).reshape(1, 1, 5, 1)
+print("image: ", conv.forward(row).ravel(), " window:", conv.forward(row[:, :, 1:]).ravel())
+assert (conv.forward(row)[:, :, 1:] == conv.forward(row[:, :, 1:])).all()
+
+# %% [markdown]
+# ## Step 4: max-pooling can not, and a mistake worth remembering
+#
+# Pooling lays a grid on the map, and the grid starts **where the window starts**. By hand, with a pool of 2 and the
+# map $(3, 1, 4, 1, 5, 9, 2, 6)$: window 0 pairs $(3, 1)(4, 1)(5, 9)$ and gets $3, 4, 9$. Window 1, one pixel further,
+# pairs $(1, 4)(1, 5)(9, 2)$ and gets $4, 5, 9$. None of its pairs is a pair of window 0. But window 2 pairs $(4,
+# 1)(5, 9)(2, 6)$: those of window 0 again.
+
+# %%
+row = np.array([3.0, 1, 4, 1, 5, 9, 2, 6])
+pool = MaxPool((1, 2))
+pooled = [pool.forward(row[start : start + 6].reshape(1, 1, 6, 1)).ravel() for start in range(3)]
+for start, values in enumerate(pooled):
+    print(f"window {start}: {values}")
+assert pooled[0].tolist() == [3, 4, 9] and pooled[1].tolist() == [4, 5, 9]
+assert (pooled[2][:2] == pooled[0][1:]).all()  # every second window has the same grid
+show(
+    figures.alignments(row, 6, pooled[:2]),
+    alt="One row of eight numbers, drawn twice. Window 0 covers the first six and pools the pairs "
+    "3 1, 4 1 and 5 9 to 3, 4, 9. Window 1 starts one pixel later and pools 1 4, 1 5 and 9 2 "
+    "to 4, 5, 9. The pairs of the two windows interlock.",
+)
+
+# %% [markdown]
+# What if we do not care, and run the patch net on the whole image? Every pool then keeps one grid only. Two pools of
+# 2 leave one answer for every $2 \cdot 2 = 4$ rows and columns, one pixel in 16. Repeat each answer 4 x 4 times to
+# fill the picture:
+
+# %%
+images, labels = synthetic_membranes(1, 64, rng)
+wide = mirror(net.normalised(images[0][..., None]), (P, Q))[None]
+dense = net.forward(wide, train=False)[0].argmax(axis=-1)  # every window, as tutorial 08 will do it
+patch_net = net.as_patch()
+coarse = patch_net.forward(wide, train=False)[0].argmax(axis=-1)
+blocky = coarse.repeat(4, axis=0).repeat(4, axis=1)[:64, :64]
+truth = labels[0] > 0
+print("answers:", coarse.shape, "in place of", dense.shape)
+print(f"error: every pixel {(dense != truth).mean():.1%}, blocky {(blocky != truth).mean():.1%}")
+assert (coarse == dense[::4, ::4]).all() and (blocky != truth).mean() > (dense != truth).mean()
+show(
+    figures.blocks(images[0], truth, dense, blocky),
+    alt="An image, its labels, the segmentation with an answer for every pixel, whose membranes "
+    "are smooth, and the blocky one, made of squares of four by four pixels, in which thin "
+    "membranes break up into steps.",
+    colours=64,
+)
+
+# %% [markdown]
+# The answers it gives are **right** (the assertion says so), but it gives one of 16. The others need the other grids:
+# 2 x 2 alignments at each pool, 16 for both, and no more than that. Remember this number: it is the number of
+# *fragments*.
+#
+# ## Step 5: by the clock
+#
+# Counting operations is one thing, time another. Windows per second on this machine: one window per call, batches of
+# 64, and the image net on the whole image. By hand: what takes $t$ seconds for $n$ windows makes $n / t$ windows per
+# second.
+
+# %%
+corners = rng.integers(0, 64, (512, 2))
+patches = np.stack([wide[0, q : q + P, p : p + Q] for q, p in corners])
+
+
+def per_second(run, n, repeat=3):
+    """Return windows per second, the best of a few runs."""
+    best = np.inf
+    for _ in range(repeat + 1):  # the first one warms up
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return n / best
+
+
+def in_batches(size, n):
+    """Classify n windows, so many per call."""
+    for i in range(0, n, size):
+        patch_net.forward(patches[i : i + size], train=False)
+
+
+speed = {
+    "one window per call": per_second(lambda: in_batches(1, 64), 64),
+    "batches of 64": per_second(lambda: in_batches(64, 512), 512),
+    "image net": per_second(lambda: net.forward(wide, train=False), 64 * 64),
+}
+for name, value in speed.items():
+    print(f"{name:<20}{value:>10,.0f} windows per second")
+work = count(net, (64, 64))
+print(f"ratio of operations: {sum(row[1] for row in work) / sum(row[2] for row in work):.0f}")
+print(f"ratio of times, against batches: {speed['image net'] / speed['batches of 64']:.0f}")
+assert speed["image net"] > 3 * speed["batches of 64"]
+show(
+    figures.timings(list(speed), list(speed.values())),
+    alt="Windows per second on a logarithmic scale: few with one window per call, more in batches "
+    "of 64, and many times more with the image net.",
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Windows of 5 x 5 on a large image: how many hold a pixel far from the border?
+#
+#    <details><summary>Answer</summary>25.</details>
+#
+# 2. Which layer of a net wastes most when windows are treated one by one, and why?
+#
+#    <details><summary>Answer</summary>The first: its outputs are shared by the most windows.</details>
+#
+# 3. Batches make better use of the machine. Do they reduce the number of operations?
+#
+#    <details><summary>Answer</summary>No. Each window is still computed on its own.</details>
+#
+# 4. Windows 0 and 3, a pool of 3: can they share pooled values?
+#
+#    <details><summary>Answer</summary>Yes: their grids are shifted by a multiple of the pool.</details>
+#
+# 5. A net with pools 2, 2 and 3: how many alignments are there in all, rows and columns together?
+#
+#    <details><summary>Answer</summary>12 per axis, 144 in the plane.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/07.py`.
+#
+# `operations` are those of one convolution with a kernel of k x k on n x n pixels; `alignments` is the number of
+# different pooling grids (in the plane) of a net with square pools, given as a list such as `[2, 2]`.
+
+
+# %% tags=["exercise"]
+def operations(n, k, in_maps, out_maps):
+    return ...  # your code
+
+
+def alignments(pools):
+    return ...  # your code
+
+
+grade_operations(operations)
+grade_alignments(alignments)
+
+# %% [markdown]
+# ## In practice
+#
+# - Counted operations and measured time differ: small calls are dominated by what each call costs, whatever it
+#   computes.
+# - The paper reports a speed-up of 1500. That is a ratio of times, of two programs in Matlab; the operations differ
+#   by a factor of 83. Ask of every speed-up what was divided by what.
+# - A patch net with larger steps ("stride") saves work by answering less often. That is fine for finding things, not
+#   for drawing their outline.
+
+# %% [markdown]
+# ## Next
+#
+# All alignments, each computed once: [08 · Split into fragments](08_split_into_fragments.ipynb).

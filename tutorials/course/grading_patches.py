@@ -1,0 +1,60 @@
+"""The judges of the exercises of tutorials 06 and 07: what each function should return, and the mistakes they know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from course.grading import Verdict, grade_function
+from tinympcnn.losses import softmax
+
+
+def grade_score_gradient(yours: Callable[..., Any]) -> Verdict:
+    """Judge the gradient of the cross-entropy, mean over pixels: ``yours(scores, target)``, (n, K) and (n,)."""
+
+    def summed(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return softmax(scores) - np.eye(scores.shape[1])[target]
+
+    cases = [(np.array([[0, 0, np.log(2)], [1.0, -1, 0]]), np.array([0, 2]))]
+    mistakes = {
+        "this is the gradient of the sum; the loss is the mean over the pixels": summed,
+        "these are the probabilities; the label has no part in it": lambda s, t: softmax(s) / len(s),
+    }
+    return grade_function(yours, lambda s, t: summed(s, t) / len(s), cases, mistakes)
+
+
+def grade_corner(yours: Callable[..., Any]) -> Verdict:
+    """Judge where the window (P, Q) of the pixel (r, c) starts: ``yours(r, c, P, Q)``."""
+    mistakes = {
+        "the window starts at its centre: P // 2 is missing": lambda r, c, P, Q: (r, c),
+        "for an even window this is one pixel off": lambda r, c, P, Q: (r - (P - 1) // 2, c - (Q - 1) // 2),
+        "its sign is wrong: the window starts before its centre": lambda r, c, P, Q: (r + P // 2, c + Q // 2),
+    }
+    cases = [(50, 60, 40, 40), (50, 60, 9, 7)]
+    return grade_function(yours, lambda r, c, P, Q: (r - P // 2, c - Q // 2), cases, mistakes)
+
+
+def grade_operations(yours: Callable[..., Any]) -> Verdict:
+    """Judge the operations of a convolution: ``yours(n, k, in_maps, out_maps)``, on n x n pixels."""
+
+    def right(n: int, k: int, in_maps: int, out_maps: int) -> int:
+        return 2 * (n - k + 1) ** 2 * k**2 * in_maps * out_maps
+
+    mistakes = {
+        "an addition comes with each multiplication: twice as many": lambda *sizes: right(*sizes) // 2,
+        "the output has n - k + 1 rows, not n": lambda n, k, a, b: 2 * n**2 * k**2 * a * b,
+    }
+    return grade_function(yours, right, [(34, 7, 1, 8), (10, 3, 4, 5)], mistakes)
+
+
+def grade_alignments(yours: Callable[[Sequence[int]], Any]) -> Verdict:
+    """Judge the number of pooling grids in the plane of a net with these square pools."""
+    mistakes = {
+        "that is one axis: rows and columns are aligned independently": math.prod,
+        "alignments of one layer and of the next combine: they multiply": lambda pools: sum(k * k for k in pools),
+    }
+    cases = [([2],), ([2, 2],), ([3, 2, 2],)]
+    return grade_function(yours, lambda pools: math.prod(pools) ** 2, cases, mistakes)
