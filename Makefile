@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint tutorials clean
+.PHONY: demo test test-tutorials lint tutorials clean
 
 demo: .venv/stamp-images
 	$(BIN)/tinympcnn demo
@@ -16,6 +16,10 @@ lint: .venv/stamp-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The notebooks run as a part of `make test` once what they need is installed.
+test-tutorials: .venv/stamp-test .venv/stamp-tutorials
+	$(BIN)/python -m pytest tests/test_tutorials.py
 
 tutorials: .venv/stamp-tutorials
 	$(BIN)/jupyter lab tutorials
