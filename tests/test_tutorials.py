@@ -79,9 +79,11 @@ def test_no_tutorial_stands_beside_the_ladder():
     assert {path.stem for path in TUTORIALS.glob("[0-9][0-9]_*")} <= set(LADDER)
 
 
-def test_the_map_of_the_course_links_every_tutorial_that_exists():
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_map_of_the_course_links_a_tutorial_with_its_minutes(source):
     readme = (TUTORIALS / "README.md").read_text(encoding="utf-8")
-    assert not [path.name for path in NOTEBOOKS if f"({path.name})" not in readme]
+    minutes = re.search(r"About (\d+)\s+minutes", re.sub(r"\n# ?", " ", source.read_text(encoding="utf-8")))[1]
+    assert re.search(rf"\| \[{source.stem[:2]} .*\]\({source.stem}\.ipynb\) \|.*\| {minutes} \|", readme)
 
 
 # ---------------------------------------------------------------------------------------------- the form

@@ -151,8 +151,8 @@ show(
         {"map 1 of the file": tissue[1], "after transpose": right[..., 1], "after reshape": wrong[..., 1]}
     ),
     alt="Three pictures. The first is a slice of tissue with dark membranes. The second, after "
-    "transpose, is the same. The third, after reshape, is garbage: three slices squeezed to a "
-    "third of their height, one below the other.",
+    "transpose, is the same. The third, after reshape, is garbage: nine small pictures in "
+    "three rows of three, each of the three slices three times side by side.",
     colours=24,
 )
 
@@ -165,7 +165,8 @@ show(
 # $$ 2^{\lfloor \log_2 |x| \rfloor - 23} $$
 #
 # apart. By hand: near $1$ that is $2^{-23} \approx 1.2\cdot10^{-7}$, and near $2^{24} = 16\,777\,216$ it is $2$, so
-# adding $1$ there changes nothing. Gradient checks (tutorial 03) take differences of almost equal numbers; they need float64.
+# adding $1$ there changes nothing. Gradient checks (tutorial 03) take differences of almost equal numbers; they need
+# float64.
 
 # %%
 big = np.float32(2**24)
@@ -207,7 +208,7 @@ assert (dark - bright)[0] == 246
 
 # %% tags=["exercise"]
 def place_of(index, shape):
-    """Return the place in memory of the number at `index` = (f, q, p, c) of a storage of `shape` = (F, H, W, C)."""
+    """Return the place in memory of the number at `index` of a storage of `shape`."""
     (f, q, p, c), (F, H, W, C) = index, shape
     return ...  # your code
 

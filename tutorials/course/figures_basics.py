@@ -46,8 +46,10 @@ def pictures(
     size: float = 2.4,
 ) -> Figure:
     """Draw images side by side, each below its title; `low` and `high` are black and white, by default each its own."""
-    rows = -(-len(images) // columns)
-    fig, axes = figure(rows, columns, height=(size + 0.3) * rows, width=size * columns)
+    rows, shape = -(-len(images) // columns), next(iter(images.values())).shape
+    lines = max(title.count("\n") + 1 for title in images)
+    height = size * shape[0] / shape[1] + 0.2 * lines + 0.1
+    fig, axes = figure(rows, columns, height=height * rows, width=size * columns)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
@@ -64,10 +66,10 @@ def grey_values(image: np.ndarray, labels: np.ndarray, names: Sequence[str], thr
     ax, bins = axes[0, 0], np.arange(0, 257, 8)
     for value, (name, ink) in enumerate(zip(names, INK[1::-1], strict=True)):
         share = np.histogram(image[labels == value], bins)[0] / labels.size * 100
-        ax.stairs(share, bins, fill=True, facecolor=ink.fill, edgecolor=ink.edge, hatch=ink.hatch, alpha=0.75)
-        ax.stairs(share, bins, color=ink.edge, ls=ink.line, lw=1.8, label=name)
+        ax.stairs(share, bins, fill=True, facecolor=ink.fill, edgecolor=ink.edge, hatch=ink.hatch, lw=0, alpha=0.6)
+        ax.stairs(share, bins, color=ink.edge, ls=ink.line, lw=1.8, label=name, zorder=3)
     ax.axvline(threshold, color="black", lw=2)
-    ax.text(threshold, ax.get_ylim()[1], f" best threshold: {threshold:g}", ha="left", va="top")
+    ax.text(threshold - 3, 0.96 * ax.get_ylim()[1], f"best threshold: {threshold:g}", ha="right", va="top")
     ax.set(xlabel="grey value", ylabel="share of pixels (%)", xlim=(0, 256))
     ax.legend(loc="center right", frameon=False)
     return fig
@@ -165,7 +167,8 @@ def step_errors(h: np.ndarray, errors: Mapping[str, np.ndarray], marked: float) 
     for (name, error), ink in zip(errors.items(), INK, strict=False):
         ax.loglog(h, error, color=ink.edge, ls=ink.line, marker=ink.marker, ms=4, markevery=6, label=name)
     ax.axvline(marked, color="black", lw=1)
-    ax.text(marked, ax.get_ylim()[0] * 2, f" h = {marked:g}", ha="left", va="bottom")
+    low, high = np.log10(ax.get_ylim())
+    ax.text(marked, 10 ** ((low + high) / 2), f" h = {marked:g}", ha="left", va="center")
     ax.set(xlabel="step h", ylabel="error of the slope")
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
     return fig

@@ -1,0 +1,256 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · See it segment
+#
+# ## What you will build
+#
+# The goal first. You take an image of cells, ask a small trained net for every pixel whether it lies on a membrane or
+# inside a cell, and look at the answer beside what a single grey threshold can do. From tutorial 01 on you take the
+# net apart; by the end of the course you could have written it, and trained it.
+#
+# ## What you need
+#
+# NumPy, and a look at this page. About 20 minutes.
+
+# %%
+import numpy as np
+from course import figures
+from course.grading_basics import grade_pixel_error, grade_softmax
+from course.style import show
+
+from tinympcnn import Net
+from tinympcnn.data import class_indices, synthetic_membranes
+from tinympcnn.losses import softmax
+from tinympcnn.metrics import best_threshold_error, pixel_error
+
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## Step 1: the task, and how mistakes are counted
+#
+# The image is synthetic; it looks like a slice of tissue in an electron microscope. Its label image says what each
+# pixel is: class 0, membrane, or class 1, interior. A segmentation gives every pixel a class too. With $\hat t$ the
+# class that was given, $t$ the true one, and $N$ pixels, the **pixel error** is
+#
+# $$ \frac{1}{N} \sum_{q,p} [\,\hat t_{q,p} \ne t_{q,p}\,] . $$
+#
+# The bracket is 1 where what it says is true, and 0 elsewhere. By hand: $(0, 1, 1, 1, 0, 1)$ for
+# $(0, 1, 0, 1, 1, 1)$ is wrong at the third and the fifth place, so the error is $2/6 \approx 0.333$.
+
+# %%
+given, true = np.array([0, 1, 1, 1, 0, 1]), np.array([0, 1, 0, 1, 1, 1])
+print(f"pixel error: {pixel_error(given, true):.3f}")
+assert np.isclose(pixel_error(given, true), 2 / 6)
+
+images, label_images = synthetic_membranes(1, 192, rng)
+image, labels = images[0], class_indices(label_images[0], (0, 255))
+always_interior = pixel_error(np.ones_like(labels), labels)
+print(f"image {image.shape} {image.dtype}; error of 'interior' everywhere: {always_interior:.3f}")
+assert always_interior == (labels == 0).mean()
+
+# %% [markdown]
+# ## Step 2: the best threshold is not enough
+#
+# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. By hand:
+# grey values $10, 20, 30, 40$ of classes $1, 1, 0, 1$. No threshold gets all right; "interior where the value is at
+# most 20" is wrong once, an error of $1/4$. The library tries every threshold there is.
+
+# %%
+print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
+best = best_threshold_error(image, labels)
+print(f"on the image: threshold {best.threshold:g}, pixel error {best.error:.3f}")
+assert best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]).error == 1 / 4
+
+show(
+    figures.grey_values(image, labels, ("membrane", "interior"), best.threshold),
+    alt="Histograms of the grey values of membrane and interior pixels. Membranes are darker, but "
+    "the two overlap widely. A line marks the best threshold; a part of each histogram lies "
+    "on the wrong side of it.",
+    colours=48,
+)
+
+# %% [markdown]
+# The histograms overlap: one pixel's grey value does not tell what it is. Insides of cells are dark too, in
+# mitochondria and vesicles. What tells is the shape around the pixel.
+#
+# ## Step 3: a net that looks at shapes
+#
+# Here is a small net, trained on 16 other synthetic images by `models/make_first_net.py`, which takes a minute or
+# two. Every row of the table is a layer; you will write each of them.
+
+# %%
+net = Net.load("models/first_net.npz")
+print(net)
+assert net.n_params == 5742 and net.field_of_view == (28, 28)
+
+# %% [markdown]
+# For every pixel the net gives one **score** $s_k$ for each class $k$. Scores become probabilities by the
+# **softmax**:
+#
+# $$ p_k = \frac{e^{s_k}}{\sum_l e^{s_l}} . $$
+#
+# By hand: the scores $(0, \ln 3)$ give $e^0 = 1$ and $e^{\ln 3} = 3$, so the probabilities are $1/4$ and $3/4$.
+# `net.segment` does everything, from the image to the probabilities of every pixel, borders included.
+
+# %%
+print("softmax of (0, ln 3):", softmax(np.array([0, np.log(3)])))
+assert np.allclose(softmax(np.array([0, np.log(3)])), [0.25, 0.75])
+
+probabilities = net.segment(image)
+answer = probabilities.argmax(axis=-1)
+error = pixel_error(answer, labels)
+print(f"probabilities {probabilities.shape}; pixel error {error:.3f}, of the best threshold {best.error:.3f}")
+assert np.allclose(probabilities.sum(axis=-1), 1, atol=1e-6)
+assert error < 0.7 * best.error
+
+# %%
+show(
+    figures.pictures(
+        {
+            "image": image / 255,
+            "truth: membranes black": labels,
+            f"best threshold, error {best.error:.3f}": image > best.threshold,
+            "net: probability of interior": probabilities[..., 1],
+            f"net: labels, error {error:.3f}": answer,
+            "net: wrong pixels black": answer == labels,
+        },
+        low=0,
+        high=1,
+    ),
+    alt="Six pictures of one slice. The image is grey and noisy, with dark winding membranes "
+    "between cells. The truth shows the membranes as black curves. The best threshold also "
+    "blackens mitochondria and specks inside the cells, and breaks membranes. The net's "
+    "probability is dark along the membranes and bright nearly everywhere else. Its wrong "
+    "pixels are thin seams along the edges of membranes, some spots in mitochondria and a few "
+    "missed pieces of membrane.",
+    colours=16,
+)
+
+# %% [markdown]
+# ## Step 4: what one answer sees
+#
+# The net classifies the centre pixel of a **window**, its field of view of $P\times Q$ pixels. An image of
+# $H \times W$ pixels holds
+#
+# $$ (H - P + 1)\,(W - Q + 1) $$
+#
+# windows. By hand, for $192 \times 192$ pixels and $28\times28$ windows: $165^2 = 27\,225$. Run on each of them, the
+# net would read $28^2 = 784$ pixels a time, over 21 million in all, from an image of 36,864. That waste is what this
+# library is about (tutorial 07): one pass over the image gives the same numbers. We check one pixel.
+
+# %%
+(P, Q), (q, p) = net.field_of_view, (90, 80)
+print("windows:", (192 - P + 1) * (192 - Q + 1), "  pixels read:", (192 - P + 1) * (192 - Q + 1) * P * Q)
+assert (192 - P + 1) * (192 - Q + 1) == 27_225
+
+mean, std = net.normalisation
+window = image[q - P // 2 : q - P // 2 + P, p - Q // 2 : p - Q // 2 + Q]
+scores = net.as_patch().forward(((window - mean) / std)[None, :, :, None])
+alone = softmax(scores)[0, 0, 0]
+print("from the window alone:", alone, "  from the whole image:", probabilities[q, p])
+assert np.allclose(alone, probabilities[q, p], atol=1e-5) and labels[q, p] == 0
+
+show(
+    figures.window_of_a_pixel(image, (q, p), (P, Q), f"interior with probability {alone[1]:.2f}"),
+    alt="Left, the image with a dashed frame of 28 by 28 pixels around pixel (90, 80). Right, "
+    "that window enlarged, with a ring around its centre pixel, and the net's answer for it: "
+    "the probability of interior.",
+    colours=24,
+)
+
+# %% [markdown]
+# ## Step 5: a mistake worth remembering: grey values as they are
+#
+# The net was trained on normalised images: the training set's mean taken out, divided by its standard deviation,
+#
+# $$ x' = \frac{x - \mu}{\sigma} . $$
+#
+# By hand, with $\mu = 134$ and $\sigma = 41$: the grey value $175$ becomes $(175 - 134)/41 = 1$. `net.segment` does
+# that with the numbers kept in the model; `net.forward` takes the image as it is. Hand it grey values, and it raises
+# no error.
+
+# %%
+print(f"mean {mean[0]:.1f}, standard deviation {std[0]:.1f}; 175 becomes {(175 - mean[0]) / std[0]:.2f}")
+assert round((175 - 134) / 41) == 1
+
+raw = softmax(net.forward(image[None, :, :, None].astype(np.float32), train=False))[0, ..., 1]
+inner = np.s_[P // 2 : P // 2 + len(raw), Q // 2 : Q // 2 + len(raw)]  # forward gives no answer near the borders
+errors = [pixel_error((map_ > 0.5).astype(int), labels[inner]) for map_ in (raw, probabilities[inner][..., 1])]
+print(f"pixel error on grey values as they are: {errors[0]:.3f}, normalised: {errors[1]:.3f}")
+assert errors[0] > 2 * errors[1]
+
+show(
+    figures.pictures(
+        {"grey values as they are": raw, "normalised": probabilities[inner][..., 1], "truth": labels[inner]},
+        low=0,
+        high=1,
+    ),
+    alt="Three pictures. The probability of interior from grey values as they are: hard black and "
+    "white patches that have little to do with cells. From the normalised image: dark "
+    "membranes between bright cells, as in the truth, the third picture.",
+    colours=16,
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. What does the net answer, and for which pixels?
+#
+#    <details><summary>Answer</summary>The probability of each class, for every pixel of the image.</details>
+# 2. What is the pixel error?
+#
+#    <details><summary>Answer</summary>The share of pixels whose class is wrong.</details>
+# 3. Why does no threshold do well?
+#
+#    <details><summary>Answer</summary>Membranes and insides share many grey values. The shape around a pixel tells
+#    them apart.</details>
+# 4. What is the field of view?
+#
+#    <details><summary>Answer</summary>The window of the image that one output pixel depends on, here 28 x 28.</details>
+# 5. What does softmax do to the scores (0, ln 3)?
+#
+#    <details><summary>Answer</summary>It makes the probabilities 1/4 and 3/4 of them.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. Solutions: `solutions/00.py`.
+
+
+# %% tags=["exercise"]
+def your_pixel_error(prediction, labels):
+    """Return the share of pixels whose class is wrong; two integer arrays of one shape."""
+    return ...  # your code
+
+
+grade_pixel_error(your_pixel_error)
+
+
+# %% tags=["exercise"]
+def your_softmax(scores):
+    """Return the probabilities of scores (..., K) along the last axis."""
+    return ...  # your code: try it on the scores (1000, 0) as well
+
+
+grade_softmax(your_softmax)
+
+# %% [markdown]
+# ## In practice
+#
+# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. `net.segment` mirrors the
+# image at its borders, so that border pixels have a window too, and cuts large images into tiles that give the same
+# numbers: see `tinympcnn/segment.py`. Pixel error is not the last word on membranes: one wrong pixel can merge two
+# cells. Tutorial 13 measures that, on a workflow from TIFF files to scores.
+#
+# ## Next
+#
+# **01, arrays and axes**: how images, maps and fragments lie in memory.
