@@ -1,0 +1,80 @@
+"""The demo, with a tiny net: what it says, what it writes, and that a slow machine only gets fewer epochs."""
+
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from tinympcnn import Net, UsageError, cli, draw
+from tinympcnn import demo as module
+from tinympcnn.demo import demo
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(module, "SPEC", "C3x3x4 MPF2x2 FC2")
+    monkeypatch.setattr(module, "SAMPLE", 256)
+
+
+def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    said = []
+    result = demo(tmp_path / "a" / "b", device="numpy", seconds=0, echo=said.append)
+    assert result["epochs"] == 1 and "the time is up after 1 of 8 epochs" in "\n".join(said)
+    assert f"{result['pixel_error']:.3f}, of the best threshold {result['threshold_error']:.3f}" in "\n".join(said)
+    assert result["largest_difference"] < 1e-5 and result["speedup"] > 1
+    assert all(path.is_file() for path in result["files"]) and len(result["files"]) == 6
+    folder = tmp_path / "a" / "b"
+    assert sorted(folder.iterdir()) == sorted(result["files"])
+    truth, labels = (tifffile.imread(folder / f"unseen_{name}.tif") for name in ("truth", "labels"))
+    assert (truth != labels).mean() == result["pixel_error"]
+    probabilities = Net.load(folder / "model.npz").segment(tifffile.imread(folder / "unseen.tif")[1])
+    np.testing.assert_array_equal(probabilities, tifffile.imread(folder / "unseen_prob.tif")[1].transpose(1, 2, 0))
+    with Image.open(folder / "membranes.png") as picture:
+        assert picture.size[0] > 4 * 256 and picture.size[1] > 256
+    demo(folder, device="numpy", seconds=0, echo=said.append)  # what an earlier demo left is replaced
+
+
+def test_without_pillow_there_is_no_picture_and_a_way_to_one(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setattr(module, "EPOCHS", 1)
+    assert cli.main(["demo", "-o", str(tmp_path), "--backend", "numpy"]) == 0
+    assert 'no picture: drawing needs Pillow: pip install "tinympcnn[images]"' in capsys.readouterr().out
+    assert not (tmp_path / "membranes.png").exists() and (tmp_path / "unseen_prob.tif").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["demo", "-o", str(tmp_path / "file"), "--backend", "numpy"]) == 1
+    assert "cannot make the folder" in capsys.readouterr().err
+
+
+def test_panels_stand_side_by_side_as_they_are(tmp_path, rng):
+    Image = pytest.importorskip("PIL.Image")
+    grey = rng.integers(0, 256, (30, 40), dtype=np.uint8)
+    colour = rng.integers(0, 256, (20, 25, 3), dtype=np.uint8)
+    draw.side_by_side([grey, colour, grey > 99], ["grey", "colour", "mask"], tmp_path / "a.png", "caption")
+    with Image.open(tmp_path / "a.png") as picture:
+        pixels = np.asarray(picture)
+    top, gap = draw.STRIP, draw.GAP
+    assert (pixels[top : top + 30, gap : gap + 40] == grey[:, :, None]).all()
+    assert (pixels[top : top + 20, 2 * gap + 40 : 2 * gap + 65] == colour).all()
+    assert (pixels[top : top + 30, -gap - 40 : -gap, 0] == 255 * (grey > 99)).all()
+    assert (pixels[:top] < 100).any() and (pixels[-draw.STRIP :] < 100).any()  # the titles and the caption
+
+
+@pytest.mark.parametrize(
+    ("panels", "titles", "words"),
+    [
+        ([], [], "0 panel"),
+        ([np.eye(3)], ["a", "b"], "1 panel"),
+        ([np.zeros(3)], ["a"], r"not \(3,\)"),
+        ([np.zeros((3, 3, 4))], ["a"], r"not \(3, 3, 4\)"),
+        ([np.zeros((0, 3))], ["a"], r"not \(0, 3\)"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(panels, titles, words, tmp_path):
+    with pytest.raises(UsageError, match=words):
+        draw.side_by_side(panels, titles, tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
