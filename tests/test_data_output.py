@@ -157,6 +157,6 @@ def test_a_missing_folder_and_a_full_disk(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"a\.tif cannot be written: No space left on device"):
+    with pytest.raises(DataError, match=r"cannot write .*a\.tif: No space left on device"):
         write_labels(tmp_path / "a.tif", np.zeros((4, 5), int), (0, 1))
     assert os.listdir(tmp_path) == []

@@ -53,6 +53,7 @@ def train_files(
     device: str = "numpy",
     axes: str | None = None,
     threshold: float | None = None,
+    downsample: int = 1,
     minutes: float = 10,
     echo: Echo = print,
     report: Callable[[Record], None] = lambda record: None,
@@ -78,6 +79,8 @@ def train_files(
         Where to compute.
     threshold, axes : optional
         See ``tinympcnn.data.read_pairs``.
+    downsample : int
+        Shrink images and labels by this factor; the model records it, and `segment_files` and `detect_files` follow.
     echo, report, progress : callable
         Told what was read and chosen; the record of every epoch; every update.
 
@@ -99,7 +102,7 @@ def train_files(
     for path in [*data.expand(images, "images"), *data.expand(labels, "labels")]:
         if any(out.exists() and out.samefile(path) for out in written):
             raise UsageError(f"{path} is an input and will not be overwritten; name another output")
-    pairs = data.read_pairs(images, labels, axes, threshold)
+    pairs = data.downsample_pairs(data.read_pairs(images, labels, axes, threshold), downsample)
     for line in pairs.description:
         echo(line)
     model = zoo.build(net, pairs.images[0].shape[2], rng=seed)
@@ -124,6 +127,7 @@ def train_files(
         "seed": seed,
         "axes": axes,
         "threshold": threshold,
+        "downsample": downsample,
         "data_sha256": _digest(pairs),
         "backend": xp.__name__,
         "dtype": model.dtype.name,
@@ -137,7 +141,7 @@ def train_files(
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
     for left in [left for path in written for left in leftovers(path)]:
-        echo(f"{left} is left from a run that was killed, or belongs to one that runs now; remove it if none does")
+        echo(_leftover(left))
 
     def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
@@ -218,6 +222,8 @@ def segment_files(
 ) -> list[Path]:
     """Segment image files, page by page and band by band, into ``{name}_prob.tif`` and ``{name}_labels.tif``.
 
+    Where the model was trained on down-sampled images, pages are down-sampled and the results have that size.
+
     Parameters
     ----------
     images : sequence of path
@@ -254,30 +260,40 @@ def segment_files(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    values = tuple(net.class_values or range(net.out_maps))
+    kinds = (("prob", (net.out_maps,), np.dtype(np.float32)), ("labels", (), data.label_dtype(values)))
+    writers = [  # made first: all refuse what exists already before the first image is read
+        [
+            data.PageWriter(
+                folder / f"{file.stem}_{kind}.tif", len(file), (*file.shape[:2], *more), dtype, values, file, force
+            )
+            for kind, more, dtype in kinds
+        ]
+        for file in files
+    ]
+    for left in [left for pair in writers for writer in pair for left in leftovers(writer.path)]:
+        echo(_leftover(left))
     budget = memory if memory is not None else free_memory() // 2
-    largest = max(file.shape[0] * file.shape[1] * file.shape[2] * file.dtype.itemsize for file in files)
-    room = max(budget - largest, 1)
-    rows, columns = segment.tile_size(net, tile, min(room, segment.DEFAULT_MEMORY))
-    peak = segment.tile_memory(net, max(rows, columns)) + largest
+    page = max(file.shape[0] * file.shape[1] * file.shape[2] * file.dtype.itemsize for file in files)
+    row = max(file.shape[1] for file in files) * (4 * net.out_maps + 16)  # of a band of results
+    rows, columns = segment.tile_size(net, tile, min(max(budget - page, 1), segment.DEFAULT_MEMORY))
+    peak = segment.tile_memory(net, max(rows, columns)) + page + rows * row
     echo(f"{len(files)} file(s), tiles of {rows}x{columns}, about {peak / 1e6:.0f} MB at the peak")
     if peak > budget:
         echo(f"this is more than the {budget / 1e6:.0f} MB asked for, and the least that is possible")
-    values = tuple(net.class_values or range(net.out_maps))
-    written = []
-    for file in files:
-        paths = [folder / f"{file.stem}_{kind}.tif" for kind in ("prob", "labels")]
-        size = (len(file), file.shape[:2])
-        with (
-            data.PageWriter(paths[0], size[0], (*size[1], net.out_maps), np.float32, values, file, force) as prob,
-            data.PageWriter(paths[1], *size, data.label_dtype(values), values, file, force) as classes,
-        ):
-            for page in file:
-                for _, band in segment.segment_bands(net, segment.as_image(net, page), max(rows, columns), echo=echo):
+    for file, (prob, labels) in zip(files, writers, strict=True):
+        with prob, labels:
+            for pixels in file:
+                image = segment.as_image(net, pixels)
+                for _, band in segment.segment_bands(net, image, max(rows, columns), echo=echo):
                     prob.write(band)
-                    classes.write(np.asarray(values)[band.argmax(axis=-1)])
-        echo(f"{file.describe()}: wrote {paths[0]} and {paths[1]}")
-        written += paths
-    return written
+                    labels.write(np.asarray(values)[band.argmax(axis=-1)])
+        echo(f"{file.describe()}: wrote {prob.path} and {labels.path}")
+    return [writer.path for pair in writers for writer in pair]
+
+
+def _leftover(path: Path) -> str:
+    return f"{path} is left from a run that was killed, or belongs to one that runs now; remove it if none does"
 
 
 def free_memory() -> int:

@@ -132,7 +132,7 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
                 raise ValueError("its normalisation does not fit the net")
             net.normalisation = mean, std
         if about["class_values"] is not None:
-            net.class_values = tuple(int(value) for value in about["class_values"])
+            net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
             if len(set(net.class_values)) != net.out_maps:
                 raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
         net.record = about["record"]

@@ -2,14 +2,14 @@
 
 The whole file is laid out first, uncompressed, and then every band of rows is put where it belongs: an image
 of 16384x16384 pixels or a stack of a thousand pages needs the memory of one band. All of it happens in a
-hidden temporary file in the same folder, which takes its name only when every pixel has been written and has
-reached the disk. Read next: `output.py`.
+hidden temporary file (see ``tinympcnn.atomic``), which takes its name only when every pixel has been written and
+has reached the disk. Read next: `output.py`.
 """
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import tifffile
 
+from tinympcnn.atomic import replacing
 from tinympcnn.data.image_file import ImageFile
 from tinympcnn.errors import DataError, UsageError
 
@@ -78,7 +79,8 @@ class PageWriter:
         self._class_values, self._like = class_values, like
         self._row = 0
         self._file: Any = None
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._part = self.path  # until it is known
+        self._exits = ExitStack()
         if not self.path.parent.is_dir():
             raise DataError(f"the folder {self.path.parent} does not exist; make it first")
         if self.path.exists():
@@ -100,8 +102,9 @@ class PageWriter:
         metadata["content"] = "probabilities" if planes else "labels"
         metadata["axes"] = page_axes + ("CYX" if planes else "YX")
         big = self._n_pages * math.prod(self._shape) * self._dtype.itemsize > CLASSIC_LIMIT
-        try:
-            with self._writing(), tifffile.TiffWriter(self._part, byteorder="<", bigtiff=big) as tif:
+        with ExitStack() as exits:
+            self._part = exits.enter_context(replacing(self.path))
+            with tifffile.TiffWriter(self._part, byteorder="<", bigtiff=big) as tif:
                 place: Any = tif.write(
                     shape=(*page_sizes, *planes, *self._shape[:2]),
                     dtype=self._dtype,
@@ -113,9 +116,8 @@ class PageWriter:
                 )
             self._offset = place[0]
             self._file = self._part.open("r+b")
-        except BaseException:
-            self._remove()
-            raise
+            exits.push(self._close)
+            self._exits = exits.pop_all()
         return self
 
     def write(self, band: np.ndarray) -> None:
@@ -131,44 +133,22 @@ class PageWriter:
         if band.shape[1:] != self._shape[1:] or row + len(band) > height or page >= self._n_pages:
             raise UsageError(f"rows of shape {band.shape} do not fit row {row} of pages of {self._shape}")
         planes = band.reshape(*band.shape[:2], -1).transpose(2, 0, 1)
-        with self._writing():
-            for i, plane in enumerate(planes):
-                first = ((page * len(planes) + i) * height + row) * width
-                self._file.seek(self._offset + first * self._dtype.itemsize)
-                self._file.write(np.ascontiguousarray(plane, self._dtype).data)
+        for i, plane in enumerate(planes):
+            first = ((page * len(planes) + i) * height + row) * width
+            self._file.seek(self._offset + first * self._dtype.itemsize)
+            self._file.write(np.ascontiguousarray(plane, self._dtype).data)
         self._row += len(band)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._remove()
+        self._exits.__exit__(kind, error, trace)
 
-    def _finish(self) -> None:
-        """Give the file its name once it is whole and on the disk."""
+    def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file before it may take its name; it may not if rows are missing."""
+        self._file.close()
         missing = self._n_pages * self._shape[0] - self._row
-        if missing:
+        if kind is None and missing:
             raise UsageError(f"{self.path} was not written: {missing} rows of pixels are missing")
-        with self._writing():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            os.replace(self._part, self.path)
-
-    def _remove(self) -> None:
-        with self._writing():
-            try:
-                if self._file is not None:
-                    self._file.close()
-            finally:
-                self._part.unlink(missing_ok=True)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be written: {error.strerror}") from error
