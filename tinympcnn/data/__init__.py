@@ -7,7 +7,7 @@ What a training run needs lies in `images.py`, `labels.py` and `augment.py`, wha
 
 from tinympcnn.data.augment import augment, dihedral, dihedral_inverse
 from tinympcnn.data.borders import mirror
-from tinympcnn.data.downsample import downsample, downsample_labels
+from tinympcnn.data.downsample import downsample, downsample_labels, downsample_pairs
 from tinympcnn.data.image_file import ImageFile
 from tinympcnn.data.images import expand, open_image, page_names, read_images
 from tinympcnn.data.labels import Pairs, class_indices, class_shares, find_class_values, read_pairs
@@ -34,6 +34,7 @@ __all__ = [
     "dihedral_inverse",
     "downsample",
     "downsample_labels",
+    "downsample_pairs",
     "expand",
     "find_class_values",
     "label_dtype",
