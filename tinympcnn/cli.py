@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--balance", action="store_true", help="let every class count as much as the others")
     train.add_argument("--augment", choices=AUGMENTATIONS, default="none", help="flips, or flips and rotations (none)")
     train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
+    train.add_argument("--downsample", type=int, default=1, metavar="N", help="shrink images and labels by N (1)")
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
@@ -106,6 +107,20 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
     segment.add_argument("--force", action="store_true", help="overwrite results that exist")
     _machine(segment)
+
+    detect = add("detect", _detect, "Decide for every image whether it holds a defect.")
+    detect.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
+    detect.add_argument("-m", "--model", required=True, metavar="MODEL.npz", help="its first class is sound")
+    detect.add_argument("-l", "--labels", nargs="+", help="label images; any class but the first is a defect")
+    detect.add_argument("--val-images", nargs="+", help="images on which the probability threshold is chosen (0.5)")
+    detect.add_argument("--val-labels", nargs="+", help="and their label images")
+    detect.add_argument("--probability", type=float, metavar="P", help="the threshold, where it is not chosen")
+    detect.add_argument("--pixels", type=float, default=5000, help="flag images with more defect pixels (5000)")
+    detect.add_argument("--downsample", type=int, metavar="N", help="shrink images by N (as the model was trained)")
+    detect.add_argument("--csv", metavar="ROWS.csv", help="one row for every image")
+    detect.add_argument("--sheet", metavar="SHEET.png", help="a picture of the worst mistakes")
+    _reading(detect)
+    _machine(detect)
 
     evaluate = add("evaluate", _evaluate, "Compare predictions with label images.")
     evaluate.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif or _labels.tif files")
@@ -186,7 +201,7 @@ def _train(options: argparse.Namespace) -> None:
             optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
             augment=options.augment, crop=options.crop, val=options.val, resume=options.resume, log=options.log,
             seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold,
-            minutes=options.minutes, report=bar.epoch, progress=bar.update,
+            downsample=options.downsample, minutes=options.minutes, report=bar.epoch, progress=bar.update,
         )  # fmt: skip
     finally:
         bar.clear()
@@ -236,6 +251,20 @@ def _segment(options: argparse.Namespace) -> None:
     segment_files(
         options.images, options.model, options.output, tile=options.tile, memory=options.memory, axes=options.axes,
         force=options.force, device=options.backend,
+    )  # fmt: skip
+
+
+def _detect(options: argparse.Namespace) -> None:
+    from tinympcnn.inspection import detect_files
+
+    if bool(options.val_images) != bool(options.val_labels):
+        raise UsageError("--val-images and --val-labels belong together")
+    detect_files(
+        options.images, options.model, options.labels,
+        validation=(options.val_images, options.val_labels) if options.val_images else None,
+        threshold=options.probability, pixels=options.pixels, downsample=options.downsample,
+        mask_threshold=options.threshold, csv_path=options.csv, sheet=options.sheet, axes=options.axes,
+        device=options.backend,
     )  # fmt: skip
 
 

@@ -261,11 +261,20 @@ def segment_files(
     except OSError as error:
         raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     values = tuple(net.class_values or range(net.out_maps))
+    factor = int(net.record.get("downsample") or 1)
+    if factor > 1:
+        echo(f"images are down-sampled by {factor}, as for training")
     kinds = (("prob", (net.out_maps,), np.dtype(np.float32)), ("labels", (), data.label_dtype(values)))
     writers = [  # made first: all refuse what exists already before the first image is read
         [
             data.PageWriter(
-                folder / f"{file.stem}_{kind}.tif", len(file), (*file.shape[:2], *more), dtype, values, file, force
+                folder / f"{file.stem}_{kind}.tif",
+                len(file),
+                (file.shape[0] // factor, file.shape[1] // factor, *more),
+                dtype,
+                values,
+                file,
+                force,
             )
             for kind, more, dtype in kinds
         ]
@@ -284,7 +293,7 @@ def segment_files(
     for file, (prob, labels) in zip(files, writers, strict=True):
         with prob, labels:
             for pixels in file:
-                image = segment.as_image(net, pixels)
+                image = segment.as_image(net, data.downsample(pixels, factor))
                 for _, band in segment.segment_bands(net, image, max(rows, columns), echo=echo):
                     prob.write(band)
                     labels.write(np.asarray(values)[band.argmax(axis=-1)])

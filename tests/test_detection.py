@@ -1,0 +1,136 @@
+"""Decisions per image: against counting pixels, against every threshold, and through files."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinympcnn import Net, cli
+from tinympcnn.data import read_prediction
+from tinympcnn.detection import balanced_pixel_error, choose_threshold, decide, evidence, roc
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.inspection import detect_files
+from tinympcnn.jobs import segment_files, train_files
+
+
+def test_evidence_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
+    p = rng.random((13, 17)).round(2)  # with ties
+    for pixels in (0, 1, 2.5, 50, 5000 / 16, 220, 220.9, 221, 1e6):
+        e = evidence(p, pixels)
+        for t in np.linspace(0, 1, 201):
+            assert (e > t) == ((p > t).sum() > pixels)
+
+
+@pytest.mark.parametrize("case", range(20))
+def test_no_threshold_decides_better_than_the_chosen_one(case):
+    rng = np.random.default_rng(case)
+    truth = rng.random(30) < 0.3
+    evidences = (0.6 * rng.random(30) + 0.4 * truth * rng.random(30)).round(rng.integers(1, 3))
+    chosen = decide(evidences, truth, choose_threshold(evidences, truth)).mistakes
+    assert chosen == min(decide(evidences, truth, t).mistakes for t in np.linspace(0, 1, 1001))
+
+
+def test_decisions_count_every_image_once():
+    result = decide([0.9, 0.9, 0.1, 0.1, 0.1, 0.9], [1, 0, 1, 0, 0, 1], 0.5)
+    assert (result.hits, result.misses, result.false_alarms, result.passes) == (2, 1, 1, 2)
+    assert (result.mistakes, result.precision, result.recall) == (2, 2 / 3, 2 / 3)
+    assert decide([0.1], [0], 0.5).precision == decide([0.1], [0], 0.5).recall == 1
+
+
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
+    truth = rng.random(60) < 0.4
+    evidences = (0.5 * rng.random(60) + 0.3 * truth).round(1)  # with ties
+    above = evidences[truth][:, None] - evidences[~truth]
+    curve = roc(evidences, truth)
+    assert curve.auc == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
+    for t, false_alarms, hits in zip(curve.thresholds, curve.false_alarm_rate, curve.hit_rate, strict=True):
+        result = decide(evidences, truth, t)
+        assert result.recall == hits and result.false_alarms == pytest.approx(false_alarms * (~truth).sum())
+
+
+def test_the_balanced_error_draws_as_many_of_either_kind(rng):
+    truths = [rng.random((40, 50)) < 0.02, np.zeros((30, 20), bool)]
+    always = [np.ones_like(y, float) for y in truths]
+    assert balanced_pixel_error(always, truths) == 0.5
+    noisy = [np.where(rng.random(y.shape) < 0.1, 1 - y, y).astype(float) for y in truths]
+    assert balanced_pixel_error(noisy, truths, n=500) == balanced_pixel_error(noisy, truths, n=500)
+    assert 0.02 < balanced_pixel_error(noisy, truths, n=500) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: evidence([], 0), UsageError),
+        (lambda: evidence([0.5], -1), UsageError),
+        (lambda: roc([0.1, 0.2], [True, True]), DataError),
+        (lambda: roc([0.1, 0.2], [True]), DataError),
+        (lambda: choose_threshold([1.5], [True]), DataError),
+        (lambda: choose_threshold([np.nan], [True]), DataError),
+        (lambda: balanced_pixel_error([np.ones((2, 2))], [np.ones((2, 2))]), DataError),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(call, error):
+    with pytest.raises(error):
+        call()
+
+
+@pytest.fixture
+def plant(tmp_path, rng):
+    """Write images of which some have a bright square, their labels, and a model that knows brightness."""
+    for i in range(6):
+        image, label = rng.integers(0, 40, (24, 30)).astype(np.uint8), np.zeros((24, 30), np.uint8)
+        if i % 3 == 0:
+            image[8:16, 12:20], label[8:16, 12:20] = 220, 255
+        for kind, picture in (("image", image), ("label", label)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / kind / f"{i}.png")
+    net = Net.from_spec("FC2", rng=0)
+    net.set_flat(np.array([-4.0, 4.0, 0.0, 0.0], np.float32))
+    net.normalisation = np.array([120.0]), np.array([50.0])
+    net.record = {"downsample": 2}
+    net.save(tmp_path / "model.npz")
+    return tmp_path
+
+
+def test_from_files_to_decisions(plant, capsys):
+    report = detect_files(
+        [plant / "image"], plant / "model.npz", [plant / "label"],
+        validation=([plant / "image"], [plant / "label"]), pixels=20,
+        csv_path=plant / "rows.csv", sheet=plant / "sheet.png",
+    )  # fmt: skip
+    assert (report["images"], report["with a defect"], report["misses"], report["false alarms"]) == (6, 2, 0, 0)
+    assert report["ROC AUC"] == 1 and report["balanced pixel error"] == 0
+    rows = list(csv.DictReader((plant / "rows.csv").read_text().splitlines()))
+    assert [row["outcome"] for row in rows] == ["hit", "pass", "pass"] * 2
+    assert rows[0]["pixels_above_threshold"] == "16"  # of 64 before down-sampling by 2
+    with Image.open(plant / "sheet.png") as sheet:
+        assert sheet.width > 900  # three panels enlarged to about 300
+    assert "misses" in capsys.readouterr().out
+
+
+def test_the_number_of_pixels_is_one_at_full_resolution(plant):
+    assert detect_files([plant / "image"], plant / "model.npz", pixels=63)["flagged"] == 2
+    assert detect_files([plant / "image"], plant / "model.npz", pixels=64)["flagged"] == 0
+
+
+def test_a_threshold_is_given_or_chosen(plant):
+    both = ([plant / "image"], [plant / "label"])
+    with pytest.raises(UsageError, match="not both"):
+        detect_files([plant / "image"], plant / "model.npz", validation=both, threshold=0.3)
+
+
+def test_train_segment_and_detect_agree_on_the_resolution(plant):
+    both = [plant / "image"], [plant / "label"]
+    net = train_files(*both, plant / "new.npz", net="C3x3x2 FC2", epochs=1, downsample=2, echo=print)
+    assert net.record["downsample"] == 2
+    probability, _ = segment_files([plant / "image" / "0.png"], plant / "new.npz", plant / "out")
+    assert read_prediction(probability).pages[0].shape == (12, 15, 2)
+    assert detect_files(both[0], plant / "new.npz", both[1])["with a defect"] == 2
+
+
+def test_the_command(plant, capsys):
+    call = ["detect", "-m", plant / "model.npz", "-i", plant / "image", "-l", plant / "label", "--pixels", "20"]
+    assert cli.main([*map(str, call), "--csv", str(plant / "rows.csv"), "--sheet", str(plant / "sheet.png")]) == 0
+    assert "false alarms" in capsys.readouterr().out and (plant / "rows.csv").is_file()
+    assert cli.main(["detect", "-m", str(plant / "model.npz"), "-i", str(plant / "nowhere")]) == 1
