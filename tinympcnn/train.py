@@ -20,8 +20,8 @@ import numpy as np
 
 from tinympcnn import checkpoint as checkpoints
 from tinympcnn import optim
-from tinympcnn.backend import Array, to_numpy
-from tinympcnn.errors import DivergenceError, UsageError
+from tinympcnn.backend import Array, out_of_memory_errors, to_numpy
+from tinympcnn.errors import DataError, DivergenceError, UsageError
 from tinympcnn.losses import SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.net import Net
 from tinympcnn.objective import Example, example, image_closure, predict, set_closure
@@ -179,6 +179,9 @@ class _Run:
                 value = self.optimizer.step(closure)
         except DivergenceError as error:
             raise DivergenceError(f"training stopped in {where}: {error}{_culprit(self.net)}") from None
+        except out_of_memory_errors() as error:
+            advice = "smaller images" if self.over_set else "smaller crops, such as --crop 128 (fit: crop=128)"
+            raise DataError(f"out of memory in {where}: train on {advice}") from error
         if self.net.xp is np and (culprit := _culprit(self.net)):  # a GPU's next loss tells, without waiting here
             raise DivergenceError(f"training stopped in {where}: a gradient is not finite{culprit}")
         state.loss_sum += value
