@@ -106,8 +106,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zipfile and numpy raise a dozen types on damaged files; each means the same here
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not a whole tinympcnn model file ({reason})") from error
+        raise DataError(f"{path} is not a whole tinympcnn model file ({_in_short(error)})") from error
 
 
 def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Net]) -> Net:
@@ -140,8 +139,7 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
     except KeyError as error:
         raise DataError(f"the model {where} has no {error}") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"the model {where} does not fit together: {reason}") from error
+        raise DataError(f"the model {where} does not fit together: {_in_short(error)}") from error
 
 
 def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
@@ -179,3 +177,7 @@ def _layers(described: Any, arrays: dict[str, np.ndarray]) -> list[Layer]:
                 raise ValueError(f"{i}.{name}.W has shape {W.shape}, and the layer is described as {config}")
         layers.append(LAYERS[name](**config))
     return layers
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,145 @@
+"""Segmentation: exactly the patch net at every pixel, whatever the tiles, threads, sizes and memory."""
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinympcnn import DataError, Net, UsageError, schedule, segment
+from tinympcnn.data import mirror
+from tinympcnn.losses import softmax
+
+SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
+
+
+def make(spec, in_maps=1):
+    net = Net.from_spec(spec, in_maps, rng=0)
+    net.normalisation = np.full(in_maps, 100.0), np.full(in_maps, 50.0)
+    return net
+
+
+def patch_by_patch(net, image):
+    """Return what the patch net says of every pixel, with mirrored borders."""
+    x, (P, Q), patch = mirror(net.normalised(image), net.field_of_view), net.field_of_view, net.as_patch()
+    H, W = image.shape[:2]
+    windows = np.stack([x[r : r + P, c : c + Q] for r in range(H) for c in range(W)])
+    return softmax(patch.forward(windows)).reshape(H, W, -1)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("size", [(13, 17), (1, 1), (3, 40), (2, 5)])
+@pytest.mark.parametrize("maps", [1, 3])
+def test_every_pixel_is_that_of_the_patch_net(spec, size, maps, rng):
+    net, image = make(spec, maps), rng.integers(0, 255, (*size, maps), dtype=np.uint8)
+    np.testing.assert_allclose(net.segment(image), patch_by_patch(net, image), rtol=0, atol=1e-6)
+    exact = net.astype("float64").segment(image)
+    assert exact.dtype == np.float32 and exact.shape == (*size, net.out_maps)
+    np.testing.assert_allclose(exact, patch_by_patch(net.astype("float64"), image), rtol=0, atol=1e-7)
+
+
+@pytest.fixture
+def threads():
+    before = schedule.get_threads()
+    yield schedule.set_threads
+    schedule.set_threads(before)
+
+
+@pytest.mark.parametrize("spec", SPECS[:2])
+def test_tiles_and_threads_change_no_bit(spec, rng, threads):
+    net, image = make(spec), rng.integers(0, 255, (111, 157), dtype=np.uint8)
+    whole = net.segment(image, tile=1000)
+    for tile in (1, 33, 40, 64, 100, 110):
+        threads(1 + tile % 3)
+        assert (net.segment(image, tile=tile) == whole).all(), tile
+    assert (net.segment(image, memory=1) == whole).all()
+    assert (net.as_patch().segment(image) == whole).all()
+
+
+@given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 12))
+@settings(max_examples=200, deadline=None)
+def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
+    size = tiles * multiple
+    spans = segment._spans(n, size, multiple)
+    assert set().union(*(range(*span.indices(n)) for span in spans)) == set(range(n))
+    assert all(span.start % multiple == 0 and span.stop <= n for span in spans)
+    assert all(span.stop - span.start == min(size, n) for span in spans[:-1])
+    assert n <= size or all(span.stop - span.start > size - multiple for span in spans)
+
+
+def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
+    net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (700, 600), dtype=np.uint8)
+    rows, columns = segment.tile_size(net, 128)
+    promised = segment.tile_memory(net, max(rows, columns))
+    schedule.free_memory()
+    tracemalloc.start()
+    for _, band in segment.segment_bands(net, image[:, :, None], tile=128):
+        assert band.shape[1:] == (600, 2)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < promised + rows * 600 * 2 * 4 * 2
+    small, large = (segment.tile_size(net, None, memory) for memory in (32 << 20, 256 << 20))
+    assert small < large and segment.tile_memory(net, max(large)) <= 256 << 20
+
+
+def failing(net, monkeypatch, largest):
+    """Make every forward pass over an image with more than `largest` rows run out of memory."""
+    forward = Net.forward
+
+    def limited(self, images, train=True):
+        if images.shape[1] > largest:
+            raise MemoryError
+        return forward(self, images, train)
+
+    monkeypatch.setattr(Net, "forward", limited)
+
+
+def test_out_of_memory_halves_the_tiles_and_says_so(rng, monkeypatch):
+    net, image, said = make(SPECS[0]), rng.integers(0, 255, (150, 140, 1), dtype=np.uint8), []
+    whole = net.segment(image)
+    failing(net, monkeypatch, 80)
+    bands = list(segment.segment_bands(net, image, tile=256, echo=said.append))
+    assert (np.concatenate([band for _, band in bands]) == whole).all()
+    assert len(said) == 2 and said[0].startswith("out of memory with tiles of 256x")
+    assert "going on with 128x" in said[0] and "going on with 64x" in said[1]
+    with pytest.warns(UserWarning, match="out of memory"):
+        net.segment(image, tile=256)
+
+
+def test_no_memory_even_for_the_smallest_tiles_is_one_sentence(rng, monkeypatch):
+    net, image = make(SPECS[0]), rng.integers(0, 255, (60, 60), dtype=np.uint8)
+    failing(net, monkeypatch, 10)
+    with pytest.raises(DataError, match="not enough memory for tiles of 32x[0-9]+, the smallest"):
+        list(segment.segment_bands(net, image[:, :, None], tile=32))
+
+
+def test_several_threads_may_segment_at_once(rng):
+    net, images, results = make(SPECS[0]), rng.integers(0, 255, (4, 60, 50), dtype=np.uint8), {}
+    wanted = [net.segment(image) for image in images]
+
+    def work(i):
+        results[i] = net.shadow().segment(images[i])
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all((results[i] == wanted[i]).all() for i in range(4))
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "error", "words"),
+    [
+        (np.zeros((5, 5, 3)), {}, UsageError, r"1 map\(s\), not 3"),
+        (np.zeros((0, 5)), {}, UsageError, r"\(H, W\) or \(H, W, C\), not \(0, 5"),
+        (np.zeros(5), {}, UsageError, r"\(H, W\) or \(H, W, C\), not \(5,\)"),
+        (np.full((5, 5), np.nan), {}, DataError, "the image has 25 pixels that are NaN"),
+        (np.zeros((5, 5)), {"tile": 0}, UsageError, "at least 1 pixel"),
+    ],
+)
+def test_what_cannot_be_segmented_is_refused(image, options, error, words):
+    with pytest.raises(error, match=words):
+        make(SPECS[0]).segment(image, **options)
