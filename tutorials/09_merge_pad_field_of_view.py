@@ -277,6 +277,9 @@ for short in (0, 1, 8):
     print(f"halo {P - 1 - short:>2} px: {changed:.0%} of the pixels have other scores")
     assert (changed == 0) == (short == 0)
 
+print(f"a tile of {T} outputs needs {T + P - 1} pixels a side")
+assert T + P - 1 == 55
+
 error = np.abs(tiled(8) - whole).max(axis=-1)
 fig = figures.grey_pictures([slice_, 1 - error / error.max()], ["image", "what 8 px less of halo changed"])
 show(

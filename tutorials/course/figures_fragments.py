@@ -67,7 +67,7 @@ def _pale(ink: Ink) -> str:
 
 
 def _numbers(ax: Axes, values: np.ndarray, ink: Ink = PLAIN, fmt: str = "{:g}", size: float = 9) -> None:
-    """Draw a map with its values in the boxes; zeros of a plain map stay empty."""
+    """Draw a map with its values in the boxes."""
     for at in np.ndindex(values.shape):
         _box(ax, at, fmt.format(values[at]), ink, size)
 
