@@ -5,9 +5,10 @@ one in an operator, a function or an assignment. Only the names, methods and key
 test_cupy_names.py holds the lists against the real CuPy. `counts` says what a GPU would have had to do: kernels,
 synchronisations, copies from the host, memory. Fresh memory is full of NaN, so that reading before writing shows.
 
-Stricter than CuPy on purpose: NumPy's functions take no device arrays (CuPy would answer for them), and functions of
-this module take no host arrays (some of CuPy's would). What it cannot show: rounding (a GPU adds in another order),
-time, and whatever goes wrong inside kernels.
+Stricter than CuPy on purpose: NumPy's functions take no device arrays (CuPy would answer for them), functions of this
+module take no host arrays (some of CuPy's would), and no NumPy scalar widens an array: ``np.float64(2) * x`` with x in
+float32 is float64 in CuPy 14, as in NumPy 2, and float32 in CuPy 13, as in NumPy 1. Python numbers never do. What it
+cannot show: rounding (a GPU adds in another order), time, and whatever goes wrong inside kernels.
 """
 
 from __future__ import annotations
@@ -161,6 +162,10 @@ def _function(function, keywords, unwrap=_unwrap, view=False):
         if out is not None and not isinstance(out, ndarray):
             raise TypeError(f"Unsupported type {type(out)}")
         hosts = [unwrap(arg) for arg in args]
+        if unwrap is _operand and any(isinstance(host, np.generic) for host in hosts):
+            weak = [host.item() if isinstance(host, np.generic) else host for host in hosts]
+            if np.result_type(*hosts) != np.result_type(*weak):
+                raise TypeError(f"{name}: a NumPy scalar decides the type in CuPy 14 and not in CuPy 13; use a number")
         result = function(*hosts, **{key: _unwrap(value) for key, value in kwargs.items()})
         if np.size(result) and not (view and np.may_share_memory(result, hosts[0])):
             counts.launch()

@@ -126,6 +126,22 @@ def test_nets_give_what_numpy_gives(other, net, rng):
     close(other, twin.as_patch().forward(other.asarray(patches)), net.as_patch().forward(patches))
 
 
+def test_the_contract_holds_on_the_device_at_every_pixel_and_for_every_gradient(other, net, rng):
+    xp, (P, Q) = other.xp, net.field_of_view
+    image = rng.standard_normal((1, P + 4, Q + 5, 1))
+    whole, alone = net.to("cupy"), net.to("cupy").as_patch()
+    scores = whole.forward(xp.asarray(image))
+    dscores = rng.standard_normal(scores.shape)
+    dimage, summed = whole.backward(xp.asarray(dscores)), np.zeros_like(image)
+    for q, p in np.ndindex(5, 6):
+        patch = alone.forward(xp.asarray(image[:, q : q + P, p : p + Q]))
+        close(other, scores[:, q : q + 1, p : p + 1], other.asnumpy(patch))
+        dpatch = alone.backward(xp.asarray(dscores[:, q : q + 1, p : p + 1]))
+        summed[:, q : q + P, p : p + Q] += other.asnumpy(dpatch)
+    close(other, dimage, summed)
+    close(other, whole.flat_grads(), other.asnumpy(alone.flat_grads()))
+
+
 def test_nets_go_to_the_device_and_back_as_copies(other, net):
     there = net.to("cupy")
     back = there.to("numpy")

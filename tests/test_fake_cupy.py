@@ -185,3 +185,13 @@ def test_memory_is_counted_and_can_run_out(fake):
     with pytest.raises(xp.cuda.memory.OutOfMemoryError):
         xp.empty(1000)
     a += 1  # in place needs none
+
+
+def test_a_numpy_scalar_that_cupy_13_and_14_would_promote_differently_is_refused(fake):
+    cupy = fake.cupy
+    x = cupy.ones(3, "float32")
+    for ours in (lambda: np.float64(2) * x, lambda: x + np.float64(2), lambda: cupy.maximum(x, np.float64(0))):
+        with pytest.raises(TypeError, match="CuPy 13"):
+            ours()
+    for same in (np.float32(2) * x, 2.0 * x, x + 1, cupy.ones(3, "uint8") * np.uint8(7)):
+        assert same.dtype in ("float32", "uint8")

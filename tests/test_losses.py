@@ -43,8 +43,8 @@ def test_a_balanced_loss_gives_every_class_the_same_say(rng):
     np.testing.assert_allclose([pull[target == k].sum() for k in range(3)], 4 / 9, atol=1e-12)
 
 
-def test_scores_of_any_size_give_finite_losses():
-    scores, target = np.array([[[[1e4, -1e4]]]]), np.array([[[1]]])
+def test_scores_of_any_size_give_finite_losses(device):
+    scores, target = device.asarray([[[[1e4, -1e4]]]]), device.asarray([[[1]]])
     loss = SoftmaxCrossEntropy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -53,15 +53,15 @@ def test_scores_of_any_size_give_finite_losses():
         assert softmax(scores).ravel().tolist() == [1.0, 0.0]
 
 
-def test_nothing_counted_is_no_loss():
+def test_nothing_counted_is_no_loss(device):
     loss = SoftmaxCrossEntropy()
-    assert loss.forward(np.ones((1, 1, 2, 3)), np.full((1, 1, 2), -1)) == 0
+    assert loss.forward(device.asarray(np.ones((1, 1, 2, 3))), device.asarray(np.full((1, 1, 2), -1))) == 0
     assert not loss.backward().any()
 
 
-def test_float32_stays_float32_and_sums_in_float64(rng):
-    scores = rng.standard_normal((1, 300, 300, 2)).astype(np.float32)
-    target = rng.integers(0, 2, (1, 300, 300))
+def test_float32_stays_float32_and_sums_in_float64(device, rng):
+    scores = device.asarray(rng.standard_normal((1, 300, 300, 2)).astype(np.float32))
+    target = device.asarray(rng.integers(0, 2, (1, 300, 300)))
     loss, exact = SoftmaxCrossEntropy(), SoftmaxCrossEntropy()
     assert loss.forward(scores, target) == pytest.approx(exact.forward(scores.astype(np.float64), target), rel=1e-7)
     assert loss.backward().dtype == np.float32
