@@ -227,7 +227,7 @@ assert np.isclose(dx_tanh.item(), 1.5)
 fig = figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2])
 show(
     fig,
-    alt="The curve of tanh from minus 3 to 3 with three tangents: one of slope 0.30 at y = minus "
+    alt="The curve of tanh from minus 3 to 3 with three tangents: one of slope 0.31 at y = minus "
     "0.83, one of slope 0.75 at y = 0.5, and a nearly flat one where y is close to 1.",
 )
 

@@ -159,7 +159,7 @@ def score_gradients(p: np.ndarray, target: int) -> Figure:
             text = f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
             ax.annotate(text, (k, value), (0, 3 if value >= 0 else -12), textcoords="offset points", ha="center")
         ax.axhline(0, color="black", lw=0.8)
-        ax.set(title=title, xticks=range(len(p)), xlabel="class", ylim=(-0.75, 1.25))
+        ax.set(title=title, xticks=range(len(p)), xlabel="class", ylim=(-1.05, 1.25))
     return fig
 
 

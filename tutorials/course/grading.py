@@ -57,6 +57,8 @@ def attempt(name: str, function: Callable[..., Any], *args: Any) -> tuple[Any, s
     try:
         value = function(*args)
     except Exception as error:  # a reader's code may raise anything
+        if isinstance(error, TypeError) and any(word in str(error) for word in ("ellipsis", "dtype('O')")):
+            return None, f"{name} is {BLANK}: it computes with ..."
         return None, f"{name} raised {type(error).__name__}: {error}"
     return (None, f"{name} is {BLANK}: it returns {value}") if is_blank(value) else (value, None)
 
