@@ -13,7 +13,7 @@
 #
 # ## What you will build
 #
-# Nothing yet, but the table you will work on: where each number of an image lies in memory, which slices cost
+# The workbench: where each number of an image lies in memory, which slices cost
 # nothing, what a wrong `reshape` does to a picture, and how exact a float32 is. Every array of this course has the
 # axes that you meet here.
 #
@@ -81,6 +81,14 @@ assert view.strides == (96, 64, 16, 4)
 view[...] = -1  # writes into y itself
 print("pixel (1, 1) of y is now", y[0, 1, 1])
 assert (y[0, 1, 1] == -1).all()
+
+marked = {(q, p): INK[1] for q in range(1, H, 2) for p in range(1, W, 2)}
+show(
+    figures.matrix(x[0, :, :, 0], marked, "places of map 0 of fragment 0"),
+    alt="A matrix of three rows and four columns with the places of map 0 in memory: 0, 2, 4, 6 "
+    "in the first row, 8 to 14 in the second, 16 to 22 in the third. The two pixels of the "
+    "view, at places 10 and 14, are hatched.",
+)
 
 # %% [markdown]
 # A view is free, but it is not yours: whoever writes into it writes into the original. The library's layers never
