@@ -55,7 +55,8 @@ def loss_curves(
     if ylim:
         axes[0, 0].set_ylim(*ylim)
     axes[0, 0].set_ylabel(ylabel)
-    axes[0, -1].legend(loc="best")
+    most = max(range(len(panels)), key=lambda i: len(panels[i][1]))
+    axes[0, most].legend(loc="best")
     return fig
 
 
@@ -213,13 +214,15 @@ def sorted_counts(counts: np.ndarray, defective: np.ndarray, threshold: float) -
         ink = INK[1] if defective[i] else INK[0]
         ax.bar(x, max(counts[i], 0.6), color=ink.fill, edgecolor=ink.edge, hatch=ink.hatch, width=0.85)
     ax.axhline(threshold, color="black", ls="--", lw=1.3)
-    ax.text(0, threshold * 1.12, f"threshold: {threshold:g} pixels")
+    ax.text(-0.4, threshold * 0.82, f"threshold: {threshold:g} pixels", va="top")
     ax.set_yscale("log")
-    ax.set_ylim(0.5, max(counts.max(), threshold) * 2.5)
+    ax.set_ylim(0.5, max(counts.max(), threshold) * 8)
     ax.set(xlabel="images, by number of defect pixels", ylabel="pixels called defect", xticks=[])
-    ax.legend(handles=[Patch(fc=INK[0].fill, ec=INK[0].edge, label="sound"),
-                       Patch(fc=INK[1].fill, ec=INK[1].edge, hatch=INK[1].hatch, label="defective")], loc="upper left",
-              bbox_to_anchor=(0.0, 0.86))  # fmt: skip
+    handles = [
+        Patch(fc=INK[i].fill, ec=INK[i].edge, hatch=INK[i].hatch, label=name)
+        for i, name in enumerate(("sound", "defective"))
+    ]
+    ax.legend(handles=handles, loc="upper left")
     return fig
 
 
@@ -251,7 +254,6 @@ def costs(thresholds: np.ndarray, curves: Mapping[str, np.ndarray], chosen: Mapp
         at = chosen[name]
         k = int(np.searchsorted(thresholds, at, side="right")) - 1
         ax.plot(at, cost[k], ink.marker, color="black", ms=8, mfc="white", mew=1.6)
-    ax.set_xscale("symlog", linthresh=1)
     ax.set(xlabel="threshold: an image is flagged if more pixels than this are called defect", ylabel="cost per image")
     ax.set_xlim(thresholds.min(), thresholds.max())
     ax.grid(True, lw=0.4, color="0.85")

@@ -1,0 +1,314 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13 · Membranes
+#
+# A whole job from end to end: TIFF stacks in, a trained net, probability maps and labels out, and scores. The last step
+# needs the most care, because the score that everyone computes first hides the mistake that matters most.
+
+# %% [markdown]
+# ## What you will build
+#
+# - A segmentation of cells from image files, with everything in between: reading, checking, training, writing.
+# - A picture with one hole in one membrane: the pixel error hardly notices it, V_Rand does.
+# - As exercises: V_Rand of two label images, and the best threshold of a probability map.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 09 (borders) and 11 (training). About 45 minutes. The data are synthetic. If you have the ISBI 2012 stack
+# (section 4.1 of the paper), put `train-volume.tif` and `train-labels.tif` into a folder `isbi2012`, let the environment
+# variable `TINYMPCNN_DATA` name the folder above it, and this notebook uses four of its slices. Nothing is downloaded.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from course import figures
+from course.grading_training import grade_best_threshold, grade_v_rand
+from course.style import show
+
+from tinympcnn import Net
+from tinympcnn.data import (
+    open_image,
+    read_pairs,
+    read_prediction,
+    synthetic_membranes,
+    write_labels,
+    write_probabilities,
+)
+from tinympcnn.metrics import (
+    best_threshold_error,
+    evaluate,
+    format_report,
+    pixel_error,
+    segments,
+    thin_borders,
+    v_scores,
+)
+from tinympcnn.train import fit
+
+rng = np.random.default_rng(13)
+
+# %% [markdown]
+# ## Step 1: files
+#
+# We write two small stacks of synthetic tissue as TIFF files, images and labels, as a microscope and an annotator would
+# leave them. Then we only use the files. `read_pairs` pairs images with labels and says what it found. **Read these
+# lines.** A share of 24 % for class 0 where you expect 76 % means inverted labels, the most frequent mistake of all.
+
+# %%
+folder = Path(tempfile.mkdtemp())
+real = Path(os.environ.get("TINYMPCNN_DATA", ""), "isbi2012")
+if (real / "train-volume.tif").exists():
+    whole = read_pairs(real / "train-volume.tif", real / "train-labels.tif")
+    stacks = {"train": [np.stack([page[:192, :192].squeeze() for page in part[:3]])
+                        for part in (whole.images, [255 * y.astype(np.uint8) for y in whole.labels])],
+              "test": [np.stack([page[:192, :192].squeeze() for page in part[3:4]])
+                       for part in (whole.images, [255 * y.astype(np.uint8) for y in whole.labels])]}  # fmt: skip
+else:
+    stacks = {"train": synthetic_membranes(12, 96, rng=rng), "test": synthetic_membranes(1, 192, rng=rng)}
+for name, (images, labels) in stacks.items():
+    tifffile.imwrite(folder / f"{name}.tif", images, photometric="minisblack")
+    tifffile.imwrite(folder / f"{name}-labels.tif", labels, photometric="minisblack")
+
+train = read_pairs(folder / "train.tif", folder / "train-labels.tif")
+test = read_pairs(folder / "test.tif", folder / "test-labels.tif")
+print("\n".join(train.description + test.description).replace(f"{folder}{os.sep}", ""))
+assert train.class_values == (0, 255) and train.images[0].shape[2] == 1
+
+# %% [markdown]
+# Before any net, the baseline: how good is the best single threshold on the grey values? It is found on the test image
+# itself, so no threshold can do better. A net that does not beat it has learnt nothing.
+#
+# By hand: grey values $10, 20, 30, 40$ with labels $1, 1, 0, 1$. The best rule is "1 where grey $\le 20$". It gets the
+# last pixel wrong: an error of $1/4$.
+
+# %%
+print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
+assert best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1])[:2] == (0.25, 20.0)
+image, truth = test.images[0], test.labels[0]
+baseline = best_threshold_error(image[:, :, 0], truth)
+print(f"baseline on the test slice: error {baseline.error:.3f}; 'interior' everywhere: {(truth == 0).mean():.3f}")
+
+# %% [markdown]
+# ## Step 2: train
+#
+# The net is made from a spec in the paper's notation. `augment="flip"` shows each slice in one of its eight flips and
+# quarter turns, because tissue has no up and down.
+
+# %%
+net = Net.from_spec("C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2", in_maps=1, rng=13)
+net.class_values = train.class_values
+records = list(
+    fit(net, train.images, train.labels, epochs=24, options={"lr": 0.008}, augment="flip", seed=13,
+        validation=(test.images, test.labels))
+)  # fmt: skip
+for record in records[::6] + records[-1:]:
+    print(f"epoch {record['epoch']:>2}: loss {record['loss_train']:.3f}, test error {record['pixel_error']:.3f}")
+assert records[-1]["pixel_error"] < baseline.error
+epochs = [record["epoch"] for record in records]
+show(
+    figures.loss_curves(
+        [("epochs", {"loss, training": (epochs, [record["loss_train"] for record in records]),
+                     "loss, test slice": (epochs, [record["loss_val"] for record in records]),
+                     "pixel error, test slice": (epochs, [record["pixel_error"] for record in records])})],
+        ylabel="loss, error",
+    ),
+    alt="""Three curves against epochs, all falling with small ups and downs: the training loss, the loss on the test
+    slice close to it, and below them the pixel error on the test slice.""",
+)  # fmt: skip
+
+# %% [markdown]
+# ## Step 3: segment, write, evaluate
+#
+# `net.segment` takes the image as it came from the file. It takes out the mean and standard deviation of the training
+# set, mirrors the borders, works in tiles, and returns the probability of each class at each pixel.
+#
+# **The deliberate mistake:** calling `net.forward` on the raw grey values. Nothing raises: an image is an image. But
+# the net has learnt on values around 0, and now gets values around 150. Most of its units saturate.
+
+# %%
+probabilities = net.segment(image)
+raw = net.forward(image[None].astype(np.float32), train=False)[0]
+raw_classes = raw.argmax(axis=-1)
+P, Q = net.field_of_view
+inner = truth[P // 2 : P // 2 + raw.shape[0], Q // 2 : Q // 2 + raw.shape[1]]
+good, bad = pixel_error(probabilities.argmax(axis=-1), truth), pixel_error(raw_classes, inner)
+print(f"image {image.shape}, probabilities {probabilities.shape}, raw forward {raw.shape} (no mirrored border)")
+print(f"error with segment {good:.3f}, with forward on raw grey values {bad:.3f}")
+assert probabilities.shape == (*truth.shape, 2) and good < baseline.error and good < bad
+show(
+    figures.picture_grid(
+        [image[:, :, 0], probabilities[:, :, 1], truth, raw_classes],
+        ["test slice", "segment: probability of interior", "truth", "the mistake: forward on grey values"],
+        columns=2,
+        limits=[None, (0, 1), (0, 1), (0, 1)],
+    ),
+    alt="""Four pictures. The test slice, grey and noisy. The probability of interior from segment: bright cells
+    separated by dark membranes. The truth: the same cells with clean membranes. The mistake: ragged
+    remains of membranes, most of them broken or missing.""",
+    colours=48,
+)
+
+# %% [markdown]
+# Results go back into files, in the values of the label files, and from there into `evaluate`.
+
+# %%
+write_probabilities(folder / "test_prob.tif", probabilities, net.class_values)
+write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), net.class_values)
+print(open_image(folder / "test_prob.tif").describe(), "|", open_image(folder / "test_labels.tif").describe())
+prediction = read_prediction(folder / "test_prob.tif")
+p_interior = np.stack([page[..., 1] for page in prediction.pages])
+report = evaluate(p_interior, truth[None], membranes=True)
+print(format_report(report))
+assert report["pixel_error"] == good
+
+# %% [markdown]
+# ## Step 4: what the pixel error hides
+#
+# Biologists follow cells. For them, one hole in a membrane makes two cells one, which is a serious error. A membrane
+# drawn too thick is none. V_Rand asks about pairs of pixels: do truth and proposal agree on which belong together? With
+# $p_{ij}$ the share of pixels in true segment $i$ and proposed segment $j$, and $t_i$, $s_j$ its sums over $j$ and $i$,
+#
+# $$V_{\mathrm{Rand}} = \frac{\sum_{ij} p_{ij}^2}{\frac12 \sum_j s_j^2 + \frac12 \sum_i t_i^2},$$
+#
+# counted over the pixels inside of true cells, after the proposal's membranes have been thinned to one pixel
+# (Arganda-Carreras et al., Front. Neuroanat. 2015).
+#
+# By hand: two cells of 6 pixels, with a membrane between them, on 3 x 5 pixels.
+#
+# - *One hole:* 1 of 15 pixels is wrong, a pixel error of $0.067$. Both cells are one segment:
+#   $p_{11} = p_{21} = \frac12$, $t = (\frac12, \frac12)$, $s = (1)$, so
+#   $V = \frac{1/4 + 1/4}{1/2 + 1/4} = \frac23$.
+# - *Thick membrane:* 6 of 15 pixels are wrong, a pixel error of $0.4$. After thinning, the cells are those of the truth:
+#   $V = 1$.
+
+# %%
+small = np.array([[1, 1, 0, 1, 1]] * 3)
+hole, thick = small.copy(), small.copy()
+hole[1, 2] = 1
+thick[:, [1, 3]] = 0
+for name, proposal in {"one hole": hole, "thick membrane": thick}.items():
+    v = v_scores(proposal.astype(float), small, thresholds=[0.5]).rand
+    print(f"{name:<15} pixel error {pixel_error(proposal, small):.3f}, V_Rand {v.value:.3f}")
+assert abs(v_scores(hole.astype(float), small).rand.value - 2 / 3) < 1e-12
+assert v_scores(thick.astype(float), small).rand.value == 1
+show(
+    figures.one_merged_pair(segments(small), {"one hole": segments(hole), "thick membrane": segments(thick)}),
+    alt="""Three label images of 3 by 5 pixels. Truth: segment 1 on the left, segment 2 on the right, an empty
+    column between them. One hole: everything is segment 1, but for two membrane pixels above and below the hole. Thick
+    membrane: segments 1 and 2 are one column each, with three empty columns between them.""",
+)
+
+# %% [markdown]
+# Now the same on the test slice. We take the *truth* as the proposal, so everything is right, and open one small hole
+# between two large neighbours.
+
+# %%
+cells = segments(truth == 1)
+thin = thin_borders(cells)
+sizes = np.bincount(cells.ravel())
+best = (0, None, None)
+for q, p in np.argwhere(thin[1:-1, 1:-1] == 0) + 1:  # lines between cells: which pair is the largest?
+    a, b, near = thin[q, p - 1], thin[q, p + 1], thin[max(q - 8, 0) : q + 9, max(p - 8, 0) : p + 9]
+    alone = near.shape == (17, 17) and set(near.ravel()) == {0, a, b}  # no third cell, not at the edge of the slice
+    if a and b and a != b and alone and min(sizes[a], sizes[b]) > best[0]:
+        best = (min(sizes[a], sizes[b]), (int(a), int(b)), (q, p))
+_, pair, (q, p) = best
+rows, columns = np.ogrid[: truth.shape[0], : truth.shape[1]]
+for radius in range(1, 12):  # the smallest hole that joins them
+    opened = (truth == 1) | (np.hypot(rows - q, columns - p) <= radius)
+    joined = segments(opened)
+    if joined[cells == pair[0]][0] == joined[cells == pair[1]][0]:
+        break
+wrong = int((opened != truth).sum())
+before, after = v_scores((truth == 1).astype(float), truth).rand, v_scores(opened.astype(float), truth).rand
+print(f"{wrong} of {truth.size} pixels are wrong: pixel error {pixel_error(opened.astype(int), truth):.4f}")
+print(f"V_Rand {before.value:.3f} -> {after.value:.3f}   (split {after.split:.3f}, merge {after.merge:.3f})")
+assert pixel_error(opened.astype(int), truth) < 0.005 and after.value < 0.99 * before.value
+show(
+    figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))),
+    alt="""Three pictures. The proposal: white cells with black membranes, and a dashed box around one spot. The same
+    spot enlarged: a gap in the membrane. The two cells that the gap makes one, marked with hatches: two of the largest
+    in the picture.""",
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. You read labels and the share of class 0 is 76 %, and you expected membranes to be class 0. What has happened?
+#
+#    <details><summary>Answer</summary>The labels are inverted: interior is 0 and membrane is the other value.</details>
+# 2. Why does `segment` give a result as large as the image, and `forward` a smaller one?
+#
+#    <details><summary>Answer</summary>`segment` mirrors the borders so that each pixel has a window; `forward` has
+#    an output only where the window fits into what it is given.</details>
+# 3. What does the best threshold on the grey values tell you?
+#
+#    <details><summary>Answer</summary>What can be had without a net. A net must beat it.</details>
+# 4. Which error costs much in V_Rand and little in pixels, and which is the other way round?
+#
+#    <details><summary>Answer</summary>A hole that merges two cells; and membranes that are too thick or too
+#    thin.</details>
+# 5. The validation data in step 2 are the test slice. Is that allowed?
+#
+#    <details><summary>Answer</summary>To watch, yes. As soon as you choose anything by it, the number of epochs or
+#    a threshold, its score is no longer an honest one; you need a third set.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# **V_Rand** of two label images: segments are numbered from 1 and 0 is border. Count only pixels where `truth > 0`.
+# A counted pixel that the proposal calls border is a segment of its own (a singleton). No thinning.
+
+
+# %% tags=["exercise"]
+def v_rand(truth, proposal):
+    value = ...  # your code
+    return value
+
+
+grade_v_rand(v_rand)
+
+# %% [markdown]
+# **The best threshold.** Return the one of `thresholds` at which `p > threshold` has the largest
+# $F_1 = 2\,tp / (2\,tp + fp + fn)$ (the first one, if there are several).
+
+
+# %% tags=["exercise"]
+def best_threshold(p, truth, thresholds):
+    best = ...  # your code
+    return best
+
+
+grade_best_threshold(best_threshold)
+
+# %% [markdown]
+# ## In practice
+#
+# The same job on the command line, without a line of Python:
+#
+#     tinympcnn train -i train.tif -l train-labels.tif -o cells.npz --net N4 --augment rotate --epochs 100 --val 0.1
+#     tinympcnn segment -i test.tif -m cells.npz -o results
+#     tinympcnn evaluate -p results/test_prob.tif -l test-labels.tif --membranes
+#
+# Our net sees windows of 28 x 28 pixels and trained for seconds. N4 sees 95 x 95, has 219,290 parameters and
+# needs hours on a CPU; that is the net of section 4.1. On real data hold out whole slices, and look at the pictures
+# before you look at the numbers.
+
+# %% [markdown]
+# ## Next
+#
+# 14 · Rare defects in steel: what if only one pixel in twenty is of the class that you are after?

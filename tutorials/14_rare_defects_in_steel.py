@@ -1,0 +1,317 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 14 · Rare defects in steel
+#
+# One pixel in twenty is a defect. A net that never says "defect" is right on 95 % of the pixels and worth nothing.
+# This part is about what to do when the class you are after is rare: in the loss, in the decision, and in the price.
+
+# %% [markdown]
+# ## What you will build
+#
+# - Class weights under which a rare class counts as much as a frequent one.
+# - A decision per image: is there a defect on this piece of strip, or not?
+# - The ROC curve, and the threshold that costs least when a miss costs more than a false alarm.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 11 (training) and 12 (step sizes). About 45 minutes. The paper's images (section 4.2) are not public; ours
+# come from `synthetic_strip`, averaged over blocks of 4 x 4 pixels as the paper does. The stacks in the folder `data`
+# were made that way.
+
+# %%
+import inspect
+from pathlib import Path
+
+import numpy as np
+from course import figures
+from course.grading_training import grade_choose_threshold, grade_class_weights
+from course.style import show
+
+from tinympcnn import Net, SoftmaxCrossEntropy, zoo
+from tinympcnn.data import class_shares, read_pairs, synthetic_strip
+from tinympcnn.losses import balanced_weights
+from tinympcnn.metrics import balanced_error, confusion, pixel_error, precision_recall_f1
+from tinympcnn.train import fit
+
+rng = np.random.default_rng(14)
+
+# %% [markdown]
+# ## Step 1: look
+#
+# Each image shows rolled steel. Exposure and light differ from image to image. Scale, water spots and scratches are
+# harmless. The defect is a patch of thin wavy streaks across the grain, and its label is the whole patch.
+
+# %%
+data = Path("..", "data")
+train = read_pairs(data / "strip-train.tif", data / "strip-train-labels.tif")
+defective = np.array([y.any() for y in train.labels])
+shares = class_shares(train.labels, 2)
+print(f"{len(train.images)} images of {train.images[0].shape[:2]}, {defective.sum()} of them with a defect")
+print(f"share of defect pixels: {shares[1]:.3f}; error of 'never a defect': {shares[1]:.3f}")
+some = [*np.flatnonzero(defective)[:3], *np.flatnonzero(~defective)[:3]]
+show(
+    figures.picture_grid(
+        [train.images[i][:, :, 0] for i in some],
+        ["defect"] * 3 + ["sound"] * 3,
+        outlines=[train.labels[i].astype(float) for i in some],
+    ),
+    alt="""Six grey pictures of steel strip. In the upper three a dashed line surrounds an ellipse with wavy streaks in
+    it, clear in one of them and faint in another. The lower three are sound; they have small dark spots and thin bright
+    rings.""",
+    colours=64,
+)
+assert 0.03 < shares[1] < 0.07
+
+# %% [markdown]
+# ## Step 2: weigh the classes
+#
+# The cross-entropy is a mean over pixels, so the 95 % decide. The paper minimises it "per class". Let $N_k$ be the
+# number of pixels of class $k$, and $K$ the number of classes. The weight
+#
+# $$w_k = \frac{N}{K N_k}, \qquad N = \sum_k N_k,$$
+#
+# makes $N_k w_k = N / K$ for every class: each has the same say, and the mean weight of a pixel is 1.
+#
+# By hand: 90 pixels of class 0 and 10 of class 1. $w_0 = 100 / (2 \cdot 90) = 0.556$ and $w_1 = 100 / (2 \cdot 10) = 5$.
+# Nine pixels of class 0 weigh as much as one of class 1. An undecided net, $p = \frac12$, has the loss $\ln 2 = 0.693$
+# with and without weights. A net that says "never" with $p_1 = 0.05$ has the plain loss
+# $-0.9 \ln 0.95 - 0.1 \ln 0.05 = 0.346$, which looks good. With weights it is
+# $-0.5 \ln 0.95 - 0.5 \ln 0.05 = 1.524$, which does not.
+
+# %%
+weights = balanced_weights([90, 10])
+print("weights", weights.round(3))
+assert np.allclose(weights, [100 / 180, 5])
+never = np.log(np.tile([0.95, 0.05], (1, 1, 100, 1)))
+labels = (np.arange(100) >= 90).astype(int)[None, None]
+plain_loss = SoftmaxCrossEntropy().forward(never, labels)
+weighted_loss = SoftmaxCrossEntropy(weights).forward(never, labels)
+print(f"'never a defect': plain loss {plain_loss:.3f}, weighted loss {weighted_loss:.3f}")
+assert round(plain_loss, 3) == 0.346 and round(weighted_loss, 3) == 1.524
+print(inspect.getsource(balanced_weights).split('"""')[2])
+
+# %% [markdown]
+# **The deliberate mistake:** no weights. We train the paper's steel net for three passes over 24 images with the plain
+# loss, and see the loss fall. Then we compare it with a net that trained with `balance=True`, for 40 passes over all 48
+# images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
+
+# %%
+careless = zoo.steel(rng=14)
+half = np.r_[np.flatnonzero(defective)[:8], np.flatnonzero(~defective)[:16]]
+for record in fit(careless, [train.images[i] for i in half], [train.labels[i] for i in half], epochs=3,
+                  options={"lr": 0.0015}, seed=14):  # fmt: skip
+    print(f"epoch {record['epoch']}: loss {record['loss_train']:.3f}")
+
+careful = Net.load(Path("models", "steel_net.npz"))
+test = read_pairs(data / "strip-test.tif", data / "strip-test-labels.tif")
+truth = np.stack(test.labels)
+maps = {}
+for name, net in {"no weights, 3 passes": careless, "balanced, 40 passes": careful}.items():
+    maps[name] = np.stack([net.segment(image)[:, :, 1] for image in test.images])
+    C = confusion((maps[name] > 0.5).astype(int), truth, 2)
+    recall = precision_recall_f1(C, positive=1).recall
+    error = pixel_error((maps[name] > 0.5).astype(int), truth)
+    print(f"{name:<21} pixel error {error:.3f}, balanced error {balanced_error(C):.3f}, recall {recall:.3f}")
+missed, found = maps["no weights, 3 passes"], maps["balanced, 40 passes"]
+assert not (missed > 0.5).any() and (found > 0.5)[truth == 1].mean() > 0.8
+i = int(np.flatnonzero(truth.any(axis=(1, 2)))[0])
+show(
+    figures.picture_grid(
+        [test.images[i][:, :, 0], missed[i], found[i]],
+        ["a test image, defect outlined", "no weights, 3 passes", "balanced, 40 passes"],
+        outlines=[truth[i].astype(float), None, None],
+        limits=[None, (0, 1), (0, 1)],
+    ),
+    alt="""Three pictures: a strip with an outlined defect; the probability of defect from the net without weights, which
+    is black everywhere; and from the balanced net, with a bright patch where the defect is.""",
+    colours=64,
+)
+
+# %% [markdown]
+# The careless net has a pixel error of 5 %, which sounds fine, and has never found anything. Two remarks to be fair.
+# The careful net has trained longer; no weights and 40 passes would find defects, too, but the way there is a long
+# plateau at "never". And the balanced net pays with false alarms at $p > 0.5$: its $p$ is the probability in a world
+# where half of all pixels are defects. That is what thresholds are for.
+
+# %% [markdown]
+# ## Step 3: decide for each image
+#
+# Count the pixels with $p > 0.8$ and flag the image if there are more than a threshold. The paper takes 5000 at full
+# resolution, half of the smallest conceivable defect. At a quarter per axis that is $5000 / 16 = 312.5$ pixels.
+#
+# With thresholds one should not learn from the images one is judged by. So we draw new images for validation.
+
+# %%
+full, full_labels = synthetic_strip(40, defects=14, rng=rng)
+
+
+def quarter(images):
+    """Averages of blocks of 4 x 4 pixels."""
+    return images.reshape(len(images), 60, 4, -1, 4).mean(axis=(2, 4))
+
+
+fresh = quarter(full[:, :, :548])
+fresh_truth = quarter(full_labels[:, :, :548]) > 127
+fresh_maps = np.stack([careful.segment(image)[:, :, 1] for image in fresh])
+has_defect = fresh_truth.any(axis=(1, 2))
+counts = (fresh_maps > 0.8).sum(axis=(1, 2))
+paper = 5000 / 16
+print(f"threshold {paper}: {(counts[has_defect] > paper).sum()} of {has_defect.sum()} defects flagged, "
+      f"{(counts[~has_defect] > paper).sum()} false alarms on {(~has_defect).sum()} sound images")  # fmt: skip
+show(
+    figures.sorted_counts(counts, has_defect, paper),
+    alt="""A bar for each image, in ascending order of the number of pixels called defect, on a logarithmic axis. Bars of
+    sound images are plain and mostly on the left, those of defective images are hatched and on the right. A dashed line
+    marks the threshold of 312.5 pixels.""",
+)
+assert (counts[has_defect] > paper).mean() > 0.7
+
+# %% [markdown]
+# ## Step 4: all thresholds at once
+#
+# For each threshold there is a hit rate (share of defective images that are flagged) and a false-alarm rate (share of
+# sound images that are flagged). All of them together are the ROC curve. The area under it is the probability that a
+# defective image has a higher count than a sound one, where ties count one half.
+#
+# By hand: counts 5, 2 for defective and 3, 1 for sound images. Of the four pairs, $5 > 3$, $5 > 1$, $2 > 1$ are right
+# and $2 < 3$ is wrong: area $3/4$.
+
+
+# %%
+def roc(counts, positive):
+    """False-alarm and hit rates for every threshold, from the strictest to the most lenient."""
+    thresholds = np.r_[np.inf, np.unique(counts)[::-1], -1]
+    flagged = counts[None] > thresholds[:, None]
+    return flagged[:, ~positive].mean(axis=1), flagged[:, positive].mean(axis=1)
+
+
+def area(counts, positive):
+    """Probability that a defective image has the higher count."""
+    gap = counts[positive][:, None].astype(float) - counts[~positive][None]
+    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))
+
+
+assert area(np.array([5, 2, 3, 1]), np.array([True, True, False, False])) == 0.75
+cuts = (0.3, 0.5, 0.8)
+per_cut = {f"p > {cut}": (fresh_maps > cut).sum(axis=(1, 2)) for cut in cuts}
+for name, n in per_cut.items():
+    alarms, hits = roc(n, has_defect)
+    print(f"{name}: area by pairs {area(n, has_defect):.3f}, under the curve {np.trapezoid(hits, alarms):.3f}")
+    assert abs(area(n, has_defect) - np.trapezoid(hits, alarms)) < 1e-9
+points = {"the paper's threshold": ((counts[~has_defect] > paper).mean(), (counts[has_defect] > paper).mean())}
+show(
+    figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}, points),
+    alt="""Hit rate against false-alarm rate for three cuts of the probability. All curves rise steeply at the left, far above the
+    dotted diagonal of chance, and stay below 1 until the very end: two defects are not seen at any threshold. A square marks the paper's threshold.""",
+)
+
+# %% [markdown]
+# ## Step 5: what a miss costs
+#
+# A missed defect goes to a customer. A false alarm takes a minute of an inspector's time. With prices $c_{miss}$ and
+# $c_{alarm}$ the cost per image at a threshold is
+#
+# $$\text{cost} = \frac{c_{miss} \cdot \text{misses} + c_{alarm} \cdot \text{false alarms}}{\text{images}}.$$
+#
+# By hand: 3 misses and 5 false alarms on 100 images cost $0.08$ at $1 : 1$, and $(60 + 5) / 100 = 0.65$ at $20 : 1$.
+
+# %%
+candidates = np.arange(0, 900)
+
+
+def cost(counts, positive, miss, alarm):
+    """Cost per image for every candidate threshold."""
+    flagged = counts[None] > candidates[:, None]
+    return (miss * (positive & ~flagged).sum(axis=1) + alarm * (flagged & ~positive).sum(axis=1)) / len(counts)
+
+
+n = per_cut["p > 0.5"]
+prices = {"a miss costs 1": 1, "a miss costs 5": 5, "a miss costs 20": 20}
+curves = {name: cost(n, has_defect, miss, 1) for name, miss in prices.items()}
+chosen = {name: int(candidates[np.argmin(curve)]) for name, curve in curves.items()}
+test_counts, test_defect = (found > 0.5).sum(axis=(1, 2)), truth.any(axis=(1, 2))
+for name, threshold in chosen.items():
+    flagged = test_counts > threshold
+    print(f"{name:<16} threshold {threshold:>4}; on the test images {(test_defect & ~flagged).sum()} misses, "
+          f"{(flagged & ~test_defect).sum()} false alarms")  # fmt: skip
+assert chosen["a miss costs 20"] <= chosen["a miss costs 1"]
+show(
+    figures.costs(candidates, curves, chosen),
+    alt="""Cost per image against the threshold, three step curves for misses that cost 1, 5 and 20. All are equal on the
+    left, where every image is flagged. To the right they rise with each defect that is missed, the steeper the dearer a
+    miss is. A mark on each curve shows where it is lowest.""",
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. "Never a defect" has a pixel error of 5 %. What is its balanced error?
+#
+#    <details><summary>Answer</summary>One half: it is always right on one class and always wrong on the
+#    other.</details>
+# 2. What does a class weight of 0 mean, and when is it given?
+#
+#    <details><summary>Answer</summary>Pixels of that class have no part in the loss. A class that does not occur in the
+#    training set gets it, since 1 / 0 is no weight.</details>
+# 3. Why is p > 0.5 no longer the natural cut after training with weights?
+#
+#    <details><summary>Answer</summary>The weights pretend that both classes are equally frequent. The net's p
+#    is a probability in that world.</details>
+# 4. Why 312.5 pixels and not 5000?
+#
+#    <details><summary>Answer</summary>5000 pixels are meant at full resolution; averaging 4 x 4 blocks leaves one
+#    pixel in 16.</details>
+# 5. Why choose the threshold on other images than those you report?
+#
+#    <details><summary>Answer</summary>The best threshold for a set is partly luck with that set. On new images it costs
+#    more than it seemed.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# **Class weights** from counts, as in step 2. A class with count 0 gets weight 0 and is not counted in $K$.
+
+
+# %% tags=["exercise"]
+def class_weights(counts):
+    weights = ...  # your code
+    return weights
+
+
+grade_class_weights(class_weights)
+
+# %% [markdown]
+# **The cheapest threshold.** Return the first of `thresholds` with the least cost, if images with
+# `counts > threshold` are flagged. `defective` is a boolean array; `miss` and `alarm` are prices.
+
+
+# %% tags=["exercise"]
+def choose_threshold(counts, defective, miss, alarm, thresholds):
+    best = ...  # your code
+    return best
+
+
+grade_choose_threshold(choose_threshold)
+
+# %% [markdown]
+# ## In practice
+#
+# - On the command line: `tinympcnn train ... --net steel --balance`. The paper used L-BFGS, `--optimizer lbfgs`.
+# - The paper trains on half of 534 images, of which 70 have a defect, chooses the threshold on a quarter, and reports 3
+#   mistakes. With so few defects one image more or less moves a rate by percents: report counts, as the paper does.
+# - Report what was flagged *and* what was missed. A single accuracy hides the class that matters.
+
+# %% [markdown]
+# ## Next
+#
+# 15 · Move to the GPU: the same code on another device. What changes, what must not, and how to time it.
