@@ -56,6 +56,11 @@ def leftovers(path: str | PathLike[str]) -> list[Path]:
     return sorted(p for p in path.parent.iterdir() if p.name.startswith(f".{path.name}.") and p.suffix == ".tmp")
 
 
+def leftover_line(path: Path) -> str:
+    """Say what to do about one of the `leftovers`."""
+    return f"{path} is left from a run that was killed, or belongs to one that runs now; remove it if none does"
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the rename itself survive a power cut, where folders can be opened (not on Windows)."""
     with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ Read next: ``plan.py`` (sizes) and ``bench.py`` (times).
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from math import prod
@@ -73,9 +74,26 @@ def vector_units() -> list[str]:
 
 
 def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
-    """Return `describe` of a model file, a net of the zoo or a spec, whichever `what` is."""
+    """Return `describe` of a model file, with its record, of a net of the zoo or of a spec, whichever `what` is."""
     net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else zoo.build(what, in_maps)
-    return describe(net, size)
+    return "\n".join([describe(net, size), *training_lines(net)])
+
+
+def training_lines(net: Net) -> list[str]:
+    """Return what a net remembers of its training: classes, normalisation, and all that decided the result."""
+    if not net.record:
+        return []
+    lines = ["", f"classes: {', '.join(str(value) for value in net.class_values or range(net.out_maps))}"]
+    if net.normalisation is not None:
+        mean, std = ([f"{value:.6g}" for value in part] for part in net.normalisation)
+        lines.append(f"images are normalised by mean {', '.join(mean)} and standard deviation {', '.join(std)}")
+    for name, value in net.record.items():
+        if name != "log":
+            lines.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    log = net.record.get("log")
+    if isinstance(log, list) and log and isinstance(log[-1], dict):
+        lines.append("after training: " + ", ".join(f"{name} {value}" for name, value in log[-1].items()))
+    return lines
 
 
 def describe(net: Net, size: Pair | None = None) -> str:

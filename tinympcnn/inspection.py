@@ -17,6 +17,7 @@ import numpy as np
 from tinympcnn import backend, data, detection
 from tinympcnn.atomic import replacing
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.jobs import resolution
 from tinympcnn.net import Net
 
 Paths = Sequence[str | PathLike[str]]
@@ -127,7 +128,7 @@ def detect_files(
     xp, why = backend.load(device)
     echo(f"backend: {why}")
     net = Net.load(model).to("numpy" if xp is np else "cupy")
-    factor = int(net.record.get("downsample") or 1) if downsample is None else downsample
+    factor = resolution(net) if downsample is None else downsample
     reduced = pixels / factor**2
 
     def look(images: Paths, labels: Paths | None) -> list[Inspected]:

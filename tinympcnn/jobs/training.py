@@ -1,7 +1,6 @@
-"""From files to files: what the commands train, segment and evaluate do, as functions.
+"""From image files and label images to a model file, with a checkpoint beside it that survives any interruption.
 
-Everything is checked before the work begins, results are written whole or not at all, and what was read and chosen is
-said through `echo`. Read next: ``cli.py``, which only parses and calls these.
+Everything is checked before the work begins. Read next: ``tinympcnn/train.py``, which does the work.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn import backend, checkpoint, data, metrics, segment, zoo
-from tinympcnn.atomic import leftovers, replacing
+from tinympcnn import backend, checkpoint, data, zoo
+from tinympcnn.atomic import leftover_line, leftovers, replacing
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.net import Net
 from tinympcnn.train import Record, fit
@@ -29,7 +28,7 @@ Echo = Callable[[str], None]
 
 DECISIVE = (
     "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "val", "seed", "axes", "threshold",
-    "data_sha256",
+    "downsample", "data_sha256",
 )  # fmt: skip
 """What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
 
@@ -141,7 +140,7 @@ def train_files(
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
     for left in [left for path in written for left in leftovers(path)]:
-        echo(_leftover(left))
+        echo(leftover_line(left))
 
     def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
@@ -206,177 +205,6 @@ def write_log(path: str | PathLike[str], records: Sequence[Record]) -> None:
         writer = csv.DictWriter(file, list(records[0]))
         writer.writeheader()
         writer.writerows(records)
-
-
-def segment_files(
-    images: Paths,
-    model: str | PathLike[str],
-    output: str | PathLike[str],
-    *,
-    tile: int | None = None,
-    memory: int | None = None,
-    axes: str | None = None,
-    force: bool = False,
-    device: str = "numpy",
-    echo: Echo = print,
-) -> list[Path]:
-    """Segment image files, page by page and band by band, into ``{name}_prob.tif`` and ``{name}_labels.tif``.
-
-    Where the model was trained on down-sampled images, pages are down-sampled and the results have that size.
-
-    Parameters
-    ----------
-    images : sequence of path
-        Files and folders.
-    model : path
-        As `train_files` wrote it.
-    output : path
-        Folder, made if it does not exist.
-    tile : int, optional
-        Outputs per axis computed at a time; the result does not depend on it.
-    memory : int, optional
-        Bytes to keep to; by default half of what is free.
-    axes : str, optional
-        See ``tinympcnn.data.open_image``.
-    force : bool
-        Overwrite results that exist.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-    """
-    xp, why = backend.load(device)
-    echo(f"backend: {why}")
-    net = Net.load(model).to("numpy" if xp is np else "cupy")
-    files = [data.open_image(path, axes) for path in data.expand(images, "images")]
-    for file in files:
-        if file.shape[2] != net.in_maps:
-            raise DataError(f"{file.path} has {file.shape[2]} channel(s) and the model takes {net.in_maps}")
-    if double := {file.stem for file in files if sum(file.stem == other.stem for other in files) > 1}:
-        raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
-    folder = Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    values = tuple(net.class_values or range(net.out_maps))
-    factor = int(net.record.get("downsample") or 1)
-    if factor > 1:
-        echo(f"images are down-sampled by {factor}, as for training")
-    kinds = (("prob", (net.out_maps,), np.dtype(np.float32)), ("labels", (), data.label_dtype(values)))
-    writers = [  # made first: all refuse what exists already before the first image is read
-        [
-            data.PageWriter(
-                folder / f"{file.stem}_{kind}.tif",
-                len(file),
-                (file.shape[0] // factor, file.shape[1] // factor, *more),
-                dtype,
-                values,
-                file,
-                force,
-            )
-            for kind, more, dtype in kinds
-        ]
-        for file in files
-    ]
-    for left in [left for pair in writers for writer in pair for left in leftovers(writer.path)]:
-        echo(_leftover(left))
-    budget = memory if memory is not None else free_memory() // 2
-    page = max(file.shape[0] * file.shape[1] * file.shape[2] * file.dtype.itemsize for file in files)
-    row = max(file.shape[1] for file in files) * (4 * net.out_maps + 16)  # of a band of results
-    rows, columns = segment.tile_size(net, tile, min(max(budget - page, 1), segment.DEFAULT_MEMORY))
-    peak = segment.tile_memory(net, max(rows, columns)) + page + rows * row
-    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, about {peak / 1e6:.0f} MB at the peak")
-    if peak > budget:
-        echo(f"this is more than the {budget / 1e6:.0f} MB asked for, and the least that is possible")
-    for file, (prob, labels) in zip(files, writers, strict=True):
-        with prob, labels:
-            for pixels in file:
-                image = segment.as_image(net, data.downsample(pixels, factor))
-                for _, band in segment.segment_bands(net, image, max(rows, columns), echo=echo):
-                    prob.write(band)
-                    labels.write(np.asarray(values)[band.argmax(axis=-1)])
-        echo(f"{file.describe()}: wrote {prob.path} and {labels.path}")
-    return [writer.path for pair in writers for writer in pair]
-
-
-def _leftover(path: Path) -> str:
-    return f"{path} is left from a run that was killed, or belongs to one that runs now; remove it if none does"
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that are free for this process, or 2 GB where that cannot be known."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return 2 << 30
-
-
-def evaluate_files(
-    predictions: Paths,
-    labels: Paths,
-    *,
-    positive: int | None = None,
-    axes: str | None = None,
-    threshold: float | None = None,
-    membranes: bool = False,
-) -> dict[str, Any]:
-    """Compare predictions (``_prob.tif`` or ``_labels.tif``) with label images; see ``tinympcnn.metrics.evaluate``.
-
-    Parameters
-    ----------
-    predictions, labels : sequence of path
-        As many pages on either side, paired in order.
-    positive : int, optional
-        Label value of the class of F1, precision and recall; by default the largest.
-
-    Returns
-    -------
-    dict
-        The report, with the class values under "class_values".
-    """
-    opened = [data.read_prediction(path) for path in data.expand(predictions, "predictions")]
-    truth, _ = data.read_images(labels, axes)
-    pages = [(prediction, page) for prediction in opened for page in prediction.pages]
-    if len(pages) != len(truth):
-        raise DataError(f"{len(pages)} page(s) of predictions and {len(truth)} label image(s) do not pair up")
-    if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
-        raise DataError("the predictions are of different kinds or classes; evaluate them one kind at a time")
-    flat = [page[:, :, 0] if threshold is None else np.where(page[:, :, 0] > threshold, 255, 0) for page in truth]
-    values = opened[0].class_values or data.find_class_values([*flat, *(page[:, :, 0] for _, page in pages)])
-    if positive is not None and positive not in values:
-        raise UsageError(f"--positive {positive} is none of the classes {tuple(values)}")
-    for (_, page), y in zip(pages, flat, strict=True):
-        if page.shape[:2] != y.shape:
-            raise DataError(
-                f"a prediction of {page.shape[0]}x{page.shape[1]} meets labels of {y.shape[0]}x{y.shape[1]}"
-            )
-    wanted = values.index(positive) if positive is not None else len(values) - 1
-    reports = []
-    for group in _same_sizes([y.shape for y in flat]):
-        y = np.stack([data.class_indices(flat[i], values) for i in group])
-        p = [pages[i][1] for i in group]
-        if opened[0].kind == "prob":
-            prediction = np.stack(p) if len(values) > 2 else np.stack(p)[..., wanted]
-        else:
-            prediction = np.stack([data.class_indices(page[:, :, 0], values) for page in p])
-        reports.append((prediction, y))
-    prediction, y = reports[0] if len(reports) == 1 else _joined(reports)
-    report = metrics.evaluate(prediction, y, positive=wanted, n_classes=len(values), membranes=membranes)
-    return {**report, "class_values": list(values)}
-
-
-def _same_sizes(shapes: list[tuple[int, ...]]) -> list[list[int]]:
-    """Return the indices of the images of each size."""
-    return [[i for i, shape in enumerate(shapes) if shape == size] for size in dict.fromkeys(shapes)]
-
-
-def _joined(reports: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return images of several sizes as one long row of pixels: measures of pixels do not see the difference."""
-    flat = [(p.reshape(-1, *p.shape[3:]), y.reshape(-1)) for p, y in reports]
-    return np.concatenate([p for p, _ in flat])[None, None], np.concatenate([y for _, y in flat])[None, None]
 
 
 def _digest(pairs: data.Pairs) -> str:

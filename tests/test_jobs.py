@@ -1,0 +1,344 @@
+"""From files to files: what is trained can be trained again from its record, and results are whole or not there."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from tinympcnn import DataError, Net, UsageError, checkpoint, jobs
+from tinympcnn.data import read_prediction
+from tinympcnn.jobs import evaluate_files, segment_files, train_files
+
+TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
+
+
+@pytest.fixture
+def job(tmp_path, rng):
+    """Make a folder with a stack of three images and its labels."""
+    images = rng.integers(0, 255, (3, 20, 24), dtype=np.uint8)
+    stack = {"photometric": "minisblack", "metadata": {"axes": "ZYX"}, "resolution": (2, 3), "resolutionunit": 3}
+    tifffile.imwrite(tmp_path / "images.tif", images, **stack)
+    tifffile.imwrite(tmp_path / "labels.tif", np.where(images > 120, 255, 7).astype(np.uint8), **stack)
+    return tmp_path
+
+
+def train(job, name="a", said=None, **options):
+    paths = [job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz"
+    return train_files(*paths, **{**TINY, **options}, echo=said.append if said is not None else lambda line: None)
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam", "augment": "rotate", "balance": True, "val": 0.3},
+        {"optimizer": "lbfgs", "options": {}, "seed": 5},
+        {"optimizer": "sgd", "crop": 9, "downsample": 2, "threshold": 100.0},
+    ],
+)
+def test_a_model_is_trained_again_from_its_record_to_the_same_bits(job, options):
+    net, said = train(job, **options), []
+    record = json.loads(json.dumps(Net.load(job / "a.npz").record))
+    kept = {name: record[name] for name in jobs.training.DECISIVE if name != "data_sha256"}
+    again = train(job, "b", said, **kept, device=record["backend"])
+    assert (again.flat() == net.flat()).all() and again.record["data_sha256"] == record["data_sha256"]
+    for name, value in kept.items():
+        assert any(f"{name} {value!r}" in line for line in said)
+    for one, other in zip(net.record["log"], again.record["log"], strict=True):
+        for name in ("epoch", "images", "loss_train", "step", "evaluations"):
+            assert one[name] == other[name]
+
+
+def test_what_was_read_and_held_out_is_said_and_kept(job):
+    said = []
+    net = train(job, said=said, val=0.3, log=job / "log.csv")
+    assert net.class_values == (7, 255)
+    assert net.record["images"] == ["images[00]", "images[01]"] and net.record["validation"] == ["images[02]"]
+    text = "\n".join(said)
+    for words in ("Z=3, Y=20, X=24, uint8", "7: 4", "255: 5", "training on 2 image(s), validating on 1", "wrote"):
+        assert words in text
+    assert [row["epoch"] for row in rows(job / "log.csv")] == ["1", "2"]
+    assert float(rows(job / "log.csv")[1]["pixel_error"]) == net.record["log"][1]["pixel_error"]
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
+    said = []
+    net = train(job, said=said, resume=True)
+    assert f"there is no checkpoint {job / 'a.checkpoint.npz'}: starting from the beginning" in said
+    assert (net.flat() == train(job, "b").flat()).all()
+
+
+def test_resume_of_a_finished_run_writes_model_and_log_again(job):
+    net, said = train(job), []
+    (job / "a.npz").unlink()
+    again = train(job, said=said, resume=True, log=job / "log.csv")
+    assert f"going on from {job / 'a.checkpoint.npz'}, after 2 epoch(s)" in said
+    assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
+
+
+def test_starting_anew_over_a_checkpoint_is_said(job):
+    said = []
+    train(job)
+    train(job, said=said)
+    assert any("starting anew, which will replace" in line and "--resume would go on" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 3}, "had epochs 2"),
+        ({"seed": 1}, "had seed 0"),
+        ({"optimizer": "sgd"}, "had optimizer 'adam'"),
+        ({"options": {"lr": 0.02}}, "had options"),
+        ({"augment": "flip"}, "had augment 'none'"),
+        ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
+        ({"val": 0.4}, r"had val 0\.0"),
+        ({"balance": True}, "had balance False"),
+    ],
+)
+def test_a_run_with_other_options_is_not_gone_on_with(job, change, words):
+    train(job)
+    before = (job / "a.checkpoint.npz").read_bytes()
+    with pytest.raises(UsageError, match=words):
+        train(job, resume=True, **change)
+    assert (job / "a.checkpoint.npz").read_bytes() == before
+
+
+def test_a_run_on_other_images_is_not_gone_on_with(job):
+    train(job)
+    images = tifffile.imread(job / "images.tif")
+    images[0, 0, 0] ^= 1
+    tifffile.imwrite(job / "images.tif", images, photometric="minisblack", metadata={"axes": "ZYX"})
+    with pytest.raises(UsageError, match="had other images or labels"):
+        train(job, resume=True)
+
+
+def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
+    train(job)
+    monkeypatch.setattr(jobs.training, "_version", lambda: "9.9")
+    said = []
+    train(job, said=said, resume=True)
+    assert any("the last bits may differ" in line for line in said)
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
+    train(job)
+    before = (job / "a.checkpoint.npz").read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(DataError, match=r"cannot write .*a\.checkpoint\.npz: No space left on device"):
+        train(job)
+    assert (job / "a.checkpoint.npz").read_bytes() == before
+    assert not [path for path in job.iterdir() if path.suffix == ".tmp"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"net": "C3x3x3 FC3"}, UsageError, r"3 outputs and the labels have 2 classes \(7, 255\); end the spec in FC2"),
+        ({"epochs": 0}, UsageError, "at least 1, not 0"),
+        ({"val": 1.0}, UsageError, "below 1"),
+        ({"val": 0.9}, UsageError, "leaves none to train on"),
+        ({"downsample": 0}, UsageError, "not 0"),
+        ({"net": "C3x3x3 MPF"}, UsageError, "cannot read 'MPF'"),
+        ({"device": "tpu"}, UsageError, "unknown backend"),
+    ],
+)
+def test_a_call_that_makes_no_sense_leaves_nothing(job, options, error, words):
+    with pytest.raises(error, match=words):
+        train(job, **options)
+    assert sorted(path.name for path in job.iterdir()) == ["images.tif", "labels.tif"]
+
+
+def test_outputs_are_never_inputs_and_have_three_names(job):
+    paths = [job / "images.tif"], [job / "labels.tif"]
+    before = (job / "labels.tif").read_bytes()
+    for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
+        with pytest.raises(UsageError, match="is an input and will not be overwritten"):
+            train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
+    with pytest.raises(UsageError, match="need three names"):
+        train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
+    for missing in (job / "no" / "a.npz", job):
+        with pytest.raises(DataError, match=r"there is no folder|is a folder"):
+            train_files(*paths, missing, **TINY, echo=lambda line: None)
+    assert (job / "labels.tif").read_bytes() == before and len(list(job.iterdir())) == 2
+
+
+# -------------------------------------------------------------------------------------------- segmenting
+
+
+@pytest.fixture
+def model(job):
+    train(job)
+    return job / "a.npz"
+
+
+def segmented(job, model, *images, **options):
+    images = images or (job / "images.tif",)
+    return segment_files(images, model, job / "out", **options, echo=lambda line: None)
+
+
+def test_a_stack_comes_back_as_probabilities_and_labels(job, model):
+    prob, labels = segmented(job, model)
+    net, images = Net.load(model), tifffile.imread(job / "images.tif")
+    kind, pages, values = read_prediction(prob)
+    assert (kind, values, len(pages)) == ("prob", (7, 255), 3)
+    for page, image, classes in zip(pages, images, tifffile.imread(labels), strict=True):
+        probabilities = net.segment(image)
+        assert (page == probabilities).all()
+        assert (classes == np.array([7, 255])[probabilities.argmax(axis=-1)]).all()
+    with tifffile.TiffFile(labels) as tif:
+        assert tif.series[0].axes == "ZYX" and tif.pages[0].resolution == (2, 3) and tif.pages[0].dtype == np.uint8
+
+
+def test_pages_tiles_and_memory_change_no_bit_and_memory_is_said(job, model):
+    said = []
+    whole = [path.read_bytes() for path in segmented(job, model)]
+    for options in ({"tile": 32}, {"tile": 1}, {"memory": 10**9}, {"memory": 1}):
+        segment_files([job / "images.tif"], model, job / "out", **options, force=True, echo=said.append)
+        assert [path.read_bytes() for path in sorted((job / "out").iterdir(), reverse=True)] == whole
+    assert any("MB at the peak" in line for line in said)
+    assert any("more than the 0 MB asked for" in line for line in said)
+
+
+def test_a_folder_of_images_of_several_sizes(job, model, rng):
+    folder = job / "folder"
+    folder.mkdir()
+    for name, size in (("b10", (5, 6)), ("b9", (40, 33)), ("small", (1, 1))):
+        tifffile.imwrite(folder / f"{name}.tif", rng.integers(0, 255, size, dtype=np.uint8))
+    written = segmented(job, model, folder)
+    assert [path.name for path in written[::2]] == ["b9_prob.tif", "b10_prob.tif", "small_prob.tif"]
+    assert [tifffile.imread(path).shape[-2:] for path in written[1::2]] == [(40, 33), (5, 6), (1, 1)]
+
+
+def test_rgb(job, rng):
+    image = rng.integers(0, 255, (18, 22, 3), dtype=np.uint8)
+    tifffile.imwrite(job / "rgb.tif", image, photometric="rgb")
+    tifffile.imwrite(job / "mask.tif", (image.mean(axis=2) > 120).astype(np.uint8))
+    train_files([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz", **TINY, echo=lambda line: None)
+    prob, _ = segmented(job, job / "rgb.npz", job / "rgb.tif")
+    assert (read_prediction(prob).pages[0] == Net.load(job / "rgb.npz").segment(image)).all()
+    with pytest.raises(DataError, match=r"has 1 channel\(s\) and the model takes 3"):
+        segmented(job, job / "rgb.npz", job / "images.tif")
+
+
+def test_nothing_is_overwritten_without_force_and_nothing_is_read_before_that_is_known(job, model):
+    (job / "out").mkdir()
+    (job / "out" / "images_labels.tif").write_text("mine")
+    with pytest.raises(UsageError, match=r"images_labels\.tif exists already; .*--force"):
+        segmented(job, model)
+    assert [path.name for path in (job / "out").iterdir()] == ["images_labels.tif"]
+    segmented(job, model, force=True)
+    assert tifffile.imread(job / "out" / "images_labels.tif").shape == (3, 20, 24)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, monkeypatch, error):
+    forward, calls = Net.forward, []
+
+    def interrupted(self, images, train=True):
+        calls.append(1)
+        if len(calls) == 3:
+            raise error
+        return forward(self, images, train)
+
+    monkeypatch.setattr(Net, "forward", interrupted)
+    with pytest.raises(error):
+        segmented(job, model)
+    assert list((job / "out").iterdir()) == []
+
+
+def test_a_damaged_page_leaves_nothing_either(job, model):
+    stack = np.zeros((3, 20, 24), np.float32)
+    stack[2, 3, 4] = np.nan
+    tifffile.imwrite(job / "nan.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    with pytest.raises(DataError, match=r"nan\.tif: page 2 has 1 pixels that are NaN"):
+        segmented(job, model, job / "nan.tif")
+    assert list((job / "out").iterdir()) == []
+
+
+def test_two_images_of_one_name_are_refused(job, model):
+    (job / "b").mkdir()
+    tifffile.imwrite(job / "b" / "images.tif", np.zeros((9, 9), np.uint8))
+    with pytest.raises(UsageError, match="several images are named 'images'"):
+        segmented(job, model, job / "images.tif", job / "b" / "images.tif")
+
+
+def test_the_input_is_never_overwritten(job, model):
+    (job / "out").mkdir()
+    (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
+    tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
+    with pytest.raises(UsageError, match="is the input"):
+        segmented(job, model, job / "x.tif", force=True)
+
+
+@pytest.mark.parametrize("factor", [0, -1, "2", 1.5, True, [1]])
+def test_a_record_that_lies_about_its_resolution_is_refused(job, model, factor):
+    net = Net.load(model)
+    net.record["downsample"] = factor
+    net.save(model)
+    with pytest.raises(DataError, match="the model's record names the down-sampling"):
+        segmented(job, model)
+
+
+def test_leftovers_are_named(job, model):
+    (job / "out").mkdir()
+    left, said = job / "out" / ".images_prob.tif.abc.tmp", []
+    left.write_text("")
+    (job / ".a.npz.xyz.tmp").write_text("")
+    segment_files([job / "images.tif"], model, job / "out", echo=said.append)
+    assert any(str(left) in line and "remove it" in line for line in said)
+    train(job, said=said)
+    assert any(".a.npz.xyz.tmp" in line for line in said) and left.exists()
+
+
+# -------------------------------------------------------------------------------------------- evaluating
+
+
+def test_evaluation_of_probabilities_and_of_labels_agree_with_the_pixels(job, model):
+    prob, labels = segmented(job, model)
+    wrong = (tifffile.imread(labels) != tifffile.imread(job / "labels.tif")).mean()
+    for prediction in (prob, labels):
+        report = evaluate_files([prediction], [job / "labels.tif"])
+        assert report["pixel_error"] == pytest.approx(wrong) and report["class_values"] == [7, 255]
+        json.dumps(report)
+    interior = evaluate_files([labels], [job / "labels.tif"], positive=7)
+    assert interior["pixel_error"] == pytest.approx(wrong)
+
+
+def test_images_of_several_sizes_are_evaluated_together(job, rng):
+    pairs = []
+    for i, size in enumerate(((10, 12), (7, 9))):
+        truth = rng.integers(0, 2, size, dtype=np.uint8)
+        found = truth ^ (rng.random(size) < 0.2)
+        for name, image in ((f"{i}_labels", found), (f"{i}", truth)):
+            tifffile.imwrite(job / f"{name}.tif", image.astype(np.uint8))
+        pairs.append((found != truth).ravel())
+    report = evaluate_files([job / "0_labels.tif", job / "1_labels.tif"], [job / "0.tif", job / "1.tif"])
+    assert report["pixel_error"] == pytest.approx(np.concatenate(pairs).mean())
+
+
+def test_predictions_that_do_not_fit_are_refused(job, model):
+    prob, labels = segmented(job, model)
+    tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
+    tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
+        evaluate_files([prob], [job / "one.tif"])
+    with pytest.raises(DataError, match="different kinds"):
+        evaluate_files([prob, labels], [job / "labels.tif"] * 2)
+    with pytest.raises(DataError, match="20x24 meets labels of 20x25"):
+        evaluate_files([prob], [job / "wide.tif"])
+    with pytest.raises(UsageError, match="none of the classes"):
+        evaluate_files([prob], [job / "labels.tif"], positive=1)
+    with pytest.raises(DataError, match="no such file"):
+        evaluate_files([job / "no.tif"], [job / "labels.tif"])
+    assert checkpoint.exists(job / "a.checkpoint.npz")

@@ -1,0 +1,20 @@
+"""From files to files: what the commands train, segment and evaluate do, as functions.
+
+Everything is checked before the work begins, results are written whole or not at all, and what was read and chosen is
+said through `echo`. Read next: ``training.py``; and ``cli.py``, which only parses and calls these.
+"""
+
+from tinympcnn.jobs.evaluating import evaluate_files
+from tinympcnn.jobs.segmenting import free_memory, resolution, segment_files
+from tinympcnn.jobs.training import check_writable, checkpoint_path, train_files, write_log
+
+__all__ = [
+    "check_writable",
+    "checkpoint_path",
+    "evaluate_files",
+    "free_memory",
+    "resolution",
+    "segment_files",
+    "train_files",
+    "write_log",
+]

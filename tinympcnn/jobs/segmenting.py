@@ -1,0 +1,130 @@
+"""From image files and a model file to files of probabilities and labels, page by page and band by band.
+
+Read next: ``tinympcnn/segment.py``, which does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from tinympcnn import backend, data, segment
+from tinympcnn.atomic import leftover_line, leftovers
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.net import Net
+
+Paths = Sequence[str | PathLike[str]]
+Echo = Callable[[str], None]
+
+
+def segment_files(
+    images: Paths,
+    model: str | PathLike[str],
+    output: str | PathLike[str],
+    *,
+    tile: int | None = None,
+    memory: int | None = None,
+    axes: str | None = None,
+    force: bool = False,
+    device: str = "numpy",
+    echo: Echo = print,
+) -> list[Path]:
+    """Segment image files, page by page and band by band, into ``{name}_prob.tif`` and ``{name}_labels.tif``.
+
+    Where the model was trained on down-sampled images, pages are down-sampled and the results have that size.
+
+    Parameters
+    ----------
+    images : sequence of path
+        Files and folders.
+    model : path
+        As `train_files` wrote it.
+    output : path
+        Folder, made if it does not exist.
+    tile : int, optional
+        Outputs per axis computed at a time; the result does not depend on it.
+    memory : int, optional
+        Bytes to keep to; by default half of what is free.
+    axes : str, optional
+        See ``tinympcnn.data.open_image``.
+    force : bool
+        Overwrite results that exist.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    xp, why = backend.load(device)
+    echo(f"backend: {why}")
+    net = Net.load(model).to("numpy" if xp is np else "cupy")
+    files = [data.open_image(path, axes) for path in data.expand(images, "images")]
+    for file in files:
+        if file.shape[2] != net.in_maps:
+            raise DataError(f"{file.path} has {file.shape[2]} channel(s) and the model takes {net.in_maps}")
+    if double := {file.stem for file in files if sum(file.stem == other.stem for other in files) > 1}:
+        raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    values = tuple(net.class_values or range(net.out_maps))
+    factor = resolution(net)
+    if factor > 1:
+        echo(f"images are down-sampled by {factor}, as for training")
+    kinds = (("prob", (net.out_maps,), np.dtype(np.float32)), ("labels", (), data.label_dtype(values)))
+    writers = [  # made first: all refuse what exists already before the first image is read
+        [
+            data.PageWriter(
+                folder / f"{file.stem}_{kind}.tif",
+                len(file),
+                (file.shape[0] // factor, file.shape[1] // factor, *more),
+                dtype,
+                values,
+                file,
+                force,
+            )
+            for kind, more, dtype in kinds
+        ]
+        for file in files
+    ]
+    for left in [left for pair in writers for writer in pair for left in leftovers(writer.path)]:
+        echo(leftover_line(left))
+    budget = memory if memory is not None else free_memory() // 2
+    page = max(file.shape[0] * file.shape[1] * file.shape[2] * file.dtype.itemsize for file in files)
+    row = max(file.shape[1] for file in files) * (4 * net.out_maps + 16)  # of a band of results
+    rows, columns = segment.tile_size(net, tile, min(max(budget - page, 1), segment.DEFAULT_MEMORY))
+    peak = segment.tile_memory(net, max(rows, columns)) + page + rows * row
+    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, about {peak / 1e6:.0f} MB at the peak")
+    if peak > budget:
+        echo(f"this is more than the {budget / 1e6:.0f} MB asked for, and the least that is possible")
+    for file, (prob, labels) in zip(files, writers, strict=True):
+        with prob, labels:
+            for pixels in file:
+                image = segment.as_image(net, data.downsample(pixels, factor))
+                for _, band in segment.segment_bands(net, image, max(rows, columns), echo=echo):
+                    prob.write(band)
+                    labels.write(np.asarray(values)[band.argmax(axis=-1)])
+        echo(f"{file.describe()}: wrote {prob.path} and {labels.path}")
+    return [writer.path for pair in writers for writer in pair]
+
+
+def resolution(net: Net) -> int:
+    """Return the factor by which the images were down-sampled on which the net was trained: 1 for not at all."""
+    factor = net.record.get("downsample", 1)
+    if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
+        raise DataError(f"the model's record names the down-sampling {str(factor)[:40]!r}; it must be 1 or more")
+    return factor
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that are free for this process, or 2 GB where that cannot be known."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return 2 << 30
