@@ -1,6 +1,6 @@
 """The main job on synthetic membranes, in under a minute: train, segment unseen images, score, time, draw.
 
-Everything that a script of your own would do, in its order. Read next: ``jobs.py``, the same from files to files.
+Everything that a script of your own would do, in its order. Read next: ``jobs``, the same from files to files.
 """
 
 from __future__ import annotations

@@ -1,0 +1,294 @@
+"""The command line: each command does its work; whatever is wrong is one sentence, an exit code, and no file."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tinympcnn import Net, __version__, cli
+
+NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
+
+
+def stack(path, pages):
+    tifffile.imwrite(path, pages, photometric="minisblack", metadata={"axes": "ZYX"})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Make a folder with images, labels, and a model trained on them by the command line."""
+    folder, rng = tmp_path_factory.mktemp("made"), np.random.default_rng(0)
+    images = rng.integers(0, 255, (3, 16, 18), dtype=np.uint8)
+    stack(folder / "images.tif", images)
+    stack(folder / "labels.tif", np.where(images > 120, 255, 0).astype(np.uint8))
+    files = ["-i", str(folder / "images.tif"), "-l", str(folder / "labels.tif")]
+    assert cli.main(["train", *files, "-o", str(folder / "model.npz"), "--epochs", "1", *NET]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs one command and returns exit code, output and complaint."""
+
+    def call(*words):
+        code = cli.main([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def refused(answer, code, words):
+    """Check that a command ended with one sentence that holds `words`."""
+    assert answer[0] == code, answer
+    assert answer[2].startswith("tinympcnn: ") and answer[2].count("\n") == 1 and "Traceback" not in answer[2]
+    assert words in answer[2] and len(answer[2]) < 700
+    assert answer[2].strip()[-1] not in ":,"
+
+
+# -------------------------------------------------------------------------------------------- what works
+
+
+def test_from_images_to_a_score(run, made, tmp_path):
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif"]
+    model, log = tmp_path / "m.npz", tmp_path / "log.csv"
+    code, said, complaint = run(
+        "train", *files, "-o", model, *NET, "--epochs", "2", "--val", "0.3", "--lr", "0.01", "--augment", "flip",
+        "--balance", "--crop", "9", "--seed", "4", "--log", log, "--threads", "1",
+    )  # fmt: skip
+    assert (code, complaint) == (0, "")
+    for words in ("Z=3, Y=16, X=18", "classes, by share", "epoch 2/2: loss", "validation loss", "patches/s", "wrote"):
+        assert words in said
+    code, said, _ = run("segment", "-i", made / "images.tif", "-m", model, "-o", tmp_path / "out", "--tile", "auto")
+    assert code == 0 and "MB at the peak" in said
+    results = [tmp_path / "out" / f"images_{kind}.tif" for kind in ("prob", "labels")]
+    code, said, _ = run("evaluate", "-p", results[0], "-l", made / "labels.tif")
+    assert code == 0 and "pixel error" in said
+    code, said, _ = run("evaluate", "-p", results[1], "-l", made / "labels.tif", "--json", "--positive", "0")
+    wrong = (tifffile.imread(results[1]) != tifffile.imread(made / "labels.tif")).mean()
+    assert json.loads(said)["pixel_error"] == pytest.approx(wrong)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "armijo", "lbfgs"])
+def test_every_optimizer(run, made, tmp_path, optimizer):
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    assert run("train", *files, *NET, "--epochs", "1", "--optimizer", optimizer)[0] == 0
+    assert Net.load(tmp_path / "m.npz").record["optimizer"] == optimizer
+
+
+def test_resume_goes_on_and_says_so(run, made, tmp_path):
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz", *NET, "--epochs", "2"]
+    code, said, _ = run("train", *files, "--resume")
+    assert code == 0 and "starting from the beginning" in said
+    code, said, _ = run("train", *files, "--resume")
+    assert code == 0 and "after 2 epoch(s)" in said and "epoch 1/" not in said
+
+
+def test_info_of_models_specs_and_the_machine(run, made):
+    assert "tinympcnn " in run("info")[1]
+    assert "field of view 95x95" in run("info", "N4")[1]
+    code, said, _ = run("info", "C3x3x3 MPF2 FC2", "--image", "60x137", "--in-maps", "3")
+    assert code == 0 and "60x137" in said
+    code, said, _ = run("info", made / "model.npz")
+    for words in ("classes: 0, 255", "seed: 0", "data_sha256: ", "epochs: 1", "normalised by mean", "loss_train"):
+        assert words in said
+
+
+def test_gradcheck(run):
+    code, said, _ = run("gradcheck", "C2x2x2 MPF2x2 FC2")
+    assert code == 0 and said.startswith("Net(")
+    code, said, _ = run("gradcheck")
+    assert code == 0
+
+
+def test_a_wrong_gradient_is_exit_code_1(run, monkeypatch):
+    from tinympcnn import Tanh
+
+    backward = Tanh.backward
+    monkeypatch.setattr(Tanh, "backward", lambda self, dy, **more: backward(self, dy, **more) * 1.001)
+    refused(run("gradcheck", "C2x2x2 MPF2x2 FC2"), 1, "the gradients are wrong")
+
+
+def test_as_a_module():
+    said = subprocess.run([sys.executable, "-m", "tinympcnn", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"tinympcnn {__version__}\n"
+    said = subprocess.run([sys.executable, "-m", "tinympcnn", "info", "unet"], capture_output=True, text=True)
+    assert said.returncode == 2 and said.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["train", "segment", "evaluate", "info", "gradcheck", "bench", "demo", "detect"])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0 and "usage: tinympcnn" in capsys.readouterr().out
+
+
+def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = cli._Bar(2)
+    bar.update(1, 2)
+    assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
+    bar.clear()
+    assert capsys.readouterr().err.endswith("\r")
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    _, said, live = run("train", *files, *NET, "--epochs", "1")
+    assert "epoch 1/1" in said and "] 3/3 images" in live and "epoch" not in live
+
+
+# ------------------------------------------------------------------------------------------ what does not
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("", 2, "COMMAND"),
+        ("fly", 2, "invalid choice: 'fly'"),
+        ("train -i images.tif", 2, "-l/--labels, -o/--output"),
+        ("train -i images.tif -l labels.tif -o m.npz --epochs 0", 2, "epochs must be at least 1, not 0"),
+        ("train -i images.tif -l labels.tif -o m.npz --epochs x", 2, "invalid int value: 'x'"),
+        ("train -i images.tif -l labels.tif -o m.npz --optimizer newton", 2, "invalid choice: 'newton'"),
+        ("train -i images.tif -l labels.tif -o m.npz --lr 0", 2, "lr must be positive, not 0.0"),
+        ("train -i images.tif -l labels.tif -o m.npz --lr nan", 2, "lr must be positive, not nan"),
+        ("train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs", 2, "lbfgs finds its own steps"),
+        ("train -i images.tif -l labels.tif -o m.npz --optimizer lbfgs --augment flip", 2, "leave out augment"),
+        ("train -i images.tif -l labels.tif -o m.npz --seed -1", 2, "a whole number from 0 up"),
+        ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),
+        ("train -i images.tif -l labels.tif -o m.npz --val 1", 2, "below 1"),
+        ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
+        ("train -i images.tif -l labels.tif -o m.npz --net C3x3", 2, "cannot read 'C3x3'"),
+        ("train -i images.tif -l labels.tif -o m.npz --net FC3", 2, "3 outputs and the labels have 2 classes"),
+        ("train -i images.tif -l labels.tif -o no/m.npz", 1, "there is no folder"),
+        ("train -i images.tif -l labels.tif -o m.npz --log no/log.csv", 1, "there is no folder"),
+        ("train -i no.tif -l labels.tif -o m.npz", 1, "no.tif: no such file or folder"),
+        ("train -i images.tif -l empty -o m.npz", 1, "holds no labels"),
+        ("train -i text.tif -l labels.tif -o m.npz", 1, "neither TIFF, PNG nor JPEG"),
+        ("train -i images.tif -l short.tif -o m.npz", 1, "differ in their number of pages"),
+        ("train -i images.tif -l wide.tif -o m.npz", 1, "differ in size"),
+        ("train -i images.tif images.tif -l labels.tif -o m.npz", 1, "2 image files but 1 label files"),
+        ("train -i images.tif -l black.tif -o m.npz", 1, "hold only the value 0"),
+        ("train -i images.tif -l images.tif -o m.npz", 1, "--threshold"),
+        ("train -i nan.tif -l labels.tif -o m.npz", 1, "NaN or infinite"),
+        ("train -i cut.tif -l labels.tif -o m.npz", 1, "cut.tif"),
+        ("train -i images.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
+        ("train -i images.tif -l labels.tif -o m.npz --axes QQ", 2, ""),
+        ("segment -i images.tif -m no.npz -o out", 1, "there is no model file"),
+        ("segment -i images.tif -m cut.npz -o out", 1, "is not a whole tinympcnn model file"),
+        ("segment -i images.tif -m labels.tif -o out", 1, "is not a whole tinympcnn model file"),
+        ("segment -i no.tif -m model.npz -o out", 1, "no.tif: no such file"),
+        ("segment -i images.tif -m model.npz -o out --tile 0", 2, "expected auto or a positive number"),
+        ("segment -i images.tif -m model.npz -o out --tile ²", 2, "expected auto or a positive number"),
+        ("segment -i images.tif -m model.npz -o out --memory much", 2, "expected a size such as 500M"),
+        ("segment -i images.tif -m model.npz -o out --memory nan", 2, "expected a size such as 500M"),
+        ("segment -i images.tif -m model.npz -o text.tif", 1, "cannot make the folder"),
+        ("segment -i rgb.tif -m model.npz -o out", 1, "3 channel(s) and the model takes 1"),
+        ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
+        ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
+        ("evaluate -p labels.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
+        ("info unet", 2, "unknown net 'unet'"),
+        ("info cut.npz", 1, "is not a whole tinympcnn model file"),
+        ("info missing.npz", 1, "there is no model file"),
+        ("info N4 --image 512", 2, "expected HxW"),
+        ("info N4 --image 0x5", 2, "expected HxW"),
+        ("info N4 --in-maps 0", 2, "in_maps"),
+        ("gradcheck MPF2x2", 2, "no C or FC layer"),
+        ("demo --backend tpu", 2, "invalid choice: 'tpu'"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, monkeypatch, line, code, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name in ("images.tif", "labels.tif", "model.npz"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    (tmp_path / "text.tif").write_text("no image")
+    for name in ("images.tif", "model.npz"):
+        cut = tmp_path / name.replace("images", "cut").replace("model", "cut")
+        cut.write_bytes((made / name).read_bytes()[:-300])
+    stack(tmp_path / "short.tif", np.eye(16, 18, dtype=np.uint8)[None].repeat(2, axis=0))
+    stack(tmp_path / "wide.tif", np.eye(16, 19, dtype=np.uint8)[None].repeat(3, axis=0))
+    stack(tmp_path / "black.tif", np.zeros((3, 16, 18), np.uint8))
+    stack(tmp_path / "nan.tif", np.full((3, 16, 18), np.nan, np.float32))
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((16, 18, 3), np.uint8), photometric="rgb")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    refused(run(*line.split()), code, words)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["train", "segment", "demo"])
+def test_a_gpu_that_was_asked_for_and_is_not_there(run, made, tmp_path, monkeypatch, command):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    files = {
+        "train": ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"],
+        "segment": ["-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path / "out"],
+        "demo": ["-o", tmp_path / "demo"],
+    }[command]
+    refused(run(command, *files, "--backend", "cupy"), 2, "the cupy backend does not work here")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_results_are_kept(run, made, tmp_path):
+    job = ["segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path]
+    assert run(*job)[0] == 0
+    refused(run(*job), 2, "exists already; remove it, or overwrite it with --force")
+    assert run(*job, "--force")[0] == 0
+
+
+def test_running_out_of_memory_is_one_sentence(run, made, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr(Net, "forward", full)
+    refused(run("segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path), 1, "not enough memory")
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    refused(run("train", *files, *NET), 1, "memory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_there_is_a_checkpoint(run, made, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinympcnn.data.read_pairs", interrupted)
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    assert run("train", *files, *NET)[::2] == (130, "tinympcnn: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_traceback(made):
+    command = [sys.executable, "-m", "tinympcnn", "info", str(made / "model.npz")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    complaint = process.stderr.read()
+    process.stderr.close()
+    process.wait()
+    assert "Traceback" not in complaint and "Exception ignored" not in complaint
+
+
+WORDS = (
+    "train segment evaluate info gradcheck -i -l -o -m -p --net --epochs --tile --memory --axes --image --seed --lr --val "
+    "--crop --threads --json --force --resume --positive images.tif labels.tif model.npz . 0 -1 1e9 nan C3x3x2 FC2 ZYX"
+)
+words = st.one_of(st.sampled_from(WORDS.split()), st.text(max_size=8).filter(lambda text: "/" not in text))
+
+
+@given(st.lists(words, max_size=8))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_words_are_work_or_one_sentence(made, tmp_path, monkeypatch, capsys, some):
+    monkeypatch.chdir(tmp_path)
+    for name in ("images.tif", "labels.tif", "model.npz"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    with monkeypatch.context() as short:
+        short.setattr("tinympcnn.cli._train", lambda options: None)  # whatever it would train, it would take time
+        try:
+            code = cli.main(some)
+        except SystemExit as stopped:  # --help and --version
+            code = stopped.code
+    said = capsys.readouterr()
+    assert code in (0, 1, 2)
+    assert code == 0 or (said.err.startswith("tinympcnn: ") and said.err.count("\n") == 1)
+    assert threading.active_count() < 50
