@@ -48,6 +48,8 @@ needs_extra = pytest.mark.skipif(
 )
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+exercised = [TUTORIALS / "template.py", *SOURCES]
+each_with_exercises = pytest.mark.parametrize("source", exercised, ids=lambda path: path.stem)
 
 
 def cells_of(path):
@@ -79,7 +81,7 @@ def test_no_tutorial_stands_beside_the_ladder():
     assert {path.stem for path in TUTORIALS.glob("[0-9][0-9]_*")} <= set(LADDER)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@each_source
 def test_the_map_of_the_course_links_a_tutorial_with_its_minutes(source):
     readme = (TUTORIALS / "README.md").read_text(encoding="utf-8")
     minutes = re.search(r"About (\d+)\s+minutes", re.sub(r"\n# ?", " ", source.read_text(encoding="utf-8")))[1]
@@ -205,7 +207,7 @@ def is_grading(node):
 
 
 def solutions_of(source):
-    path = TUTORIALS / "solutions" / f"{source.stem[:2]}.py"
+    path = TUTORIALS / "solutions" / f"{source.stem.split('_')[0]}.py"
     spec = importlib.util.spec_from_file_location(f"solutions_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -267,7 +269,7 @@ def course():
 
 
 @needs_extra
-@each_source
+@each_with_exercises
 def test_blanks_fail(course, source):
     tutorial = course(source)
     for i in range(len(tutorial.exercises)):
@@ -277,7 +279,7 @@ def test_blanks_fail(course, source):
 
 
 @needs_extra
-@each_source
+@each_with_exercises
 def test_solutions_pass(course, source):
     tutorial = course(source)
     for i in range(len(tutorial.exercises)):
@@ -288,7 +290,7 @@ def test_solutions_pass(course, source):
 
 
 @needs_extra
-@each_source
+@each_with_exercises
 def test_typical_wrong_answers_are_caught_by_name(course, source):
     tutorial = course(source)
     wrong = tutorial.solutions.WRONG
