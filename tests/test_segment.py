@@ -111,7 +111,7 @@ def test_out_of_memory_halves_the_tiles_and_says_so(rng, monkeypatch):
 def test_no_memory_even_for_the_smallest_tiles_is_one_sentence(rng, monkeypatch):
     net, image = make(SPECS[0]), rng.integers(0, 255, (60, 60), dtype=np.uint8)
     failing(net, monkeypatch, 10)
-    with pytest.raises(DataError, match="not enough memory for tiles of 32x[0-9]+, the smallest"):
+    with pytest.raises(DataError, match=r"not enough memory for tiles of 32x[0-9]+, the smallest"):
         list(segment.segment_bands(net, image[:, :, None], tile=32))
 
 
