@@ -271,7 +271,7 @@ def test_a_reader_that_goes_away_is_no_traceback(made):
 
 WORDS = (
     "train segment evaluate info gradcheck -i -l -o -m -p --net --epochs --tile --memory --axes --image --seed --lr "
-    "--val --crop --threads --json --force --resume --positive images.tif labels.tif model.npz . 0 -1 1e9 nan C3x3x2 FC2 ZYX"
+    "--val --crop --threads --json --force --resume --positive images.tif labels.tif model.npz . 0 -1 1e9 nan FC2 ZYX"
 )
 words = st.one_of(st.sampled_from(WORDS.split()), st.text(max_size=8).filter(lambda text: "/" not in text))
 
