@@ -6,14 +6,17 @@ the same seed gives the same bits. Read next: ``train.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinympcnn.data import augment as augmented
+from tinympcnn.data.augment import augmented_size
 from tinympcnn.data.image_file import check_finite
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.geometry import Pair
 from tinympcnn.net import Net
 from tinympcnn.objective import Example, example
 
@@ -63,13 +66,16 @@ class TrainingSet:
         self.images, self.labels = checked(net, images, labels)
         if net.normalisation is None:
             net.normalisation = mean_and_std(self.images)
-        self.updates = [  # (image, row of the grid, column, rows of the grid, columns) of every crop
-            (i, r, c, rows, columns)
+        self.crop = crop
+        self.updates = [  # (image, number of the crop in its grid)
+            (i, n)
             for i, y in enumerate(self.labels)
-            for rows, columns in [tuple(-(-n // (crop or n)) for n in y.shape)]
-            for r in range(rows)
-            for c in range(columns)
+            for n in range(math.prod(self._grid(augmented_size(y.shape, augment))))
         ]
+
+    def _grid(self, size: Pair) -> Pair:
+        """Return the rows and columns of the grid of crops of an image of `size`; none is larger than asked for."""
+        return -(-size[0] // (self.crop or size[0])), -(-size[1] // (self.crop or size[1]))
 
     def __len__(self) -> int:
         """Return the number of updates in one epoch."""
@@ -81,12 +87,14 @@ class TrainingSet:
 
     def example(self, epoch: int, position: int) -> Example:
         """Return what the net sees at update `position` of an epoch."""
-        i, r, c, rows, columns = self.updates[self._order(epoch)[position]]
+        i, n = self.updates[self._order(epoch)[position]]
         rng = np.random.default_rng([self.seed, epoch, position])
         whole = example(self.net, *augmented(self.images[i], self.labels[i], self.augment, rng))
-        if (rows, columns) == (1, 1):
+        if self.crop is None:
             return whole
         (H, W), (P, Q) = whole.target.shape[1:], self.net.field_of_view
+        rows, columns = self._grid((H, W))
+        r, c = divmod(n, columns)
         top, bottom, left, right = H * r // rows, H * (r + 1) // rows, W * c // columns, W * (c + 1) // columns
         image = whole.image[:, top : bottom + P - 1, left : right + Q - 1]
         return Example(self.net.xp.ascontiguousarray(image), whole.target[:, top:bottom, left:right])

@@ -60,7 +60,7 @@ def augment(
         return image, labels
 
     height, width = labels.shape
-    side = max(1, math.floor(min(height, width) / math.sqrt(2)))
+    side, _ = augmented_size((height, width), kind)
     radius = (side - 1) / math.sqrt(2)
     centre = rng.uniform((radius, radius), (height - 1 - radius, width - 1 - radius))
     angle = rng.uniform(0, 2 * math.pi)
@@ -72,6 +72,18 @@ def augment(
 
     channels = [sample(image[..., c], order=1) for c in range(image.shape[-1])]
     return np.stack(channels, axis=-1), sample(labels, order=0)
+
+
+def augmented_size(size: tuple[int, int], kind: str) -> tuple[int, int]:
+    """Return the size (H, W) of what `augment` makes of an image of `size`, but for an exchange of H and W.
+
+    Examples
+    --------
+    >>> augmented_size((512, 512), "rotate")
+    (362, 362)
+    """
+    side = max(1, math.floor(min(size) / math.sqrt(2)))
+    return (side, side) if kind == "rotate" else size
 
 
 def dihedral(array: np.ndarray, k: int) -> np.ndarray:
