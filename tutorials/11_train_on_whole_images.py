@@ -142,7 +142,7 @@ print(f"first layer: {by_hand:.1f} by hand, {counted:.1f} by counting")
 assert abs(by_hand - counted) < 1e-9 and round(by_hand, 1) == 195.0
 whole = sum(row.flop for row in net.plan(pair.image.shape[1:3]))
 patches = n**2 * sum(row.flop for row in net.as_patch().plan((P, Q)))
-print(f"whole net, forward: {patches / 1e6:.0f} against {whole / 1e6:.1f} million operations, {patches / whole:.1f} to 1")
+print(f"whole net, forward: {patches / 1e6:.0f} and {whole / 1e6:.1f} million operations, {patches / whole:.1f} to 1")
 
 # %% [markdown]
 # ## Step 3: the same curve, against the clock
@@ -189,13 +189,14 @@ assert curves["patches"][1][-1] > 2 * curves["whole image"][1][-1]
 
 panels = [
     ("updates", {name: (updates, losses) for name, (losses, _) in curves.items()}),
-    ("seconds of computing", {name: (seconds, losses) for name, (losses, seconds) in curves.items() if name != "sum, not mean"}),
+    ("seconds of computing", {name: curves[name][::-1] for name in ("patches", "whole image")}),
 ]
 show(
     figures.loss_curves(panels, log=True),
-    alt="""Two panels. Left, loss against updates: the curves of patches and whole image lie exactly on each
-    other and fall; the curve of the sum in place of the mean jumps up by far at once and stays there. Right, loss
-    against seconds: the whole image has finished its 15 updates when training on patches has hardly begun.""",
+    alt="""Two panels. Left, loss against updates: the curves of patches and whole image
+    lie exactly on each other and fall; the curve of the sum in place of the mean jumps up
+    by far at once and stays there. Right, loss against seconds: the whole image has
+    finished its 15 updates when training on patches has hardly begun.""",
 )
 
 # %% [markdown]
@@ -229,7 +230,8 @@ for record in fit(learner, *zip(*quarters, strict=True), epochs=20, options={"lr
     started = time.process_time()
 seconds, seen, errors = np.array(curve).T
 
-earlier = {key: np.array([point[key] for point in kept_curve("06_patches")]) for key in ("updates", "windows", "error")}
+kept = kept_curve("06_patches")
+earlier = {key: np.array([point[key] for point in kept]) for key in ("updates", "windows", "error")}
 patch_net, batch = membrane_net(task).as_patch(), rng.standard_normal((32, 40, 40, 1))
 update = image_closure(patch_net, Example(batch, np.zeros((32, 1, 1), int)), SoftmaxCrossEntropy())
 started = time.process_time()
@@ -248,9 +250,10 @@ panels = [
 ]  # fmt: skip
 show(
     figures.loss_curves(panels, ylabel="error on held-out pixels", logx=True),
-    alt="""Two panels, error on held-out pixels, on logarithmic axes of windows seen and of seconds. Against windows,
-    training on random patches is far to the left: it needs about a hundredth of the windows. Against seconds the two
-    curves come close to each other, and end at about 0.1.""",
+    alt="""Two panels, error on held-out pixels, on logarithmic axes of windows seen and of
+    seconds. Against windows, training on random patches is far to the left: it needs about
+    a hundredth of the windows. Against seconds the two curves come close to each other, and
+    end at about 0.1.""",
 )
 
 # %% [markdown]
@@ -264,7 +267,7 @@ for name, some, size in (("our net", learner, 64), ("N4", zoo.n4(), 512)):
     view = some.field_of_view
     whole = sum(row.flop for row in some.plan((size + view[0] - 1, size + view[1] - 1)))
     patches = size**2 * sum(row.flop for row in some.as_patch().plan(view))
-    print(f"{name:<8} {size} x {size} pixels: patches cost {patches / whole:.0f} times the operations of the whole image")
+    print(f"{name:<8} {size} x {size} pixels: patches take {patches / whole:.0f} times the operations of the image")
 assert patches / whole > 400
 
 probabilities = learner.segment(task.held_image)[:, :, 1]
@@ -273,8 +276,9 @@ show(
         [task.held_image[:, :, 0], probabilities, task.held_labels],
         ["a slice it has not seen", "probability of interior", "truth"],
     ),
-    alt="""Three pictures: a noisy slice of synthetic tissue; the net's probability of being inside of a
-    cell, bright cells with dark membranes between them, uncertain in places; and the true labels.""",
+    alt="""Three pictures: a noisy slice of synthetic tissue; the net's probability of
+    being inside of a cell, bright cells with dark membranes between them, uncertain in
+    places; and the true labels.""",
     colours=64,
 )
 
@@ -338,9 +342,9 @@ grade_loss_over_set(loss_over_set)
 # - The command is `tinympcnn train -i IMAGES -l LABELS -o MODEL.npz`. It calls `fit`, keeps a checkpoint, and goes on
 #   from it with `--resume`.
 # - `--augment rotate` shows every image at another angle each time, as the paper does with its 30 slices.
-# - How large the gain is depends on the field of view: here 28 x 28 and 40 x 40, for N4 of the paper 95 x 95. `tinympcnn info N4`
-#   prints the ratio of operations, `tinympcnn bench` measures times. The paper's "1500-fold" is a ratio of times in
-#   Matlab.
+# - How large the gain is depends on the field of view: here 28 x 28 and 40 x 40, for N4 of the paper 95 x 95.
+#   `tinympcnn info N4` prints the ratio of operations, `tinympcnn bench` measures times. The paper's "1500-fold" is a
+#   ratio of times in Matlab.
 
 # %% [markdown]
 # ## Next

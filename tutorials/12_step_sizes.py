@@ -43,7 +43,6 @@ from tinympcnn import FullyConnected, MeanSquaredError, Net, SoftmaxCrossEntropy
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.objective import Example, example, image_closure
 from tinympcnn.optim import LBFGS, SGD, ArmijoSGD
-from tinympcnn.trainset import mean_and_std
 
 rng = np.random.default_rng(12)
 
@@ -90,9 +89,10 @@ w, b = np.linspace(-0.6, 4.2, 41), np.linspace(-1.0, 4.0, 41)
 L = surface(net, closure, w, b)
 show(
     figures.loss_surface(w, b, L, (0, 0), g, (2, 1)),
-    alt="""Level lines of the loss over w and b: a long narrow
-     valley that falls slowly from upper left to lower right. From the start at (0, 0) the downhill direction points to
-     the right and slightly up, across the valley. The lowest point is at (2, 1).""",
+    alt="""Level lines of the loss over w and b: a long narrow valley that falls slowly
+    from upper left to lower right. From the start at (0, 0) the downhill direction points
+    to the right and slightly up, across the valley. The lowest point is at (2, 1).""",
+    colours=64,
 )
 
 # %% [markdown]
@@ -153,10 +153,11 @@ for name, (_, losses, _) in runs.items():
 assert limit.round(3) == 0.476 and runs["step 0.4"][1][-1] < 0.2 < 10 < runs["step 0.5"][1][-1]
 show(
     figures.paths_on_surface(w, b, L, {name: run[0] for name, run in runs.items()}),
-    alt="""Three paths on the same
-     valley, a panel each. Step 0.05 creeps along the valley and has not arrived after 14 steps. Step 0.4 jumps from
-     side to side in ever smaller jumps, and comes near the lowest point. Step 0.5 jumps from side to side in ever
-     larger jumps and leaves the picture.""",
+    alt="""Three paths on the same valley, a panel each. Step 0.05 creeps along the valley
+    and has not arrived after 14 steps. Step 0.4 jumps from side to side in ever smaller
+    jumps, and comes near the lowest point. Step 0.5 jumps from side to side in ever larger
+    jumps and leaves the picture.""",
+    colours=64,
 )
 
 # %% [markdown]
@@ -201,11 +202,13 @@ t = np.linspace(0, 0.62, 100)
 along = 10.5 - t * (g @ g) + t**2 / 2 * (g @ H @ g)
 show(
     figures.armijo_condition(t, along, float(g @ g), (0.3, 1e-4), trials),
-    alt="""The loss along the downhill direction
-     is a parabola that falls from 10.5 at t = 0 to nearly 0 at t = 0.24 and is back at 10.5 near t = 0.48. Two dashed
-     lines start at 10.5: with c = 0.0001 it is almost flat, with c = 0.3 it falls. A step is acceptable where the
-     parabola is below the line; for c = 0.3 that region is hatched and ends near t = 0.33. The trial at 0.5 lies above
-     both lines and is refused, the trial at 0.25 is accepted. The trial at 1 is far outside of the picture.""",
+    alt="""The loss along the downhill direction is a parabola that falls from 10.5 at t =
+    0 to nearly 0 at t = 0.24 and is back at 10.5 near t = 0.48. Two dashed lines start at
+    10.5: with c = 0.0001 it is almost flat, with c = 0.3 it falls. A step is acceptable
+    where the parabola is below the line; for c = 0.3 that region is hatched and ends near t
+    = 0.33. The trial at 0.5 lies above both lines and is refused, the trial at 0.25 is
+    accepted. The trial at 1 is far outside of the picture.""",
+    colours=64,
 )
 
 # %% [markdown]
@@ -248,10 +251,11 @@ wide = (4 * wide_w[None] ** 2 + wide_b[:, None] ** 2) / 2
 arrows = {"steepest descent": np.array([-10.0, -5.0]), "L-BFGS, one pair": d, "Newton": np.array([-2.5, -5.0])}
 show(
     figures.descent_directions(wide_w, wide_b, wide, (2.5, 5.0), arrows),
-    alt="""Level lines of a valley that is steep
-     in w and flat in b. From the point (2.5, 5) three arrows of equal length: steepest descent points mostly to the
-     left, across the valley; Newton points straight to the lowest point at (0, 0); L-BFGS with a single pair points
-     between the two, much closer to Newton.""",
+    alt="""Level lines of a valley that is steep in w and flat in b. From the point (2.5,
+    5) three arrows of equal length: steepest descent points mostly to the left, across the
+    valley; Newton points straight to the lowest point at (0, 0); L-BFGS with a single pair
+    points between the two, much closer to Newton.""",
+    colours=64,
 )
 
 # %% [markdown]
@@ -274,10 +278,11 @@ for name, (_, losses, optimizer) in ways.items():
 assert ways["L-BFGS"][1][-1] < 1e-8 < ways["SGD, step 0.4"][1][-1]
 show(
     figures.paths_on_surface(w, b, L, {name: way[0] for name, way in ways.items()}),
-    alt="""The four ways over the same
-     valley from the same start. SGD with step 0.4 zigzags across it on the way down. Momentum runs down in a curve,
-     overshoots the lowest point and swings back. Armijo zigzags less, with steps of changing length. L-BFGS arrives in
-     a handful of steps.""",
+    alt="""The four ways over the same valley from the same start. SGD with step 0.4
+    zigzags across it on the way down. Momentum runs down in a curve, overshoots the lowest
+    point and swings back. Armijo zigzags less, with steps of changing length. L-BFGS
+    arrives in a handful of steps.""",
+    colours=64,
 )
 
 # %% [markdown]
@@ -321,9 +326,10 @@ for name, (work, losses) in real.items():
 assert real["L-BFGS"][1][-1] < real["L-BFGS"][1][0] and real["SGD, 20: too large"][1].max() > 1
 show(
     figures.loss_curves([("work, in forward passes", real)], log=True),
-    alt="""Loss against work for four optimisers on
-     one image. SGD with step 20 jumps up at once and stays high. SGD with momentum, Armijo and L-BFGS all go down from
-     about 0.7; L-BFGS is the lowest of them at the end.""",
+    alt="""Loss against work for four optimisers on one image. SGD with step 20 jumps up at
+    once and stays high. SGD with momentum, Armijo and L-BFGS all go down from about 0.7;
+    L-BFGS is the lowest of them at the end.""",
+    colours=64,
 )
 
 # %% [markdown]
@@ -331,8 +337,8 @@ show(
 #
 # 1. A step of 0.5 diverges on our valley although the lowest point is much further away than one step. Why?
 #
-#    <details><summary>Answer</summary>Because 0.5 is larger than 2 divided by the largest eigenvalue of H, 0.476. Across
-#    the valley every step overshoots to a place further out.</details>
+#    <details><summary>Answer</summary>Because 0.5 is larger than 2 divided by the largest eigenvalue of H, 0.476.
+#    Across the valley every step overshoots to a place further out.</details>
 # 2. What does the Armijo rule compare, and what does a trial cost?
 #
 #    <details><summary>Answer</summary>The loss after the step with the loss before, less a fraction c of the decrease
@@ -347,8 +353,8 @@ show(
 #    matrix with the square of that many numbers.</details>
 # 5. Why must L-BFGS see the same images in every step, when SGD need not?
 #
-#    <details><summary>Answer</summary>y = g' - g must tell how the gradient changed because the parameters moved. If the
-#    images changed too, y would mix both, and s · y could even be negative.</details>
+#    <details><summary>Answer</summary>y = g' - g must tell how the gradient changed because the parameters moved. If
+#    the images changed too, y would mix both, and s · y could even be negative.</details>
 
 # %% [markdown]
 # ## Exercises

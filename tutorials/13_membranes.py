@@ -25,8 +25,9 @@
 # ## What you need
 #
 # Tutorials 09 (borders) and 11 (training). About 45 minutes. The data are synthetic. If you have the ISBI 2012 stack
-# (section 4.1 of the paper), put `train-volume.tif` and `train-labels.tif` into a folder `isbi2012`, let the environment
-# variable `TINYMPCNN_DATA` name the folder above it, and this notebook uses four of its slices. Nothing is downloaded.
+# (section 4.1 of the paper), put `train-volume.tif` and `train-labels.tif` into a folder `isbi2012`, let the
+# environment variable `TINYMPCNN_DATA` name the folder above it, and this notebook uses four of its slices. Nothing
+# is downloaded.
 
 # %%
 import os
@@ -126,8 +127,9 @@ show(
                      "pixel error, test slice": (epochs, [record["pixel_error"] for record in records])})],
         ylabel="loss, error",
     ),
-    alt="""Three curves against epochs, all falling with small ups and downs: the training loss, the loss on the test
-    slice close to it, and below them the pixel error on the test slice.""",
+    alt="""Three curves against epochs, all falling with small ups and downs: the training
+    loss, the loss on the test slice close to it, and below them the pixel error on the test
+    slice.""",
 )  # fmt: skip
 
 # %% [markdown]
@@ -156,9 +158,9 @@ show(
         columns=2,
         limits=[None, (0, 1), (0, 1), (0, 1)],
     ),
-    alt="""Four pictures. The test slice, grey and noisy. The probability of interior from segment: bright cells
-    separated by dark membranes. The truth: the same cells with clean membranes. The mistake: ragged
-    remains of membranes, most of them broken or missing.""",
+    alt="""Four pictures. The test slice, grey and noisy. The probability of interior from
+    segment: bright cells separated by dark membranes. The truth: the same cells with clean
+    membranes. The mistake: ragged remains of membranes, most of them broken or missing.""",
     colours=48,
 )
 
@@ -192,8 +194,8 @@ assert report["pixel_error"] == good
 # - *One hole:* 1 of 15 pixels is wrong, a pixel error of $0.067$. Both cells are one segment:
 #   $p_{11} = p_{21} = \frac12$, $t = (\frac12, \frac12)$, $s = (1)$, so
 #   $V = \frac{1/4 + 1/4}{1/2 + 1/4} = \frac23$.
-# - *Thick membrane:* 6 of 15 pixels are wrong, a pixel error of $0.4$. After thinning, the cells are those of the truth:
-#   $V = 1$.
+# - *Thick membrane:* 6 of 15 pixels are wrong, a pixel error of $0.4$. After thinning, the cells are those of the
+#   truth: $V = 1$.
 
 # %%
 small = np.array([[1, 1, 0, 1, 1]] * 3)
@@ -207,9 +209,10 @@ assert abs(v_scores(hole.astype(float), small).rand.value - 2 / 3) < 1e-12
 assert v_scores(thick.astype(float), small).rand.value == 1
 show(
     figures.one_merged_pair(segments(small), {"one hole": segments(hole), "thick membrane": segments(thick)}),
-    alt="""Three label images of 3 by 5 pixels. Truth: segment 1 on the left, segment 2 on the right, an empty
-    column between them. One hole: everything is segment 1, but for two membrane pixels above and below the hole. Thick
-    membrane: segments 1 and 2 are one column each, with three empty columns between them.""",
+    alt="""Three label images of 3 by 5 pixels. Truth: segment 1 on the left, segment 2 on
+    the right, an empty column between them. One hole: everything is segment 1, but for two
+    membrane pixels above and below the hole. Thick membrane: segments 1 and 2 are one
+    column each, with three empty columns between them.""",
 )
 
 # %% [markdown]
@@ -240,9 +243,9 @@ print(f"V_Rand {before.value:.3f} -> {after.value:.3f}   (split {after.split:.3f
 assert pixel_error(opened.astype(int), truth) < 0.005 and after.value < 0.99 * before.value
 show(
     figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))),
-    alt="""Three pictures. The proposal: white cells with black membranes, and a dashed box around one spot. The same
-    spot enlarged: a gap in the membrane. The two cells that the gap makes one, marked with hatches: two of the largest
-    in the picture.""",
+    alt="""Three pictures. The proposal: white cells with black membranes, and a dashed box
+    around one spot. The same spot enlarged: a gap in the membrane. The two cells that the
+    gap makes one, marked with hatches: two of the largest in the picture.""",
 )
 
 # %% [markdown]

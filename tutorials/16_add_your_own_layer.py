@@ -175,10 +175,10 @@ assert y.ravel().tolist() == [3, 4, 6, 7]
 assert dx[0, 1, 1, 0] == 10 and dx[0, 0, 0, 0] == 1 and dx[0, 0, 1, 0] == 3
 show(
     figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :, 0]),
-    alt="""Four matrices. Above: x
-     with the numbers 1 to 9 and its centre 5 marked, and beside it the four fragments 3, 4, 6, 7, one pixel each. Below:
-     dx with 1, 3, 2 in the first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked, and beside
-     it the gradients of the fragments 4, 8, 12, 16.""",
+    alt="""Four matrices. Above: x with the numbers 1 to 9 and its centre 5 marked, and
+    beside it the four fragments 3, 4, 6, 7, one pixel each. Below: dx with 1, 3, 2 in the
+    first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked, and
+    beside it the gradients of the fragments 4, 8, 12, 16.""",
 )
 
 # %% [markdown]
@@ -260,9 +260,9 @@ plain = [small_net(kind).forward(stripes[None, :, :, None], train=False)[0, :, :
          for kind in (AveragePoolFragment, ByColumns)]  # fmt: skip
 show(
     figures.picture_grid([stripes, *plain], ["the image", "fragments by rows", "fragments by columns"]),
-    alt="""Three
-     pictures: slanted smooth waves; the scores of the right net, which are smooth waves too; and the scores of the net
-     with the wrong order, in which the same waves are torn into a checkerboard of misplaced pixels.""",
+    alt="""Three pictures: slanted smooth waves; the scores of the right net, which are
+    smooth waves too; and the scores of the net with the wrong order, in which the same
+    waves are torn into a checkerboard of misplaced pixels.""",
 )
 
 # %% [markdown]

@@ -1,0 +1,317 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 15 · Move to the GPU
+#
+# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. This part is
+# about what changes when a net moves there, what must not change, and how to time it without fooling yourself.
+
+# %% [markdown]
+# ## What you will build
+#
+# - A function that runs on either device, by asking its data.
+# - A comparison of two backends, with a tolerance that you can justify.
+# - A clock that waits for the device, and a picture of what happens if it does not.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorial 11. About 30 minutes. **No GPU is needed.** The cells that use one say so when there is none, and the rest
+# runs on NumPy. The outputs stored in this notebook were made *without* a GPU: no number in them is a GPU's. For one of
+# your own, `pip install "tinympcnn[cuda12]"` or `[cuda13]`.
+
+# %%
+import inspect
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from course import figures
+from course.grading_training import DeviceArray, grade_rms, grade_timing
+from course.style import show
+
+from tinympcnn import Net, SoftmaxCrossEntropy, Tanh, backend
+from tinympcnn.objective import Example, image_closure
+
+rng = np.random.default_rng(15)
+
+# %% [markdown]
+# ## Step 1: is there one?
+#
+# `backend.load("auto")` returns the module to work with, and a sentence that says why. It does not stop at
+# `import cupy`, which works on many machines that have no working GPU: it compiles and runs one tiny kernel and reads
+# the result back. Ask for `"cupy"` by name where it does not work, and you get an error with the way out.
+
+# %%
+xp, why = backend.load("auto")
+print("backend:", xp.__name__)
+HAVE_GPU = xp is not np
+if not HAVE_GPU:
+    print("no GPU is used in this run; cells marked [GPU] will say so")
+    try:
+        backend.load("cupy")
+    except Exception as error:
+        print(f"{type(error).__name__} when cupy is asked for by name")
+assert why.startswith("cupy" if HAVE_GPU else "numpy")
+
+# %% [markdown]
+# ## Step 2: one code for both
+#
+# The rule of the library: *creation asks the default, computation asks the data.* A layer never names `numpy`. It calls
+# `array_module(x)` and works with whatever module answers. Below is all of `Tanh.backward`, and a
+# function of our own in that style.
+#
+# **The deliberate mistake:** naming `numpy` in the middle. On a NumPy array nobody notices. On a device array CuPy
+# refuses to copy behind your back. To show this without a GPU we use a stand-in for a device array that refuses in the
+# same way (from this course's grading module; the library's tests have a much stricter one).
+
+# %%
+print(inspect.getsource(Tanh.backward))
+print(inspect.getsource(backend.array_module).split('"""')[2])
+
+
+def softplus(x):
+    """log(1 + exp(x)), on the device where x is."""
+    xp = backend.array_module(x)
+    return xp.log1p(xp.exp(-abs(x))) + xp.maximum(x, 0)
+
+
+values = np.array([-1000.0, 0.0, 1000.0])
+print("softplus", softplus(values))
+assert np.allclose(softplus(values), [0, np.log(2), 1000])
+
+
+def careless_softplus(x):
+    """The mistake: names numpy."""
+    return np.log1p(np.exp(-abs(x))) + np.maximum(x, 0)
+
+
+assert np.allclose(careless_softplus(values), softplus(values))  # no test on NumPy finds it
+try:
+    np.maximum(DeviceArray(values), 0)
+    refused = False
+except TypeError as error:
+    refused = True
+    print("TypeError:", str(error)[:100])
+assert refused
+
+# %% [markdown]
+# A net moves as a whole: `net.to("cupy")` returns a converted *copy*, and the original stays where it is. Images move
+# with `cupy.asarray`, results come back with `backend.to_numpy`. `fit`, `net.segment` and the command line
+# (`--backend cupy`) do this for you. If net and data live in different places, `array_module` raises and names both
+# ways out.
+
+# %%
+net = Net.from_spec("C5x5x8 MPF2x2 C5x5x8 MPF2x2 C4x4x8 FC2", rng=15)
+image = rng.standard_normal((1, 91, 91, 1)).astype(np.float32)
+target = rng.integers(0, 2, (1, 64, 64))
+if HAVE_GPU:  # [GPU]
+    device_net = net.to("cupy")
+    try:
+        device_net.forward(image)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+else:
+    device_net = net.to("numpy")
+    print("[GPU] skipped: mixing a device net with a NumPy image")
+device_net.set_flat(device_net.flat() * 0)
+assert net.flat().any()  # the original has not changed
+
+# %% [markdown]
+# ## Step 3: what must not change
+#
+# The results. But not to the last bit: a GPU adds in another order, and floating-point sums depend on the order. How
+# large a difference is normal? float32 rounds each operation to a relative $\varepsilon = 2^{-23} \approx 1.2 \cdot
+# 10^{-7}$. A sum of $n$ terms in two different orders differs by about $\sqrt{n}\,\varepsilon$ of the typical size of
+# the partial sums, if errors are random.
+#
+# By hand: $1 + 2^{-24} + 2^{-24}$. From the left, $1 + 2^{-24}$ lies half way between two floats and rounds to $1$, and
+# again to $1$. From the right, $2^{-24} + 2^{-24} = 2^{-23}$ first, then $1 + 2^{-23}$, which is a float. The two
+# results differ by exactly $\varepsilon$.
+#
+# So we measure how far float32 itself is from float64 on our net, and ask of a device to be no more than $10^{-5}$ from
+# NumPy. A wrong kernel is off by percents. The same line stands in the library's tests.
+
+# %%
+tiny = np.float32(2.0**-24)
+left, right = (np.float32(1) + tiny) + tiny, np.float32(1) + (tiny + tiny)
+print("from the left", left, "  from the right", right, "  difference", right - left)
+assert left == 1 and right - left == np.finfo(np.float32).eps
+
+
+def loss_and_gradient(net, image, target):
+    """Loss and gradient of a net on an image, back on the host in float64."""
+    asarray = net.xp.asarray
+    value = image_closure(net, Example(asarray(image), asarray(target)), SoftmaxCrossEntropy())()
+    return value, backend.to_numpy(net.flat_grads()).astype(np.float64)
+
+
+def distance(a, b):
+    """Norm of the difference, relative to that of b."""
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+exact_loss, exact = loss_and_gradient(net.astype(np.float64), image, target)
+host_loss, host = loss_and_gradient(net, image, target)
+again_loss, _ = loss_and_gradient(net, image, target)
+gap = abs(host_loss - exact_loss) / exact_loss
+print(f"float32 against float64: loss {gap:.1e}, gradient {distance(host, exact):.1e}")
+assert again_loss == host_loss  # one backend repeats itself to the last bit
+assert distance(host, exact) < 1e-5
+
+if HAVE_GPU:  # [GPU]
+    device_loss, device = loss_and_gradient(net.to("cupy"), image, target)
+    gap = abs(device_loss - host_loss) / host_loss
+    print(f"GPU against NumPy: loss {gap:.1e}, gradient {distance(device, host):.1e}")
+    assert distance(device, host) < 1e-5
+else:
+    print("[GPU] skipped: the same loss and gradient on the device, to 1e-5")
+
+# %% [markdown]
+# ## Step 4: how to time
+#
+# A call on a GPU *queues* the work and returns at once. A clock that is read then has measured the queueing. To read it
+# honestly, synchronise: wait until the queue is empty. We can see this without a GPU. A thread that works through a
+# queue behaves in the same way.
+#
+# By hand: 4 calls of 0.02 ms on the host each queue 10 ms of work. Without waiting the clock shows about
+# $4 \cdot 0.02 = 0.08$ ms. After waiting it shows about $40$ ms, five hundred times as much. Only one of the two is the
+# time of the work.
+
+# %%
+queue = ThreadPoolExecutor(1)  # the "device": does what is queued, in order, in its own time
+queue.submit(int).result()  # start its thread
+begin = time.perf_counter()
+log = []
+
+
+def kernel(name):
+    """Ten milliseconds of work on the device."""
+    start = time.perf_counter()
+    time.sleep(0.010)
+    log.append((name, 1000 * (start - begin), 1000 * (time.perf_counter() - begin)))
+
+
+jobs = [queue.submit(kernel, name) for name in ("conv", "tanh", "pool", "conv")]
+without = 1000 * (time.perf_counter() - begin)
+for job in jobs:  # synchronise
+    job.result()
+waited = 1000 * (time.perf_counter() - begin)
+print(f"without waiting {without:.2f} ms, after waiting {waited:.0f} ms")
+assert without < waited / 4 and waited > 39
+bars = [("host", "queues", 0, max(without, 0.4)), *(("device", *entry) for entry in log)]
+show(
+    figures.queue_timeline(bars, {"clock, no waiting": without, "clock, synchronised": waited}),
+    alt="""A time line with two rows. The host's row has one short block at time 0, in
+    which it queues the work. The device's row has four blocks of about 10 ms in a row. A
+    dashed line marks the clock read without waiting, near 0; a solid line the clock read
+    after synchronising, at the end of the last block.""",
+)
+
+# %% [markdown]
+# Three rules follow. Warm up first: the first call compiles kernels and allocates memory. Synchronise before you start
+# and before you stop the clock. Repeat, and take the median. In this library one loss evaluation synchronises exactly
+# once, when the loss is read as a number; inside of the layers nothing waits.
+
+
+# %%
+def synchronise():
+    """Wait for the device; NumPy has nothing to wait for."""
+    if HAVE_GPU:
+        xp.cuda.get_current_stream().synchronize()
+
+
+def seconds_of(work, repeats=5):
+    """Median time of a call."""
+    work()
+    times = []
+    for _ in range(repeats):
+        synchronise()
+        started = time.perf_counter()
+        work()
+        synchronise()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+for name in ("numpy", "cupy") if HAVE_GPU else ("numpy",):  # [GPU] for cupy
+    there = net.to(name)
+    closure = image_closure(there, Example(there.xp.asarray(image), there.xp.asarray(target)), SoftmaxCrossEntropy())
+    print(f"{name}: {1000 * seconds_of(closure):.1f} ms for forward and backward on 64 x 64 windows")
+if not HAVE_GPU:
+    print("[GPU] skipped: the same on the device")
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Why does `auto` run a kernel, when it could just try `import cupy`?
+#
+#    <details><summary>Answer</summary>Because the import may work where nothing else does: no driver, no card, a
+#    version that does not fit the card.</details>
+# 2. What does `net.to("cupy")` do to `net`?
+#
+#    <details><summary>Answer</summary>Nothing. It returns a converted copy, with parameters of its own.</details>
+# 3. Two backends differ by 1e-7 in the loss. Is that a bug? And 1e-2?
+#
+#    <details><summary>Answer</summary>1e-7 is float32 rounding in another order. 1e-2 is a bug.</details>
+# 4. Your GPU does a forward pass in 0.1 ms, whatever the size of the image. What have you measured?
+#
+#    <details><summary>Answer</summary>How long it takes to queue the work. Synchronise before you stop the
+#    clock.</details>
+# 5. Why does the loss cost a synchronisation, and a layer none?
+#
+#    <details><summary>Answer</summary>The loss becomes a Python number, for which the host must wait. A layer's
+#    result stays on the device, where the next layer waits for it in the queue.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# **The root of the mean square** of an array, on either device. `array_module(x)` returns the module to use.
+
+
+# %% tags=["exercise"]
+def rms(x, array_module):
+    value = ...  # your code
+    return value
+
+
+grade_rms(rms)
+
+# %% [markdown]
+# **An honest clock.** Return the median seconds of `repeats` calls of `work()`. `synchronise()` waits for the device,
+# `clock()` returns the time in seconds. The first call of all is slow.
+
+
+# %% tags=["exercise"]
+def median_seconds(work, synchronise, clock, repeats):
+    times = []
+    # your code
+    seconds = ...  # your code
+    return seconds
+
+
+grade_timing(median_seconds)
+
+# %% [markdown]
+# ## In practice
+#
+# - `tinympcnn train --backend auto`, and `segment` alike. If the device runs out of memory, `segment` goes on with
+#   smaller tiles and, if need be, on the CPU, and says so.
+# - A GPU wants much work per call. Small nets on small images may be slower there than on a CPU. `tinympcnn bench`
+#   measures on your machine; nobody else's number tells.
+# - The tests run all layers on a strict fake of CuPy where there is no GPU, and on the real one where there is. Their
+#   last line says which.
+
+# %% [markdown]
+# ## Next
+#
+# 16 · Add your own layer: everything is in place for a layer that the library does not have.
