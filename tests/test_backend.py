@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinympcnn
-from tinympcnn import Conv, DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh, UsageError, backend
+from tinympcnn import Conv, DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh, UsageError, backend, info
 
 PACKAGE = Path(tinympcnn.__file__).parent
 
@@ -66,6 +66,14 @@ def test_the_card_in_one_line_with_its_tf32(fake, monkeypatch):
 
 def test_without_cupy_there_is_no_card(no_cupy):
     assert backend.card() == "none"
+
+
+def test_info_shows_the_card_and_its_switches_where_there_is_one(fake, monkeypatch):
+    monkeypatch.setenv("CUPY_TF32", "1")
+    assert info.system().splitlines()[-1] == f"GPU: {backend.card()}"
+    assert "CUPY_TF32=1" in info.system()
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert "GPU:" not in info.system()
 
 
 def test_array_module_asks_the_data(device):

@@ -22,7 +22,7 @@ from tinympcnn.layers import MaxPoolFragment
 from tinympcnn.net import Net
 from tinympcnn.segment import tile_memory, tile_size
 
-OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "TINYMPCNN_")
+OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
 
 def system() -> str:
@@ -33,6 +33,7 @@ def system() -> str:
     >>> system().splitlines()[0].startswith("tinympcnn ")
     True
     """
+    xp, why = backend.load("auto")
     set_here = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(OVERRIDES)]
     lines = [
         f"tinympcnn {tinympcnn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
@@ -42,7 +43,8 @@ def system() -> str:
         f"vector units: {', '.join(vector_units()) or 'not known'}",
         f"environment: {', '.join(set_here) or 'nothing that overrides BLAS or threads'}",
         f"threads in use: {schedule.get_threads()}, BLAS at one thread in each",
-        f"backend: {backend.load('auto')[1]}",
+        f"backend: {why}",
+        *([] if xp is np else [f"GPU: {backend.card()}"]),
     ]
     return "\n".join(lines)
 
