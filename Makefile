@@ -4,13 +4,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-tutorials lint tutorials clean
+.PHONY: demo test test-tutorials gpu-check lint tutorials clean
 
 demo: .venv/stamp-images
 	$(BIN)/tinympcnn demo
 
 test: .venv/stamp-test
 	$(BIN)/python -m pytest
+
+# On a machine with an NVIDIA GPU; CUDA=cuda13 for CUDA 13. See docs/gpu.md.
+CUDA ?= cuda12
+gpu-check: .venv/stamp-test .venv/stamp-$(CUDA)
+	$(BIN)/python benchmarks/gpu.py
 
 lint: .venv/stamp-lint
 	$(BIN)/ruff check .
