@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from tinympcnn import Conv, MaxPoolFragment, Net, Tanh
+from tinympcnn.plan import padded_size
 
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 FORMULATIONS = ("fragments", "dilated")
@@ -46,8 +47,8 @@ class Twin:
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the dense scores (N, K, H-P+1, W-Q+1) of `images` (N, C, H, W)."""
-        N, _, H, W = images.shape
-        (P, Q), padded = self.net.field_of_view, self.net._padded(H, W)
+        H, W = images.shape[2:]
+        (P, Q), padded = self.net.field_of_view, padded_size(self.net.layers, (H, W))
         x = images if self.dilated else F.pad(images, (0, padded[1] - W, 0, padded[0] - H))
         x = x.contiguous(memory_format=self.format)
         params, dilation = iter(self.params), (1, 1)

@@ -1,0 +1,139 @@
+"""Who runs in the benchmark: each makes a training step and a segmentation of the same images with the same net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from tinympcnn import Net, SoftmaxCrossEntropy, info, schedule, zoo
+from tinympcnn.data.borders import mirrored
+from tinympcnn.losses import softmax
+
+OURS = "tinympcnn"
+TWINS = ("fragments default", "fragments channels_last", "dilated default", "dilated channels_last")
+PATCHES = ("patch by patch", "patches of 512")
+SAMPLE = {"patch by patch": 32, "patches of 512": 512}  # patches measured; the time is scaled to the whole image
+
+
+class Case:
+    """A net, images with mirrored borders, and labels; the same numbers in every process.
+
+    Parameters
+    ----------
+    name : str
+        N3, N4 or steel.
+    size : (rows, columns)
+        Of the images and, as their borders are mirrored, of the outputs.
+    images : int
+        How many images one step takes.
+    """
+
+    def __init__(self, name: str, size: tuple[int, int], images: int = 1, dtype: str = "float32") -> None:
+        self.name, self.size, self.n = name, size, images
+        self.net = zoo.build(name, rng=0).astype(dtype)
+        self.raw = np.random.default_rng(0).standard_normal((images, *size, 1), np.dtype(dtype))
+        self.outputs = images * prod(size)
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """The images (N, H, W, 1) with mirrored borders, as a training step and PyTorch take them."""
+        ((P, Q), (H, W)) = self.net.field_of_view, self.size
+        return np.ascontiguousarray(self.raw[:, mirrored(H, P)][:, :, mirrored(W, Q)])
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Random labels (N, H, W) of two classes."""
+        return np.random.default_rng(1).integers(0, 2, (self.n, *self.size))
+
+    def flop(self, work: str, contender: str = OURS) -> int:
+        """Return the operations that `work` takes: an image's, or with patches those of all the patches."""
+        image_net = contender not in PATCHES
+        net = self.net if image_net else self.net.as_patch()
+        size = net.field_of_view
+        if image_net:
+            size = self.size[0] + size[0] - 1, self.size[1] + size[1] - 1
+        one = (info.flop_training if work == "train" else info.flop_forward)(net, size)
+        return one * (self.n if image_net else self.outputs)
+
+
+def make(case: Case, contender: str, work: str) -> Callable[[], object]:
+    """Return the function that does "train" or "segment" once (PATCHES do it for a sample of SAMPLE patches)."""
+    if contender in PATCHES:
+        return _patches(case, contender, work)
+    if contender == OURS:
+        if work == "segment":
+            return lambda: [case.net.segment(image) for image in case.raw]
+        return _step(case.net, case.images, case.labels)
+    import torch
+    from pytorch_twins import Twin
+
+    torch.set_num_threads(schedule.get_threads())
+    twin, images = Twin(case.net, *contender.split()), torch.tensor(case.images.transpose(0, 3, 1, 2))
+    if work == "segment":
+        return lambda: [twin.segment(images[i : i + 1]) for i in range(case.n)]
+    labels = torch.tensor(case.labels)
+    return lambda: twin.step(images, labels)
+
+
+def _step(net: Net, images: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
+    loss = SoftmaxCrossEntropy()
+
+    def step() -> float:
+        net.zero_grads()
+        value = loss.forward(net.forward(images), labels)
+        net.backward(loss.backward(), input_grad=False)
+        return value
+
+    return step
+
+
+def _patches(case: Case, contender: str, work: str) -> Callable[[], object]:
+    net, sample = case.net.as_patch(), SAMPLE[contender]
+    batch = 1 if contender == PATCHES[0] else sample
+    windows = np.lib.stride_tricks.sliding_window_view(case.images[0, :, :, 0], net.field_of_view)
+    flat = np.random.default_rng(0).integers(0, prod(case.size), sample)
+    patches = windows[flat // case.size[1], flat % case.size[1]][..., None]
+    labels = case.labels[0].ravel()[flat].reshape(-1, 1, 1)
+    batches = [slice(i, i + batch) for i in range(0, sample, batch)]
+    if work == "segment":
+        return lambda: [softmax(net.forward(patches[i], train=False)) for i in batches]
+    steps = [_step(net, patches[i], labels[i]) for i in batches]
+    return lambda: [step() for step in steps]
+
+
+def check(name: str, size: tuple[int, int] = (37, 29), echo: Callable[[str], object] = print) -> None:
+    """Compare scores, loss and gradients of all image contenders, on two images, in float64 and float32.
+
+    In float32 a maximum may fall on another of two nearly equal values, and then a gradient takes another way: that,
+    and not rounding alone, is what its tolerance of 1e-3 leaves room for; float64 has to agree to 1e-10.
+
+    Raises
+    ------
+    SystemExit
+        If they differ: then they do not compute the same, and a comparison of their times means nothing.
+    """
+    import torch
+    from pytorch_twins import Twin
+
+    for dtype, scores_within, grads_within in (("float64", 1e-10, 1e-10), ("float32", 1e-4, 1e-3)):
+        case = Case(name, size, images=2, dtype=dtype)
+        scores = case.net.forward(case.images, train=False)
+        value = _step(case.net, case.images, case.labels)()
+        grads = case.net.flat_grads()
+        worst = [0.0, 0.0, 0.0]
+        for contender in TWINS:
+            twin, images = Twin(case.net, *contender.split()), torch.tensor(case.images.transpose(0, 3, 1, 2))
+            theirs = twin.forward(images).detach().numpy().transpose(0, 2, 3, 1)
+            off = abs(twin.step(images, torch.tensor(case.labels)) - value) / value
+            found = _distance(theirs, scores), _distance(twin.grads(), grads), off
+            worst = [max(pair) for pair in zip(worst, found, strict=True)]
+            if found[0] > scores_within or found[1] > grads_within or off > scores_within:
+                raise SystemExit(f"{name}, {dtype}: {contender} differs (scores, gradients, loss): {found}")
+        echo(f"{name}, {dtype}: scores agree to {worst[0]:.1e}, gradients to {worst[1]:.1e}, loss to {worst[2]:.1e}")
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))

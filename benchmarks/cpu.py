@@ -1,0 +1,262 @@
+"""tinympcnn against PyTorch on this CPU: one command, in one process, in turn (A B A B ...).
+
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/cpu.py --output benchmarks/results/NAME
+
+See ``benchmarks/README.md``. Read next: ``contenders.py`` (what runs) and ``pytorch_twins.py`` (PyTorch's side).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
+from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
+
+import tinympcnn
+from tinympcnn import info, schedule
+
+WORKS = ("train", "segment")
+SIZES = (128, 256, 512, 1024, 2048, 4096)  # of the figure; training stops where memory does
+HALTS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+PAUSE = 0.05  # seconds for the other library's threads to stop waiting for work before the next is measured
+SHORTEST = 0.3  # seconds: shorter tasks are repeated until a round has taken this long
+FIELDS = (
+    "net", "rows", "columns", "images", "work", "contender", "median_s", "min_s", "max_s", "rounds",
+    "patches_per_s", "gflop", "gflop_per_s", "of_sgemm", "peak_mb", "import_mb", "scaled_from_patches",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Check, measure, write, draw."""
+    options = arguments()
+    for name in HALTS:
+        if name in os.environ:
+            print(f"warning: {name} is set, which may halve NumPy's speed; run with: env -u {name} ...")
+    torch.set_num_threads(schedule.get_threads())
+    machine = describe_machine()
+    print(*(f"{key}: {value}" for key, value in machine.items()), sep="\n")
+    for name in options.nets:
+        check(name)
+    cases = [case for name in options.nets for case in cases_of(name, options.size)]
+    rows = [row for name, size, images in cases for row in measure_case(name, size, images, options)]
+    rows += [row for name in options.nets for row in measure_sizes(name, options)] if options.sizes else []
+    options.output.mkdir(parents=True, exist_ok=True)
+    write(options.output / "cpu.csv", rows, machine)
+    report_ratios(rows)
+    report_limits(rows)
+    from figures import draw
+
+    draw(options.output)
+    print(
+        f"wrote {options.output}/cpu.csv and two figures; README's table: python benchmarks/table.py {options.output}"
+    )
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nets", nargs="+", default=["N3", "N4", "steel"], metavar="NET")
+    parser.add_argument("--size", type=int, default=512, help="rows and columns of the images of N3 and N4 (512)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds, in each of which everybody has a turn (9)")
+    parser.add_argument("--quick", action="store_true", help="128x128, 2 rounds, sizes up to 256: to try the script")
+    parser.add_argument("--no-sizes", dest="sizes", action="store_false", help="leave out time against image size")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest"), metavar="DIR")
+    options = parser.parse_args()
+    if options.quick:
+        options.size, options.rounds = 128, 2
+        SAMPLE["patch by patch"] = 2
+    return options
+
+
+def cases_of(name: str, size: int) -> list[tuple[str, tuple[int, int], int]]:
+    """Return the images on which a net is measured: the steel net's are the paper's 550x240 at a quarter."""
+    return [(name, (60, 137), 1), (name, (60, 137), 8)] if name == "steel" else [(name, (size, size), 1)]
+
+
+# ------------------------------------------------------------------------------------------------ measuring
+
+
+def measure_case(name: str, size: tuple[int, int], images: int, options: argparse.Namespace) -> list[dict]:
+    """Measure all contenders on one case, everybody once in each round, and their memory in fresh processes."""
+    case = Case(name, size, images)
+    tasks = {("sgemm", "limit"): sgemm_task()}
+    tasks |= {(who, work): make(case, who, work) for who in (OURS, *TWINS, *PATCHES) for work in WORKS}
+    print(f"\n{name}, {images} image(s) of {size[0]}x{size[1]}, {options.rounds} rounds")
+    times = in_turn(tasks, options.rounds)
+    sgemm = 2 * 2048**3 / float(np.median(times["sgemm", "limit"]))
+    rows = [row_of(case, "limit", "sgemm", times["sgemm", "limit"], 2 * 2048**3, sgemm)]
+    print(f"{'sgemm of 2048':<34}{sgemm / 1e9:.0f} GFLOP/s")
+    for (contender, work), measured in times.items():
+        if contender == "sgemm":
+            continue
+        scale = case.outputs / SAMPLE[contender] if contender in PATCHES else 1
+        seconds = [t * scale for t in measured]
+        row = row_of(case, work, contender, seconds, case.flop(work, contender), sgemm)
+        if contender in PATCHES:
+            row["scaled_from_patches"] = SAMPLE[contender]
+        else:
+            row |= memory(case, contender, work)
+        rows.append(row)
+        print(line_of(row))
+    return rows
+
+
+def in_turn(tasks: dict, rounds: int) -> dict:
+    """Return the times of every task: in each round everybody has a turn, of one call or SHORTEST seconds."""
+    times: dict = {key: [] for key in tasks}
+    for number in range(rounds + 1):  # the first round only warms up
+        for key, task in tasks.items():
+            time.sleep(PAUSE)
+            calls, start = 0, time.perf_counter()
+            while calls == 0 or (number and time.perf_counter() - start < SHORTEST):
+                task()
+                calls += 1
+            if number:
+                times[key].append((time.perf_counter() - start) / calls)
+    return times
+
+
+def measure_sizes(name: str, options: argparse.Namespace) -> list[dict]:
+    """Measure tinympcnn, and PyTorch dilated in channels_last, on square images of growing size."""
+    rows = []
+    print(f"\n{name}, time against image size")
+    for size in SIZES[:2] if options.quick else SIZES:
+        case = Case(name, (size, size))
+        who = [(contender, work) for contender in (OURS, TWINS[-1]) for work in WORKS if fits(case, contender, work)]
+        tasks = {key: make(case, *key) for key in who}
+        for (contender, work), seconds in in_turn(tasks, 1 if size > 1024 else min(options.rounds, 3)).items():
+            row = row_of(case, f"{work} by size", contender, seconds, case.flop(work), 0)
+            if size == SIZES[-1]:
+                row |= memory(case, contender, work)
+            rows.append(row)
+            print(line_of(row))
+        del case, tasks
+        gc.collect()
+        schedule.free_memory()
+    return rows
+
+
+def fits(case: Case, contender: str, work: str) -> bool:
+    """Tell whether there is memory for a task. Only tinympcnn's segmentation, in tiles, always has enough."""
+    if (contender, work) == (OURS, "segment"):
+        return True
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    rows, columns = (n + p - 1 for n, p in zip(case.size, case.net.field_of_view, strict=True))
+    needed = info.training_bytes(case.net, (rows, columns)) * (0.3 if work == "segment" else 1)
+    return needed * (1 if contender == OURS else 2) < 0.7 * available
+
+
+def sgemm_task() -> Callable[[], object]:
+    """Return the product of two matrices of 2048x2048 on all threads: what the machine can do at most."""
+    a = np.random.default_rng(0).standard_normal((2048, 2048), np.float32)
+    out = np.empty_like(a)
+    return lambda: np.matmul(a, a, out=out)
+
+
+def row_of(case: Case, work: str, contender: str, seconds: list[float], flop: int, sgemm: float) -> dict:
+    """Return one row of the results."""
+    median = float(np.median(seconds))
+    return {
+        "net": case.name, "rows": case.size[0], "columns": case.size[1], "images": case.n, "work": work,
+        "contender": contender, "median_s": median, "min_s": min(seconds), "max_s": max(seconds),
+        "rounds": len(seconds), "patches_per_s": case.outputs / median if work != "limit" else "",
+        "gflop": flop / 1e9, "gflop_per_s": flop / median / 1e9, "of_sgemm": flop / median / sgemm if sgemm else "",
+    }  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- memory
+
+
+def memory(case: Case, contender: str, work: str) -> dict:
+    """Return the peak memory of one contender, and that of its imports, net and image alone, in a fresh process."""
+    args = [case.name, *map(str, case.size), str(case.n), contender, work]
+    script = str(Path(__file__).with_name("memory.py"))
+    output = subprocess.run([sys.executable, script, *args], check=True, capture_output=True, text=True)
+    return json.loads(output.stdout)
+
+
+# --------------------------------------------------------------------------------------------------- report
+
+
+def line_of(row: dict) -> str:
+    """Return a row as it is printed."""
+    of_sgemm = f"{row['of_sgemm']:>5.0%} of sgemm" if row["of_sgemm"] else ""
+    peak = f"{row['peak_mb']:>7.0f} MB ({row['import_mb']:.0f} before)" if "peak_mb" in row else ""
+    scaled = f"  (from {row['scaled_from_patches']} patches)" if "scaled_from_patches" in row else ""
+    size = f"{row['rows']}" if "by size" in row["work"] else ""
+    return (
+        f"{row['contender']:<25}{row['work'] + ' ' + size:<20}{row['median_s']:>10.4f} s "
+        f"[{row['min_s']:.4f} to {row['max_s']:.4f}]{row['patches_per_s']:>12,.0f} patches/s"
+        f"{row['gflop_per_s']:>8.1f} GFLOP/s {of_sgemm}{peak}{scaled}"
+    )
+
+
+def report_ratios(rows: list[dict]) -> None:
+    """Print tinympcnn's time over the fastest PyTorch formulation's, and patch by patch over tinympcnn's."""
+    print("\ntinympcnn's time / the fastest PyTorch formulation's; patch by patch / tinympcnn")
+    for net, height, images, work in dict.fromkeys((r["net"], r["rows"], r["images"], r["work"]) for r in rows):
+        if work not in WORKS:
+            continue
+        group = {r["contender"]: r["median_s"] for r in rows if (r["net"], r["rows"], r["images"], r["work"])
+                 == (net, height, images, work)}  # fmt: skip
+        fastest = min(TWINS, key=group.__getitem__)
+        slower = ", ".join(f"{name} {group[name] / group[OURS]:,.0f}" for name in PATCHES)
+        print(f"{net:<6}{images} image(s) {work:<8} {group[OURS] / group[fastest]:.2f} ({fastest}); {slower}")
+
+
+def report_limits(rows: list[dict]) -> None:
+    """Print the two special figures, memory at 512 and 4096, and how flat the seconds per FLOP are."""
+    for row in rows:
+        if row["net"] == "N4" and row["contender"] == OURS and "peak_mb" in row:
+            print(f"N4 {row['work']} at {row['rows']}x{row['columns']}: peak {row['peak_mb']:.0f} MB")
+    for net in dict.fromkeys(row["net"] for row in rows):
+        for work in WORKS:
+            rates = {r["rows"]: r["median_s"] / r["gflop"] for r in rows if
+                     (r["net"], r["contender"], r["work"]) == (net, OURS, f"{work} by size")}  # fmt: skip
+            large = [rate for size, rate in rates.items() if size >= 512]
+            if large:
+                each = ", ".join(f"{size:.0f}: {1e3 * rate:.2f}" for size, rate in rates.items())
+                apart = max(large) / min(large) - 1
+                print(f"{net} {work}: ms per GFLOP {each}; from 512 on the largest is {apart:.0%} above the smallest")
+
+
+def describe_machine() -> dict[str, str]:
+    """Return what the numbers depend on."""
+    overrides = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(info.OVERRIDES)]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "CPU": f"{info.cpu()}, {schedule.available_cores()} cores, {schedule.get_threads()} threads used",
+        "vector units": ", ".join(info.vector_units()),
+        "versions": f"tinympcnn {tinympcnn.__version__}, NumPy {np.__version__}, PyTorch {torch.__version__}, "
+        f"Python {sys.version.split()[0]}",
+        "BLAS": "; ".join(info.blas()),
+        "environment": ", ".join(overrides) or "nothing that overrides BLAS or threads",
+    }
+
+
+def write(path: Path, rows: list[dict], machine: dict[str, str]) -> None:
+    """Write the rows as CSV; the machine they come from stands in comment lines at the top."""
+    with path.open("w", newline="") as file:
+        file.writelines(f"# {key}: {value}\n" for key, value in machine.items())
+        writer = csv.DictWriter(file, FIELDS, restval="")
+        writer.writeheader()
+        writer.writerows(
+            {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The peak memory of one contender, in a process of its own that loads nothing else.
+
+``python benchmarks/memory.py N4 512 512 1 tinympcnn train`` prints the peak, and that before the first run: the
+libraries, the net and the image. ``cpu.py`` runs it for every contender.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from contenders import Case, make
+
+
+def peak_mb() -> float:
+    """Return this process's peak so far, in MB of 10**6 bytes."""
+    try:  # what getrusage reports on Linux includes the process that started this one
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+if __name__ == "__main__":
+    name, rows, columns, images, contender, work = sys.argv[1:]
+    task = make(Case(name, (int(rows), int(columns)), int(images)), contender, work)
+    before = peak_mb()
+    for _ in range(2):
+        task()
+    print(json.dumps({"peak_mb": peak_mb(), "import_mb": before}))
