@@ -293,7 +293,7 @@ show(
 #
 #    <details><summary>Answer</summary>In the gradient of the scores, `loss.backward()`. The layers only add
 #    up.</details>
-# 3. What changes if an update sees 16,384 windows of one image in place of 32 windows from anywhere?
+# 3. What changes if an update sees 4,096 windows of one image in place of 32 windows from anywhere?
 #
 #    <details><summary>Answer</summary>The gradient has less noise, but its windows resemble each other, and there are
 #    fewer updates per window seen.</details>

@@ -269,13 +269,15 @@ def queue_timeline(bars: Sequence[tuple[str, str, float, float]], marks: Mapping
     rows = list(dict.fromkeys(row for row, *_ in bars))
     fig, axes = figure(1, 1, 2.4)
     ax = axes[0, 0]
+    end = max(stop for *_, stop in bars)
     for row, words, start, stop in bars:
         y = len(rows) - 1 - rows.index(row)
         ink = INK[rows.index(row)]
         ax.add_patch(Rectangle((start, y - 0.3), stop - start, 0.6, fc=ink.fill, ec=ink.edge, hatch=ink.hatch))
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        ax.text((start + stop) / 2, y, words, ha="center", va="center", bbox=box if words else None, size=9)
-    end = max(stop for *_, stop in bars)
+        short = stop - start < 0.1 * end
+        ax.text(stop + 0.01 * end if short else (start + stop) / 2, y, words, ha="left" if short else "center",
+                va="center", bbox=box, size=9)  # fmt: skip
     for i, (name, at) in enumerate(marks.items()):
         ax.axvline(at, color="black", ls=("--", "-")[i % 2], lw=1.4)
         left = at > 0.6 * end
