@@ -184,16 +184,18 @@ def test_the_row_period_divides_and_holds(dtype):
     assert all(schedule.pitch(n, np.zeros(1, dtype)) == -(-n // period) * period for n in range(1, 60))
     rng = np.random.default_rng(1)
     row, W = rng.standard_normal(100).astype(dtype), rng.standard_normal((100, 37)).astype(dtype)
-    y = schedule.product(np.tile(row, (schedule.GEMM_ROWS + 50, 1)), W, 10**6)
+    n = schedule.GEMM_ROWS + 50
+    y = schedule.product(np.tile(row, (n, 1)), W, n, schedule.GEMM_ROWS)
     assert all((y[i::period] == y[i]).all() for i in range(period))
 
 
-@pytest.mark.parametrize("n", [1, 383, 384, 385, 1000])
+@pytest.mark.parametrize("n", [1, 191, 192, 193, 1000])
 def test_a_product_s_rows_do_not_depend_on_how_many_there_are(n):
     rng = np.random.default_rng(0)
     a, W = rng.standard_normal((1000, 33)).astype(np.float32), rng.standard_normal((33, 21)).astype(np.float32)
-    whole = schedule.product(a, W, 1000)
-    assert (schedule.product(a[:n], W, 1000) == whole[:n]).all()
+    whole = schedule.product(a, W, 1000, schedule.GEMM_ROWS)
+    assert (schedule.product(a[:n], W, n, schedule.GEMM_ROWS) == whole[:n]).all()
+    assert (schedule.product(a, W, n, schedule.GEMM_ROWS) == whole[:n]).all()
     assert np.allclose(whole, a @ W, atol=1e-4)
 
 

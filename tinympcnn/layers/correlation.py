@@ -12,7 +12,7 @@ from tinympcnn.backend import Array, array_module
 from tinympcnn.geometry import Pair
 
 
-def columns(x: Array, kernel: Pair, pitch: int = 0) -> Array:
+def columns(x: Array, kernel: Pair, pitch: int = 0, multiple: int = 1) -> Array:
     """Return the columns of all windows of `x`, one row for each output pixel.
 
     Parameters
@@ -21,10 +21,12 @@ def columns(x: Array, kernel: Pair, pitch: int = 0) -> Array:
     kernel : (kh, kw)
     pitch : int
         Distance between the first pixels of two output rows; the gap is filled with zeros. At least W - kw + 1.
+    multiple : int
+        Zeros fill up the rows to a multiple of this (not those of a 1x1 kernel, whose columns are `x` itself).
 
     Returns
     -------
-    array, shape (F * (H-kh+1) * pitch, kh * kw * C)
+    array, shape (F * (H-kh+1) * pitch or more, kh * kw * C)
 
     Examples
     --------
@@ -47,13 +49,15 @@ def columns(x: Array, kernel: Pair, pitch: int = 0) -> Array:
         x = xp.ascontiguousarray(x)
         sf, sr, sp, sc = x.strides
     windows = xp.lib.stride_tricks.as_strided(x, (F, h, w, kh, kw * C), (sf, sr, sp, sr, sc))
-    cols = schedule.empty((F, h, pitch, kh, kw * C), x)
+    n = F * h * pitch
+    matrix = schedule.empty((-(-n // multiple) * multiple, kh * kw * C), x)
+    cols = matrix[:n].reshape(F, h, pitch, kh, kw * C)
     cols[:, :, :w] = windows
-    cols[:, :, w:] = 0
-    return cols.reshape(-1, kh * kw * C)
+    cols[:, :, w:], matrix[n:] = 0, 0
+    return matrix
 
 
-def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
+def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0), tiled: bool = True) -> Array:
     """Cross-correlate every fragment of `x` with `W`, as if `x` had `border` more rows and columns of zeros around.
 
     Parameters
@@ -63,6 +67,8 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     b : array, shape (out_maps,), optional
     border : (rows, columns)
         With (kh-1, kw-1) this is the "full" correlation.
+    tiled : bool
+        Whether an output pixel must be the same to the last bit in whatever tile of the image it lies.
 
     Returns
     -------
@@ -74,21 +80,23 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     matrix = xp.ascontiguousarray(W.reshape(-1, maps))
     h, w = H + 2 * border[0] - kh + 1, width + 2 * border[1] - kw + 1
     y = schedule.empty((F, h, w, maps), x)
-    pitch = schedule.pitch(w, x)
+    pitch, multiple = (schedule.pitch(w, x), schedule.product_rows(F * h * w, x)) if tiled else (w, 1)
 
     def forward(block: schedule.Block) -> None:
         f, q = block
         out = y[f, q]  # whole fragments, or rows of one: its pixels follow each other
-        cols = columns(_rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1]), (kh, kw), pitch)
+        rows = _rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1])
+        n = out.shape[0] * out.shape[1] * pitch
         straight = out.reshape(-1, maps) if pitch == w else None
-        pixels = schedule.product(cols, matrix, F * h * w, straight).reshape(*out.shape[:2], pitch, maps)[:, :, :w]
+        pixels = schedule.product(columns(rows, (kh, kw), pitch, multiple), matrix, n, multiple, straight)
+        pixels = pixels.reshape(*out.shape[:2], pitch, maps)[:, :, :w]
         if b is not None:
             xp.add(pixels, b, out=out)
         elif straight is None:
             out[...] = pixels
 
     # Alg. 1: for each fragment, F_out = F_out U fwd(f)
-    schedule.run(forward, schedule.gemm_blocks(F, h, w, matrix.shape[0] * x.dtype.itemsize, x), x)
+    schedule.run(forward, schedule.gemm_blocks(F, h, w, matrix.shape[0] * x.dtype.itemsize, x, multiple), x)
     return y
 
 
@@ -117,7 +125,7 @@ def correlate_back(dy: Array, W: Array) -> Array:
     ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
     """
     kh, kw = W.shape[:2]
-    return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
+    return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1), tiled=False)
 
 
 def _rows(x: Array, f: slice, start: int, stop: int, side: int) -> Array:

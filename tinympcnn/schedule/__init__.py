@@ -5,15 +5,15 @@ On a CPU a block is small enough for its columns to stay in cache, worker thread
 runs single-threaded inside each. On a GPU a block is as much of the storage as the workspace allows, and there
 are no threads. Three rules make results independent of the number of threads and of how an image is tiled:
 
-1. A matrix product has GEMM_ROWS rows, the last ones zero-padded, because BLAS may round a row differently in
-   products of other sizes. (Only a storage smaller than that is multiplied as it is.)
+1. In a forward pass a matrix product has GEMM_ROWS rows, the last ones zero-padded, because BLAS may round a row
+   differently in products of other sizes. (Only a storage smaller than that is multiplied as it is.)
 2. Some BLAS kernels round a row differently depending on its place in the product, with a period. `row_period`
    measures that period, and every row of a map starts at a multiple of it.
 3. Sums over blocks run in a fixed number of lanes, each in block order, and the lanes are added in order.
 """
 
 from tinympcnn.schedule.blocks import COLUMN_BYTES, DEVICE_BYTES, GEMM_ROWS, Block, cache_blocks, gemm_blocks
-from tinympcnn.schedule.products import pitch, product, row_period
+from tinympcnn.schedule.products import pitch, product, product_rows, row_period
 from tinympcnn.schedule.threads import (
     accumulate,
     available_cores,
@@ -38,6 +38,7 @@ __all__ = [
     "get_threads",
     "pitch",
     "product",
+    "product_rows",
     "row_period",
     "run",
     "set_threads",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinympcnn.backend import Array, is_device_array
 from tinympcnn.schedule.threads import LANES
 
-GEMM_ROWS = 384  # rows of every matrix product: a multiple of 12, 16 and 24, the register blocks of common kernels
+GEMM_ROWS = 192  # rows of a product that tiling must not change: a multiple of common kernels' 12, 16 and 24
 COLUMN_BYTES = 8 << 20  # columns of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
 CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
@@ -13,7 +13,9 @@ CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise la
 Block = tuple[slice, slice]  # of fragments, of rows
 
 
-def gemm_blocks(fragments: int, rows: int, columns: int, column_bytes: int, like: Array) -> list[Block]:
+def gemm_blocks(
+    fragments: int, rows: int, columns: int, column_bytes: int, like: Array, multiple: int = 1
+) -> list[Block]:
     """Cut an output storage into blocks of whole fragments, or of whole rows, for a product over their columns.
 
     Parameters
@@ -24,13 +26,15 @@ def gemm_blocks(fragments: int, rows: int, columns: int, column_bytes: int, like
         Bytes that the columns of one output pixel take.
     like : array
         Where the work will be done.
+    multiple : int
+        To a multiple of how many rows a product is filled up.
     """
     total = fragments * rows * columns
     if is_device_array(like):
         pixels = max(1, DEVICE_BYTES // column_bytes)
     else:
         pixels = min(max(COLUMN_BYTES // column_bytes, GEMM_ROWS), max(GEMM_ROWS, total // LANES))
-    return _cut(fragments, rows, columns, pixels, 1 if is_device_array(like) else GEMM_ROWS)
+    return _cut(fragments, rows, columns, pixels, multiple)
 
 
 def cache_blocks(fragments: int, rows: int, row_items: int, like: Array) -> list[Block]:

@@ -39,21 +39,33 @@ def pitch(columns: int, like: Array) -> int:
     return -(-columns // period) * period
 
 
-def product(a: Array, W: Array, total: int, out: Array | None = None) -> Array:
-    """Return ``a @ W``, written to `out` if given, in products of exactly GEMM_ROWS rows.
+def product_rows(pixels: int, like: Array) -> int:
+    """Return the number of rows of which a product over the `pixels` of a storage must have a multiple."""
+    return 1 if is_device_array(like) or pixels < GEMM_ROWS else GEMM_ROWS
 
-    Unless the storage has fewer pixels in `total`.
+
+def product(a: Array, W: Array, n: int, multiple: int, out: Array | None = None) -> Array:
+    """Return the first `n` rows of ``a @ W``, in products of exactly `multiple` rows (1: in one product).
+
+    Parameters
+    ----------
+    a : array, shape (n or more, K)
+        Rows after the first `n` only fill up the last product; where they are missing, zeros do.
+    W : array, shape (K, maps)
+    out : array, shape (n, maps), optional
+        Where to write the result.
     """
-    n, maps = len(a), W.shape[1]
+    xp, maps = array_module(a, W), W.shape[1]
     y = empty((n, maps), a) if out is None else out
-    xp = array_module(a, W)
-    if is_device_array(a) or total < GEMM_ROWS:
-        return xp.matmul(a, W, out=y)
-    full = n - n % GEMM_ROWS
+    if multiple == 1:
+        return xp.matmul(a[:n], W, out=y)
+    full = n - n % multiple
     if full:
-        xp.matmul(a[:full].reshape(-1, GEMM_ROWS, a.shape[1]), W, out=y[:full].reshape(-1, GEMM_ROWS, maps))
+        xp.matmul(a[:full].reshape(-1, multiple, a.shape[1]), W, out=y[:full].reshape(-1, multiple, maps))
     if full < n:
-        tail = empty((GEMM_ROWS, a.shape[1]), a)
-        tail[: n - full], tail[n - full :] = a[full:], 0
+        tail = a[full : full + multiple]
+        if len(tail) < multiple:
+            tail = empty((multiple, a.shape[1]), a)
+            tail[: n - full], tail[n - full :] = a[full:n], 0
         y[full:] = xp.matmul(tail, W)[: n - full]
     return y
