@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from course.grading import attempt, difference, grade, grade_function, is_blank, verdict
 from tinympcnn import Layer, Net, SoftmaxCrossEntropy
-from tinympcnn.gradcheck import check_contract
 from tinympcnn.losses import balanced_weights
 from tinympcnn.metrics import v_scores
 from tinympcnn.objective import Example, set_closure
@@ -486,17 +484,3 @@ def grade_prelu(cls: type[Any]) -> bool:
             "this is the plain rectifier: negative inputs should give a * x": lambda layer, x: np.maximum(x, 0),
         },
     )
-
-
-def grade_pool_fragment(fragment: type[Any], patch: type[Any]) -> bool:
-    """Judge a pooling layer for images by `check_layer` and by the contract with its patch twin."""
-    with contextlib.redirect_stdout(None):
-        right = grade(fragment((2, 3)))
-    if not right:
-        return grade(fragment((2, 3)))
-    if inspect.getattr_static(fragment, "patch_twin", None) is not patch:
-        return verdict(f"patch_twin of {fragment.__name__} should be {patch.__name__}")
-    base = Net.from_spec("C3x3x2 C2x2x3 FC2", rng=0).layers
-    net = Net([base[0], fragment((2, 3)), base[2], base[-1]])
-    worst = max(check_contract(net, np.random.default_rng(0).standard_normal((9, 11, 1))))
-    return verdict(f"the net on an image differs from the net on its patches by {worst:.1e}" if worst > 1e-12 else None)
