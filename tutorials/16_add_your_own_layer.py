@@ -360,7 +360,7 @@ grade_prelu(PReLU)
 # ## In practice
 #
 # - `MaxPoolFragment` does the same as our layer in blocks, on worker threads, with memory that is kept from step to
-#   step (`tinympcnn/schedule`). Ours is the plain form. It is right, and slower; that is the order in which to write a layer.
+#   step (`tinympcnn/schedule`). Ours is the plain form: right first, fast later.
 # - A layer that computes each output from one input only can set `pointwise = True` and take `out=`, as `Tanh` does.
 #   The net then runs it in place.
 # - Ask the data for the module, `array_module(x)`, and use nothing that only NumPy has. Then the layer runs on a GPU,
