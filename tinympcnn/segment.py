@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinympcnn.net import Net
 
 SMALLEST_TILE = 32  # outputs per axis: every storage then has the GEMM_ROWS pixels that rule 1 of the schedule asks for
+LARGEST_TILE = 1 << 15
 DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
 
 
@@ -86,8 +87,8 @@ def segment_bands(
     is told.
     """
     net = net.as_image()
-    size = tile_size(net, tile, memory)
     (H, W), K, done = image.shape[:2], net.out_maps, 0
+    size = tile_size(net, tile, memory, largest=max(H, W))
     while done < H:
         try:
             for rows in _spans(H, size[0], alignment(net)[0]):
@@ -125,7 +126,7 @@ def _seen(outputs: slice, window: int) -> slice:
 
 def alignment(net: Net) -> tuple[int, int]:
     """Return the multiples (rows, columns) at which tiles may start without a change in the last bit."""
-    step = net.as_image().split_step
+    step = _image_net(net).split_step
     return step[0], step[1] * (1 if net.xp is not np else schedule.row_period(net.dtype))
 
 
@@ -138,14 +139,15 @@ def _spans(n: int, size: int, multiple: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in starts]
 
 
-def tile_size(net: Net, tile: int | None, memory: int = DEFAULT_MEMORY) -> tuple[int, int]:
-    """Return the rows and columns of outputs to compute at a time."""
+def tile_size(net: Net, tile: int | None, memory: int = DEFAULT_MEMORY, largest: int = LARGEST_TILE) -> tuple[int, int]:
+    """Return the rows and columns of outputs to compute at a time; no tile need cover more than `largest`."""
+    net = _image_net(net)
     multiples = alignment(net)
     if tile is None:
         tile = SMALLEST_TILE
-        while tile < 1 << 15 and tile_memory(net, 2 * tile) <= memory:
+        while tile < largest and tile_memory(net, 2 * tile) <= memory:
             tile *= 2
-        if tile_memory(net, tile * 3 // 2) <= memory:
+        if tile < largest and tile_memory(net, tile * 3 // 2) <= memory:
             tile = tile * 3 // 2
     elif tile < 1:
         raise UsageError(f"a tile must be at least 1 pixel, not {tile}")
@@ -153,10 +155,15 @@ def tile_size(net: Net, tile: int | None, memory: int = DEFAULT_MEMORY) -> tuple
     return rows, columns
 
 
+def _image_net(net: Net) -> Net:
+    """Return the image net of a net: the net itself, if it is one, because a new view takes time on small images."""
+    return net if net.stride == (1, 1) else net.as_image()
+
+
 def tile_memory(net: Net, tile: int) -> int:
     """Return the bytes that one tile takes at most: a layer's input and output storage, and the columns."""
     P, Q = net.field_of_view
-    plan = net.as_image().plan((tile + P - 1, tile + Q - 1))
+    plan = _image_net(net).plan((tile + P - 1, tile + Q - 1))
     sizes = [(tile + P - 1) * (tile + Q - 1) * net.in_maps, *(int(np.prod(row.shape)) for row in plan)]
     peak = max(before + after for before, after in pairwise(sizes))
     columns = 2 * schedule.COLUMN_BYTES * schedule.get_threads() if net.xp is np else schedule.DEVICE_BYTES
