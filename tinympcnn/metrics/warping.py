@@ -77,9 +77,7 @@ def warping_error(
     return WarpingErrors(lowest(every / p.size, t), lowest(splits_and_mergers / p.size, t))
 
 
-def warp(
-    truth: NDArray, probability: NDArray, threshold: float = 0.5, mask: NDArray | None = None
-) -> NDArray:
+def warp(truth: NDArray, probability: NDArray, threshold: float = 0.5, mask: NDArray | None = None) -> NDArray:
     """Bend one slice's truth towards the proposal `probability > threshold` without changing its topology.
 
     Pixels are tried in the order of |probability - threshold|, the proposal's surest first (equal ones in
