@@ -1,0 +1,107 @@
+"""Speed on the paper's steel set: training in patches per second, an image segmented, and what patches would cost.
+
+    python benchmarks/steel.py -o docs/results/steel_speed.csv
+
+Training is the sum that L-BFGS asks for, loss and gradient over all 534 images of 60x137 pixels; the batch is one of
+its batches, for ours and for PyTorch in all formulations of `pytorch_twins.py`. Contenders take turns, and the median
+of the rounds counts. Keep the machine quiet; the numbers of threads are TINYMPCNN_THREADS for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
+
+from tinympcnn import LBFGS, SoftmaxCrossEntropy, data, info, schedule
+from tinympcnn.atomic import replacing
+from tinympcnn.objective import BATCH_PIXELS, Example, set_closure
+
+FULL, SIZE, IMAGES = (240, 550), (60, 137), 534
+
+
+def main() -> None:
+    """Measure, print and write a CSV."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", metavar="CSV")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    check("steel", echo=print)
+    rows = [*training(options.rounds), *segmenting(10 * options.rounds), *ratios()]
+    for name, value, unit in rows:
+        print(f"{name:<60}{value:>14,.6g} {unit}")
+    if options.output:
+        with replacing(options.output) as temporary, open(temporary, "w", newline="") as file:
+            csv.writer(file).writerows([("what", "value", "unit"), *rows, ("threads", schedule.get_threads(), "")])
+
+
+def training(rounds: int) -> list[tuple[str, float, str]]:
+    """Return patches per second of the set, of a batch and of single patches, with their ratios."""
+    case = Case("steel", SIZE, images=BATCH_PIXELS // prod(SIZE))
+    steps: dict[str, Callable[[], object]] = {name: make(case, name, "train") for name in (OURS, *TWINS, *PATCHES)}
+    outputs = {name: SAMPLE.get(name, case.outputs) for name in steps}
+    medians = interleaved(steps, rounds)
+    speed = {name: outputs[name] / seconds for name, seconds in medians.items()}
+    fastest = max(speed[name] for name in TWINS)
+    pairs = [Example(case.images[i % case.n][None], case.labels[i % case.n][None]) for i in range(IMAGES)]
+    net = case.net
+    closure, optimizer = set_closure(net, pairs, SoftmaxCrossEntropy()), LBFGS(net)
+    optimizer.step(closure)
+    start, before = time.perf_counter(), optimizer.evaluations
+    for _ in range(3):
+        optimizer.step(closure)
+    seconds = (time.perf_counter() - start) / (optimizer.evaluations - before)
+    whole = IMAGES * prod(SIZE) / seconds
+    return [
+        ("training, L-BFGS over 534 images of 60x137", whole, "patches/s"),
+        ("training, one evaluation over the 534 images", seconds, "s"),
+        *((f"training, batch of {case.n} images, {name}", speed[name], "patches/s") for name in (OURS, *TWINS)),
+        ("training, ours over the fastest of PyTorch", speed[OURS] / fastest, "times"),
+        *((f"training, {name}", speed[name], "patches/s") for name in PATCHES),
+        *((f"training, whole set over {name}", whole / speed[name], "times") for name in PATCHES),
+    ]
+
+
+def segmenting(rounds: int) -> list[tuple[str, float, str]]:
+    """Return the seconds that one image takes, from 550x240 pixels to probabilities, and patch by patch."""
+    case = Case("steel", SIZE)
+    image = np.random.default_rng(0).integers(0, 256, (*FULL, 1)).astype(np.uint8)
+    whole: dict[str, Callable[[], object]] = {
+        "with down-sampling": lambda: case.net.segment(data.downsample(image, 4)),
+        **{name: make(case, name, "segment") for name in (OURS, *TWINS)},
+    }
+    medians = interleaved(whole, rounds)
+    single = interleaved({name: make(case, name, "segment") for name in PATCHES}, 5)
+    patches = {name: seconds * prod(SIZE) / SAMPLE[name] for name, seconds in single.items()}
+    return [
+        *((f"one image segmented, {name}", 1e3 * seconds, "ms") for name, seconds in medians.items()),
+        *((f"one image segmented, {name}", 1e3 * seconds, "ms") for name, seconds in patches.items()),
+        *((f"one image segmented, {name} over whole", s / medians[OURS], "times") for name, s in patches.items()),
+    ]
+
+
+def ratios() -> list[tuple[str, float, str]]:
+    """Return the ratios that arithmetic gives."""
+    return [("operations, patch by patch over whole, 60x137", info.patch_ratio(Case("steel", SIZE).net, SIZE), "times")]
+
+
+def interleaved(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each function; they take turns, so that a busy moment strikes all."""
+    for step in steps.values():
+        step()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The protocol of section 4.2 of the paper on `synthetic_strip`: train, choose the threshold, test.
+
+    python benchmarks/steel_protocol.py -o steel --epochs 100          # trains: steel.npz, steel.csv, a checkpoint
+    python benchmarks/steel_report.py ...                              # tests and draws
+
+534 images of 550x240, 70 with a defect, down-sampled by 4; half of them for training, a quarter for validation, a
+quarter for testing, at random; the steel net; L-BFGS on the whole training set with the classes balanced; mirrored
+borders. The model that is kept is the one with the lowest loss on the validation set, looked at every 5 epochs.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from tinympcnn import SoftmaxCrossEntropy, schedule, zoo
+from tinympcnn.data import downsample, downsample_labels, synthetic_strip
+from tinympcnn.jobs import write_log
+from tinympcnn.losses import balanced_weights
+from tinympcnn.objective import example, set_closure
+from tinympcnn.train import fit
+
+FACTOR, CHECK = 4, 5
+
+
+def read(seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return 534 images (60, 137, 1), down-sampled, and their class indices (60, 137), 1 on defects."""
+    images, labels = synthetic_strip(rng=seed)
+    return (
+        [downsample(image, FACTOR)[:, :, None] for image in images],
+        [downsample_labels(y, FACTOR).astype(np.int64) // 255 for y in labels],
+    )
+
+
+def split(n: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
+    """Return the indices of training, validation and test images: 50 %, 25 %, 25 %, at random."""
+    order = np.random.default_rng([seed, n]).permutation(n)
+    train, held, test = np.split(order, [n // 2, 3 * n // 4])
+    return sorted(train.tolist()), sorted(held.tolist()), sorted(test.tolist())
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=100, help="steps of L-BFGS")
+    parser.add_argument("--seed", type=int, default=0, help="of the images, the split and the net")
+    parser.add_argument("-o", "--output", required=True, metavar="NAME")
+    options = parser.parse_args()
+    images, labels = read(options.seed)
+    train, held, _ = split(len(images), options.seed)
+    net = zoo.steel(rng=options.seed)
+    net.class_values = (0, 255)
+    net.record = {**vars(options), "threads": schedule.get_threads(), "downsample": FACTOR}
+    weights = balanced_weights(np.bincount(np.concatenate([labels[i].ravel() for i in train]), minlength=2))
+    loss, best, records, validation = SoftmaxCrossEntropy(weights), np.inf, [], None
+    for record in fit(
+        net, [images[i] for i in train], [labels[i] for i in train], epochs=options.epochs, optimizer="lbfgs",
+        loss=loss, seed=options.seed, resume=True, checkpoint=f"{options.output}.checkpoint.npz",
+    ):  # fmt: skip
+        if record["epoch"] % CHECK == 0:
+            validation = validation or set_closure(net, [example(net, images[i], labels[i]) for i in held], loss)
+            record["loss_val"] = validation(grad=False)
+            if record["loss_val"] < best:
+                best = record["loss_val"]
+                net.record["kept"] = record["epoch"]
+                net.save(f"{options.output}.npz")
+        records.append(record)
+        print(*(f"{key}={record[key]:.5g}" for key in ("epoch", "evaluations", "loss_train", "loss_val", "seconds")),
+              flush=True)  # fmt: skip
+        write_log(f"{options.output}.csv", records)
+
+
+if __name__ == "__main__":
+    main()

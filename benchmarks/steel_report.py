@@ -1,0 +1,246 @@
+"""Test the models of steel_protocol.py and surfaces.py, and put the tables into docs/results/steel.md.
+
+    python benchmarks/steel_report.py synthetic MODEL.npz      # detection, per-pixel error, pictures
+    python benchmarks/steel_report.py surface MODEL.npz        # the set that the model's record names
+    python benchmarks/steel_report.py tables                   # from the CSV files beside the page into the page
+
+All choices are made on validation images: the probability threshold, and for tiles the number of pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import steel_protocol
+import surfaces
+
+from tinympcnn import Net, data, detection, draw, inspection, metrics
+from tinympcnn.atomic import replacing
+
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "steel.md"
+FOLDER = PAGE.with_suffix("")
+THRESHOLDS = np.linspace(0.02, 0.98, 49)
+
+
+def synthetic(model: Path) -> None:
+    """Test on the synthetic strip: Table 2's numbers, the rows of every image, a contact sheet and the ROC curve."""
+    net = Net.load(model)
+    images, labels = steel_protocol.read(net.record["seed"])
+    _, held, test = steel_protocol.split(len(images), net.record["seed"])
+    pixels = detection.PAPER_PIXELS / steel_protocol.FACTOR**2
+    found = {
+        part: inspection.inspect(
+            net, [images[i] for i in which], [labels[i] > 0 for i in which], [f"strip[{i:03}]" for i in which], pixels
+        )
+        for part, which in (("validation", held), ("test", test))
+    }
+    evidences = {part: [one.evidence for one in some] for part, some in found.items()}
+    threshold = detection.choose_threshold(evidences["validation"], [one.truth for one in found["validation"]])
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for part, some in found.items():
+        report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
+        write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
+        print(part, inspection.format_table(report), sep="\n")
+    inspection.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
+    print(inspection.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
+    curve = detection.roc(evidences["test"], [one.truth for one in found["test"]])
+    chosen = detection.decide(evidences["test"], [one.truth for one in found["test"]], threshold)
+    plot_roc(FOLDER / f"{model.stem}_roc.png", curve, chosen)
+
+
+def plot_roc(path: Path, curve: detection.Roc, chosen: detection.Decisions, size: int = 240) -> None:
+    """Draw a ROC curve as steps, and a square where the chosen threshold lies."""
+    canvas = np.full((size + 20, size + 20, 3), 255, np.uint8)
+    canvas[10 : size + 10, 10 : size + 10] = 235
+    grid = np.linspace(0, 1, 4 * size)
+    steps = np.interp(grid, curve.false_alarm_rate, curve.hit_rate)
+    steps[grid == 0] = curve.hit_rate[curve.false_alarm_rate == 0].max()
+
+    def at(false_alarms: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (10 + (1 - hits) * (size - 1)).astype(int), (10 + false_alarms * (size - 1)).astype(int)
+
+    canvas[at(grid, steps)] = (20, 60, 160)
+    first = np.linspace(0, steps[0], 4 * size)
+    canvas[at(0 * first, first)] = (20, 60, 160)
+    row, column = at(
+        *(np.array([x]) for x in (chosen.false_alarms / (chosen.false_alarms + chosen.passes), chosen.recall))
+    )
+    canvas[row[0] - 4 : row[0] + 5, column[0] - 4 : column[0] + 5] = (200, 40, 40)
+    draw.side_by_side([canvas], [f"hits over false alarms, AUC {curve.auc:.3f}"], path)
+
+
+def defect_probability(net: Net, image: np.ndarray, views: int) -> np.ndarray:
+    """Return the probability (H, W) of a defect, the mean over so many of an image's eight flips and quarter turns."""
+    turned = (np.ascontiguousarray(data.dihedral(image, k)) for k in range(views))
+    return np.mean([data.dihedral_inverse(1 - net.segment(x)[:, :, 0], k) for k, x in enumerate(turned)], axis=0)
+
+
+def surface(model: Path, views: int) -> None:
+    """Test on real surfaces; a row for every kind of defect. Nothing of the images is written."""
+    net = Net.load(model)
+    run = net.record
+    images, labels, names, kinds = surfaces.read(
+        run["set"], run["downsample"], run.get("standardise", run["set"] == "magnetic-tile")
+    )
+    _, held, test = surfaces.split(names, kinds)
+    defect = {
+        part: [defect_probability(net, images[i], views) for i in which] for part, which in (("v", held), ("t", test))
+    }
+    truth = {part: [labels[i] > 0 for i in which] for part, which in (("v", held), ("t", test))}
+    rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(defect, truth, [kinds[i] for i in test])
+    about = {"model": model.stem, "net": run["net"], "parameters": net.n_params, "downsample": run["downsample"],
+             "epochs": run["epochs"], "seed": run["seed"]}  # fmt: skip
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write(FOLDER / f"{model.stem}_{views}_test_scores.csv", [{**about, "views": views, **row} for row in rows])
+    for row in rows:
+        print(row)
+
+
+def strip_rows(defect: dict, truth: dict, kinds: list[str]) -> list[dict[str, Any]]:
+    """Return errors on 5,000 pixels of either class, and F1 and IoU of the defect class, for each kind of defect."""
+    balanced = [whole_error(defect["v"], truth["v"], t) for t in THRESHOLDS]
+    t_error = float(THRESHOLDS[int(np.argmin(balanced))])
+    f1 = [f1_iou(defect["v"], truth["v"], t)[0] for t in THRESHOLDS]
+    t_f1 = float(THRESHOLDS[int(np.argmax(f1))])
+    rows = []
+    for kind in ("all", *sorted(set(kinds))):
+        which = [i for i, k in enumerate(kinds) if kind in ("all", k)]
+        p, y = [defect["t"][i] for i in which], [truth["t"][i] for i in which]
+        best = f1_iou(p, y, t_f1)
+        rows.append({
+            "kind": kind, "images": len(which),
+            "error at 0.5": round(detection.balanced_pixel_error(p, y), 4),
+            "balanced pixel error": round(detection.balanced_pixel_error(p, y, t_error), 4),
+            "on all pixels": round(whole_error(p, y, t_error), 4),
+            "threshold": round(t_error, 2), "F1": round(best[0], 4), "IoU": round(best[1], 4),
+            "threshold of F1": round(t_f1, 2),
+        })  # fmt: skip
+    return rows
+
+
+def tile_rows(defect: dict, truth: dict, kinds: list[str]) -> list[dict[str, Any]]:
+    """Return the detection of each kind of defect among the free tiles; number of pixels and threshold validated."""
+    flawed = {part: [bool(y.any()) for y in truth[part]] for part in truth}
+    areas = [detection.roc([detection.evidence(p, m) for p in defect["v"]], flawed["v"]).auc for m in PIXELS]
+    pixels = PIXELS[int(np.argmax(areas))]
+    evidences = {part: np.array([detection.evidence(p, pixels) for p in defect[part]]) for part in defect}
+    threshold = detection.choose_threshold(evidences["v"], flawed["v"])
+    rows, sound = [], np.array([kind == "MT_Free" for kind in kinds])
+    for kind in ("all", *sorted(set(kinds) - {"MT_Free"})):
+        which = np.array([kind == "all" or k == kind for k in kinds]) | sound
+        result = detection.decide(evidences["t"][which], ~sound[which], threshold)
+        rows.append({
+            "kind": kind, "images": int(which.sum()), "pixels": pixels, "threshold": round(threshold, 4),
+            "misses": result.misses, "false alarms": result.false_alarms,
+            "precision": round(result.precision, 4), "recall": round(result.recall, 4),
+            "ROC AUC": round(detection.roc(evidences["t"][which], ~sound[which]).auc, 4),
+        })  # fmt: skip
+    return rows
+
+
+PIXELS = (0, 1, 2, 4, 8, 16, 32, 64)
+
+
+def whole_error(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> float:
+    """Return the balanced error over all pixels."""
+    return metrics.balanced_error(table_of(p, y, threshold))
+
+
+def f1_iou(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> tuple[float, float]:
+    """Return F1 and IoU of the defect class over all pixels."""
+    C = table_of(p, y, threshold)
+    return metrics.precision_recall_f1(C, positive=1).f1, float(metrics.iou(C)[1])
+
+
+def table_of(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> np.ndarray:
+    """Return the confusion of all pixels of some images."""
+    pairs = [
+        metrics.confusion((a > threshold).astype(int), b.astype(int), n_classes=2) for a, b in zip(p, y, strict=True)
+    ]
+    return np.sum(pairs, axis=0)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as CSV."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def tables() -> None:
+    """Fill the page's tables, which stand between ``<!-- KIND: NAMES -->`` and ``<!-- end -->``, from the CSV files."""
+    kinds = {"table": joined, "runs": runs, "table 2": table_2}
+
+    def fill(match: re.Match[str]) -> str:
+        header, *body = kinds[match[1]](match[2].split())
+        lines = [header, ["---"] * len(header), *body]
+        return (
+            f"<!-- {match[1]}: {match[2]} -->\n" + "".join(f"| {' | '.join(row)} |\n" for row in lines) + "<!-- end -->"
+        )
+
+    pattern = rf"<!-- ({'|'.join(kinds)}): (.*?) -->\n.*?<!-- end -->"
+    with replacing(PAGE) as temporary:
+        temporary.write_text(re.sub(pattern, fill, PAGE.read_text(), flags=re.DOTALL))
+
+
+def lines_of(name: str) -> list[list[str]]:
+    """Return the lines of a CSV file, numbers shortened."""
+    lines = csv.reader((FOLDER / f"{name}.csv").read_text().splitlines())
+    return [[f"{float(x):,.4g}" if re.fullmatch(r"\d+\.\d{5,}(e-?\d+)?", x) else x for x in line] for line in lines]
+
+
+def joined(names: list[str]) -> list[list[str]]:
+    """Return files of the same columns below each other."""
+    files = [lines_of(name) for name in names]
+    return [files[0][0], *(line for file in files for line in file[1:])]
+
+
+def runs(names: list[str]) -> list[list[str]]:
+    """Return the first and last losses of training logs, and what the runs took."""
+    rows = [["run", "epochs", "evaluations", "first loss", "last loss", "last validation loss", "minutes"]]
+    for name in names:
+        log = list(csv.DictReader((FOLDER / f"{name}.csv").read_text().splitlines()))
+        held = [row["loss_val"] for row in log if row["loss_val"] != "nan"]
+        rows.append([
+            f"[{name}](steel/{name}.csv)", log[-1]["epoch"], log[-1]["evaluations"],
+            *(f"{float(x):.4f}" for x in (log[0]["loss_train"], log[-1]["loss_train"], held[-1])),
+            f"{float(log[-1]['seconds']) / 60:.1f}",
+        ])  # fmt: skip
+    return rows
+
+
+def table_2(names: list[str]) -> list[list[str]]:
+    """Return what Table 2 of the paper holds: mistakes, and the seconds of an image, whole and patch by patch."""
+    scores, speed = (dict(line[:2] for line in lines_of(name)[1:]) for name in names)
+    whats = ("images", "with a defect", "misses", "false alarms", "precision", "recall", "ROC AUC")
+    ways = {"whole image": "tinympcnn", "patches of 512": "patches of 512", "patch by patch": "patch by patch"}
+    seconds = {way: float(speed[f"one image segmented, {name}"].replace(",", "")) / 1e3 for way, name in ways.items()}
+    rows = [[way, *(scores[what] for what in whats), f"{s:.4f}"] for way, s in seconds.items()]
+    return [["way", *whats, "seconds per image"], *rows]
+
+
+def main() -> None:
+    """Run one of the three."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("synthetic", "surface", "tables"))
+    parser.add_argument("model", nargs="?", type=Path)
+    parser.add_argument(
+        "--views", type=int, default=1, help="flips and quarter turns averaged on real surfaces: 1 to 8"
+    )
+    options = parser.parse_args()
+    if options.what == "tables":
+        tables()
+    elif options.what == "synthetic":
+        synthetic(options.model)
+    else:
+        surface(options.model, options.views)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Train a net on real surfaces with a fixed split: steel-strip and magnetic-tile, which lie under TINYMPCNN_DATA.
+
+    python benchmarks/surfaces.py steel-strip steel --downsample 2 --epochs 30 -o strip_steel
+
+writes NAME.csv (the training log), NAME.npz (the model) and a checkpoint, so that the run can be resumed.
+`surfaces_report.py` tests the models. The real images may not be redistributed; nothing of them is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tinympcnn import SoftmaxCrossEntropy, data, schedule, zoo
+from tinympcnn.data import downsample, downsample_labels
+from tinympcnn.jobs import write_log
+from tinympcnn.losses import balanced_weights
+from tinympcnn.train import fit
+
+TWINS = {"Pa_105": "Pa_101", "Sc_247": "Sc_232"}  # of one surface: kept on one side of the split
+
+
+def read(
+    name: str, factor: int, standardise: bool = False
+) -> tuple[list[np.ndarray], list[np.ndarray], list[str], list[str]]:
+    """Return images (H, W, 1), class indices (H, W), names and kinds (Pa, MT_Free, ...) of a set, down-sampled."""
+    root = Path(os.environ["TINYMPCNN_DATA"], name)
+    flat = (root / "images").is_dir()
+    images = sorted(root.glob("images/*.png" if flat else "MT_*/*.jpg"))
+    labels = [root / "masks" / path.name if flat else path.with_suffix(".png") for path in images]
+    pairs = data.read_pairs(images, labels, threshold=127)
+    kinds = [path.stem[:2] if flat else path.parent.name for path in images]
+    smaller = [downsample(image, factor) for image in pairs.images]
+    classes = [downsample_labels(y, factor) for y in pairs.labels]
+    if standardise:  # every image has an exposure of its own
+        smaller = [(image - image.mean()) / image.std() for image in smaller]
+    return smaller, classes, pairs.names, kinds
+
+
+def split(names: list[str], kinds: list[str], seed: int = 0) -> tuple[list[int], list[int], list[int]]:
+    """Return the indices of training (60 %), validation (15 %) and test (25 %), alike in every kind, twins together."""
+    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for kind in sorted(set(kinds)):
+        group = [i for i, (name, k) in enumerate(zip(names, kinds, strict=True)) if k == kind and name not in TWINS]
+        order = np.random.default_rng([seed, len(group)]).permutation(group).tolist()
+        cuts = [0, round(0.6 * len(order)), round(0.75 * len(order)), len(order)]
+        for part, low, high in zip(parts, cuts, cuts[1:], strict=False):
+            part += order[low:high]
+    for twin, first in TWINS.items():
+        if twin in names:
+            next(part for part in parts if names.index(first) in part).append(names.index(twin))
+    return tuple(sorted(part) for part in parts)  # type: ignore[return-value]
+
+
+def thinned(labels: list[np.ndarray], most: int, seed: int) -> list[np.ndarray]:
+    """Return labels in which at most so many defect pixels of an image count, drawn at random; the others are -1."""
+    rng, result = np.random.default_rng(seed), []
+    for y in labels:
+        y = y.copy()
+        where = np.flatnonzero(y == 1)
+        y.flat[rng.permutation(where)[most:]] = -1
+        result.append(y)
+    return result
+
+
+def main() -> None:
+    """Train one net."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=("steel-strip", "magnetic-tile"))
+    parser.add_argument("net", help="steel, or a spec")
+    parser.add_argument("--downsample", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--lr", type=float, default=0.004)
+    parser.add_argument("--crop", type=int)
+    parser.add_argument("--standardise", action="store_true", help="take each image's own mean and deviation out")
+    parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
+    parser.add_argument("--most", type=int, help="defect pixels of one image that count, at most (all)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", required=True, metavar="NAME")
+    options = parser.parse_args()
+    images, labels, names, kinds = read(options.set, options.downsample, options.standardise)
+    train, held, _ = split(names, kinds)
+    net = zoo.build(options.net, rng=options.seed)
+    net.class_values = (0, 255)
+    net.record = {**vars(options), "threads": schedule.get_threads()}
+
+    def pick(part: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        return [images[i] for i in part], [labels[i] for i in part]
+
+    if options.most:
+        labels = thinned(labels, options.most, options.seed)
+    counts = np.bincount(np.concatenate([labels[i][labels[i] >= 0] for i in train]), minlength=net.out_maps)
+    weights = balanced_weights(counts) ** options.balance
+    weights *= counts.sum() / (weights * counts).sum()
+    records = []
+    for record in fit(
+        net, *pick(train), epochs=options.epochs, options={"lr": options.lr}, loss=SoftmaxCrossEntropy(weights),
+        augment="flip", crop=options.crop, validation=pick(held), seed=options.seed, resume=True,
+        checkpoint=f"{options.output}.checkpoint.npz",
+    ):  # fmt: skip
+        records.append(record)
+        print(*(f"{key}={record[key]:.5g}" for key in ("epoch", "loss_train", "loss_val", "pixel_error", "seconds")),
+              flush=True)  # fmt: skip
+        write_log(f"{options.output}.csv", records)
+        net.save(f"{options.output}.npz")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The splits of the steel benchmarks: nothing is shared, nothing is left out, twins stay together."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import steel_protocol
+import surfaces
+
+
+def parts_share_nothing(parts, n):
+    return sorted(i for part in parts for i in part) == list(range(n))
+
+
+def test_the_protocol_splits_in_halves_and_quarters():
+    parts = steel_protocol.split(534)
+    assert parts_share_nothing(parts, 534) and [len(part) for part in parts] == [267, 133, 134]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_twins_stay_on_one_side_and_every_kind_is_in_every_part(seed):
+    names = [f"{kind}_{i}" for kind in ("In", "Pa", "Sc") for i in range(90, 260)]
+    kinds = [name[:2] for name in names]
+    parts = surfaces.split(names, kinds, seed)
+    assert parts_share_nothing(parts, len(names))
+    for twin, first in surfaces.TWINS.items():
+        assert any({names.index(twin), names.index(first)} <= set(part) for part in parts)
+    assert all({kinds[i] for i in part} == {"In", "Pa", "Sc"} for part in parts)
+
+
+def test_labels_are_thinned_to_so_many_defect_pixels(rng):
+    labels = [(rng.random((20, 30)) < share).astype(int) for share in (0.0, 0.01, 0.5)]
+    for y, thin in zip(labels, surfaces.thinned(labels, 25, seed=0), strict=True):
+        assert (thin == 1).sum() == min(25, (y == 1).sum())
+        assert (y[thin == 1] == 1).all() and ((thin == 0) == (y == 0)).all()
+
+
+@pytest.mark.data
+def test_the_real_sets_are_what_the_results_speak_of(data_root):
+    if not (data_root / "steel-strip").is_dir() or not (data_root / "magnetic-tile").is_dir():
+        pytest.skip("no steel-strip or magnetic-tile under TINYMPCNN_DATA")
+    images, labels, names, kinds = surfaces.read("steel-strip", 4)
+    assert len(images) == 603 and set(kinds) == {"In", "Pa", "Sc"} and all(y.shape == (50, 50) for y in labels)
+    assert parts_share_nothing(surfaces.split(names, kinds), 603)
+    images, labels, names, kinds = surfaces.read("magnetic-tile", 4, standardise=True)
+    assert len({y.shape for y in labels}) > 100 and len(set(kinds)) == 6
+    assert not any(y.any() for y, kind in zip(labels, kinds, strict=True) if kind == "MT_Free")
+    assert all(abs(float(np.mean(image))) < 1e-3 for image in images)
