@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cached_property
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 from tinympcnn import Net, SoftmaxCrossEntropy, info, schedule, zoo
 from tinympcnn.data.borders import mirrored
 from tinympcnn.losses import softmax

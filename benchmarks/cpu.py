@@ -21,8 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
 
 import tinympcnn

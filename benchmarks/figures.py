@@ -28,8 +28,8 @@ def draw(folder: Path) -> None:
 
 
 def sizes(rows: list[dict], where: str, path: Path) -> None:
-    """Draw time against image size, log-log, with the fitted slope and the seconds per GFLOP."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
+    """Draw time against image size, log-log, with the fitted slope, and the time per GFLOP at the largest size."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 6.2), sharey=True, layout="constrained")
     for axis, work, title in zip(axes, ("train", "segment"), ("training step", "segmentation"), strict=True):
         for net in dict.fromkeys(row["net"] for row in rows):
             for contender in dict.fromkeys(row["contender"] for row in rows if "by size" in row["work"]):
@@ -39,18 +39,18 @@ def sizes(rows: list[dict], where: str, path: Path) -> None:
                     continue
                 n, s = np.array([[r["rows"], r["median_s"]] for r in points]).T
                 slope = np.polyfit(np.log(n), np.log(s), 1)[0]
-                rate = np.median([r["median_s"] / r["gflop"] for r in points if r["rows"] >= 512] or s[-1:])
+                rate = points[-1]["median_s"] / points[-1]["gflop"]
                 ours = contender == OURS
                 axis.plot(n, s, "-" if ours else "--", color="black" if ours else "0.55", marker=MARKERS.get(net, "d"),
                           markerfacecolor="black" if ours else "white", markersize=5, linewidth=1.2,
                           label=f"{net}, {'tinympcnn' if ours else 'PyTorch'}: slope {slope:.2f}, "
-                                f"{1e3 * rate:.2f} ms/GFLOP")  # fmt: skip
+                                f"{1e3 * rate:.2f} ms per GFLOP")  # fmt: skip
         axis.set(xscale="log", yscale="log", xlabel="rows = columns of the image (pixels)", title=title)
         ticks = sorted({row["rows"] for row in rows if "by size" in row["work"]})
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
         axis.minorticks_off()
         axis.grid(color="0.85", linewidth=0.6)
-        axis.legend(fontsize=8, loc="upper left")
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     axes[0].set_ylabel("time (s)")
     _finish(figure, where, path)
 

@@ -11,7 +11,6 @@ import resource
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from contenders import Case, make
 
 
