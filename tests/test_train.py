@@ -311,12 +311,19 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(command, tmp_pat
 
 def test_ctrl_c_ends_with_a_checkpoint_and_one_line_that_says_how_to_go_on(command, tmp_path):
     process = subprocess.Popen(
-        command("cut", "--epochs=100000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("cut", "--epochs=100000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     while not process.stdout.readline().startswith("epoch 3/"):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate()
+    try:
+        _, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert complaint == (
         f"tinympcnn: interrupted; the same command with --resume goes on from {tmp_path / 'cut.checkpoint.npz'}\n"
