@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -25,7 +26,7 @@ class _Workspace:
     """A caching allocator like CuPy's: fresh memory costs a page fault for every page, kept memory nothing."""
 
     SMALLEST = 1 << 15  # bytes; below this NumPy's own cache is as good
-    SLACK = 64 << 20  # bytes that may lie idle beyond the peak: blocks of other sizes take turns in them
+    SLACK = 48 << 20  # bytes that may lie idle beyond the peak: blocks of other sizes take turns in them
 
     def __init__(self) -> None:
         self.free: dict[int, list[np.ndarray]] = {}
@@ -33,20 +34,20 @@ class _Workspace:
         self.lock = threading.RLock()  # reentrant: the garbage collector may return a lease while one is taken
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < self.SMALLEST:
             return np.empty(shape, dtype)
-        grain = 1 << nbytes.bit_length() - 4  # sizes within an eighth of each other share memory
+        grain = 1 << nbytes.bit_length() - 4
         size = -(-nbytes // grain) * grain
         with self.lock:
-            kept = self.free.get(size)
-            raw = kept.pop() if kept else None
-            if raw is not None:
-                self.free_bytes -= size
-            else:
-                self.shrink_to(max(0, self.most_leased - self.leased_bytes - size) + self.SLACK)
-            self.leased_bytes += size
+            room = self.most_leased + self.SLACK - self.leased_bytes - self.free_bytes
+            most = size * 4 // 3 if size <= room else math.inf  # waste some of a piece rather than let it go
+            fitting = [kept for kept in self.free if size <= kept <= most]
+            raw = self._pop(min(fitting)) if fitting else None
+            self.leased_bytes += raw.size if raw is not None else size
             self.most_leased = max(self.most_leased, self.leased_bytes)
+            if raw is None:
+                self.shrink_to(self.most_leased - self.leased_bytes + self.SLACK)
         if raw is None:
             raw = np.empty(size, np.uint8)
         return np.asarray(_Lease(raw, nbytes)).view(dtype).reshape(shape)
@@ -58,13 +59,16 @@ class _Workspace:
             self.free.setdefault(raw.size, []).append(raw)
 
     def shrink_to(self, nbytes: int) -> None:
-        """Let the oldest sizes go until at most `nbytes` lie idle: kept memory hardly adds to the peak."""
-        for size in list(self.free):
-            while self.free_bytes > nbytes and self.free[size]:
-                self.free[size].pop()
-                self.free_bytes -= size
-            if not self.free[size]:
-                del self.free[size]
+        """Let memory go until at most `nbytes` lie idle: the smallest piece that is enough, or the largest."""
+        while (excess := self.free_bytes - nbytes) > 0:
+            self._pop(min((size for size in self.free if size >= excess), default=max(self.free)))
+
+    def _pop(self, size: int) -> np.ndarray:
+        raw = self.free[size].pop()
+        if not self.free[size]:
+            del self.free[size]
+        self.free_bytes -= size
+        return raw
 
 
 _workspace = _Workspace()
