@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinympcnn import SoftmaxCrossEntropy, data, schedule, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, data, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.jobs import write_log
 from tinympcnn.losses import balanced_weights
@@ -73,7 +73,9 @@ def main() -> None:
     parser.add_argument("net", help="steel, or a spec")
     parser.add_argument("--downsample", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--optimizer", choices=("adam", "lbfgs"), default="adam", help="lbfgs: no flips, no --lr")
     parser.add_argument("--lr", type=float, default=0.004)
+    parser.add_argument("--start", metavar="MODEL.npz", help="go on from the parameters of an earlier model")
     parser.add_argument("--crop", type=int)
     parser.add_argument("--standardise", action="store_true", help="take each image's own mean and deviation out")
     parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
@@ -84,6 +86,9 @@ def main() -> None:
     images, labels, names, kinds = read(options.set, options.downsample, options.standardise)
     train, held, _ = split(names, kinds)
     net = zoo.build(options.net, rng=options.seed)
+    if options.start:
+        net.set_flat(Net.load(options.start).flat())
+    adam = options.optimizer == "adam"
     net.class_values = (0, 255)
     net.record = {**vars(options), "threads": schedule.get_threads()}
 
@@ -97,8 +102,9 @@ def main() -> None:
     weights *= counts.sum() / (weights * counts).sum()
     records = []
     for record in fit(
-        net, *pick(train), epochs=options.epochs, options={"lr": options.lr}, loss=SoftmaxCrossEntropy(weights),
-        augment="flip", crop=options.crop, validation=pick(held), seed=options.seed, resume=True,
+        net, *pick(train), epochs=options.epochs, optimizer=options.optimizer, loss=SoftmaxCrossEntropy(weights),
+        options={"lr": options.lr} if adam else {}, augment="flip" if adam else "none", crop=options.crop,
+        validation=pick(held), seed=options.seed, resume=True,
         checkpoint=f"{options.output}.checkpoint.npz",
     ):  # fmt: skip
         records.append(record)
