@@ -131,9 +131,11 @@ def alignment(net: Net) -> tuple[int, int]:
 
 
 def _spans(n: int, size: int, multiple: int) -> list[slice]:
-    """Cut ``range(n)`` into spans of `size` that start at multiples; the last is whole and may overlap."""
+    """Cut ``range(n)`` into even spans of at most `size` that start at multiples; the last may overlap."""
     if n <= size:
         return [slice(0, n)]
+    smallest, even = (-(-length // multiple) * multiple for length in (SMALLEST_TILE, -(-n // -(-n // size))))
+    size = min(size, max(smallest, even))
     last = -(-(n - size) // multiple) * multiple
     starts = [*range(0, last, size), last]
     return [slice(start, min(start + size, n)) for start in starts]
@@ -151,7 +153,7 @@ def tile_size(net: Net, tile: int | None, memory: int = DEFAULT_MEMORY, largest:
             tile = tile * 3 // 2
     elif tile < 1:
         raise UsageError(f"a tile must be at least 1 pixel, not {tile}")
-    rows, columns = (max(-(-SMALLEST_TILE // m), tile // m) * m for m in multiples)
+    rows, columns = (-(-max(tile, SMALLEST_TILE) // m) * m for m in multiples)
     return rows, columns
 
 

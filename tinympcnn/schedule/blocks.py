@@ -6,6 +6,7 @@ from tinympcnn.backend import Array, is_device_array
 from tinympcnn.schedule.threads import LANES
 
 GEMM_ROWS = 192  # rows of a product that tiling must not change: a multiple of common kernels' 12, 16 and 24
+SMALLEST_BLOCK = 12 * GEMM_ROWS  # pixels: of smaller blocks NumPy's calls would take longer than their work
 COLUMN_BYTES = 8 << 20  # columns of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
 CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
@@ -33,7 +34,7 @@ def gemm_blocks(
     if is_device_array(like):
         pixels = max(1, DEVICE_BYTES // column_bytes)
     else:
-        pixels = min(max(COLUMN_BYTES // column_bytes, GEMM_ROWS), max(GEMM_ROWS, total // LANES))
+        pixels = min(max(COLUMN_BYTES // column_bytes, GEMM_ROWS), max(SMALLEST_BLOCK, total // LANES))
     return _cut(fragments, rows, columns, pixels, multiple)
 
 
