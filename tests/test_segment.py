@@ -65,8 +65,10 @@ def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
     spans = segment._spans(n, size, multiple)
     assert set().union(*(range(*span.indices(n)) for span in spans)) == set(range(n))
     assert all(span.start % multiple == 0 and span.stop <= n for span in spans)
-    assert all(span.stop - span.start == min(size, n) for span in spans[:-1])
-    assert n <= size or all(span.stop - span.start > size - multiple for span in spans)
+    lengths = [span.stop - span.start for span in spans]
+    assert len(set(lengths[:-1])) <= 1 and lengths[0] - multiple < lengths[-1] <= lengths[0] <= max(size, 1)
+    assert lengths[0] >= min(n, size, segment.SMALLEST_TILE)
+    assert n <= size or len(spans) <= -(-n // min(size, segment.SMALLEST_TILE))
 
 
 def test_the_memory_of_a_tile_bounds_what_is_taken(rng):

@@ -100,7 +100,7 @@ def segment_bands(
                 yield slice(done, rows.stop), band[done - rows.start :]
                 done = rows.stop
         except backend.out_of_memory_errors() as error:
-            smaller = tile_size(net, max(size) // 2, memory)
+            smaller = tile_size(net, min(size) // 2, memory)
             if smaller != size:
                 echo(f"out of memory with tiles of {size[0]}x{size[1]}: going on with {smaller[0]}x{smaller[1]}")
                 size = smaller
