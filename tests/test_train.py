@@ -264,7 +264,9 @@ def killed(arguments, seconds):
 
 if sys.argv[1] == "kill":
     start, kills, chance = time.perf_counter(), 0, random.Random(0)
-    while kills < 60 and time.perf_counter() - start < 6 and killed(sys.argv[2:], chance.uniform(0, 0.3)):
+    def moment():  # early kills at first, for a fast machine; later ones then, for a slow one to come forward
+        return chance.uniform(0, 0.02 * 1.06**kills)
+    while kills < 60 and time.perf_counter() - start < 6 and killed(sys.argv[2:], moment()):
         kills += 1
     print("killed", kills, file=sys.stderr)
 else:
