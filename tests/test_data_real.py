@@ -1,8 +1,6 @@
 """The readers on real images, where TINYMPCNN_DATA names a folder of them."""
 
-import os
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +12,13 @@ pytestmark = pytest.mark.data
 
 
 @pytest.fixture
-def real():
+def real(data_root):
     """Return the folder of a data set, or skip the test."""
 
     def find(name):
-        root = os.environ.get("TINYMPCNN_DATA")
-        if not root:
-            pytest.skip("TINYMPCNN_DATA is not set")
-        if not Path(root, name).is_dir():
+        if not (data_root / name).is_dir():
             pytest.skip(f"there is no {name} under TINYMPCNN_DATA")
-        return Path(root, name)
+        return data_root / name
 
     return find
 

@@ -12,10 +12,12 @@ from tinympcnn.backend import Array, array_module
 from tinympcnn.layers.base import Layer
 
 
-def _in_blocks(function: Callable[..., None], out: Array, *inputs: Array) -> Array:
-    """Call ``function(*blocks, block of out)`` on blocks of flat views; all arrays have one shape."""
-    if not out.flags.c_contiguous:  # has no flat view
-        out[...] = _in_blocks(function, schedule.empty(out.shape, out), *inputs)
+def _in_blocks(function: Callable[..., None], out: Array | None, *inputs: Array) -> Array:
+    """Call ``function(*blocks, block of out)`` on blocks of flat views; all arrays have one shape. Return `out`."""
+    if out is None:
+        out = schedule.empty(inputs[0].shape, inputs[0])
+    elif not out.flags.c_contiguous:  # has no flat view
+        out[...] = _in_blocks(function, None, *inputs)
         return out
     flat = [array.reshape(1, -1, 1, 1) for array in (*inputs, out)]
 
@@ -46,7 +48,7 @@ class Tanh(Layer):
     def forward(self, x: Array, train: bool = True, out: Array | None = None) -> Array:
         """Return tanh(x), written to `out` if given."""
         xp = array_module(x)
-        y = _in_blocks(lambda x, y: xp.tanh(x, out=y), schedule.empty(x.shape, x) if out is None else out, x)
+        y = _in_blocks(lambda x, y: xp.tanh(x, out=y), out, x)
         self.cache = y if train else None
         return y
 
@@ -61,7 +63,7 @@ class Tanh(Layer):
             xp.subtract(1, slope, out=slope)
             xp.multiply(dy, slope, out=dx)
 
-        return _in_blocks(derivative, schedule.empty(dy.shape, dy) if out is None else out, dy, y)
+        return _in_blocks(derivative, out, dy, y)
 
 
 class Logistic(Layer):
@@ -93,7 +95,7 @@ class Logistic(Layer):
             xp.add(y, 1, out=y)
             xp.multiply(y, 0.5, out=y)
 
-        y = _in_blocks(logistic, schedule.empty(x.shape, x) if out is None else out, x)
+        y = _in_blocks(logistic, out, x)
         self.cache = y if train else None
         return y
 
@@ -108,4 +110,4 @@ class Logistic(Layer):
             xp.multiply(slope, y, out=slope)
             xp.multiply(dy, slope, out=dx)
 
-        return _in_blocks(derivative, schedule.empty(dy.shape, dy) if out is None else out, dy, y)
+        return _in_blocks(derivative, out, dy, y)
