@@ -59,7 +59,8 @@ def test_from_images_to_a_score(run, made, tmp_path):
     files = ["-i", made / "images.tif", "-l", made / "labels.tif"]
     model, log = tmp_path / "m.npz", tmp_path / "log.csv"
     code, said, complaint = run(
-        "train", *files, "-o", model, *NET, "--epochs", "2", "--val", "0.3", "--lr", "0.01", "--augment", "flip",
+        "train", *files, "-o", model, *NET, "--epochs", "2", "--val", "0.3", "--lr", "0.01", "--decay", "linear",
+        "--augment", "rotate+elastic+intensity",
         "--balance", "--crop", "9", "--seed", "4", "--log", log, "--threads", "1",
     )  # fmt: skip
     assert (code, complaint) == (0, "")
@@ -160,6 +161,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l labels.tif -o m.npz --seed -1", 2, "a whole number from 0 up"),
         ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),
         ("train -i images.tif -l labels.tif -o m.npz --val 1", 2, "below 1"),
+        ("train -i images.tif -l labels.tif -o m.npz --augment turn", 2, "there is no augmentation 'turn'"),
+        ("train -i images.tif -l labels.tif -o m.npz --decay step", 2, "invalid choice: 'step'"),
         ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
         ("train -i images.tif -l labels.tif -o m.npz --net C3x3", 2, "cannot read 'C3x3'"),
         ("train -i images.tif -l labels.tif -o m.npz --net FC3", 2, "3 outputs and the labels have 2 classes"),

@@ -37,7 +37,7 @@ def rows(path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"optimizer": "adam", "augment": "rotate", "balance": True, "val": 0.3},
+        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": True, "val": 0.3},
         {"optimizer": "lbfgs", "options": {}, "seed": 5},
         {"optimizer": "sgd", "crop": 9, "downsample": 2, "threshold": 100.0},
     ],
@@ -97,6 +97,7 @@ def test_starting_anew_over_a_checkpoint_is_said(job):
         ({"optimizer": "sgd"}, "had optimizer 'adam'"),
         ({"options": {"lr": 0.02}}, "had options"),
         ({"augment": "flip"}, "had augment 'none'"),
+        ({"decay": "none"}, "had decay 'cosine'"),
         ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
         ({"val": 0.4}, r"had val 0\.0"),
         ({"balance": True}, "had balance False"),

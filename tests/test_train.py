@@ -51,7 +51,7 @@ def test_training_lowers_the_loss_and_says_so(some, optimizer):
     assert json.loads(json.dumps(records)) == records
 
 
-@pytest.mark.parametrize("augment", ["none", "flip", "rotate"])
+@pytest.mark.parametrize("augment", ["none", "flip", "rotate", "rotate+elastic+intensity"])
 def test_the_same_seed_gives_the_same_bits_and_another_others(some, augment):
     net, records = trained(some, augment=augment)
     again, same = trained(some, augment=augment)
@@ -60,13 +60,28 @@ def test_the_same_seed_gives_the_same_bits_and_another_others(some, augment):
     assert (net.flat() != other.flat()).any()
 
 
+@pytest.mark.parametrize(
+    ("decay", "factors"),
+    [("none", [1, 1, 1, 1]), ("linear", [1, 0.75, 0.5, 0.25]), ("cosine", [1, 0.8536, 0.5, 0.1464])],
+)
+def test_the_learning_rate_falls_as_the_schedule_says(some, decay, factors):
+    one = some[0][:1], some[1][:1]
+    _, records = trained(one, optimizer="sgd", options={"lr": 0.02}, decay=decay)
+    assert [record["step"] for record in records] == pytest.approx([0.02 * f for f in factors], rel=1e-3)
+
+
 class Killed(Exception):
     pass
 
 
 @pytest.mark.parametrize(
     ("optimizer", "more"),
-    [("adam", {"augment": "flip"}), ("sgd", {"crop": 5}), ("armijo", {"augment": "rotate"}), ("lbfgs", {})],
+    [
+        ("adam", {"augment": "flip+elastic+intensity"}),
+        ("sgd", {"crop": 5, "decay": "linear"}),
+        ("armijo", {"augment": "rotate"}),
+        ("lbfgs", {}),
+    ],
 )
 @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, monkeypatch, optimizer, more, error):
@@ -206,8 +221,8 @@ def test_an_executor_changes_no_bit(some):
     ("change", "error", "words"),
     [
         ({"epochs": 0}, UsageError, "epochs must be at least 1, not 0"),
-        ({"augment": "shear"}, UsageError, "none, flip, rotate"),
-        ({"decay": "step"}, UsageError, "none, cosine"),
+        ({"augment": "shear"}, UsageError, "no augmentation 'shear'; use none, or some of flip, rotate"),
+        ({"decay": "step"}, UsageError, "none, linear, cosine"),
         ({"crop": 0}, UsageError, "at least 1 pixel"),
         ({"optimizer": "newton"}, UsageError, "adam, sgd, armijo, lbfgs"),
         ({"options": {"speed": 1}}, UsageError, "adam has no option 'speed'"),

@@ -32,7 +32,7 @@ def test_the_gradients_of_the_crops_sum_to_that_of_the_whole_image():
     assert np.linalg.norm(total - gradient) < 1e-12 * np.linalg.norm(gradient)
 
 
-@pytest.mark.parametrize("augment", ["none", "flip", "rotate"])
+@pytest.mark.parametrize("augment", ["none", "flip", "rotate", "elastic", "rotate+elastic"])
 @pytest.mark.parametrize("crop", [None, 1, 7, 8, 100])
 def test_crops_are_never_empty_nor_larger_than_asked_for(augment, crop):
     net = Net.from_spec(SPEC, rng=0)

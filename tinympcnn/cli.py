@@ -16,8 +16,7 @@ from tinympcnn import schedule
 from tinympcnn.backend import BACKENDS
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.optim import OPTIMIZERS
-from tinympcnn.train import Record
-from tinympcnn.trainset import AUGMENTATIONS
+from tinympcnn.train import DECAYS, Record
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="(adam)")
     train.add_argument("--lr", type=float, help="learning rate, or first step of armijo (each has its own default)")
     train.add_argument("--balance", action="store_true", help="let every class count as much as the others")
-    train.add_argument("--augment", choices=AUGMENTATIONS, default="none", help="flips, or flips and rotations (none)")
+    train.add_argument("--decay", choices=DECAYS, default="cosine", help="of the rate of adam and sgd (cosine)")
+    train.add_argument("--augment", default="none", metavar="KINDS", help="such as flip or rotate+elastic+intensity")
     train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
     train.add_argument("--downsample", type=int, default=1, metavar="N", help="shrink images and labels by N (1)")
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
@@ -199,9 +199,10 @@ def _train(options: argparse.Namespace) -> None:
         train_files(
             options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
             optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
-            augment=options.augment, crop=options.crop, val=options.val, resume=options.resume, log=options.log,
-            seed=options.seed, device=options.backend, axes=options.axes, threshold=options.threshold,
-            downsample=options.downsample, minutes=options.minutes, report=bar.epoch, progress=bar.update,
+            augment=options.augment, crop=options.crop, decay=options.decay, val=options.val,
+            resume=options.resume, log=options.log, seed=options.seed, device=options.backend, axes=options.axes,
+            threshold=options.threshold, downsample=options.downsample, minutes=options.minutes,
+            report=bar.epoch, progress=bar.update,
         )  # fmt: skip
     finally:
         bar.clear()

@@ -28,7 +28,7 @@ from tinympcnn.objective import Example, example, image_closure, predict, set_cl
 from tinympcnn.optim import Closure, Optimizer
 from tinympcnn.trainset import TrainingSet, checked
 
-DECAYS = ("none", "cosine")
+DECAYS = ("none", "linear", "cosine")
 Record = dict[str, Any]
 
 
@@ -73,13 +73,14 @@ def fit(
         By default SoftmaxCrossEntropy, with `balanced_weights` if `balance`.
     balance : bool
         Weigh the classes so that each counts as much as the others.
-    augment : {"none", "flip", "rotate"}
-        What is done to every image each time it is seen; "rotate" includes "flip".
+    augment : str
+        What is done to every image each time it is seen: "none", or some of "flip", "rotate" (which includes "flip"),
+        "elastic" and "intensity" with a + between them; see ``tinympcnn.data.augment``.
     crop : int, optional
         Cut images into crops of at most this size, each with its true surroundings, and make one update for each:
         more updates in a pass, and less memory. By default one update for every whole image, as in the paper.
-    decay : {"none", "cosine"}
-        "cosine" lowers the learning rate of adam and sgd to zero along half a cosine over the run.
+    decay : {"none", "linear", "cosine"}
+        How the learning rate of adam and sgd falls to zero over the run: evenly, or along half a cosine.
     validation : (images, labels), optional
         Evaluated after every epoch.
     seed : int
@@ -143,6 +144,19 @@ def fit(
     return _epochs(run, state, _Keeper(run, checkpoint, minutes), progress)
 
 
+def decayed(decay: str, progress: float) -> float:
+    """Return the factor on the learning rate when the share `progress` of the run is done; no state is needed.
+
+    Examples
+    --------
+    >>> [round(decayed(name, 0.25), 3) for name in DECAYS]
+    [1.0, 0.75, 0.854]
+    """
+    if decay == "linear":
+        return 1 - progress
+    return (1 + math.cos(math.pi * progress)) / 2 if decay == "cosine" else 1.0
+
+
 @dataclass
 class _Run:
     """What stays the same from the first update to the last."""
@@ -171,8 +185,7 @@ class _Run:
             pair = self.data.example(state.epoch, state.position)
             closure, pixels = image_closure(self.net, pair, self.loss), pair.target.size
             where += f"image {self.data.image_of(state.epoch, state.position)}"
-        progress = (state.epoch + state.position / self.updates) / self.epochs
-        self.optimizer.scale = (1 + math.cos(math.pi * progress)) / 2 if self.decay == "cosine" else 1.0
+        self.optimizer.scale = decayed(self.decay, (state.epoch + state.position / self.updates) / self.epochs)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of overflow and NaN; what follows says more

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.data import augment as augmented
-from tinympcnn.data.augment import augmented_size
+from tinympcnn.data.augment import augmented_size, parse_kinds
 from tinympcnn.data.image_file import check_finite
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.geometry import Pair
 from tinympcnn.net import Net
 from tinympcnn.objective import Example, example
-
-AUGMENTATIONS = ("none", "flip", "rotate")
 
 
 class TrainingSet:
@@ -33,8 +31,9 @@ class TrainingSet:
     images : sequence of array (H, W) or (H, W, C)
     labels : sequence of int array (H, W)
         Class indices, or -1 for pixels that do not count.
-    augment : {"none", "flip", "rotate"}
-        What is done to an image each time it is seen.
+    augment : str
+        What is done to an image each time it is seen, such as "flip" or "rotate+elastic"; see
+        ``tinympcnn.data.augment``.
     crop : int, optional
         Images are cut into a grid of crops of at most this many rows and columns, and each crop is one update. The
         crops of an image share no label and together hold all of them; each has its true surroundings around it.
@@ -58,8 +57,7 @@ class TrainingSet:
         crop: int | None = None,
         seed: int = 0,
     ) -> None:
-        if augment not in AUGMENTATIONS:
-            raise UsageError(f"augment must be one of {', '.join(AUGMENTATIONS)}, not {augment!r}")
+        parse_kinds(augment)
         if crop is not None and crop < 1:
             raise UsageError(f"a crop must be at least 1 pixel, not {crop}")
         self.net, self.augment, self.seed = net, augment, seed

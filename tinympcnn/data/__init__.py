@@ -5,7 +5,7 @@ What a training run needs lies in `images.py`, `labels.py` and `augment.py`, wha
 `images.py`.
 """
 
-from tinympcnn.data.augment import augment, dihedral, dihedral_inverse
+from tinympcnn.data.augment import augment, parse_kinds
 from tinympcnn.data.borders import mirror
 from tinympcnn.data.downsample import downsample, downsample_labels, downsample_pairs
 from tinympcnn.data.image_file import ImageFile
@@ -21,6 +21,7 @@ from tinympcnn.data.output import (
 )
 from tinympcnn.data.page_writer import PageWriter
 from tinympcnn.data.strip import synthetic_strip
+from tinympcnn.data.turns import dihedral, dihedral_inverse
 
 __all__ = [
     "ImageFile",
@@ -41,6 +42,7 @@ __all__ = [
     "mirror",
     "open_image",
     "page_names",
+    "parse_kinds",
     "read_images",
     "read_pairs",
     "read_prediction",

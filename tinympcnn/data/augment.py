@@ -1,19 +1,23 @@
-"""More training images from few: flips, quarter turns and rotations of an image and its labels alike.
+"""More training images from few: flips, turns, rotations, elastic deformations and changes of contrast.
 
 The paper (section 4.1) trains on "arbitrarily rotating and flipping" of its images, and counts 390 million
 patches for 3000 of them: 3000 x 362 x 362, where 362 is 512 over the square root of 2, the square that lies
-inside of a 512x512 image whatever the angle. Nothing beyond the border has to be invented that way. Read
-next: `synthetic.py`.
+inside of a 512x512 image whatever the angle. Nothing beyond the border has to be invented that way. Labels always
+move with their image. Read next: `deform.py`.
 """
 
 import math
 
 import numpy as np
-from scipy import ndimage
 
+from tinympcnn.data.deform import displacements, resample, rotation
+from tinympcnn.data.turns import dihedral
 from tinympcnn.errors import UsageError
 
-KINDS = ("none", "flip", "rotate")
+KINDS = ("flip", "rotate", "elastic", "intensity")
+
+GAIN, SHIFT = 0.2, 0.2
+"""Half-widths of the ranges of "intensity": contrast relative to 1, brightness in the image's standard deviations."""
 
 
 def augment(
@@ -27,17 +31,20 @@ def augment(
         (H, W, C).
     labels : ndarray
         (H, W), class indices; other values such as -1 for "ignore" move along.
-    kind : {"none", "flip", "rotate"}
-        "none" returns both as they are; "flip" draws one of the eight flips and quarter turns; "rotate" also
-        draws an angle, and returns the square of side floor(min(H, W) / sqrt(2)) around a random centre.
+    kind : str
+        "none", or some of the following with a + between them, such as "rotate+elastic+intensity": "flip" draws one
+        of the eight flips and quarter turns; "rotate" also draws an angle, and returns the square of side
+        floor(min(H, W) / sqrt(2)) around a random centre; "elastic" displaces pixels by a smooth field, mildly;
+        "intensity" draws a contrast and a brightness.
     rng : numpy.random.Generator
         The only source of chance.
 
     Returns
     -------
     image, labels : ndarray
-        Of the same types as before. After "flip" they may be views, and H and W may be exchanged. "rotate"
-        samples the image bilinearly and takes the nearest label, both at the same points.
+        Of the same types as before, but for "intensity", which returns the image as float32. After "flip" they may be
+        views, and H and W may be exchanged. "rotate" and "elastic" sample the image bilinearly and take the nearest
+        label, both at the same points, once.
 
     Raises
     ------
@@ -47,31 +54,44 @@ def augment(
     Examples
     --------
     >>> image, labels = np.zeros((64, 80, 1)), np.zeros((64, 80), int)
-    >>> [a.shape for a in augment(image, labels, "rotate", np.random.default_rng(0))]
+    >>> [a.shape for a in augment(image, labels, "rotate+elastic", np.random.default_rng(0))]
     [(45, 45, 1), (45, 45)]
     """
-    if kind not in KINDS:
-        raise UsageError(f"there is no augmentation {kind!r}; use one of {', '.join(KINDS)}")
-    if kind == "none":
-        return image, labels
-    k = int(rng.integers(8))
-    image, labels = dihedral(image, k), dihedral(labels, k)
-    if kind == "flip":
-        return image, labels
+    kinds = parse_kinds(kind)
+    if kinds & {"flip", "rotate"}:
+        k = int(rng.integers(8))
+        image, labels = dihedral(image, k), dihedral(labels, k)
+    if kinds & {"rotate", "elastic"}:
+        size = augmented_size(labels.shape, kind)
+        points = rotation(labels.shape, size[0], rng) if "rotate" in kinds else np.indices(size, float)
+        if "elastic" in kinds:
+            points += displacements(size, rng)
+        image, labels = resample(image, labels, points)
+    if "intensity" in kinds:
+        image = _intensity(image, rng)
+    return image, labels
 
-    height, width = labels.shape
-    side, _ = augmented_size((height, width), kind)
-    radius = (side - 1) / math.sqrt(2)
-    centre = rng.uniform((radius, radius), (height - 1 - radius, width - 1 - radius))
-    angle = rng.uniform(0, 2 * math.pi)
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    corner = centre - turn @ np.full(2, (side - 1) / 2)
 
-    def sample(plane: np.ndarray, order: int) -> np.ndarray:
-        return ndimage.affine_transform(plane, turn, corner, (side, side), order=order, mode="nearest")
+def parse_kinds(kind: str) -> frozenset[str]:
+    """Return what an augmentation such as "rotate+elastic" consists of: nothing, for "none".
 
-    channels = [sample(image[..., c], order=1) for c in range(image.shape[-1])]
-    return np.stack(channels, axis=-1), sample(labels, order=0)
+    Raises
+    ------
+    UsageError
+        If there is no such kind.
+
+    Examples
+    --------
+    >>> sorted(parse_kinds("rotate+elastic")), sorted(parse_kinds("none"))
+    (['elastic', 'rotate'], [])
+    """
+    parts = [] if kind == "none" else kind.split("+")
+    for part in parts:
+        if part not in KINDS:
+            raise UsageError(
+                f"there is no augmentation {part!r}; use none, or some of {', '.join(KINDS)} with + between them"
+            )
+    return frozenset(parts)
 
 
 def augmented_size(size: tuple[int, int], kind: str) -> tuple[int, int]:
@@ -83,55 +103,11 @@ def augmented_size(size: tuple[int, int], kind: str) -> tuple[int, int]:
     (362, 362)
     """
     side = max(1, math.floor(min(size) / math.sqrt(2)))
-    return (side, side) if kind == "rotate" else size
+    return (side, side) if "rotate" in parse_kinds(kind) else size
 
 
-def dihedral(array: np.ndarray, k: int) -> np.ndarray:
-    """Apply one of the eight flips and quarter turns of a square.
-
-    Parameters
-    ----------
-    array : array
-        (H, W, ...), on any device.
-    k : int
-        0 to 7: bit 0 exchanges rows and columns, then bit 1 flips rows, and bit 2 columns. 0 changes nothing.
-
-    Returns
-    -------
-    array
-        A view, (H, W, ...) or (W, H, ...).
-
-    Examples
-    --------
-    >>> dihedral(np.array([[1, 2], [3, 4]]), 3)
-    array([[2, 4],
-           [1, 3]])
-    """
-    if k & 1:
-        array = array.swapaxes(0, 1)
-    return array[:: -1 if k & 2 else 1, :: -1 if k & 4 else 1]
-
-
-def dihedral_inverse(array: np.ndarray, k: int) -> np.ndarray:
-    """Undo `dihedral` with the same k.
-
-    Parameters
-    ----------
-    array : array
-        (H, W, ...), on any device.
-    k : int
-        0 to 7.
-
-    Returns
-    -------
-    array
-        A view.
-
-    Examples
-    --------
-    >>> dihedral_inverse(dihedral(np.array([[1, 2], [3, 4]]), 3), 3)
-    array([[1, 2],
-           [3, 4]])
-    """
-    array = array[:: -1 if k & 2 else 1, :: -1 if k & 4 else 1]
-    return array.swapaxes(0, 1) if k & 1 else array
+def _intensity(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the image with another contrast around its mean, and another mean; each channel by its own spread."""
+    gain, shift = rng.uniform(-GAIN, GAIN), rng.uniform(-SHIFT, SHIFT)
+    mean, std = image.mean(axis=(0, 1)), image.std(axis=(0, 1))
+    return (mean + shift * std + (1 + gain) * (image - mean)).astype(np.float32)

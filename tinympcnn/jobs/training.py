@@ -27,7 +27,7 @@ Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
 
 DECISIVE = (
-    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "val", "seed", "axes", "threshold",
+    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "decay", "val", "seed", "axes", "threshold",
     "downsample", "data_sha256",
 )  # fmt: skip
 """What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
@@ -45,6 +45,7 @@ def train_files(
     balance: bool = False,
     augment: str = "none",
     crop: int | None = None,
+    decay: str = "cosine",
     val: float = 0.0,
     resume: bool = False,
     log: str | PathLike[str] | None = None,
@@ -122,6 +123,7 @@ def train_files(
         "balance": balance,
         "augment": augment,
         "crop": crop,
+        "decay": decay,
         "val": val,
         "seed": seed,
         "axes": axes,
@@ -147,7 +149,7 @@ def train_files(
 
     epochs_of = fit(
         model, *pick(kept), epochs=epochs, optimizer=optimizer, options=options, balance=balance, augment=augment,
-        crop=crop, validation=pick(held) if held else None, seed=seed, checkpoint=place, minutes=minutes,
+        crop=crop, decay=decay, validation=pick(held) if held else None, seed=seed, checkpoint=place, minutes=minutes,
         resume=resume, progress=progress,
     )  # fmt: skip
     if log is not None and records:  # the last row may be missing, or the log may be a new one

@@ -1,0 +1,107 @@
+"""Rotation and elastic deformation of an image and its labels, both in one resampling.
+
+Two resamplings in a row would blur twice. So every pixel of the result first gets the point of the image that it
+comes from, turned and then displaced, and only then image and labels are looked up there. Read next: `augment.py`.
+"""
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+from tinympcnn.schedule import single_threaded_blas
+
+SPACING = 64
+"""Pixels between the nodes of an elastic deformation: somewhat more than the cells of the paper's images are wide."""
+
+DISPLACEMENT = 3.0
+"""Standard deviation of an elastic displacement along one axis, in pixels: neighbours part by a twentieth or so."""
+
+
+def rotation(size: tuple[int, int], side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the points of a randomly turned square that lies inside of an image, wherever its centre is drawn.
+
+    Parameters
+    ----------
+    size : (H, W)
+        Of the image.
+    side : int
+        Of the square, at most min(H, W) / sqrt(2), so that it fits at any angle.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float64, shape (2, side, side)
+        Row and column, in pixels.
+
+    Examples
+    --------
+    >>> points = rotation((50, 60), 35, np.random.default_rng(0))
+    >>> points.shape, bool(points.min() >= 0), bool(points[0].max() <= 49)
+    ((2, 35, 35), True, True)
+    """
+    radius = (side - 1) / math.sqrt(2)
+    row, column = rng.uniform((radius, radius), (size[0] - 1 - radius, size[1] - 1 - radius))
+    angle = rng.uniform(0, 2 * math.pi)
+    cos, sin = math.cos(angle), math.sin(angle)
+    down = np.arange(side)[:, None] - (side - 1) / 2
+    right = down.T
+    return np.stack([row + cos * down - sin * right, column + sin * down + cos * right])
+
+
+def displacements(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Return a smooth random field: normally distributed at nodes SPACING apart, a cubic B-spline between them.
+
+    Parameters
+    ----------
+    size : (H, W)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float64, shape (2, H, W)
+        Displacement of the row and of the column, in pixels.
+
+    Examples
+    --------
+    >>> displacements((100, 120), np.random.default_rng(0)).shape
+    (2, 100, 120)
+    """
+    down, right = _splines(size[0]), _splines(size[1])
+    nodes = rng.normal(0, 2 * DISPLACEMENT, (2, down.shape[1], right.shape[1]))  # the splines' weights halve it
+    with single_threaded_blas():  # the same bits for any number of threads
+        return down @ nodes @ right.T
+
+
+def _splines(n: int) -> np.ndarray:
+    """Return the weight of every node at `n` pixels along one axis, (n, nodes): cubic B-splines, which sum to 1."""
+    nodes = np.arange(-1, -(-n // SPACING) + 2)
+    u = abs(np.arange(n)[:, None] / SPACING - nodes)
+    return np.where(u < 1, 2 / 3 - u**2 + u**3 / 2, np.clip(2 - u, 0, None) ** 3 / 6)
+
+
+def resample(image: np.ndarray, labels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Look up an image bilinearly, and its labels at the nearest pixel, at the same points.
+
+    Parameters
+    ----------
+    image : ndarray
+        (H, W, C).
+    labels : ndarray
+        (H, W).
+    points : ndarray, shape (2, h, w)
+        Row and column in pixels; points beyond the border are mirrored, as borders are everywhere in this library.
+
+    Returns
+    -------
+    image, labels : ndarray
+        (h, w, C) and (h, w), of the same types.
+
+    Examples
+    --------
+    >>> image, labels = np.array([[[0.0], [4.0]]]), np.array([[0, 1]])
+    >>> [a.ravel().tolist() for a in resample(image, labels, np.array([[[0.0, 0.0]], [[0.25, 1.0]]]))]
+    [[1.0, 4.0], [0, 1]]
+    """
+    planes = [ndimage.map_coordinates(image[..., c], points, order=1, mode="mirror") for c in range(image.shape[-1])]
+    return np.stack(planes, axis=-1), ndimage.map_coordinates(labels, points, order=0, mode="mirror")
