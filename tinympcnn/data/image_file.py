@@ -49,6 +49,8 @@ class ImageFile:
         Number of pages, the product of `page_sizes`.
     axes : str
         All axes of the stack as pages are handed out, such as "ZYX" or "YXC".
+    rows_at_once : int
+        Rows that are best read together: all of a page, where it cannot be taken apart.
     """
 
     def __init__(
@@ -69,11 +71,12 @@ class ImageFile:
         self.n_pages = math.prod(page_sizes)
         self.axes = page_axes + ("YXC" if shape[2] > 1 else "YX")
         self.metadata = metadata or {}
+        self.rows_at_once = max(shape[0], 1)
         if 0 in (*shape, self.n_pages):
             raise DataError(f"{path} holds no pixels ({self.describe()})")
 
-    def _read(self, index: int) -> np.ndarray:
-        """Read one page as (H, W, C); each reader has its own."""
+    def _read(self, index: int, start: int, stop: int) -> np.ndarray:
+        """Read rows of one page as (rows, W, C), in steps of `rows_at_once`; each reader has its own."""
         raise NotImplementedError
 
     def page(self, index: int) -> np.ndarray:
@@ -96,14 +99,25 @@ class ImageFile:
         DataError
             If the page cannot be read, or holds pixels that are NaN or infinite.
         """
+        return self.rows(index, 0, self.shape[0])
+
+    def rows(self, index: int, start: int, stop: int) -> np.ndarray:
+        """Read some rows of a page; `start` and `stop` are multiples of `rows_at_once`, or the last is the height.
+
+        Returns
+        -------
+        ndarray
+            (stop - start, W, C), in native byte order. Raises as `page` does.
+        """
         if not -self.n_pages <= index < self.n_pages:
             raise IndexError(f"{self.path} has {self.n_pages} pages, there is no page {index}")
         index %= self.n_pages
         with reading(self.path):
-            pixels = self._read(index)
-        if pixels.shape != self.shape:
+            pixels = self._read(index, start, stop)
+        if pixels.shape != (stop - start, *self.shape[1:]):
             raise DataError(f"{self.path}: page {index} is {pixels.shape}, the file promised {self.shape}")
-        check_finite(pixels, f"{self.path}: page {index}")
+        where = "" if (start, stop) == (0, self.shape[0]) else f", rows {start} to {stop - 1},"
+        check_finite(pixels, f"{self.path}: page {index}{where}")
         return pixels.astype(self.dtype, copy=False)
 
     def describe(self) -> str:

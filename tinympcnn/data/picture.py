@@ -34,10 +34,10 @@ class PictureFile(ImageFile):
             metadata = {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if min(dpi) > 0 else {}
         super().__init__(path, (height, width, channels), dtype, metadata=metadata)
 
-    def _read(self, index: int) -> np.ndarray:
+    def _read(self, index: int, start: int, stop: int) -> np.ndarray:
         with _opened(self.path) as picture:
             pixels = np.array(picture.convert(_mode(self.path, picture)))
-        return pixels.reshape(*pixels.shape[:2], -1)
+        return pixels.reshape(*pixels.shape[:2], -1)[start:stop]
 
 
 def _opened(path: Path) -> Any:

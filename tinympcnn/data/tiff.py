@@ -18,6 +18,7 @@ import tifffile
 from tinympcnn.data import tiff_checks as checks
 from tinympcnn.data.image_file import ImageFile, reading
 from tinympcnn.data.tiff_axes import long_axes, settle_axes
+from tinympcnn.data.tiff_rows import read_rows, read_stored, rows_at_once
 from tinympcnn.errors import DataError
 
 ALPHA = (1, 2)
@@ -56,6 +57,7 @@ class TiffFile(ImageFile):
             self._letters = letters
             self._inner = sizes[n_outer:]
             self._numbers = np.arange(math.prod(sizes[:n_outer])).reshape(sizes[:n_outer])
+            at_once = rows_at_once(self._series[0].keyframe)
             metadata = _metadata(tif)
 
         size = dict(zip(letters, sizes, strict=True))
@@ -75,9 +77,11 @@ class TiffFile(ImageFile):
             tuple(size[letter] for letter in page_axes),
             metadata,
         )
+        if letters[n_outer] == "Y":
+            self.rows_at_once = at_once
 
-    def _read(self, index: int) -> np.ndarray:
-        """Gather the TIFF pages of one page, fix the page axes, and bring the others into order."""
+    def _read(self, index: int, start: int, stop: int) -> np.ndarray:
+        """Gather the rows of the TIFF pages of one page, fix the page axes, and bring the others into order."""
         at = dict(zip(self.page_axes, np.unravel_index(index, self.page_sizes), strict=True))
         place = [at.get(letter, slice(None)) for letter in self._letters]
         numbers = self._numbers[tuple(place[: self._numbers.ndim])]
@@ -85,27 +89,28 @@ class TiffFile(ImageFile):
         with checks.heeding_log(self.path):
             file.open()
             try:
-                planes = [self._tiff_page(int(number)) for number in numbers.flat]
+                planes = [self._tiff_page(int(number), start, stop) for number in numbers.flat]
             finally:
                 file.close()
         free = [slice(None)] * numbers.ndim
-        pixels = np.stack(planes).reshape(numbers.shape + self._inner)[(*free, *place[self._numbers.ndim :])]
+        inner = self._inner if stop - start == self.shape[0] else (stop - start, *self._inner[1:])
+        pixels = np.stack(planes) if len(planes) > 1 else planes[0]
+        pixels = pixels.reshape(numbers.shape + inner)[(*free, *place[self._numbers.ndim :])]
         letters = "".join(letter for letter in self._letters if letter not in at)
         if "C" not in letters:
             pixels, letters = pixels[..., None], letters + "C"
         return pixels.transpose([letters.index(axis) for axis in "YXC"])[..., : self._n_channels]
 
-    def _tiff_page(self, number: int) -> np.ndarray:
-        """Read TIFF page `number`, counted over all series, as it is stored."""
+    def _tiff_page(self, number: int, start: int, stop: int) -> np.ndarray:
+        """Read rows of TIFF page `number`, counted over all series, as they are stored."""
         which, position = divmod(number, self._numbers.size // len(self._series))
-        series = self._series[which]
+        series, whole = self._series[which], stop - start == self.shape[0]
         if checks.is_headless(series, self._numbers.size // len(self._series)):
-            offset = series.dataoffset + position * series.keyframe.nbytes
-            dtype = series.dtype.newbyteorder(series.parent.byteorder)
-            return series.parent.filehandle.read_array(dtype, series.keyframe.size, offset)
+            offset, height = series.dataoffset + position * series.keyframe.nbytes, series.keyframe.shape[0]
+            return read_stored(series.keyframe, offset, *((0, height) if whole else (start, stop)))
         page = series[position]
         checks.check_segments(self.path, page)
-        return page.asarray()
+        return page.asarray() if whole else read_rows(page, start, stop)
 
 
 def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:
