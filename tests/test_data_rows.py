@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_data_tiff import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
 
-from tinympcnn.data import open_image, tiff_rows
-from tinympcnn.data.page_rows import PageRows
+from tinympcnn.data import PageRows, downsample, open_image, tiff_rows
 from tinympcnn.errors import DataError
 
 KINDS = {
@@ -133,3 +132,13 @@ def test_mutated_files_give_rows_or_one_sentence(tmp_path, seed):
             assert "mutant.tif" in str(error) and "\n" not in str(error)
         else:
             assert all(part.shape[1:] == file.shape[1:] for part in parts)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 7])
+def test_rows_are_down_sampled_as_whole_pages_are(tmp_path, factor):
+    array = pixels(90, 301, 3, dtype=np.float32)
+    file = open_image(written(tmp_path / "a.tif", array, photometric="rgb"))
+    whole, rows = downsample(file.page(0), factor), PageRows(file, 0, factor)
+    assert rows.shape == whole.shape
+    for start, stop in ((0, 1), (0, 9), (3, 11), (11, len(whole)), (0, len(whole))):
+        np.testing.assert_array_equal(rows[start:stop], whole[start:stop])

@@ -83,7 +83,45 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     tracemalloc.stop()
     assert taken < promised + rows * 600 * 2 * 4 * 2
     small, large = (segment.tile_size(net, None, memory) for memory in (32 << 20, 256 << 20))
-    assert small < large and segment.tile_memory(net, max(large)) <= 256 << 20
+    assert small < large and segment.tile_memory(net, large) <= 256 << 20
+    assert segment.tile_size(net, None, 256 << 20, row_bytes=1 << 20) < large
+    assert segment.tile_size(net, None, 256 << 20, largest=100)[0] < 200
+
+
+class Counted:
+    """An image of which every slice of rows is noted."""
+
+    def __init__(self, image):
+        self.image, self.shape, self.taken = image, image.shape, []
+
+    def __getitem__(self, rows):
+        self.taken.append((rows.start, rows.stop))
+        return self.image[rows]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_no_more_rows_are_taken_than_a_band_sees(spec, rng):
+    net, image = make(spec), rng.integers(0, 255, (111, 50, 1), dtype=np.uint8)
+    counted, P = Counted(image), net.field_of_view[0]
+    bands = list(segment.segment_bands(net, counted, tile=32))
+    assert (np.concatenate([band for _, band in bands]) == net.segment(image)).all()
+    assert len(counted.taken) == len(bands) > 2
+    for (first, last), (rows, _) in zip(counted.taken, bands, strict=True):
+        assert first >= min(rows.start, 111 - 32 - segment.alignment(net)[0]) - P and last <= rows.stop + P
+
+
+@pytest.mark.parametrize(("maps", "memory"), [(2, 64 << 20), (16, 64 << 20), (16, 200 << 20), (48, 160 << 20)])
+def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
+    net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
+    row = 3000 * 4 * 3
+    size = segment.tile_size(net, None, memory, 3000, row)
+    schedule.free_memory()
+    tracemalloc.start()
+    for _ in segment.segment_bands(net, image, size):
+        pass
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < segment.tile_memory(net, size) + size[0] * row <= memory
 
 
 def failing(net, monkeypatch, largest):
@@ -139,7 +177,7 @@ def test_several_threads_may_segment_at_once(rng):
         (np.zeros((0, 5)), {}, UsageError, r"\(H, W\) or \(H, W, C\), not \(0, 5"),
         (np.zeros(5), {}, UsageError, r"\(H, W\) or \(H, W, C\), not \(5,\)"),
         (np.full((5, 5), np.nan), {}, DataError, "the image has 25 pixels that are NaN"),
-        (np.zeros((5, 5)), {"tile": 0}, UsageError, "at least 1 pixel"),
+        (np.zeros((5, 5)), {"tile": 0}, UsageError, "tile must be at least 1, not 0"),
     ],
 )
 def test_what_cannot_be_segmented_is_refused(image, options, error, words):

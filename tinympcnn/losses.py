@@ -23,7 +23,8 @@ def softmax(scores: Array) -> Array:
     [0.25, 0.25, 0.5]
     """
     xp = array_module(scores)
-    e = xp.exp(scores - scores.max(axis=-1, keepdims=True))
+    e = scores - scores.max(axis=-1, keepdims=True)
+    xp.exp(e, out=e)
     e /= e.sum(axis=-1, keepdims=True)
     return e
 

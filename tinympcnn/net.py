@@ -230,7 +230,9 @@ class Net:
         if self.normalisation is None:
             return image.astype(self.dtype)
         mean, std = self.normalisation
-        return ((image - mean) / std).astype(self.dtype)
+        centred = np.subtract(image, mean, dtype=np.float64)
+        centred /= std
+        return centred.astype(self.dtype, copy=False)
 
     def segment(self, image: Array, **options: Any) -> np.ndarray:
         """Return the class probabilities (H, W, K) of one image; see ``tinympcnn.segment.segment``."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tinympcnn import backend, schedule
 from tinympcnn.data.borders import mirrored
 from tinympcnn.data.image_file import check_finite
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.geometry import Pair, pair
 from tinympcnn.losses import softmax
 
 if TYPE_CHECKING:
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
 SMALLEST_TILE = 32  # outputs per axis: every storage then has the GEMM_ROWS pixels that rule 1 of the schedule asks for
 LARGEST_TILE = 1 << 15
 DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
+IDLE = 48 << 20  # bytes that the schedule keeps for the next tile, at most
+
+
+class Rows(Protocol):
+    """What an image has to be: rows can be taken from it, as from an array (H, W, C) or a ``data.PageRows``."""
+
+    shape: Any
+
+    def __getitem__(self, rows: slice) -> np.ndarray: ...
 
 
 def segment(net: Net, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY) -> np.ndarray:
@@ -76,29 +87,25 @@ def as_image(net: Net, image: np.ndarray) -> np.ndarray:
 
 def segment_bands(
     net: Net,
-    image: np.ndarray,
-    tile: int | None = None,
+    image: Rows,
+    tile: int | Pair | None = None,
     memory: int = DEFAULT_MEMORY,
     echo: Callable[[str], None] = warnings.warn,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the probabilities of an image (H, W, C) band by band, from the top: (rows, array (h, W, K)).
 
-    A device that runs out of memory gets tiles of half the size, down to the smallest; then the CPU goes on. `echo`
-    is told.
+    Of the image no more is read at a time than the rows that a band sees. A device that runs out of memory gets tiles
+    of half the size, down to the smallest; then the CPU goes on. `echo` is told.
     """
     net = net.as_image()
-    (H, W), K, done = image.shape[:2], net.out_maps, 0
+    (H, W), done = image.shape[:2], 0
     size = tile_size(net, tile, memory, largest=max(H, W))
     while done < H:
         try:
             for rows in _spans(H, size[0], alignment(net)[0]):
-                if rows.stop <= done:
-                    continue
-                band = np.empty((rows.stop - rows.start, W, K), np.float32)
-                for columns in _spans(W, size[1], alignment(net)[1]):
-                    band[:, columns] = _tile(net, image, rows, columns)
-                yield slice(done, rows.stop), band[done - rows.start :]
-                done = rows.stop
+                if rows.stop > done:
+                    yield slice(done, rows.stop), _band(net, image, rows, size[1])[done - rows.start :]
+                    done = rows.stop
         except backend.out_of_memory_errors() as error:
             smaller = tile_size(net, min(size) // 2, memory)
             if smaller != size:
@@ -111,12 +118,18 @@ def segment_bands(
                 raise DataError(f"not enough memory for tiles of {size[0]}x{size[1]}, the smallest") from error
 
 
-def _tile(net: Net, image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """Return the probabilities (h, w, K) of one tile of outputs, from its pixels and the halo around them."""
+def _band(net: Net, image: Rows, rows: slice, width: int) -> np.ndarray:
+    """Return the probabilities (h, W, K) of a band of outputs, in tiles of at most `width` columns."""
     (H, W), (P, Q) = image.shape[:2], net.field_of_view
-    seen = np.ix_(mirrored(H, P)[_seen(rows, P)], mirrored(W, Q)[_seen(columns, Q)])
-    scores = net.forward(net.xp.asarray(net.normalised(image[seen])[None]), train=False)
-    return backend.to_numpy(softmax(scores)[0])
+    seen_rows, seen_columns = mirrored(H, P)[_seen(rows, P)], mirrored(W, Q)
+    top = int(seen_rows.min())
+    pixels = image[top : int(seen_rows.max()) + 1]
+    band = np.empty((rows.stop - rows.start, W, net.out_maps), np.float32)
+    for columns in _spans(W, width, alignment(net)[1]):
+        seen = np.ix_(seen_rows - top, seen_columns[_seen(columns, Q)])
+        scores = net.forward(net.xp.asarray(net.normalised(pixels[seen])[None]), train=False)
+        band[:, columns] = backend.to_numpy(softmax(scores)[0])
+    return band
 
 
 def _seen(outputs: slice, window: int) -> slice:
@@ -141,20 +154,34 @@ def _spans(n: int, size: int, multiple: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in starts]
 
 
-def tile_size(net: Net, tile: int | None, memory: int = DEFAULT_MEMORY, largest: int = LARGEST_TILE) -> tuple[int, int]:
-    """Return the rows and columns of outputs to compute at a time; no tile need cover more than `largest`."""
+def tile_size(
+    net: Net,
+    tile: int | Pair | None,
+    memory: int = DEFAULT_MEMORY,
+    largest: int = LARGEST_TILE,
+    row_bytes: int = 0,
+) -> Pair:
+    """Return the rows and columns of outputs to compute at a time; no tile need cover more than `largest`.
+
+    `row_bytes` is what each row of a tile costs besides the tile itself, in the image and in the results.
+    """
     net = _image_net(net)
     multiples = alignment(net)
+
+    def rounded(tile: int | Pair) -> Pair:
+        rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(pair(tile, "tile"), multiples, strict=True))
+        return rows, columns
+
+    def fits(tile: int) -> bool:
+        return tile_memory(net, rounded(tile)) + rounded(tile)[0] * row_bytes <= memory
+
     if tile is None:
         tile = SMALLEST_TILE
-        while tile < largest and tile_memory(net, 2 * tile) <= memory:
+        while tile < largest and fits(2 * tile):
             tile *= 2
-        if tile < largest and tile_memory(net, tile * 3 // 2) <= memory:
+        if tile < largest and fits(tile * 3 // 2):
             tile = tile * 3 // 2
-    elif tile < 1:
-        raise UsageError(f"a tile must be at least 1 pixel, not {tile}")
-    rows, columns = (-(-max(tile, SMALLEST_TILE) // m) * m for m in multiples)
-    return rows, columns
+    return rounded(tile)
 
 
 def _image_net(net: Net) -> Net:
@@ -162,11 +189,15 @@ def _image_net(net: Net) -> Net:
     return net if net.stride == (1, 1) else net.as_image()
 
 
-def tile_memory(net: Net, tile: int) -> int:
-    """Return the bytes that one tile takes at most: a layer's input and output storage, and the columns."""
-    P, Q = net.field_of_view
-    plan = _image_net(net).plan((tile + P - 1, tile + Q - 1))
-    sizes = [(tile + P - 1) * (tile + Q - 1) * net.in_maps, *(int(np.prod(row.shape)) for row in plan)]
-    peak = max(before + after for before, after in pairwise(sizes))
-    columns = 2 * schedule.COLUMN_BYTES * schedule.get_threads() if net.xp is np else schedule.DEVICE_BYTES
-    return peak * net.dtype.itemsize + columns
+def tile_memory(net: Net, tile: int | Pair) -> int:
+    """Return the bytes that one tile takes at most, from its pixels to its probabilities."""
+    (rows, columns), (P, Q), item = pair(tile, "tile"), net.field_of_view, net.dtype.itemsize
+    storages = [prod(row.shape) for row in _image_net(net).plan((rows + P - 1, columns + Q - 1))]
+    image, outputs = (rows + P - 1) * (columns + Q - 1) * net.in_maps, rows * columns
+    layers = image + max(before + after for before, after in pairwise([image, *storages]))
+    end = image + (3 * net.out_maps + 1) * outputs  # scores in fragments, then dense, then their softmax
+    normalising = image * (item + 2 * np.dtype(np.float64).itemsize)
+    if net.xp is not np:
+        return max(layers * item, end * item, normalising) + schedule.DEVICE_BYTES
+    idle = min(IDLE, sum(storages) * item)
+    return max(layers * item, end * item, normalising) + idle + 2 * schedule.COLUMN_BYTES * schedule.get_threads()

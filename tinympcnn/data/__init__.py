@@ -19,12 +19,14 @@ from tinympcnn.data.output import (
     write_labels,
     write_probabilities,
 )
+from tinympcnn.data.page_rows import PageRows
 from tinympcnn.data.page_writer import PageWriter
 from tinympcnn.data.strip import synthetic_strip
 from tinympcnn.data.turns import dihedral, dihedral_inverse
 
 __all__ = [
     "ImageFile",
+    "PageRows",
     "PageWriter",
     "Pairs",
     "Prediction",

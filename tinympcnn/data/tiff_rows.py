@@ -24,12 +24,11 @@ def rows_at_once(page: Any) -> int:
     page : tifffile.TiffPage
         A keyframe: the page that describes its like.
     """
-    height, width = page.shape[:2] if page.axes.startswith("YX") else (page.imagelength, page.imagewidth)
-    whole = not page.axes.startswith("YX") or page.jpegheader is not None or page.is_contiguous != page.is_final
-    if whole or page.nbytes == 0:
-        return max(height, 1)
-    unit = 1 if page.is_final else page.chunks[0]
-    times = max(1, AT_ONCE // (unit * page.nbytes // height))
+    height = max(page.imagelength, 1)
+    if not page.axes.startswith("YX") or page.jpegheader is not None or page.is_contiguous != page.is_final:
+        return height
+    unit = 1 if page.is_final else max(page.chunks[0], 1)  # 0 in damaged files
+    times = max(1, AT_ONCE // max(unit * page.nbytes // height, 1))
     return min(unit * times, height)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from tinympcnn import backend, data, segment
 from tinympcnn.atomic import leftover_line, leftovers
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.memory import free_memory, resident_memory
 from tinympcnn.net import Net
 
 Paths = Sequence[str | PathLike[str]]
@@ -62,7 +63,12 @@ def segment_files(
     echo(f"backend: {why}")
     net = Net.load(model).to("numpy" if xp is np else "cupy")
     files = [data.open_image(path, axes) for path in data.expand(images, "images")]
+    factor = resolution(net)
+    if factor > 1:
+        echo(f"images are down-sampled by {factor}, as for training")
     for file in files:
+        if min(file.shape[:2]) < factor:
+            raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")
         if file.shape[2] != net.in_maps:
             raise DataError(f"{file.path} has {file.shape[2]} channel(s) and the model takes {net.in_maps}")
     if double := {file.stem for file in files if sum(file.stem == other.stem for other in files) > 1}:
@@ -73,9 +79,7 @@ def segment_files(
     except OSError as error:
         raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     values = tuple(net.class_values or range(net.out_maps))
-    factor = resolution(net)
-    if factor > 1:
-        echo(f"images are down-sampled by {factor}, as for training")
+    class_values = np.array(values, data.label_dtype(values))
     kinds = (("prob", (net.out_maps,), np.dtype(np.float32)), ("labels", (), data.label_dtype(values)))
     writers = [  # made first: all refuse what exists already before the first image is read
         [
@@ -94,21 +98,24 @@ def segment_files(
     ]
     for left in [left for pair in writers for writer in pair for left in leftovers(writer.path)]:
         echo(leftover_line(left))
-    budget = memory if memory is not None else free_memory() // 2
-    page = max(file.shape[0] * file.shape[1] * file.shape[2] * file.dtype.itemsize for file in files)
-    row = max(file.shape[1] for file in files) * (4 * net.out_maps + 16)  # of a band of results
-    rows, columns = segment.tile_size(net, tile, min(max(budget - page, 1), segment.DEFAULT_MEMORY))
-    peak = segment.tile_memory(net, max(rows, columns)) + page + rows * row
-    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, about {peak / 1e6:.0f} MB at the peak")
+    taken = resident_memory()
+    budget = memory if memory is not None else taken + free_memory() // 2
+    fixed, row = (max(part) for part in zip(*(_page_memory(net, file, factor) for file in files), strict=True))
+    largest = max(max(file.shape[:2]) // factor for file in files)
+    room = max(min(budget - taken - fixed, segment.DEFAULT_MEMORY), 1)
+    rows, columns = size = segment.tile_size(net, tile, room, largest, row)
+    peak = taken + fixed + rows * row + segment.tile_memory(net, (min(rows, largest), min(columns, largest)))
+    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
     if peak > budget:
-        echo(f"this is more than the {budget / 1e6:.0f} MB asked for, and the least that is possible")
+        advice = "the least that is possible" if tile is None else "a smaller --tile takes less"
+        echo(f"this is more than the {budget / 1e6:.0f} MB asked for; {advice}")
     for file, (prob, labels) in zip(files, writers, strict=True):
         with prob, labels:
-            for pixels in file:
-                image = segment.as_image(net, data.downsample(pixels, factor))
-                for _, band in segment.segment_bands(net, image, max(rows, columns), echo=echo):
+            for index in range(len(file)):
+                for _, band in segment.segment_bands(net, data.PageRows(file, index, factor), size, echo=echo):
                     prob.write(band)
-                    labels.write(np.asarray(values)[band.argmax(axis=-1)])
+                    labels.write(class_values[band.argmax(axis=-1)])
+                    del band  # before the next one is made
         echo(f"{file.describe()}: wrote {prob.path} and {labels.path}")
     return [writer.path for pair in writers for writer in pair]
 
@@ -121,10 +128,12 @@ def resolution(net: Net) -> int:
     return factor
 
 
-def free_memory() -> int:
-    """Return the bytes of memory that are free for this process, or 2 GB where that cannot be known."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return 2 << 30
+def _page_memory(net: Net, file: data.ImageFile, factor: int) -> tuple[int, int]:
+    """Return the bytes that reading a page and writing its results take besides tiles: at least, and for each row."""
+    height, width, maps = file.shape
+    row, halo = width * maps * file.dtype.itemsize, net.field_of_view[0] - 1
+    shrunk = width // factor * maps * 4 if factor > 1 else 0
+    result = width // factor * (4 * net.out_maps + 17)  # the probabilities, the classes found, their values
+    if file.rows_at_once == height:  # decoded whole, and perhaps brought into order
+        return 2 * height * row + halo * shrunk, shrunk + result
+    return 2 * (halo * factor + 2 * file.rows_at_once) * row + halo * shrunk, 2 * factor * row + shrunk + result
