@@ -86,7 +86,7 @@ assert dW[0, 0] == 10 and dW[1, 1] == 8 and db == 5
 # Read the formula for $\mathrm{d}W_{ij}$ again. It slides $\mathrm{d}y$ over $x$ and sums the products: a convolution
 # of $x$ **with the kernel** $\mathrm{d}y$. Nothing new has to be programmed. In the library's `reference.py`, where
 # arrays are `(H, W, C)` and kernels `(kh, kw, in maps, out maps)`, both readings stand side by side: `conv_fwd`
-# slides, `conv_grad` adds windows.
+# slides, `conv_grad` adds windows. (Its letters are the paper's: `f` is our `x`, and `delta` our `dy`.)
 
 # %%
 print(inspect.getsource(reference.conv_grad))
@@ -163,7 +163,8 @@ assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
 # ## Step 4: a mistake worth remembering
 #
 # Suppose we forget to turn the kernel. The shapes fit, nothing raises. We train two small nets from the same weights,
-# and only the second layer of one has the mistake. Does it show in the loss? Guess before you look.
+# and only the second layer of one has the mistake. Does it show in the loss? Guess before you look. (The training loop
+# is explained in 06. Here only its two curves matter.)
 #
 # <details><summary>What happens, and why</summary>The loss falls with the wrong gradient too. The layers behind the
 # mistake still learn rightly, and the layer before it gets something roughly related to its gradient (the wrong net
@@ -271,10 +272,11 @@ assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 # Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/04.py`.
 #
 # **First exercise.** The logistic function $y = 1 / (1 + e^{-x})$. Express its derivative in $y$, as for tanh.
+# `self.take_cache()` returns what `forward` has kept, and forgets it.
 
 
 # %% tags=["exercise"]
-class MyLogistic(Tanh):
+class YourLogistic(Tanh):
     def forward(self, x, train=True):
         y = 1 / (1 + np.exp(-x))
         self.cache = y if train else None
@@ -286,7 +288,7 @@ class MyLogistic(Tanh):
         return dx
 
 
-grade(MyLogistic())
+grade(YourLogistic())
 
 # %% [markdown]
 # **Second exercise.** Your own `Conv.backward`, all maps and fragments at once. `x[:, i : i + h, j : j + w]` are the
@@ -295,7 +297,7 @@ grade(MyLogistic())
 
 
 # %% tags=["exercise"]
-class MyConv(Conv):
+class YourConv(Conv):
     def backward(self, dy):
         x, W = self.take_cache(), self.params["W"]
         (kh, kw), (h, w) = self.kernel, dy.shape[1:3]
@@ -309,7 +311,7 @@ class MyConv(Conv):
         return dx
 
 
-grade(MyConv(2, 3, (2, 3), rng=4))
+grade(YourConv(2, 3, (2, 3), rng=4))
 
 # %% [markdown]
 # ## In practice

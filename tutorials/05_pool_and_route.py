@@ -116,7 +116,8 @@ show(
 
 # %% [markdown]
 # Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library keeps the codes as bytes and routes with
-# one multiplication for each place of the window, for all windows at once:
+# one multiplication for each place of the window, for all windows at once. (`schedule` cuts the work into blocks of
+# rows for the threads; what matters is `route`.)
 
 # %%
 print(inspect.getsource(MaxPool.backward))
@@ -234,11 +235,12 @@ show(
 #
 # Your own `MaxPool`, with the windows as an axis of their own: `windows` has the shape `(F, h, w, C, k * k)`, one row
 # of `k * k` values for each window, in reading order. `np.take_along_axis` and `np.put_along_axis` read and write at
-# the places that `argmax` found.
+# the places that `argmax` found. `window` and `step` tell a net how far the layer sees. You are judged where pixels
+# tie, too.
 
 
 # %% tags=["exercise"]
-class MyMaxPool(Layer):
+class YourMaxPool(Layer):
     def __init__(self, k):
         super().__init__()
         self.k = k
@@ -271,10 +273,11 @@ class MyMaxPool(Layer):
 
 
 grade(
-    MyMaxPool(2),
+    YourMaxPool(2),
     like=MaxPool(2),
     shape=(2, 5, 7, 3),
     mistakes={"this is the mean of the window, not its maximum": lambda layer, x: layer.windows(x).mean(axis=-1)},
+    ties=True,
 )
 
 # %% [markdown]

@@ -91,11 +91,11 @@ def difference(got: Any, want: Any, tolerance: float = 1e-9) -> str | None:
     for axes in ((0, 1), (0,), (1,), (1, 2)):
         if max(axes) < want.ndim and same(got, np.flip(want, axes)):
             return f"it is flipped along the axes {axes}"
+    if want.ndim == 0:  # of one number, "so many times" says nothing
+        return f"it is {got:.10g}, and should be {want:.10g}"
     factor = float((got * want).sum() / (want * want).sum()) if want.any() else 0.0
     if factor and same(got, factor * want):
         return f"it is {factor:.6g} times what it should be"
-    if want.ndim == 0:
-        return f"it is {got:.10g}, and should be {want:.10g}"
     gap = np.abs(got - want)
     at = tuple(int(i) for i in np.unravel_index(np.nan_to_num(gap, nan=np.inf).argmax(), gap.shape))
     wrong = int((~(gap <= tolerance * scale)).sum())
@@ -110,6 +110,7 @@ def grade(
     x: np.ndarray | None = None,
     shape: Sequence[int] | None = None,
     mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]] | None = None,
+    ties: bool = False,
 ) -> Verdict:
     """Judge a layer: its forward pass against that of `like`, then its backward pass by `check_layer`.
 
@@ -123,6 +124,8 @@ def grade(
         The input of `check_layer`, or its shape.
     mistakes : dict of words to function, optional
         ``function(layer, x)`` returns what the forward pass gives if those words are true.
+    ties : bool
+        Compare dx with that of `like` where many pixels are equal, too: `check_layer` can not look there.
     """
     name, rng = type(layer).__name__, np.random.default_rng(0)
     if x is None:
@@ -154,7 +157,24 @@ def grade(
         report = check_layer(layer, x)
     except Exception as error:  # a reader's code may raise anything
         return verdict(f"{name} raised {type(error).__name__}: {error}")
-    return verdict("; ".join(check.message for check in report.checks if not check.ok))
+    words = "; ".join(check.message for check in report.checks if not check.ok)
+    if ties and like is not None and not words:
+        tied = rng.integers(0, 2, x.shape).astype(np.float64)
+        twins = copy.deepcopy(layer), copy.deepcopy(like)
+        dy = rng.standard_normal(np.shape(twins[1].forward(tied)))
+        twins[0].forward(tied.copy())
+        got, raised = attempt(f"{name}.backward", twins[0].backward, dy.copy())
+        words = raised or tie_words(name, got, twins[1].backward(dy), dy)
+    return verdict(words)
+
+
+def tie_words(name: str, got: np.ndarray, want: np.ndarray, dy: np.ndarray) -> str:
+    """Say in words how a pooling layer's dx differs from what it should be on an input in which many pixels tie."""
+    if difference(got, want) is None:
+        return ""
+    if abs(got.sum() - dy.sum()) > 1e-6 * abs(dy).sum():
+        return f"{name}.backward: where pixels tie, the gradient arrives more than once; one winner takes it"
+    return f"{name}.backward: where pixels tie, the first in reading order wins"
 
 
 def grade_function(
@@ -193,7 +213,7 @@ def _each(got: Any, want: Any, tolerance: float) -> str | None:
     """Compare values, or tuples of them part by part."""
     if not isinstance(want, tuple):
         return difference(got, want, tolerance)
-    if not isinstance(got, tuple) or len(got) != len(want):
+    if not isinstance(got, tuple | list | np.ndarray) or len(got) != len(want):
         return f"it should return {len(want)} values"
     parts = [difference(a, b, tolerance) for a, b in zip(got, want, strict=True)]
     return next((f"value {i}: {words}" for i, words in enumerate(parts) if words), None)

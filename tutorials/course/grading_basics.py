@@ -48,7 +48,7 @@ def grade_softmax(yours: Function) -> Verdict:
     result = attempt("your_softmax", yours, scores.copy())[0]
     if result is not None and np.allclose(result, softmax(scores)):
         with np.errstate(all="ignore"):
-            large = attempt("your_softmax", yours, np.array([[1000.0, 0.0]]))[0]
+            large = attempt("your_softmax", yours, np.array([[1000.0, 0.0], [-1000.0, 0.0], [-1000.0, -1001.0]]))[0]
         if large is None or not np.isfinite(large).all():
             return verdict("exp(1000) overflows: subtract the largest score of each pixel first, which changes nothing")
     return grade_function(yours, softmax, [(scores,)], mistakes)
@@ -179,6 +179,6 @@ def grade_checker(yours: Function) -> Verdict:
         if words:
             return verdict(words)
         if bool(found) != right:
-            hint = "; is your upstream gradient random?" if isinstance(layer, _Swapped) else ""
+            hint = "; is your upstream gradient random, and your direction?" if isinstance(layer, _Swapped) else ""
             return verdict(f"your checker says {bool(found)} to {what}{hint}")
     return verdict()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from course.grading import attempt, difference, grade_function, verdict
+from course.grading import attempt, difference, grade_function, tie_words, verdict
 from tinympcnn import Conv, FullyConnected, Layer, Net, Tanh, reference
 from tinympcnn.fragments import merge
 from tinympcnn.gradcheck import check_contract, check_layer
@@ -68,7 +68,14 @@ def _backward(layer: Layer) -> str | None:
         where = "in the cropped fragment x[r:, c:]; in x they lie r rows and c columns further"
         return f"{name}.backward: places are counted {where}"
     report = check_layer(layer)
-    return "; ".join(check.message for check in report.checks if not check.ok) or None
+    if not report.ok:
+        return "; ".join(check.message for check in report.checks if not check.ok)
+    tied = np.random.default_rng(2).integers(0, 2, x.shape).astype(np.float64)  # where no difference can look
+    _, places = reference.mpf_forward(list(tied), (kh, kw))
+    twin.forward(tied.copy())
+    dx, words = attempt(f"{name}.backward", twin.backward, dy.copy())
+    want = np.stack(reference.mpf_backward(list(tied), list(dy), (kh, kw), places))
+    return words or tie_words(name, dx, want, dy) or None
 
 
 def _contract(layer: Layer) -> str | None:

@@ -25,11 +25,18 @@ def over_everything(scores):
     return np.exp(scores) / np.exp(scores).sum()
 
 
+def one_maximum(scores):
+    """Take the largest score of all pixels out, so that the others vanish."""
+    e = np.exp(scores - scores.max())
+    return e / e.sum(axis=-1, keepdims=True)
+
+
 WRONG = {
     "share that is right": Wrong("your_pixel_error", lambda p, t: (p == t).mean(), says="pixels that are right"),
     "count": Wrong("your_pixel_error", lambda p, t: (p != t).sum(), says="divide by how many pixels"),
     "differences": Wrong("your_pixel_error", lambda p, t: abs(p - t).mean(), says="differences of labels are not"),
     "overflow": Wrong("your_softmax", overflowing, says="exp(1000) overflows"),
+    "one maximum for all": Wrong("your_softmax", one_maximum, says="the largest score of each pixel"),
     "sum over everything": Wrong("your_softmax", over_everything, says="not over everything"),
     "not divided": Wrong("your_softmax", np.exp, says="now divide by their sum"),
 }

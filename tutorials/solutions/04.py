@@ -8,7 +8,7 @@ from tinympcnn import Conv, Tanh
 MAPS = ([0, 1, 2], [0, 1, 2])
 
 
-class MyLogistic(Tanh):
+class YourLogistic(Tanh):
     """The logistic function."""
 
     def forward(self, x, train=True):
@@ -23,7 +23,7 @@ class MyLogistic(Tanh):
         return dy * y * (1 - y)
 
 
-class HalfLogistic(MyLogistic):
+class HalfLogistic(YourLogistic):
     """Forgets one factor."""
 
     def backward(self, dy):
@@ -31,7 +31,7 @@ class HalfLogistic(MyLogistic):
         return dy * (1 - self.take_cache())
 
 
-class LogisticAsTanh(MyLogistic):
+class LogisticAsTanh(YourLogistic):
     """Takes the derivative of tanh."""
 
     def backward(self, dy):
@@ -39,7 +39,7 @@ class LogisticAsTanh(MyLogistic):
         return dy * (1 - self.take_cache() ** 2)
 
 
-class MyConv(Conv):
+class YourConv(Conv):
     """Convolution with a backward pass tap by tap."""
 
     def backward(self, dy):
@@ -70,7 +70,7 @@ class Unturned(Conv):
         return dx
 
 
-class Overwriting(MyConv):
+class Overwriting(YourConv):
     """Assigns the gradients instead of adding to them."""
 
     def backward(self, dy):
@@ -80,7 +80,7 @@ class Overwriting(MyConv):
         return super().backward(dy)
 
 
-class Mean(MyConv):
+class Mean(YourConv):
     """Takes the mean over the output pixels for db."""
 
     def backward(self, dy):
@@ -92,9 +92,9 @@ class Mean(MyConv):
 
 
 WRONG = {
-    "a factor forgotten": Wrong("MyLogistic", HalfLogistic, says="the factor y is missing"),
-    "derivative of tanh": Wrong("MyLogistic", LogisticAsTanh, says="gradient of x"),
-    "kernel not turned": Wrong("MyConv", Unturned, says="the taps are not flipped"),
-    "overwritten": Wrong("MyConv", Overwriting, says="you overwrote it"),
-    "mean in place of sum": Wrong("MyConv", Mean, says="where the sum is wanted"),
+    "a factor forgotten": Wrong("YourLogistic", HalfLogistic, says="the factor y is missing"),
+    "derivative of tanh": Wrong("YourLogistic", LogisticAsTanh, says="gradient of x"),
+    "kernel not turned": Wrong("YourConv", Unturned, says="the taps are not flipped"),
+    "overwritten": Wrong("YourConv", Overwriting, says="you overwrote it"),
+    "mean in place of sum": Wrong("YourConv", Mean, says="where the sum is wanted"),
 }

@@ -6,7 +6,7 @@ from course.grading import Wrong
 from tinympcnn import Layer
 
 
-class MyMaxPool(Layer):
+class YourMaxPool(Layer):
     """Max-pooling with the windows as an axis of their own."""
 
     def __init__(self, k):
@@ -46,7 +46,7 @@ class MyMaxPool(Layer):
         return dx
 
 
-class ToAll(MyMaxPool):
+class ToAll(YourMaxPool):
     """Sends the gradient to every pixel of the window."""
 
     def spread(self, routed, winners, dy):
@@ -54,7 +54,7 @@ class ToAll(MyMaxPool):
         routed[...] = dy[..., None]
 
 
-class ToFirst(MyMaxPool):
+class ToFirst(YourMaxPool):
     """Sends the gradient to the first pixel of the window."""
 
     def spread(self, routed, winners, dy):
@@ -62,7 +62,7 @@ class ToFirst(MyMaxPool):
         routed[..., 0] = dy
 
 
-class Ones(MyMaxPool):
+class Ones(YourMaxPool):
     """Forgets the upstream gradient."""
 
     def spread(self, routed, winners, dy):
@@ -70,7 +70,7 @@ class Ones(MyMaxPool):
         np.put_along_axis(routed, winners[..., None], 1, axis=-1)
 
 
-class Average(MyMaxPool):
+class Average(YourMaxPool):
     """Takes the mean where the maximum is wanted."""
 
     def forward(self, x, train=True):
@@ -79,9 +79,35 @@ class Average(MyMaxPool):
         return self.windows(x).mean(axis=-1)
 
 
+class ToEqual(YourMaxPool):
+    """Sends the gradient to all pixels that equal the maximum: the mistake of step 5."""
+
+    def forward(self, x, train=True):
+        """Return the maxima; keep which pixels equal them."""
+        y, windows = super().forward(x, train), self.windows(x)
+        self.cache = (x.shape, windows == y[..., None])
+        return y
+
+    def spread(self, routed, winners, dy):
+        """Write dy to every one of them."""
+        routed[...] = winners * dy[..., None]
+
+
+class LastOfTies(YourMaxPool):
+    """Lets the last of several equal pixels win."""
+
+    def forward(self, x, train=True):
+        """Return the maxima."""
+        y, windows = super().forward(x, train), self.windows(x)
+        self.cache = (x.shape, windows.shape[-1] - 1 - windows[..., ::-1].argmax(axis=-1))
+        return y
+
+
 WRONG = {
-    "to every pixel": Wrong("MyMaxPool", ToAll, says="have not won"),
-    "to the first pixel": Wrong("MyMaxPool", ToFirst, says="have not won"),
-    "upstream gradient forgotten": Wrong("MyMaxPool", Ones, says="dy has no part in it"),
-    "mean in place of maximum": Wrong("MyMaxPool", Average, says="the mean of the window"),
+    "to every pixel": Wrong("YourMaxPool", ToAll, says="have not won"),
+    "to the first pixel": Wrong("YourMaxPool", ToFirst, says="have not won"),
+    "to all that are equal": Wrong("YourMaxPool", ToEqual, says="arrives more than once"),
+    "the last of ties": Wrong("YourMaxPool", LastOfTies, says="the first in reading order wins"),
+    "upstream gradient forgotten": Wrong("YourMaxPool", Ones, says="dy has no part in it"),
+    "mean in place of maximum": Wrong("YourMaxPool", Average, says="the mean of the window"),
 }

@@ -102,6 +102,31 @@ class _EveryTap(YourMaxPoolFragment):
         return dx
 
 
+class _LastOfTies(YourMaxPoolFragment):
+    def forward(self, x, train=True):
+        y, K = super().forward(x), self.k[0] * self.k[1]
+        winners = np.empty(y.shape, int)
+        for j in range(K):
+            winners[j::K] = K - 1 - np.stack(self.taps(x, j, *y.shape[1:3]))[::-1].argmax(axis=0)
+        self.cache = (x.shape, winners)
+        return y
+
+
+class _AllOfTies(YourMaxPoolFragment):
+    def forward(self, x, train=True):
+        y = super().forward(x)
+        self.cache = x, y
+        return y
+
+    def backward(self, dy):
+        x, y = self.take_cache()
+        dx, K = np.zeros(x.shape, dy.dtype), self.k[0] * self.k[1]
+        for j in range(K):
+            for tap, pixel in zip(self.taps(dx, j, *y.shape[1:3]), self.taps(x, j, *y.shape[1:3]), strict=True):
+                tap += dy[j::K] * (pixel == y[j::K])
+        return dx
+
+
 class _ByColumns(YourMaxPoolFragment):
     def forward(self, x, train=True):
         y = super().forward(x, train)
@@ -115,5 +140,7 @@ WRONG = {
     "swapped": Wrong("YourMaxPoolFragment", _Swapped, "the order of the fragments is swapped"),
     "cropped places": Wrong("YourMaxPoolFragment", _Cropped, "counted in the cropped fragment"),
     "every tap": Wrong("YourMaxPoolFragment", _EveryTap, "those that have not won"),
+    "the last of ties": Wrong("YourMaxPoolFragment", _LastOfTies, "the first in reading order wins"),
+    "all of ties": Wrong("YourMaxPoolFragment", _AllOfTies, "arrives more than once"),
     "by columns": Wrong("YourMaxPoolFragment", _ByColumns, "counted by columns"),
 }

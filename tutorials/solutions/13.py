@@ -30,6 +30,16 @@ def all_pixels(truth, proposal):
     return v_rand(shifted, proposal)
 
 
+def one_border(truth, proposal):
+    """Take all border pixels of the proposal for one segment."""
+    return v_rand(truth, np.where(proposal == 0, proposal.max() + 1, proposal))
+
+
+def no_border(truth, proposal):
+    """Leave the border pixels of the proposal out."""
+    return v_rand(np.where(proposal > 0, truth, 0), proposal)
+
+
 def not_squared(truth, proposal):
     """Forget to square the overlaps."""
     t, s = truth[truth > 0], proposal[truth > 0].copy()
@@ -54,10 +64,25 @@ def most_found(p, truth, thresholds):
     return thresholds[int(np.argmax([((p > t) & truth).sum() for t in thresholds]))]
 
 
+def equal_too(p, truth, thresholds):
+    """Take p >= threshold."""
+    return best_threshold(p, truth, np.nextafter(thresholds, -1))
+
+
+def last_best(p, truth, thresholds):
+    """Return the last of several that are equally good."""
+    scores = [2 * ((p > t) & truth).sum() / ((p > t).sum() + truth.sum()) for t in thresholds]
+    return thresholds[np.flatnonzero(scores == np.max(scores))[-1]]
+
+
 WRONG = {
     "borders counted": Wrong("v_rand", all_pixels, "keep those with truth > 0"),
+    "border is one segment": Wrong("v_rand", one_border, "are one segment in yours"),
+    "border left out": Wrong("v_rand", no_border, "are left out in yours"),
     "not squared": Wrong("v_rand", not_squared, "must be squared"),
     "truth only": Wrong("v_rand", truth_only, "mergers cost nothing"),
     "pixel error": Wrong("best_threshold", fewest_wrong, "smallest pixel error"),
+    "equal, too": Wrong("best_threshold", equal_too, "not where they are equal"),
+    "the last": Wrong("best_threshold", last_best, "the first of them is wanted"),
     "recall": Wrong("best_threshold", most_found, "largest recall"),
 }

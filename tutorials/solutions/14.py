@@ -59,6 +59,20 @@ def misses_only(counts, defective, miss, alarm, thresholds):
     return choose_threshold(counts, defective, miss, 0, thresholds)
 
 
+def equal_too(counts, defective, miss, alarm, thresholds):
+    """Flag images with counts >= threshold."""
+    return choose_threshold(counts, defective, miss, alarm, thresholds - 0.5) + 0.5
+
+
+def last_best(counts, defective, miss, alarm, thresholds):
+    """Return the last of several that cost the same."""
+    best = thresholds[0]
+    for t in thresholds:
+        if choose_threshold(counts, defective, miss, alarm, np.array([t, best])) == t:
+            best = t
+    return best
+
+
 WRONG = {
     "division by zero": Wrong("class_weights", divides_by_zero, "divides by zero"),
     "frequent is heavy": Wrong("class_weights", as_frequent, "a rare class needs the large one"),
@@ -66,5 +80,7 @@ WRONG = {
     "absent counted": Wrong("class_weights", absent_counted, "absent classes were counted"),
     "prices swapped": Wrong("choose_threshold", swapped, "the two prices are swapped"),
     "no prices": Wrong("choose_threshold", unpriced, "both errors cost the same"),
+    "equal, too": Wrong("choose_threshold", equal_too, "not where they are equal"),
+    "the last": Wrong("choose_threshold", last_best, "the first of them is wanted"),
     "misses only": Wrong("choose_threshold", misses_only, "false alarms cost nothing"),
 }

@@ -52,6 +52,18 @@ def no_waiting(work, synchronise, clock, repeats):
     return statistics.median(times)
 
 
+def started_early(work, synchronise, clock, repeats):
+    """Warm up, and do not wait for it."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        work()
+        synchronise()
+        times.append(clock() - start)
+    return statistics.median(times)
+
+
 def no_warm_up(work, synchronise, clock, repeats):
     """Time the first call, too."""
     times = []
@@ -79,6 +91,7 @@ WRONG = {
     "no root": Wrong("rms", no_root, "rms of a NumPy array"),
     "leaves the device": Wrong("rms", leaves_the_device, "has left the device"),
     "no waiting": Wrong("median_seconds", no_waiting, "synchronise before you stop it"),
+    "warm-up not waited for": Wrong("median_seconds", started_early, "synchronise before, too"),
     "no warm-up": Wrong("median_seconds", no_warm_up, "the first call was timed too"),
     "mean": Wrong("median_seconds", mean, "this is the mean"),
 }

@@ -115,12 +115,23 @@ class FirstFragment(PReLU):
         return np.where(x > 0, dy, self.params["a"] * dy)
 
 
+class SlopeAsItWas(PReLU):
+    """Takes the first value of the slope for the slope."""
+
+    def backward(self, dy):
+        """Return dx with a slope of 0.25; add to the gradient of a."""
+        x = self.take_cache()
+        self.grads["a"] += (dy * x * (x <= 0)).sum(axis=(0, 1, 2))
+        return np.where(x > 0, dy, 0.25 * dy)
+
+
 WRONG = {
     "absolute value": Wrong("ReLU", Magnitude, "absolute value"),
     "no derivative": Wrong("ReLU", HandedThrough, "dy was handed through"),
     "sign of dy": Wrong("ReLU", SignOfDy, "the sign of x that decides"),
     "cache kept": Wrong("ReLU", Hoarder, "nothing should be kept"),
     "slope on the wrong side": Wrong("PReLU", SlopeOnTheRight, "belongs to the negative inputs"),
+    "slope as it was": Wrong("PReLU", SlopeAsItWas, "the gradient of x"),
     "overwritten": Wrong("PReLU", Overwrites, "you overwrote it"),
     "mean": Wrong("PReLU", Mean, "it is the mean over"),
     "one fragment": Wrong("PReLU", FirstFragment, "fragment 0 alone counts"),
