@@ -60,9 +60,10 @@ assert always_interior == (labels == 0).mean()
 # %% [markdown]
 # ## Step 2: the best threshold is not enough
 #
-# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. By hand:
-# grey values $10, 20, 30, 40$ of classes $1, 1, 0, 1$. No threshold gets all right; "interior where the value is at
-# most 20" is wrong once, an error of $1/4$. The library tries every threshold there is.
+# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. (Where
+# class 1 is the darker one, it is $x_{q,p} \le \theta$.) By hand: grey values $10, 20, 30, 40$ of classes
+# $1, 1, 0, 1$. No threshold gets all right; "class 1 where the value is at most 20" is wrong once, an error of $1/4$.
+# The library tries every threshold there is, and both sides: `bright` says whether class 1 is the brighter one.
 
 # %%
 print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
@@ -84,8 +85,8 @@ show(
 #
 # ## Step 3: a net that looks at shapes
 #
-# Here is a small net, trained on 16 other synthetic images by `models/make_first_net.py`, which takes a minute or
-# two. Every row of the table is a layer; you will write each of them.
+# Here is a small net, trained on 16 other synthetic images by `models/make_first_net.py`, which takes a few minutes.
+# Every row of the table is a layer; you will write each of them. (What its fragments are is the subject of 08.)
 
 # %%
 net = Net.load("models/first_net.npz")
@@ -145,7 +146,8 @@ show(
 #
 # windows. By hand, for $192 \times 192$ pixels and $28\times28$ windows: $165^2 = 27\,225$. Run on each of them, the
 # net would read $28^2 = 784$ pixels a time, over 21 million in all, from an image of 36,864. That waste is what this
-# library is about (tutorial 07): one pass over the image gives the same numbers. We check one pixel.
+# library is about (tutorial 07): one pass over the image gives the same numbers. We check one pixel; `as_patch` makes
+# the net that takes a single window.
 
 # %%
 (P, Q), (q, p) = net.field_of_view, (90, 80)
@@ -176,7 +178,8 @@ show(
 #
 # By hand, with $\mu = 134$ and $\sigma = 41$: the grey value $175$ becomes $(175 - 134)/41 = 1$. `net.segment` does
 # that with the numbers kept in the model; `net.forward` takes the image as it is. Hand it grey values, and it raises
-# no error.
+# no error. (With `train=False` it keeps nothing for learning. It does not mirror the borders, so both errors below
+# count the inner pixels only.)
 
 # %%
 print(f"mean {mean[0]:.1f}, standard deviation {std[0]:.1f}; 175 becomes {(175 - mean[0]) / std[0]:.2f}")
@@ -251,4 +254,4 @@ grade_softmax(your_softmax)
 #
 # ## Next
 #
-# **01, arrays and axes**: how images, maps and fragments lie in memory.
+# [01 · Arrays and axes](01_arrays_and_axes.ipynb): how images, maps and fragments lie in memory.

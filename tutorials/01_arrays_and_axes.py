@@ -68,8 +68,9 @@ print("strides:", y.strides)
 assert y.strides == (96, 32, 8, 4)
 
 # %% [markdown]
-# A slice changes the start and the strides and moves nothing: it is a **view**. The paper writes `f(r:end, c:end)`
-# for a map without its first $r$ rows and $c$ columns. With maps last that is literally `x[:, r:, c:]`, and every
+# A slice changes the start and the strides and moves nothing: it is a **view**. The paper that this library follows
+# (Masci and others, 2013; its title is in 08) writes `f(r:end, c:end)` for a map without its first $r$ rows and $c$
+# columns. With maps last that is literally `x[:, r:, c:]`, and every
 # second pixel from there on is `x[:, r::2, c::2]`. By hand: the view `y[:, 1::2, 1::2]` goes two rows and two columns
 # at each step, so its strides are $(96, 2\cdot32, 2\cdot8, 4) = (96, 64, 16, 4)$.
 
@@ -251,4 +252,4 @@ grade_maps_last(as_storage)
 #
 # ## Next
 #
-# **02, convolve by hand**: the operation for which these axes were chosen.
+# [02 · Convolve by hand](02_convolve_by_hand.ipynb): the operation for which these axes were chosen.

@@ -154,7 +154,8 @@ show(
 # By hand, with one tap, $C = 2$, $M = 2$: the pixel $(1, 2)$ and the matrix with rows $(3, 0)$ and $(1, -1)$ give
 # $(1\cdot3 + 2\cdot1,\; 1\cdot0 - 2\cdot1) = (5, -2)$.
 #
-# Here is the whole operation as the library's `reference.py` has it, one fragment at a time.
+# Here is the whole operation as the library's `reference.py` has it, one fragment at a time. (`array_module` answers
+# NumPy, or CuPy for arrays on a GPU: tutorial 15.)
 
 # %%
 pixel, tap = np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])
@@ -235,7 +236,9 @@ assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict.
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. Solutions: `solutions/02.py`. In the second,
+# `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: both lines are there
+# already.
 
 
 # %% tags=["exercise"]
@@ -274,4 +277,4 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 # ## Next
 #
 # Before the backward pass of this layer (tutorial 04) comes the tool that tells whether a backward pass is right:
-# **03, check a gradient**.
+# [03 · Check a gradient](03_check_a_gradient.ipynb).

@@ -19,7 +19,7 @@
 #
 # ## What you need
 #
-# Tutorial 01, derivatives, and the chain rule in one dimension. About 35 minutes.
+# Tutorials 01 and 02, derivatives, and the chain rule in one dimension. About 35 minutes.
 
 # %%
 import inspect
@@ -137,6 +137,9 @@ assert abs(wrong @ v - numeric) > 1
 #    \big(y_k(x + h v) - y_k(x - h v)\big) . $$
 #
 # By hand, for tanh at $x = 0$ with $\mathrm{d}y = 3$: the slope of tanh is $1$ there, so $\mathrm{d}x = 3$.
+#
+# `backward` goes back through the last `forward`, which keeps what is needed for that; with `train=False` it keeps
+# nothing.
 
 
 # %%
@@ -224,7 +227,8 @@ show(
 
 # %% [markdown]
 # So the inputs of max layers in a check are a shuffled range: no two values are close, and a step of $10^{-6}$ changes
-# no winner. Where it does, the library says *kink*, and not *wrong*: here all values in a window are equal.
+# no winner. Where it does, the library says *kink*, and not *wrong*. `MaxPool(2)` (tutorial 05) takes the largest of
+# every 2 x 2 pixels; here all of them are equal.
 
 # %%
 report = check_layer(MaxPool(2), x=np.ones((1, 4, 6, 1)))
@@ -327,4 +331,5 @@ grade_checker(is_right)
 #
 # ## Next
 #
-# **04, backprop through convolution and tanh**: the first backward passes, each judged by `check_layer` at once.
+# [04 · Backprop through convolution and tanh](04_backprop_conv_and_tanh.ipynb): the first backward passes, each
+# judged by `check_layer` at once.
