@@ -130,9 +130,13 @@ assert np.array_equal(
 # rows of its input: the first window, and $s$ more for each further one. A convolution has $s = 1$, a pool has
 # $s = w = k$.
 #
-# **By hand**, `C3x3 MPF2x2 C2x2 MPF2x2 FC`, from the end: FC $1 \to 1$; pool $(1 - 1) \cdot 2 + 2 = 2$; C2
-# $(2 - 1) \cdot 1 + 2 = 3$; pool $(3 - 1) \cdot 2 + 2 = 6$; C3 $(6 - 1) \cdot 1 + 3 = 8$. So $P = 8$. The experiment
-# below asks the net itself: it changes one pixel after the other and looks whether output $(0, 0)$ notices.
+# The net below is written as a spec, in the paper's notation: `C3x3x3` is a convolution with kernels of 3 x 3 and 3
+# output maps, `MPF2x2` a MaxPoolFragment layer, `FC2` a fully connected layer with 2 outputs. A tanh follows every C
+# and FC but the last; it sees one value, so it adds nothing.
+#
+# **By hand**, from the end: FC $1 \to 1$; pool $(1 - 1) \cdot 2 + 2 = 2$; C2 $(2 - 1) \cdot 1 + 2 = 3$; pool
+# $(3 - 1) \cdot 2 + 2 = 6$; C3 $(6 - 1) \cdot 1 + 3 = 8$. So $P = 8$. The experiment below asks the net itself:
+# it changes one pixel after the other and looks whether output $(0, 0)$ notices.
 
 # %%
 net = Net.from_spec("C3x3x3 MPF2x2 C2x2x3 MPF2x2 FC2", rng=9).astype(np.float64)
@@ -176,9 +180,13 @@ assert zoo.steel().field_of_view == (34, 34)
 # %% [markdown]
 # ## Step 4: pad at the bottom and right, and crop
 #
-# An image of $H$ rows has $n = H - P + 1$ windows. Every layer divides evenly if and only if $n$ is a multiple of $K$,
-# the product of the pools (each pool interleaves $k$ fragments of one size). So the net pads the image at the bottom
-# until that holds, and on the right alike:
+# An image of $H$ rows has $n = H - P + 1$ windows. Every pool splits evenly if and only if $n$ is a multiple of $K$,
+# the product of the pools. It must be one, since each pool interleaves $k$ fragments of one size. And that is enough.
+# In front of a pool, one output sees a multiple of $k$ rows, $P_k = (P' - 1)\,k + k$ by step 3. A fragment there has
+# $H_k = n_k + P_k - 1$ rows, where $n_k$ is $n$ divided by the pools before. If $k$ divides $n_k$, it divides
+# $H_k + 1 = n_k + P_k$, which is the condition of tutorial 08.
+#
+# So the net pads the image at the bottom until $n$ is such a multiple, and on the right alike:
 #
 # $$ n' = K \lceil n / K \rceil, \qquad H' = n' + P - 1, $$
 #
@@ -189,7 +197,7 @@ assert zoo.steel().field_of_view == (34, 34)
 # sees at most row $H - 1$. What is in the padding cannot matter. Let us put nonsense there:
 
 # %%
-n, K = (10 - P + 1, 13 - P + 1), net.split_step[0]
+n, K = (10 - P + 1, 13 - P + 1), net.split_step[0]  # the product of the pools
 padded = [-(-outputs // K) * K + P - 1 for outputs in n]
 print("outputs", n, "- pad 10 x 13 to", padded)
 assert padded == [11, 15]
@@ -358,4 +366,5 @@ grade_padded_size(your_padded_size)
 #
 # ## Next
 #
-# 10 goes back: the gradient through fragments, the paper's own contribution.
+# [10 · Backprop through fragments](10_backprop_through_fragments.ipynb) goes back: the gradient through fragments,
+# the paper's own contribution.
