@@ -132,6 +132,10 @@ show(
 # %% [markdown]
 # ## Step 4: the training loop
 #
+# The spec printed above is the paper's notation: `C5x5x8` is a convolution with kernels of 5 x 5 and 8 output maps,
+# `MPF2x2` a pooling layer, `FC2x2x16` a fully connected layer over what is left of the window, 2 x 2, with 16 outputs,
+# and `FC2` one over single pixels. A tanh follows every C and FC but the last.
+#
 # Our net is written with `MaxPoolFragment` layers, which tutorial 08 explains. `net.as_patch()` is the same net with
 # the `MaxPool` layers of tutorial 05 in their place; it **shares** the parameters. It turns patches `(n, 40, 40, 1)`
 # into scores `(n, 1, 1, 2)`.
@@ -300,5 +304,5 @@ grade_corner(corner)
 # %% [markdown]
 # ## Next
 #
-# Training took seconds, and a small picture one more. Most of that time was wasted, and the waste can be counted:
+# Training took seconds, for a small net and small images. Most of that time was wasted, and the waste can be counted:
 # [07 · Count the waste](07_count_the_waste.ipynb).

@@ -87,9 +87,10 @@ show(
 # ## Step 2: pool once for each offset
 #
 # So the windows fall into $k\cdot k$ groups, one for each **offset** $(r, c)$ with $0 \le r, c < k$, and groups share
-# nothing. Inside a group all windows lie on *one* pooling grid, the one that starts at $(r, c)$: one plain
-# max-pooling of the map without its first $r$ rows and $c$ columns serves them all. Its result is a **fragment**.
-# For a pool of $k_h \times k_w$, with $(i, j)$ running over the pooling window:
+# nothing. (From here on, $r$ and $c$ are always an offset, and no longer the row and column of a pixel, as in 06.)
+# Inside a group all windows lie on *one* pooling grid, the one that starts at $(r, c)$: one plain max-pooling of the
+# map without its first $r$ rows and $c$ columns serves them all. Its result is a **fragment**. For a pool of
+# $k_h \times k_w$, with $(i, j)$ running over the pooling window:
 #
 # $$ y^{(r,c)}[q, p] = \max_{i, j}\; x[\,r + k_h q + i,\; c + k_w p + j\,]. $$
 #
@@ -339,4 +340,5 @@ grade_split(YourMaxPoolFragment((2, 3)))
 #
 # ## Next
 #
-# 09 puts fragments back together, and settles for good which image sizes work and what happens at the borders.
+# [09 · Merge, pad, field of view](09_merge_pad_field_of_view.ipynb) puts fragments back together, and settles for
+# good which image sizes work and what happens at the borders.

@@ -282,8 +282,9 @@ show(
 # %% [markdown]
 # ## Step 6: a mistake worth remembering: the gradient check with ones
 #
-# Exchange fragments 1 and 2 on the way back, as a mix of counting by rows and by columns would. Then check the
-# gradient as many do, with an upstream gradient of ones. Every fragment brings ones, so exchanging them changes
+# Tutorial 03 made this mistake before you knew what a fragment is; now you can see why it passes. Exchange fragments 1
+# and 2 on the way back, as a mix of counting by rows and by columns would. Then check the gradient as many do, with an
+# upstream gradient of ones. Every fragment brings ones, so exchanging them changes
 # nothing: the check passes. **By hand**, place $(0, 2)$ won in fragments 0 and 1. With ones it gets $1 + 1 = 2$,
 # whichever is taken for which. With the deltas of Step 1 it must get $2 + 5 = 7$, and the exchanged one gives
 # $2 + 9 = 11$.
@@ -348,8 +349,8 @@ assert "order of the fragments is swapped" in report.checks[0].message and check
 #
 # First Algorithm 2 for the smallest convolution, 1 × 1. Then the layer: put in the forward pass you wrote in 08, let
 # it leave in `self.cache` what you need, and write `backward`. It is judged three times: forward against the paper's
-# Algorithm 3, backward by `check_layer`, and in a net with two pools by `check_contract`. Solutions:
-# `solutions/10.py`.
+# Algorithm 3, backward by `check_layer` (and where pixels tie, since the first in reading order wins), and in a net
+# with two pools by `check_contract`. Solutions: `solutions/10.py`.
 
 
 # %% tags=["exercise"]
@@ -398,4 +399,5 @@ grade_fragment_layer(YourMaxPoolFragment((2, 3)))
 #
 # ## Next
 #
-# 11 trains on whole images: the learning curve of 06 again, in a fraction of the time.
+# [11 · Train on whole images](11_train_on_whole_images.ipynb): the gradient of all windows at the price of one pass,
+# and what that makes of the learning curve of 06.

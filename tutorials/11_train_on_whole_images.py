@@ -12,7 +12,8 @@
 # # 11 · Train on whole images
 #
 # In 06 you trained a net on patches. Now the same net learns from whole images: one forward pass, one backward pass,
-# and the gradient is that of all the patches in the image. The learning curve is the same. The clock is not.
+# and the gradient is that of all the patches in the image. Update by update, the learning curve is the same. The
+# clock is not.
 
 # %% [markdown]
 # ## What you will build
@@ -52,7 +53,8 @@ rng = np.random.default_rng(11)
 # \frac{\partial L}{\partial \theta} = \frac{1}{M} \sum_{m=1}^{M}
 # \frac{\partial \ell}{\partial s_m} \frac{\partial s_m}{\partial \theta}.$$
 #
-# A gradient of a sum is a sum of gradients. Patch by patch, one computes the $M$ terms one after the other. On the
+# (A pixel with the label $-1$ does not count: it has no term in the sum, and $M$ is the number of the others.) A
+# gradient of a sum is a sum of gradients. Patch by patch, one computes the $M$ terms one after the other. On the
 # whole image, one backward pass computes their sum.
 #
 # By hand: the image is the row $1, 2, 3$ and the net one kernel $(w_0, w_1)$. There are two windows, $(1, 2)$ and
@@ -78,10 +80,10 @@ assert by_patches.tolist() == conv.grads["W"].ravel().tolist() == [-1, -1]
 # %% [markdown]
 # ## Step 2: the same for a net with pooling
 #
-# With max-pooling this takes fragments, and 08 to 10 were about that. `as_patch()` returns the patch net with the very
-# same parameters and gradients. We take a slice of 32 x 32 pixels, mirror its border so that each pixel has a window,
-# and compare. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the
-# machine is doing.
+# With max-pooling this takes fragments, and 08 to 10 were about that. `as_patch()` returns the patch net with the
+# very same parameters and gradients. We take a slice of 32 x 32 pixels, and compare. `example` normalises it, mirrors
+# its border so that each pixel has a window, and keeps it together with its labels. All times here are seconds of
+# computing (`time.process_time`), so that it does not matter what else the machine is doing.
 
 # %%
 images, labels = synthetic_membranes(1, 32, rng=rng)
@@ -149,9 +151,9 @@ print(f"whole net, forward: {patches / 1e6:.0f} and {whole / 1e6:.1f} million op
 #
 # Equal gradients make equal updates, and equal updates make equal curves. We take 15 steps of plain descent both ways.
 #
-# **The deliberate mistake:** the paper's Algorithm 2 says $g = g + \mathrm{grad}(f)$: a *sum*. Whoever leaves out the
-# $1/M$ gets a gradient that is $M = 1024$ times as long, and with the same learning rate steps that are 1024 times as
-# long. This is the third curve.
+# **A mistake worth remembering:** the paper's Algorithm 2 says $g = g + \mathrm{grad}(f)$: a *sum*. Whoever leaves
+# out the $1/M$ gets a gradient that is $M = 1024$ times as long, and with the same learning rate steps that are 1024
+# times as long. This is the third curve.
 
 
 # %%
@@ -311,7 +313,7 @@ show(
 #
 # **One update from a whole image.** Forward, loss, gradients set to zero, backward, step. Return the loss. You need
 # `net.forward`, `loss.forward(scores, target)`, `loss.backward()`, `net.zero_grads()`, `net.backward`, `net.flat()`,
-# `net.flat_grads()` and `net.set_flat(v)`.
+# `net.flat_grads()` and `net.set_flat(v)`. Solutions: `solutions/11.py`.
 
 
 # %% tags=["exercise"]
@@ -349,5 +351,5 @@ grade_loss_over_set(loss_over_set)
 # %% [markdown]
 # ## Next
 #
-# 12 · Step sizes: we chose the learning rate by hand so far. What happens if it is wrong, and who could choose it for
-# us?
+# [12 · Step sizes](12_step_sizes.ipynb): we chose the learning rate by hand so far. What happens if it is wrong, and
+# who could choose it for us?
