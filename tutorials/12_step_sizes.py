@@ -23,13 +23,13 @@
 # - The two algorithms in code, as exercises: backtracking, and the two-loop recursion.
 #
 # The paper trains its membrane nets by gradient descent "safeguarded by the Armijo rule" (section 4.1) and its steel
-# net with L-BFGS (section 4.2). After this part you know what both mean.
+# net with L-BFGS (section 4.2). After this tutorial you know what both mean.
 
 # %% [markdown]
 # ## What you need
 #
 # Tutorials 03 (gradients) and 11 (one image, one gradient). Calculus: the gradient and the second derivative of a
-# quadratic. About 50 minutes.
+# quadratic; and the eigenvalues of a 2 x 2 matrix. About 50 minutes.
 
 # %%
 import inspect
@@ -98,7 +98,9 @@ show(
 # %% [markdown]
 # ## Step 2: a fixed step, and momentum
 #
-# With learning rate $\eta$ and momentum $\mu$, `SGD` does
+# The size of the step is set by the learning rate $\eta$. With the momentum $\mu$ each step also keeps a share of the
+# one before it, as a heavy ball keeps rolling: turns to and fro cancel, and what points the same way adds up. `SGD`
+# does
 #
 # $$v \leftarrow \mu v - \eta g, \qquad \theta \leftarrow \theta + v.$$
 #
@@ -126,8 +128,8 @@ print(inspect.getsource(SGD.step))
 # \begin{pmatrix} 3.5 & 1.5 \\ 1.5 & 1 \end{pmatrix}$, so $\lambda = 2.25 \pm \sqrt{2.25^2 - 1.25} = 4.203$ and $0.297$.
 # The limit is $2 / 4.203 = 0.476$.
 #
-# **The deliberate mistake:** we take $\eta = 0.5$, which is 5 % too much. Each step multiplies the distance across the
-# valley by $1 - 0.5 \cdot 4.203 = -1.10$: to the other side, and 10 % further out.
+# **A mistake worth remembering:** we take $\eta = 0.5$, which is 5 % too much. Each step multiplies the distance
+# across the valley by $1 - 0.5 \cdot 4.203 = -1.10$: to the other side, and 10 % further out.
 
 # %%
 H = np.array([[3.5, 1.5], [1.5, 1.0]])
@@ -227,6 +229,8 @@ show(
 # \end{aligned}
 # $$
 #
+# (Texts on L-BFGS, and the docstring printed below, say $H$ for what stands in place of $H^{-1}$ here.)
+#
 # By hand on $L = \frac12 (4 w^2 + b^2)$, so $H = \mathrm{diag}(4, 1)$, with one pair: $s = (1, 1)$,
 # $y = Hs = (4, 1)$, hence $s \cdot y = 5$ and $y \cdot y = 17$. Let $g = (10, 5)$.
 #
@@ -260,8 +264,8 @@ show(
 
 # %% [markdown]
 # One pair turned the direction most of the way from "across" to "towards". All of it needs $s \cdot y > 0$: the slope
-# must have risen along the step. A line search for the Wolfe conditions sees to that, and the library throws away
-# pairs that fail (`LBFGS._search`).
+# must have risen along the step. A line search for the Wolfe conditions (the Armijo rule, and a slope that has become
+# flatter) sees to that, and the library throws away pairs that fail (`LBFGS._search`).
 #
 # ## Step 5: four ways down one valley
 
@@ -359,6 +363,8 @@ show(
 # %% [markdown]
 # ## Exercises
 #
+# Solutions: `solutions/12.py`.
+#
 # **Backtracking.** Return the first $t$, shrinking from the one given, that satisfies the Armijo rule. `loss_at(theta)`
 # is the loss; `g` is the gradient at `theta`.
 
@@ -388,7 +394,7 @@ grade_two_loops(two_loops)
 #
 # - `fit(..., optimizer="adam" | "sgd" | "armijo" | "lbfgs")` makes these optimisers for you; on the command line it is
 #   `tinympcnn train --optimizer`. Adam, the default, scales every parameter's step by the size of its own gradients; it
-#   is one more answer to the question of this part.
+#   is one more answer to the question of this tutorial.
 # - SGD, Adam and Armijo update after every image. L-BFGS updates once per pass over all images (`set_closure`), and
 #   `fit` refuses to combine it with augmentation, for the reason of question 5.
 # - `ArmijoSGD` on one image at a time is a rule for that image: what is a safe step for it may be a bad one for
@@ -399,4 +405,4 @@ grade_two_loops(two_loops)
 # %% [markdown]
 # ## Next
 #
-# 13 · Membranes: from TIFF files to scores, with everything that was built so far.
+# [13 · Membranes](13_membranes.ipynb): from TIFF files to scores, with everything that was built so far.

@@ -67,7 +67,8 @@ rng = np.random.default_rng(13)
 #
 # We write two small stacks of synthetic tissue as TIFF files, images and labels, as a microscope and an annotator would
 # leave them. Then we only use the files. `read_pairs` pairs images with labels and says what it found. **Read these
-# lines.** A share of 24 % for class 0 where you expect 76 % means inverted labels, the most frequent mistake of all.
+# lines.** Class 0, the membranes, should have about a quarter of the pixels. If it had three quarters, the labels would
+# be inverted, the most frequent mistake of all.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -93,8 +94,8 @@ assert train.class_values == (0, 255) and train.images[0].shape[2] == 1
 # Before any net, the baseline: how good is the best single threshold on the grey values? It is found on the test image
 # itself, so no threshold can do better. A net that does not beat it has learnt nothing.
 #
-# By hand: grey values $10, 20, 30, 40$ with labels $1, 1, 0, 1$. The best rule is "1 where grey $\le 20$". It gets the
-# last pixel wrong: an error of $1/4$.
+# By hand, as in tutorial 00: grey values $10, 20, 30, 40$ with labels $1, 1, 0, 1$. The best rule is "1 where grey
+# $\le 20$". It gets the last pixel wrong: an error of $1/4$.
 
 # %%
 print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
@@ -138,8 +139,9 @@ show(
 # `net.segment` takes the image as it came from the file. It takes out the mean and standard deviation of the training
 # set, mirrors the borders, works in tiles, and returns the probability of each class at each pixel.
 #
-# **The deliberate mistake:** calling `net.forward` on the raw grey values. Nothing raises: an image is an image. But
-# the net has learnt on values around 0, and now gets values around 150. Most of its units saturate.
+# **A mistake worth remembering:** calling `net.forward` on the raw grey values. It is that of tutorial 00, and it comes
+# back with every net of your own. Nothing raises: an image is an image. But the net has learnt on values around 0, and
+# now gets values around 130. Nine in ten units of its first layer saturate.
 
 # %%
 probabilities = net.segment(image)
@@ -165,7 +167,9 @@ show(
 )
 
 # %% [markdown]
-# Results go back into files, in the values of the label files, and from there into `evaluate`.
+# Results go back into files, in the values of the label files, and from there into `evaluate`. In its report, the lines
+# down to F1 are about pixels. Those from "Rand error" to "splits and mergers" are about cells, each at the threshold
+# that suits it best; step 4 takes up V_Rand. IoU is the overlap of truth and answer, divided by their union.
 
 # %%
 write_probabilities(folder / "test_prob.tif", probabilities, net.class_values)
@@ -187,7 +191,8 @@ assert report["pixel_error"] == good
 # $$V_{\mathrm{Rand}} = \frac{\sum_{ij} p_{ij}^2}{\frac12 \sum_j s_j^2 + \frac12 \sum_i t_i^2},$$
 #
 # counted over the pixels inside of true cells, after the proposal's membranes have been thinned to one pixel
-# (Arganda-Carreras et al., Front. Neuroanat. 2015).
+# (Arganda-Carreras et al., Front. Neuroanat. 2015). Divided by $\sum_i t_i^2$ alone it is what *splits* cost, and by
+# $\sum_j s_j^2$ alone what *mergers* cost; `evaluate` prints both as "split" and "merge".
 #
 # By hand: two cells of 6 pixels, with a membrane between them, on 3 x 5 pixels.
 #
@@ -273,6 +278,8 @@ show(
 # %% [markdown]
 # ## Exercises
 #
+# Solutions: `solutions/13.py`.
+#
 # **V_Rand** of two label images: segments are numbered from 1 and 0 is border. Count only pixels where `truth > 0`.
 # A counted pixel that the proposal calls border is a segment of its own (a singleton). No thinning.
 
@@ -314,4 +321,5 @@ grade_best_threshold(best_threshold)
 # %% [markdown]
 # ## Next
 #
-# 14 · Rare defects in steel: what if only one pixel in twenty is of the class that you are after?
+# [14 · Rare defects in steel](14_rare_defects_in_steel.ipynb): what if only one pixel in twenty is of the class that
+# you are after?

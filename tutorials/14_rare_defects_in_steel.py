@@ -12,7 +12,8 @@
 # # 14 · Rare defects in steel
 #
 # One pixel in twenty is a defect. A net that never says "defect" is right on 95 % of the pixels and worth nothing.
-# This part is about what to do when the class you are after is rare: in the loss, in the decision, and in the price.
+# This tutorial is about what to do when the class you are after is rare: in the loss, in the decision, and in the
+# price.
 
 # %% [markdown]
 # ## What you will build
@@ -101,9 +102,9 @@ assert round(plain_loss, 3) == 0.346 and round(weighted_loss, 3) == 1.524
 print(inspect.getsource(balanced_weights).split('"""')[2])
 
 # %% [markdown]
-# **The deliberate mistake:** no weights. We train the paper's steel net for three passes over 24 images with the plain
-# loss, and see the loss fall. Then we compare it with a net that trained with `balance=True`, for 40 passes over all 48
-# images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
+# **A mistake worth remembering:** no weights. We train the paper's steel net for three passes (epochs) over 24 images
+# with the plain loss, and see the loss fall. Then we compare it with a net that trained with `balance=True`, for 40
+# passes over all 48 images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
 
 # %%
 careless = zoo.steel(rng=14)
@@ -139,7 +140,7 @@ show(
 )
 
 # %% [markdown]
-# The careless net has a pixel error of 5 %, which sounds fine, and has never found anything. Two remarks to be fair.
+# The careless net has a pixel error of 4.5 %, which sounds fine, and has never found anything. Two remarks to be fair.
 # The careful net has trained longer; no weights and 40 passes would find defects, too, but the way there is a long
 # plateau at "never". And the balanced net pays with false alarms at $p > 0.5$: its $p$ is the probability in a world
 # where half of all pixels are defects. That is what thresholds are for.
@@ -153,7 +154,7 @@ show(
 # With thresholds one should not learn from the images one is judged by. So we draw new images for validation.
 
 # %%
-full, full_labels = synthetic_strip(40, defects=14, rng=rng)
+full, full_labels = synthetic_strip(40, defects=14, rng=rng)  # of 240 x 550 pixels: 137 blocks of 4, and 2 columns
 
 
 def quarter(images):
@@ -228,6 +229,9 @@ show(
 # $$\text{cost} = \frac{c_{miss} \cdot \text{misses} + c_{alarm} \cdot \text{false alarms}}{\text{images}}.$$
 #
 # By hand: 3 misses and 5 false alarms on 100 images cost $0.08$ at $1 : 1$, and $(60 + 5) / 100 = 0.65$ at $20 : 1$.
+#
+# Each threshold is chosen on the 40 fresh images and then tried on the 24 test images. So few images need not tell
+# one threshold from the other.
 
 # %%
 candidates = np.arange(0, 900)
@@ -284,6 +288,8 @@ show(
 # %% [markdown]
 # ## Exercises
 #
+# Solutions: `solutions/14.py`.
+#
 # **Class weights** from counts, as in step 2. A class with count 0 gets weight 0 and is not counted in $K$.
 
 
@@ -319,4 +325,5 @@ grade_choose_threshold(choose_threshold)
 # %% [markdown]
 # ## Next
 #
-# 15 · Move to the GPU: the same code on another device. What changes, what must not, and how to time it.
+# [15 · Move to the GPU](15_move_to_the_gpu.ipynb): the same code on another device. What changes, what must not, and
+# how to time it.

@@ -11,8 +11,9 @@
 # %% [markdown]
 # # 15 · Move to the GPU
 #
-# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. This part is
-# about what changes when a net moves there, what must not change, and how to time it without fooling yourself.
+# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. This
+# tutorial is about what changes when a net moves there, what must not change, and how to time it without fooling
+# yourself.
 
 # %% [markdown]
 # ## What you will build
@@ -70,7 +71,7 @@ assert why.startswith("cupy" if HAVE_GPU else "numpy")
 # `array_module(x)` and works with whatever module answers. Below is all of `Tanh.backward`, and a
 # function of our own in that style.
 #
-# **The deliberate mistake:** naming `numpy` in the middle. On a NumPy array nobody notices. On a device array CuPy
+# **A mistake worth remembering:** naming `numpy` in the middle. On a NumPy array nobody notices. On a device array CuPy
 # refuses to copy behind your back. To show this without a GPU we use a stand-in for a device array that refuses in the
 # same way (from this course's grading module; the library's tests have a much stricter one).
 
@@ -97,7 +98,7 @@ def careless_softplus(x):
 
 assert np.allclose(careless_softplus(values), softplus(values))  # no test on NumPy finds it
 try:
-    np.maximum(DeviceArray(values), 0)
+    careless_softplus(DeviceArray(values))
     refused = False
 except TypeError as error:
     refused = True
@@ -275,6 +276,8 @@ if not HAVE_GPU:
 # %% [markdown]
 # ## Exercises
 #
+# Solutions: `solutions/15.py`.
+#
 # **The root of the mean square** of an array, on either device. `array_module(x)` returns the module to use.
 
 
@@ -314,4 +317,5 @@ grade_timing(median_seconds)
 # %% [markdown]
 # ## Next
 #
-# 16 · Add your own layer: everything is in place for a layer that the library does not have.
+# [16 · Add your own layer](16_add_your_own_layer.ipynb): everything is in place for a layer that the library does not
+# have.

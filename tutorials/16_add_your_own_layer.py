@@ -200,7 +200,7 @@ assert gap < 1e-6
 
 # %% [markdown]
 # Then the contract (section 3.2 of the paper), in a net with convolutions around two of our layers, on an image of odd
-# size with $H \neq W$.
+# size with $H \neq W$. `check_net` does for all parameters of a net what `check_layer` does for one layer.
 
 
 # %%
@@ -225,10 +225,10 @@ print("contract kept; all gradients of the net are right")
 # %% [markdown]
 # ## Step 5: a mistake that only the contract sees
 #
-# **The deliberate mistake:** numbering the offsets by columns, $f k_h k_w + c k_h + r$, in `forward` and in `backward`
-# alike. The layer is then perfectly consistent with itself. `check_layer` compares its backward pass with its own
-# forward pass and finds nothing. But `Net` merges fragments by rows, so pixels at offset $(0, 1)$ and $(1, 0)$ change
-# places.
+# **A mistake worth remembering:** numbering the offsets by columns, $f k_h k_w + c k_h + r$, in `forward` and in
+# `backward` alike. The layer is then perfectly consistent with itself. `check_layer` compares its backward pass with
+# its own forward pass and finds nothing. But `Net` merges fragments by rows, so pixels at offset $(0, 1)$ and $(1,
+# 0)$ change places.
 
 
 # %%
@@ -309,6 +309,8 @@ assert losses[-1] < 0.5 * losses[0]
 
 # %% [markdown]
 # ## Exercises
+#
+# Solutions: `solutions/16.py`.
 #
 # **A rectifier.** $y = \max(x, 0)$, and $\mathrm{d}x = \mathrm{d}y$ where $x > 0$, else $0$. Keep in `self.cache` what
 # `backward` needs, and nothing with `train=False`; `self.take_cache()` returns it and forgets it.
