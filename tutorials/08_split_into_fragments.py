@@ -60,7 +60,8 @@ rng = np.random.default_rng(8)
 #
 # **By hand**, $k = 2$ and $(a, b) = (2, 3)$: $u \in \{2, 0\}$ and $v \in \{3, 1\}$. So four windows share this one
 # maximum: $(0,1)$, $(0,3)$, $(2,1)$ and $(2,3)$. No other window ever asks for it, because every one of them has
-# $u$ even and $v$ odd: $(u \bmod k, v \bmod k) = (a \bmod k, b \bmod k)$.
+# $u$ even and $v$ odd: $(u \bmod k, v \bmod k) = (a \bmod k, b \bmod k)$. In the picture below, frames are drawn a
+# little smaller than their windows, so that none hides another.
 
 # %%
 k, window, size = 2, 4, 7

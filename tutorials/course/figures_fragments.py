@@ -116,7 +116,7 @@ def windows_of_a_pool(size: int, window: int, k: int, at: Place) -> Figure:
         o for o in np.ndindex(n, n) if all(a - u in range(0, window - k + 1, k) for a, u in zip(at, o, strict=True))
     ]
     for i, out in enumerate(mine):
-        inset = 0.1 * i
+        inset = 0.07 * i  # so that no frame hides another
         side = window - 2 * inset
         _frame(left, (out[0] + inset, out[1] + inset), (side, side), ls=INK[i].line, edgecolor=INK[i].edge)
     _board(right, (n, n), f"the outputs and their offsets\n(row mod {k}, column mod {k})")
@@ -272,6 +272,10 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
             _arrow((top, q + 1, p + 0.5), (middle, follow[0], follow[1] + 0.5), ACCENT)
         aim = follow[1] + 0.2 * (i + 1)
         _arrow((middle, follow[0] + 1, follow[1] + 0.5), (below, follow[0], aim), ACCENT)
+    for ax in (*axes[1], below):  # arrows go under the numbers at the edges
+        ax.set_axisbelow(False)
+        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
     return fig
 
 

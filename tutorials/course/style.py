@@ -160,9 +160,26 @@ def png(fig: Figure, colours: int = 256) -> bytes:
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     buffer.seek(0)
-    packed = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    packed, image = io.BytesIO(), Image.open(buffer).convert("RGB")
+    quantized = image.quantize(colours, dither=Image.Dither.NONE)
+    if colours < 256:  # or the inks' few pixels would share their places with the greys of the pictures
+        quantized = _with_inks(image, quantized)
+    quantized.save(packed, "PNG", optimize=True)
     return packed.getvalue()
+
+
+def _with_inks(image: Image.Image, quantized: Image.Image, most: int = 16) -> Image.Image:
+    """Return the image with a palette that also has black, white, and the colours, no greys, that fill most of it."""
+    pixels = np.asarray(image).astype(np.int64)
+    distinct, place, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
+    is_ink = distinct.max(axis=1) - distinct.min(axis=1) > 8
+    inks = distinct[is_ink][np.argsort(-counts[is_ink], kind="stable")[:most]]
+    used = np.reshape(quantized.getpalette(), (-1, 3))[: len(quantized.getcolors() or [])]
+    palette = np.concatenate([[[0, 0, 0], [255, 255, 255]], inks, used])[:256]
+    distance = (palette**2).sum(axis=1) - 2 * distinct @ palette.T  # but for the part that all colours share
+    packed = Image.fromarray(distance.argmin(axis=1)[place].reshape(pixels.shape[:2]).astype(np.uint8))
+    packed.putpalette(palette.astype(np.uint8).tobytes())
+    return packed
 
 
 def show(fig: Figure, alt: str, colours: int = 256) -> None:
