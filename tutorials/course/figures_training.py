@@ -145,8 +145,8 @@ def armijo_condition(
         accepted = n == len(trials)
         if value <= L.max():
             ax.plot(at, value, "o" if accepted else "X", color="black", ms=9, zorder=4)
-            ax.annotate(f"trial {n}: {'accepted' if accepted else 'refused'}", (at, value), (10, -9 if accepted else -3),
-                        textcoords="offset points", va="center")  # fmt: skip
+            words, below = ("accepted", -9) if accepted else ("refused", -3)
+            ax.annotate(f"trial {n}: {words}", (at, value), (10, below), textcoords="offset points", va="center")
     ax.set(xlabel="step length t", ylabel="loss", ylim=(-0.11 * L.max(), 1.02 * L.max()), xlim=(0, t.max()))
     ax.legend(loc="upper center")
     return fig
