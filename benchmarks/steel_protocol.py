@@ -11,8 +11,10 @@ borders. The model that is kept is the one with the lowest loss on the validatio
 from __future__ import annotations
 
 import argparse
+import itertools
 
 import numpy as np
+from resuming import rows_before
 
 from tinympcnn import SoftmaxCrossEntropy, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels, synthetic_strip
@@ -53,11 +55,14 @@ def main() -> None:
     net.class_values = (0, 255)
     net.record = {**vars(options), "threads": schedule.get_threads(), "downsample": FACTOR}
     weights = balanced_weights(np.bincount(np.concatenate([labels[i].ravel() for i in train]), minlength=2))
-    loss, best, records, validation = SoftmaxCrossEntropy(weights), np.inf, [], None
-    for record in fit(
+    loss, validation = SoftmaxCrossEntropy(weights), None
+    rows, late = rows_before(options.output)
+    best = min((row["loss_val"] for row in rows if np.isfinite(row["loss_val"])), default=np.inf)
+    epochs = fit(
         net, [images[i] for i in train], [labels[i] for i in train], epochs=options.epochs, optimizer="lbfgs",
         loss=loss, seed=options.seed, resume=True, checkpoint=f"{options.output}.checkpoint.npz",
-    ):  # fmt: skip
+    )  # fmt: skip
+    for record in itertools.chain(late, epochs):
         if record["epoch"] % CHECK == 0:
             validation = validation or set_closure(net, [example(net, images[i], labels[i]) for i in held], loss)
             record["loss_val"] = validation(grad=False)
@@ -65,10 +70,10 @@ def main() -> None:
                 best = record["loss_val"]
                 net.record["kept"] = record["epoch"]
                 net.save(f"{options.output}.npz")
-        records.append(record)
+        rows.append(record)
         print(*(f"{key}={record[key]:.5g}" for key in ("epoch", "evaluations", "loss_train", "loss_val", "seconds")),
               flush=True)  # fmt: skip
-        write_log(f"{options.output}.csv", records)
+        write_log(f"{options.output}.csv", rows)
 
 
 if __name__ == "__main__":

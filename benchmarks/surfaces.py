@@ -9,10 +9,12 @@ writes NAME.csv (the training log), NAME.npz (the model) and a checkpoint, so th
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 
 import numpy as np
+from resuming import rows_before
 
 from tinympcnn import Net, SoftmaxCrossEntropy, data, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels
@@ -100,18 +102,19 @@ def main() -> None:
     counts = np.bincount(np.concatenate([labels[i][labels[i] >= 0] for i in train]), minlength=net.out_maps)
     weights = balanced_weights(counts) ** options.balance
     weights *= counts.sum() / (weights * counts).sum()
-    records = []
-    for record in fit(
+    rows, late = rows_before(options.output)
+    epochs = fit(
         net, *pick(train), epochs=options.epochs, optimizer=options.optimizer, loss=SoftmaxCrossEntropy(weights),
         options={"lr": options.lr} if adam else {}, augment="flip" if adam else "none", crop=options.crop,
         validation=pick(held), seed=options.seed, resume=True,
         checkpoint=f"{options.output}.checkpoint.npz",
-    ):  # fmt: skip
-        records.append(record)
+    )  # fmt: skip
+    for record in itertools.chain(late, epochs):
+        rows.append(record)
         print(*(f"{key}={record[key]:.5g}" for key in ("epoch", "loss_train", "loss_val", "pixel_error", "seconds")),
               flush=True)  # fmt: skip
-        write_log(f"{options.output}.csv", records)
         net.save(f"{options.output}.npz")
+        write_log(f"{options.output}.csv", rows)
 
 
 if __name__ == "__main__":

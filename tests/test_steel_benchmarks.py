@@ -1,5 +1,6 @@
 """The splits of the steel benchmarks: nothing is shared, nothing is left out, twins stay together."""
 
+import csv
 import sys
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import steel_protocol
 import surfaces
+
+from tinympcnn import Net
+from tinympcnn.jobs import write_log
 
 
 def parts_share_nothing(parts, n):
@@ -49,3 +53,58 @@ def test_the_real_sets_are_what_the_results_speak_of(data_root):
     assert len({y.shape for y in labels}) > 100 and len(set(kinds)) == 6
     assert not any(y.any() for y, kind in zip(labels, kinds, strict=True) if kind == "MT_Free")
     assert all(abs(float(np.mean(image))) < 1e-3 for image in images)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def small(monkeypatch, rng):
+    """Put a few small images in the place of both sets."""
+    images = [rng.standard_normal((9, 12, 1)) for _ in range(8)]
+    labels = [(image[:, :, 0] > 0.5).astype(np.int64) for image in images]
+    kinds = ["In"] * 8
+    monkeypatch.setattr(steel_protocol, "read", lambda seed: (images, labels))
+    monkeypatch.setattr(steel_protocol, "CHECK", 2)
+    monkeypatch.setattr(steel_protocol.zoo, "steel", lambda rng: Net.from_spec("C3x3x4 MPF2x2 FC2", rng=rng))
+    monkeypatch.setattr(surfaces, "read", lambda *_: (images, labels, [f"In_{i}" for i in range(8)], kinds))
+
+
+def logged(path):
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: row[key] for key in ("epoch", "evaluations", "loss_train", "loss_val")} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "words"),
+    [(steel_protocol, []), (surfaces, ["steel-strip", "C3x3x4 MPF2x2 FC2"])],
+    ids=["protocol", "surfaces"],
+)
+def test_a_benchmark_that_is_interrupted_and_goes_on_has_every_row_once(benchmark, words, small, tmp_path, monkeypatch):
+    def run(name):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--epochs", "7", "-o", str(tmp_path / name)])
+        benchmark.main()
+
+    run("whole")
+    for before in (True, True, False, False):  # the second row of each attempt is not written, or is the last thing
+        written = []
+
+        def killed(path, rows, before=before, written=written):
+            written.append(path)
+            if len(written) == 1 or not before:
+                write_log(path, rows)
+            if len(written) == 2:
+                raise Killed
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(benchmark, "write_log", killed)
+            run("cut")
+    run("cut")
+    assert str(logged(tmp_path / "cut.csv")) == str(logged(tmp_path / "whole.csv"))
+    whole, cut = (Net.load(tmp_path / f"{name}.npz") for name in ("whole", "cut"))
+    assert (whole.flat() == cut.flat()).all() and whole.record.get("kept") == cut.record.get("kept")
+    (tmp_path / "cut.csv").unlink()
+    run("cut")
+    assert [row["epoch"] for row in logged(tmp_path / "cut.csv")] == [str(n) for n in range(1, 8)]
