@@ -1,6 +1,7 @@
 """The command line: each command does its work; whatever is wrong is one sentence, an exit code, and no file."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -220,6 +221,52 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     refused(run(*line.split()), code, words)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train -i LONG -l labels.tif -o m.npz",
+        "train -i images.tif -l LONG -o m.npz",
+        "train -i images.tif -l labels.tif -o LONG",
+        "train -i images.tif -l labels.tif -o m.npz --log LONG",
+        "segment -i images.tif -m LONG -o out",
+        "segment -i images.tif -m model.npz -o LONG",
+        "evaluate -p LONG -l labels.tif",
+        "info LONG.npz",
+    ],
+)
+def test_names_that_the_system_refuses(run, made, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(made)
+    before = sorted(made.iterdir())
+    words = line.replace("LONG", "x" * 300).split()
+    answer = run(*words)
+    assert answer[0] == 1 and answer[2].count("\n") == 1 and "File name too long" in answer[2]
+    assert sorted(made.iterdir()) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize("what", ["input", "folder", "output"])
+def test_files_and_folders_that_are_somebody_else_s(run, made, tmp_path, what):
+    """As in a process without root's rights: the effective user is another for the while."""
+    closed, out = tmp_path / "closed", tmp_path / "out"
+    for folder in (closed, out):
+        folder.mkdir(mode=0o755)
+    (closed / "a.tif").write_bytes((made / "images.tif").read_bytes())
+    if what == "input":
+        (closed / "a.tif").chmod(0o600)
+    elif what == "folder":
+        closed.chmod(0o700)
+    for folder in (*made.parents, *tmp_path.parents, made, tmp_path):
+        if "pytest" in str(folder):
+            folder.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        answer = run("segment", "-i", closed / "a.tif", "-m", made / "model.npz", "-o", out)
+    finally:
+        os.seteuid(0)
+    assert answer[0] == 1 and answer[2].count("\n") == 1 and "Permission denied" in answer[2]
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["train", "segment", "demo"])

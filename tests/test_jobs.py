@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tifffile
 
 from tinympcnn import DataError, Net, UsageError, checkpoint, jobs
+from tinympcnn.atomic import replacing
 from tinympcnn.data import read_prediction
 from tinympcnn.jobs import evaluate_files, segment_files, train_files
 
@@ -291,15 +293,38 @@ def test_a_record_that_lies_about_its_resolution_is_refused(job, model, factor):
         segmented(job, model)
 
 
-def test_leftovers_are_named(job, model):
+def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
     (job / "out").mkdir()
-    left, said = job / "out" / ".images_prob.tif.abc.tmp", []
-    left.write_text("")
-    (job / ".a.npz.xyz.tmp").write_text("")
+    ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
+    others = [
+        job / "out" / name for name in (".images_prob.tif.abc.tmp", ".images_prob.tif.swp", ".other.tif.abcd.tmp")
+    ]
+    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
+        path.write_text("")
+    said = []
     segment_files([job / "images.tif"], model, job / "out", echo=said.append)
-    assert any(str(left) in line and "remove it" in line for line in said)
     train(job, said=said)
-    assert any(".a.npz.xyz.tmp" in line for line in said) and left.exists()
+    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
+        assert f"removed {path}, left by a run that was killed" in said and not path.exists()
+    assert all(path.exists() for path in others)
+
+
+def test_the_file_of_a_run_that_is_writing_now_stays(job, model):
+    said = []
+    with replacing(job / "a.npz") as temporary:
+        temporary.write_text("half")
+        train(job, said=said)
+        assert temporary.read_text() == "half"
+    assert any(f"{temporary} belongs to a run that is writing now" in line for line in said)
+
+
+def test_a_disk_that_is_too_small_is_known_before_the_first_page(job, model, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 12_000))
+    with pytest.raises(DataError, match=r"the results take 0 MB and the disk of .*out has 0 MB left"):
+        segmented(job, model)
+    assert list((job / "out").iterdir()) == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 0, 13_000))
+    segmented(job, model)
 
 
 # -------------------------------------------------------------------------------------------- evaluating

@@ -318,12 +318,11 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(command, tmp_pat
     cut = command("cut", "--resume", "--minutes=0", before=["kill"])
     said = subprocess.run(cut, check=True, capture_output=True, text=True, env=alone)
     assert int(said.stderr.split("killed")[1]) >= 3
-    last = subprocess.run(command("cut", "--resume"), check=True, capture_output=True, text=True, env=alone)
+    subprocess.run(command("cut", "--resume"), check=True, capture_output=True, text=True, env=alone)
     whole, cut = (Net.load(tmp_path / f"{name}.npz") for name in ("whole", "cut"))
     assert (whole.flat() == cut.flat()).all()
     assert rows(tmp_path / "whole.csv") == rows(tmp_path / "cut.csv")
-    for left in tmp_path.glob(".*"):
-        assert f"{left} is left from a run that was killed" in last.stdout
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_ctrl_c_ends_with_a_checkpoint_and_one_line_that_says_how_to_go_on(command, tmp_path):

@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `tinympcnn info | head`
         sys.stderr.close()
         return 1
+    except OSError as error:  # a name that is too long, a folder that may not be searched
+        return _failed(DataError(f"{error.filename or 'the system says'}: {error.strerror or error}"), 1)
 
 
 def _failed(error: Exception, code: int) -> int:

@@ -8,7 +8,8 @@ has reached the disk. Read next: `output.py`.
 
 import math
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -89,6 +90,11 @@ class PageWriter:
             if not force:
                 raise UsageError(f"{self.path} exists already; remove it, or overwrite it with --force")
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixels that the file will hold."""
+        return self._n_pages * math.prod(self._shape) * self._dtype.itemsize
+
     def __enter__(self) -> Self:
         planes = self._shape[2:]
         page_axes, page_sizes = "Z", [self._n_pages]
@@ -101,7 +107,7 @@ class PageWriter:
         metadata["class_values"] = [int(value) for value in self._class_values]
         metadata["content"] = "probabilities" if planes else "labels"
         metadata["axes"] = page_axes + ("CYX" if planes else "YX")
-        big = self._n_pages * math.prod(self._shape) * self._dtype.itemsize > CLASSIC_LIMIT
+        big = self.nbytes > CLASSIC_LIMIT
         with ExitStack() as exits:
             self._part = exits.enter_context(replacing(self.path))
             with tifffile.TiffWriter(self._part, byteorder="<", bigtiff=big) as tif:
@@ -152,3 +158,13 @@ class PageWriter:
         missing = self._n_pages * self._shape[0] - self._row
         if kind is None and missing:
             raise UsageError(f"{self.path} was not written: {missing} rows of pixels are missing")
+
+
+def check_space(folder: Path, writers: Iterable[PageWriter]) -> None:
+    """Raise DataError if the disk of `folder` has too little room for what `writers` will write there."""
+    needed = 0
+    for writer in writers:
+        needed += writer.nbytes - (writer.path.stat().st_size if writer.path.exists() else 0)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(f"the results take {needed / 1e6:.0f} MB and the disk of {folder} has {free / 1e6:.0f} MB left")

@@ -6,10 +6,9 @@ said through `echo`. Read next: ``training.py``; and ``cli.py``, which only pars
 
 from tinympcnn.jobs.evaluating import evaluate_files
 from tinympcnn.jobs.segmenting import resolution, segment_files
-from tinympcnn.jobs.training import check_writable, checkpoint_path, train_files, write_log
+from tinympcnn.jobs.training import checkpoint_path, train_files, write_log
 
 __all__ = [
-    "check_writable",
     "checkpoint_path",
     "evaluate_files",
     "resolution",

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from tinympcnn import backend, data, segment
-from tinympcnn.atomic import leftover_line, leftovers
+from tinympcnn.data.page_writer import check_space
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.leftovers import remove_leftovers
 from tinympcnn.memory import free_memory, resident_memory
 from tinympcnn.net import Net
 
@@ -96,8 +97,9 @@ def segment_files(
         ]
         for file in files
     ]
-    for left in [left for pair in writers for writer in pair for left in leftovers(writer.path)]:
-        echo(leftover_line(left))
+    check_space(folder, [writer for pair in writers for writer in pair])
+    for line in [line for pair in writers for writer in pair for line in remove_leftovers(writer.path)]:
+        echo(line)
     taken = resident_memory()
     budget = memory if memory is not None else taken + free_memory() // 2
     fixed, row = (max(part) for part in zip(*(_page_memory(net, file, factor) for file in files), strict=True))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import platform
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from tinympcnn import backend, checkpoint, data, zoo
-from tinympcnn.atomic import leftover_line, leftovers, replacing
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.atomic import check_writable, replacing
+from tinympcnn.errors import UsageError
+from tinympcnn.leftovers import remove_leftovers
 from tinympcnn.net import Net
 from tinympcnn.train import Record, fit
 from tinympcnn.trainset import split_validation
@@ -31,6 +31,8 @@ DECISIVE = (
     "downsample", "data_sha256",
 )  # fmt: skip
 """What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
+
+STATE_SIZE = 4  # parameters, the arrays of an optimiser, and the model: what a run writes, in sizes of its net
 
 
 def train_files(
@@ -141,8 +143,9 @@ def train_files(
     records = _records_to_resume(place, model.record, echo) if resume else []
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
-    for left in [left for path in written for left in leftovers(path)]:
-        echo(leftover_line(left))
+    for line in [line for path in written for line in remove_leftovers(path)]:
+        echo(line)
+    check_writable(place, STATE_SIZE * model.n_params * model.dtype.itemsize)
 
     def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
@@ -188,17 +191,6 @@ def _records_to_resume(place: Path, record: dict[str, Any], echo: Echo) -> list[
 def checkpoint_path(output: str | PathLike[str]) -> Path:
     """Return where the checkpoint of a model lies: ``cells.npz`` has ``cells.checkpoint.npz``."""
     return Path(output).with_suffix(".checkpoint.npz")
-
-
-def check_writable(path: str | PathLike[str]) -> None:
-    """Raise DataError now if a file could not be written at `path` later, as far as can be known."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise DataError(f"cannot write {path}: there is no folder {folder}; make it first")
-    if Path(path).is_dir():
-        raise DataError(f"cannot write {path}: it is a folder; name a file in it")
-    if not os.access(folder, os.W_OK):
-        raise DataError(f"cannot write {path}: the folder {folder} is not writable")
 
 
 def write_log(path: str | PathLike[str], records: Sequence[Record]) -> None:
