@@ -99,6 +99,23 @@ def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold:
     )
 
 
+def read_labels(labels: Paths, axes: str | None = None, threshold: float | None = None) -> list[np.ndarray]:
+    """Read all pages of label images as they are, (H, W) each.
+
+    Parameters
+    ----------
+    labels, axes, threshold
+        As in `read_pairs`.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read or holds colours.
+    """
+    files = [open_image(path, axes) for path in expand(labels, "labels")]
+    return [_raw_labels(file, i, threshold) for file in files for i in range(file.n_pages)]
+
+
 def find_class_values(labels: Iterable[np.ndarray]) -> tuple[int, ...]:
     """Return the distinct values of all label images, ascending.
 
@@ -168,7 +185,9 @@ def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray
     indices = np.searchsorted(values, labels).clip(max=len(values) - 1)
     unknown = labels[values[indices] != labels]
     if unknown.size:
-        raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}")
+        smooth = len(np.unique(labels)) > MAX_CLASSES
+        hint = "; if their edges are smoothed, --threshold 127 makes two classes of them" if smooth else ""
+        raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}{hint}")
     return indices.astype(np.int8)
 
 
@@ -202,7 +221,7 @@ def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageF
     if len(images) != len(labels):
         raise DataError(f"{len(images)} image files but {len(labels)} label files; each image needs one")
     by_stem = {image.stem: image for image in images}
-    paired = {}
+    paired: dict[str, ImageFile] = {}
     for label in labels:
         stems = [label.stem, *(label.stem.removesuffix(suffix) for suffix in LABEL_SUFFIXES)]
         stem = next((stem for stem in stems if stem in by_stem), None)
@@ -212,6 +231,8 @@ def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageF
         return [(image, paired[image.stem]) for image in images]
     if len(images) == 1 or all(file.n_pages > 1 for file in images + labels):
         return list(zip(images, labels, strict=True))
+    if twin := next((image for image in images if by_stem[image.stem] is not image), None):
+        raise DataError(f"{twin.path} and {by_stem[twin.stem].path} have one name; it is open which labels are whose")
     alone = next(image for image in images if image.stem not in paired)
     raise DataError(f"no label file belongs to {alone.path}; expected {alone.stem} or {alone.stem}_label")
 

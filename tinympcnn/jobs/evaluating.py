@@ -38,13 +38,12 @@ def evaluate_files(
         The report, with the class values under "class_values".
     """
     opened = [data.read_prediction(path) for path in data.expand(predictions, "predictions")]
-    truth, _ = data.read_images(labels, axes)
+    flat = data.read_labels(labels, axes, threshold)
     pages = [(prediction, page) for prediction in opened for page in prediction.pages]
-    if len(pages) != len(truth):
-        raise DataError(f"{len(pages)} page(s) of predictions and {len(truth)} label image(s) do not pair up")
+    if len(pages) != len(flat):
+        raise DataError(f"{len(pages)} page(s) of predictions and {len(flat)} label image(s) do not pair up")
     if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
         raise DataError("the predictions are of different kinds or classes; evaluate them one kind at a time")
-    flat = [page[:, :, 0] if threshold is None else np.where(page[:, :, 0] > threshold, 255, 0) for page in truth]
     values = opened[0].class_values or data.find_class_values([*flat, *(page[:, :, 0] for _, page in pages)])
     if positive is not None and positive not in values:
         raise UsageError(f"--positive {positive} is none of the classes {tuple(values)}")
