@@ -287,7 +287,8 @@ large_layers = pytest.mark.parametrize(("make", "shape"), LARGE.values(), ids=LA
 @large_layers
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_results_do_not_depend_on_the_number_of_threads(make, shape, dtype, threads, monkeypatch):
-    monkeypatch.setattr(schedule.blocks, "COLUMN_BYTES", 1 << 12)
+    monkeypatch.setattr(schedule.blocks, "STRIP_BYTES", 1 << 12)
+    monkeypatch.setattr(schedule.blocks, "SMALLEST_BLOCK", 1)
     monkeypatch.setattr(schedule.blocks, "CACHE_ITEMS", 500)
     layer, x = placed(make(), HOST, dtype), noise(HOST, shape, dtype)
     dy = noise(HOST, layer.output_shape(shape), dtype, seed=1)
@@ -305,12 +306,13 @@ def test_results_do_not_depend_on_how_blocks_are_cut(make, shape, dtype, monkeyp
     layer, x = placed(make(), HOST, dtype), noise(HOST, shape, dtype)
     dy = noise(HOST, layer.output_shape(shape), dtype, seed=1)
     results = []
-    for column_bytes, items, rows in (
+    for strip_bytes, items, rows in (
         (1 << 30, 1 << 30, 1),
         (1 << 12, 700, schedule.threads.LANES),
         (1, 1, schedule.threads.LANES),
     ):
-        monkeypatch.setattr(schedule.blocks, "COLUMN_BYTES", column_bytes)
+        monkeypatch.setattr(schedule.blocks, "STRIP_BYTES", strip_bytes)
+        monkeypatch.setattr(schedule.blocks, "SMALLEST_BLOCK", items)
         monkeypatch.setattr(schedule.blocks, "CACHE_ITEMS", items)
         monkeypatch.setattr(schedule.threads, "LANES", rows)
         results.append(passes(HOST, layer, x, dy))

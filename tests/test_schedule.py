@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from tinympcnn import UsageError, schedule
+from tinympcnn.schedule.products import GEMM_ROWS, product, product_rows
 
 
 @pytest.fixture
@@ -145,12 +146,12 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside():
 
 
 @settings(deadline=None)
-@given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 60), st.integers(1, 1 << 22))
-def test_blocks_cover_a_storage_once(fragments, rows, columns, column_bytes):
+@given(*[st.integers(1, 40), st.integers(1, 60), st.integers(1, 60)], *[st.integers(1, 300)] * 3, st.booleans())
+def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps, tiled):
     x = np.zeros(1)
     for blocks in (
-        schedule.gemm_blocks(fragments, rows, columns, column_bytes, x),
-        schedule.cache_blocks(fragments, rows, columns * column_bytes, x),
+        schedule.window_blocks((fragments, rows, columns), kh, strip, maps, tiled, x),
+        schedule.cache_blocks(fragments, rows, columns * strip * maps, x),
     ):
         seen = np.zeros((fragments, rows), int)
         for f, q in blocks:
@@ -161,10 +162,19 @@ def test_blocks_cover_a_storage_once(fragments, rows, columns, column_bytes):
 
 def test_blocks_stay_near_their_limit():
     x = np.zeros(1)
-    for f, q in schedule.gemm_blocks(16, 120, 120, 4800, x):
-        assert (f.stop - f.start) * (q.stop - q.start) * 120 * 4800 <= schedule.blocks.COLUMN_BYTES
+    for f, q in schedule.window_blocks((16, 120, 120), 5, 240, 48, True, x):
+        strips = (f.stop - f.start) * (q.stop - q.start + 4) * 120
+        assert strips * (240 + 48) * 8 <= schedule.STRIP_BYTES
     for f, q in schedule.cache_blocks(16, 120, 5760, x):
         assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= schedule.blocks.CACHE_ITEMS
+
+
+def test_blocks_put_narrow_fragments_side_by_side_until_products_are_full():
+    blocks = schedule.window_blocks((256, 32, 32), 3, 144, 200, True, np.zeros(1, np.float32))
+    rows = product_rows(432, 200)
+    for f, _ in blocks[:-4]:
+        filled = (f.stop - f.start) * 32
+        assert filled / (-(-filled // rows) * rows) > 0.9
 
 
 def test_cutting_takes_no_time():
@@ -183,20 +193,52 @@ def test_the_row_period_divides_and_holds(dtype):
     assert schedule.GEMM_ROWS % period == 0
     assert all(schedule.pitch(n, np.zeros(1, dtype)) == -(-n // period) * period for n in range(1, 60))
     rng = np.random.default_rng(1)
-    row, W = rng.standard_normal(100).astype(dtype), rng.standard_normal((100, 37)).astype(dtype)
-    n = schedule.GEMM_ROWS + 50
-    y = schedule.product(np.tile(row, (n, 1)), W, n, schedule.GEMM_ROWS)
-    assert all((y[i::period] == y[i]).all() for i in range(period))
+    for K, maps in ((100, 37), (1200, 48), (7, 3)):
+        row, W = rng.standard_normal(K).astype(dtype), rng.standard_normal((K, maps)).astype(dtype)
+        rows = product_rows(K, maps)
+        y = product(np.tile(row, (5 * rows + 7, 1)), W, rows)
+        assert all((y[i::period] == y[i]).all() for i in range(period))
 
 
+@pytest.mark.parametrize("rows", [12, 96, 192])
 @pytest.mark.parametrize("n", [1, 191, 192, 193, 1000])
-def test_a_product_s_rows_do_not_depend_on_how_many_there_are(n):
+def test_a_product_s_rows_do_not_depend_on_how_many_there_are(n, rows):
     rng = np.random.default_rng(0)
     a, W = rng.standard_normal((1000, 33)).astype(np.float32), rng.standard_normal((33, 21)).astype(np.float32)
-    whole = schedule.product(a, W, 1000, schedule.GEMM_ROWS)
-    assert (schedule.product(a[:n], W, n, schedule.GEMM_ROWS) == whole[:n]).all()
-    assert (schedule.product(a, W, n, schedule.GEMM_ROWS) == whole[:n]).all()
+    whole = product(a, W, rows)
+    assert (product(a[:n], W, rows) == whole[:n]).all()
     assert np.allclose(whole, a @ W, atol=1e-4)
+
+
+@given(st.integers(1, 3000), st.integers(1, 300), st.integers(1, 5000))
+def test_products_have_a_number_of_rows_that_depends_on_the_matrix_alone_if_it_must(K, maps, windows):
+    rows = product_rows(K, maps)
+    assert rows % 12 == 0
+    assert (
+        product_rows(K, maps, windows) == rows
+        or -(-windows // product_rows(K, maps, windows)) * GEMM_ROWS * 2 >= windows
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ windows
+
+
+@settings(deadline=None)
+@given(
+    *[st.integers(1, 4)] * 2,
+    *[st.integers(1, 9)] * 4,
+    *[st.integers(0, 3)],
+    st.booleans(),
+)
+def test_windows_in_strips_give_what_columns_give(kh, kw, F, h, w, C, gap, tiled):
+    rng = np.random.default_rng(kh)
+    x, W = rng.standard_normal((F, h + kh - 1, w + kw - 1, C)), rng.standard_normal((kh * kw * C, 5))
+    cols = schedule.columns(x, (kh, kw))
+    y = schedule.window_products(x, W, (kh, kw), w + gap, tiled, np.empty((F, h, w, 5)))
+    np.testing.assert_allclose(y, (cols @ W).reshape(F, h, w, 5), atol=1e-12)
+    dW, db = schedule.window_gradients(x, y, (kh, kw))
+    np.testing.assert_allclose(dW.reshape(W.shape), cols.T @ y.reshape(-1, 5), atol=1e-10)
+    np.testing.assert_allclose(db, y.sum(axis=(0, 1, 2)), atol=1e-11)
 
 
 # ---------------------------------------------------------------------------------------------------- workspace

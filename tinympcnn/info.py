@@ -169,4 +169,4 @@ def training_bytes(net: Net, size: Pair) -> int:
         elif isinstance(row.layer, MaxPoolFragment):
             kept += out * (item + 1)
         peak, before = max(peak, kept + (before + out) * item), out
-    return peak + 2 * schedule.COLUMN_BYTES * schedule.get_threads()
+    return peak + 2 * schedule.STRIP_BYTES * schedule.get_threads()

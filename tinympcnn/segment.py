@@ -200,4 +200,4 @@ def tile_memory(net: Net, tile: int | Pair) -> int:
     if net.xp is not np:
         return max(layers * item, end * item, normalising) + schedule.DEVICE_BYTES
     idle = min(IDLE, sum(storages) * item)
-    return max(layers * item, end * item, normalising) + idle + 2 * schedule.COLUMN_BYTES * schedule.get_threads()
+    return max(layers * item, end * item, normalising) + idle + 2 * schedule.STRIP_BYTES * schedule.get_threads()

@@ -31,7 +31,7 @@ from scipy.signal import convolve2d
 
 from tinympcnn import Conv, reference
 from tinympcnn.geometry import correlated
-from tinympcnn.layers.correlation import columns
+from tinympcnn.schedule import columns
 
 rng = np.random.default_rng(2)
 

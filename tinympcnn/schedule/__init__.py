@@ -1,19 +1,19 @@
 """How the loops of Algorithms 1 and 2 are run: which blocks, on which threads, in which memory.
 
 The layers say what is computed for a block of fragments and rows; this package alone decides how storages are cut.
-On a CPU a block is small enough for its columns to stay in cache, worker threads take blocks in turn, and BLAS
+On a CPU a block is small enough for its windows to stay in cache, worker threads take blocks in turn, and BLAS
 runs single-threaded inside each. On a GPU a block is as much of the storage as the workspace allows, and there
 are no threads. Three rules make results independent of the number of threads and of how an image is tiled:
 
-1. In a forward pass a matrix product has GEMM_ROWS rows, the last ones zero-padded, because BLAS may round a row
-   differently in products of other sizes. (Only a storage smaller than that is multiplied as it is.)
+1. In a forward pass the products with one matrix all have one number of rows (`product_rows`), the last ones filled
+   up with zeros, because BLAS may round a row differently in products of other sizes.
 2. Some BLAS kernels round a row differently depending on its place in the product, with a period. `row_period`
    measures that period, and every row of a map starts at a multiple of it.
 3. Sums over blocks run in a fixed number of lanes, each in block order, and the lanes are added in order.
 """
 
-from tinympcnn.schedule.blocks import COLUMN_BYTES, DEVICE_BYTES, GEMM_ROWS, Block, cache_blocks, gemm_blocks
-from tinympcnn.schedule.products import pitch, product, product_rows, row_period
+from tinympcnn.schedule.blocks import DEVICE_BYTES, STRIP_BYTES, Block, cache_blocks, window_blocks
+from tinympcnn.schedule.products import GEMM_ROWS, pitch, row_period
 from tinympcnn.schedule.threads import (
     accumulate,
     available_cores,
@@ -22,25 +22,27 @@ from tinympcnn.schedule.threads import (
     set_threads,
     single_threaded_blas,
 )
+from tinympcnn.schedule.windows import columns, window_gradients, window_products
 from tinympcnn.schedule.workspace import empty, free_memory
 
 __all__ = [
-    "COLUMN_BYTES",
     "DEVICE_BYTES",
     "GEMM_ROWS",
+    "STRIP_BYTES",
     "Block",
     "accumulate",
     "available_cores",
     "cache_blocks",
+    "columns",
     "empty",
     "free_memory",
-    "gemm_blocks",
     "get_threads",
     "pitch",
-    "product",
-    "product_rows",
     "row_period",
     "run",
     "set_threads",
     "single_threaded_blas",
+    "window_blocks",
+    "window_gradients",
+    "window_products",
 ]

@@ -1,71 +1,82 @@
-"""How a storage is cut into blocks of whole fragments, or of whole rows of one fragment."""
+"""How a storage is cut into blocks of fragments and rows, and that is all the layers see of caches and threads."""
 
 from __future__ import annotations
 
+import math
+from functools import cache
+
 from tinympcnn.backend import Array, is_device_array
+from tinympcnn.schedule.products import product_rows
 from tinympcnn.schedule.threads import LANES
 
-GEMM_ROWS = 192  # rows of a product that tiling must not change: a multiple of common kernels' 12, 16 and 24
-SMALLEST_BLOCK = 12 * GEMM_ROWS  # pixels: of smaller blocks NumPy's calls would take longer than their work
-COLUMN_BYTES = 8 << 20  # columns of one block on a CPU
+SMALLEST_BLOCK = 4608  # windows: of smaller blocks NumPy's calls would take longer than their work
+STRIP_BYTES = 3 << 20  # strips and results of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
 CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
+HALO = 0.3  # what making a strip takes, in products with the windows that begin there
+START = 64  # what a block takes beside its products, in products with one window
 
 Block = tuple[slice, slice]  # of fragments, of rows
 
 
-def gemm_blocks(
-    fragments: int, rows: int, columns: int, column_bytes: int, like: Array, multiple: int = 1
+def window_blocks(
+    outputs: tuple[int, int, int], kh: int, strip: int, maps: int, tiled: bool, like: Array
 ) -> list[Block]:
-    """Cut an output storage into blocks of whole fragments, or of whole rows, for a product over their columns.
+    """Cut an output storage into blocks of some rows of some fragments, for products with all their windows.
 
     Parameters
     ----------
-    fragments, rows, columns : int
+    outputs : (fragments, rows, columns)
         Size of the output storage.
-    column_bytes : int
-        Bytes that the columns of one output pixel take.
+    kh : int
+        Rows of a window.
+    strip, maps : int
+        Numbers that a window takes of one row of the input, and numbers that it results in.
+    tiled : bool
+        As for `window_products`.
     like : array
         Where the work will be done.
-    multiple : int
-        To a multiple of how many rows a product is filled up.
     """
-    total = fragments * rows * columns
+    fragments, rows, columns = outputs
     if is_device_array(like):
-        pixels = max(1, DEVICE_BYTES // column_bytes)
+        limit = windows = max(1, DEVICE_BYTES // (kh * strip * like.dtype.itemsize))
+        multiple = 1
     else:
-        pixels = min(max(COLUMN_BYTES // column_bytes, GEMM_ROWS), max(SMALLEST_BLOCK, total // LANES))
-    return _cut(fragments, rows, columns, pixels, multiple)
+        multiple = product_rows(kh * strip, maps, None if tiled else 1)
+        limit = STRIP_BYTES // ((strip + maps) * like.dtype.itemsize)
+        windows = max(SMALLEST_BLOCK, fragments * rows * columns // LANES)
+    m, n = _step(fragments, rows, columns, kh - 1, multiple, limit, windows)
+    return [
+        (slice(f, min(f + m, fragments)), slice(q, min(q + n, rows)))
+        for f in range(0, fragments, m)
+        for q in range(0, rows, n)
+    ]
+
+
+@cache
+def _step(
+    fragments: int, rows: int, columns: int, halo: int, multiple: int, limit: int, windows: int
+) -> tuple[int, int]:
+    """Return the fragments and rows of one block: of at most `limit` strips and `windows` windows, the cheapest."""
+    cheapest, best = math.inf, (1, 1)
+    for m in range(1, fragments + 1):
+        width = -(-m * columns // multiple) * multiple
+        most = min(limit // width - halo, windows // width)
+        if most < 1 and m > 1:
+            break
+        bands = -(-rows // max(1, most))
+        blocks = -(-fragments // m) * bands
+        cost = -(-fragments // m) * width * (rows + HALO * halo * bands) + START * blocks
+        if cost < cheapest:
+            cheapest, best = cost, (m, -(-rows // bands))
+    return best
 
 
 def cache_blocks(fragments: int, rows: int, row_items: int, like: Array) -> list[Block]:
     """Cut a storage into blocks whose arrays stay in the cache of one core (one block on a GPU)."""
     if is_device_array(like):
         return [(slice(0, fragments), slice(0, rows))]
-    return _cut(fragments, rows, row_items, CACHE_ITEMS, 1)
-
-
-def _cut(fragments: int, rows: int, row_size: int, limit: int, multiple: int) -> list[Block]:
-    """Cut into blocks of at most about `limit` items, so that little is padded when each is filled to `multiple`."""
-
-    def cheapest(item: int, n: int) -> tuple[int, int]:
-        """Return the items computed, padding and a little for each block included, and the step, over n things."""
-        most = max(1, min(n, limit // item))
-        if multiple == 1:  # nothing is padded: the largest step; trying them all took longer than the layer's work
-            return n * item, most
-
-        def cost(step: int) -> int:
-            blocks, rest = divmod(n, step)
-            padded = blocks * -(-step * item // multiple) - (-rest * item // multiple)
-            return padded * multiple + (blocks + (rest > 0)) * multiple // 16
-
-        step = min(range(most, (most - 1) // 2, -1), key=cost)  # of equal ones the largest: fewest blocks
-        return cost(step), step
-
-    by_rows, row_step = cheapest(row_size, rows)
-    if rows * row_size <= limit:
-        by_fragments, step = cheapest(rows * row_size, fragments)
-        if by_fragments <= fragments * by_rows:
-            return [(slice(f, min(f + step, fragments)), slice(0, rows)) for f in range(0, fragments, step)]
-    spans = [slice(q, min(q + row_step, rows)) for q in range(0, rows, row_step)]
-    return [(slice(f, f + 1), span) for f in range(fragments) for span in spans]
+    most = max(1, CACHE_ITEMS // row_items)
+    if most >= rows:
+        return [(slice(f, min(f + most // rows, fragments)), slice(0, rows)) for f in range(0, fragments, most // rows)]
+    return [(slice(f, f + 1), slice(q, min(q + most, rows))) for f in range(fragments) for q in range(0, rows, most)]

@@ -7,28 +7,58 @@ from functools import cache
 import numpy as np
 
 from tinympcnn.backend import Array, array_module, is_device_array
-from tinympcnn.schedule.blocks import GEMM_ROWS
-from tinympcnn.schedule.threads import single_threaded_blas
+from tinympcnn.schedule.threads import libraries, single_threaded_blas
 from tinympcnn.schedule.workspace import empty
+
+UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies of a product's factors, see below
+LEAST_ROWS = 12  # of a product
+GEMM_ROWS = 192  # of a large one, where tiling must not change it: a multiple of common kernels' 12, 16 and 24
+
+
+@cache
+def small_products() -> bool:
+    """Return whether BLAS is at its best in small products.
+
+    OpenBLAS has kernels for AVX-512 that multiply up to 100**3 numbers without copying them first (the "small matrix
+    optimization" in its interface/gemm.c): up to 15 % faster here than its product of large matrices.
+    """
+    return any(library.get("architecture") in ("SkylakeX", "Cooperlake", "SapphireRapids") for library in libraries())
+
+
+@cache
+def product_rows(K: int, maps: int, windows: int | None = None) -> int:
+    """Return of how many rows a product with a matrix of K x maps is best made up.
+
+    Parameters
+    ----------
+    windows : int, optional
+        Rows that are to be multiplied in all, if their number may change the rounding; by default it must not.
+    """
+    if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
+        return max(rows for rows in (LEAST_ROWS, 24, 48, 96) if rows * K * maps <= UNPACKED or rows == LEAST_ROWS)
+    if windows is None:
+        return GEMM_ROWS
+    return -(-windows // -(-windows // (2 * GEMM_ROWS)))
 
 
 @cache
 def row_period(dtype: np.dtype) -> int:
     """Return the period with which BLAS's rounding of a row depends on the row's place in a product.
 
-    Measured: a product of GEMM_ROWS identical rows, which gives identical rows where the place does not matter.
+    Measured: a product of identical rows, which gives identical rows where the place does not matter.
     """
     rng = np.random.default_rng(0)
+    worst = 1
     with single_threaded_blas():
-        for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
-            y = np.tile(rng.standard_normal(61), (GEMM_ROWS, 1)).astype(dtype)
-            y = y @ rng.standard_normal((61, maps)).astype(dtype)
-            for period in (1, 2, 4, 8, 12, 16, 24, 48):
-                if (y.reshape(-1, period, maps) == y[:period]).all():
-                    break
-            if period > 1:
-                return period
-    return 1
+        for rows in (LEAST_ROWS, 96, GEMM_ROWS):
+            for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
+                y = np.tile(rng.standard_normal(61), (rows, 1)).astype(dtype)
+                y = y @ rng.standard_normal((61, maps)).astype(dtype)
+                for period in (1, 2, 4, 12):
+                    if (y.reshape(-1, period, maps) == y[:period]).all():
+                        break
+                worst = max(worst, period)
+    return worst
 
 
 def pitch(columns: int, like: Array) -> int:
@@ -39,33 +69,21 @@ def pitch(columns: int, like: Array) -> int:
     return -(-columns // period) * period
 
 
-def product_rows(pixels: int, like: Array) -> int:
-    """Return the number of rows of which a product over the `pixels` of a storage must have a multiple."""
-    return 1 if is_device_array(like) or pixels < GEMM_ROWS else GEMM_ROWS
-
-
-def product(a: Array, W: Array, n: int, multiple: int, out: Array | None = None) -> Array:
-    """Return the first `n` rows of ``a @ W``, in products of exactly `multiple` rows (1: in one product).
+def product(a: Array, W: Array, rows: int) -> Array:
+    """Return ``a @ W``, in products of exactly `rows` rows; zeros fill up the last.
 
     Parameters
     ----------
-    a : array, shape (n or more, K)
-        Rows after the first `n` only fill up the last product; where they are missing, zeros do.
+    a : array, shape (n, K)
     W : array, shape (K, maps)
-    out : array, shape (n, maps), optional
-        Where to write the result.
     """
-    xp, maps = array_module(a, W), W.shape[1]
-    y = empty((n, maps), a) if out is None else out
-    if multiple == 1:
-        return xp.matmul(a[:n], W, out=y)
-    full = n - n % multiple
+    xp, (n, K), maps = array_module(a, W), a.shape, W.shape[1]
+    y = empty((n, maps), a)
+    full = n - n % rows
     if full:
-        xp.matmul(a[:full].reshape(-1, multiple, a.shape[1]), W, out=y[:full].reshape(-1, multiple, maps))
+        xp.matmul(a[:full].reshape(-1, rows, K), W, out=y[:full].reshape(-1, rows, maps))
     if full < n:
-        tail = a[full : full + multiple]
-        if len(tail) < multiple:
-            tail = empty((multiple, a.shape[1]), a)
-            tail[: n - full], tail[n - full :] = a[full:n], 0
+        tail = empty((rows, K), a)
+        tail[: n - full], tail[n - full :] = a[full:], 0
         y[full:] = xp.matmul(tail, W)[: n - full]
     return y

@@ -60,6 +60,11 @@ class _Workers:
             self.threads = _threads_from_environment()
         return self.threads
 
+    def blas(self) -> ThreadpoolController:
+        if self.controller is None:
+            self.controller = ThreadpoolController()
+        return self.controller
+
     def executor(self) -> ThreadPoolExecutor:
         if self.pool is None:
             self.pool = ThreadPoolExecutor(self.count(), thread_name_prefix="tinympcnn")
@@ -86,14 +91,17 @@ def set_threads(n: int) -> None:
         _workers.threads, _workers.pool = n, None
 
 
+def libraries() -> list[dict[str, Any]]:
+    """Return what threadpoolctl knows of the libraries with threads of their own, BLAS among them."""
+    return _workers.blas().info()
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS at one thread inside: the blocks are what runs in parallel. May be nested, costs little then."""
     with _workers.lock:
         if _workers.depth == 0:
-            if _workers.controller is None:
-                _workers.controller = ThreadpoolController()
-            _workers.limits = _workers.controller.limit(limits=1, user_api="blas")
+            _workers.limits = _workers.blas().limit(limits=1, user_api="blas")
         _workers.depth += 1
     try:
         yield
