@@ -35,6 +35,30 @@ def test_mean_squared_error_by_hand_and_by_finite_differences(rng):
     check_loss(loss, scores, target).raise_if_wrong()
 
 
+@given(st.integers(1, 5), st.floats(-50, 50), st.integers(0, 2**32))
+def test_probabilities_are_positive_sum_to_one_and_ignore_a_common_shift(K, shift, seed):
+    scores = 9 * np.random.default_rng(seed).standard_normal((3, 4, K))
+    p = softmax(scores)
+    assert (p > 0).all() and np.allclose(p.sum(axis=-1), 1)
+    np.testing.assert_allclose(softmax(scores + shift), p, rtol=1e-9)
+    np.testing.assert_allclose(softmax(scores[..., ::-1]), p[..., ::-1], rtol=1e-12)
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32))
+def test_losses_fall_along_their_gradients_and_do_not_mind_the_order_of_pixels(N, K, seed):
+    rng = np.random.default_rng(seed)
+    scores, order = rng.standard_normal((N, 3, 4, K)), rng.permutation(12)
+    for loss, target in (
+        (SoftmaxCrossEntropy(), rng.integers(-1, K, (N, 3, 4))),
+        (MeanSquaredError(), rng.standard_normal(scores.shape)),
+    ):
+        value, gradient = loss.forward(scores, target), loss.backward()
+        lower = loss.forward(scores - 0.1 * gradient, target)
+        assert lower < value if gradient.any() else lower == value
+        mixed = [a.reshape(N, 12, *a.shape[3:])[:, order].reshape(a.shape) for a in (scores, target)]
+        assert loss.forward(*mixed) == pytest.approx(value, rel=1e-12)
+
+
 def test_a_balanced_loss_gives_every_class_the_same_say(rng):
     target = np.repeat([0, 1, 2], [80, 15, 5]).reshape(1, 10, 10)
     loss = SoftmaxCrossEntropy(balanced_weights([80, 15, 5]))

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import DataError, Net, UsageError, schedule, segment
@@ -56,6 +56,28 @@ def test_tiles_and_threads_change_no_bit(spec, rng, threads):
         assert (net.segment(image, tile=tile) == whole).all(), tile
     assert (net.segment(image, memory=1) == whole).all()
     assert (net.as_patch().segment(image) == whole).all()
+
+
+small = st.integers(1, 3)
+convs = st.tuples(small, small, st.integers(1, 5)).map(lambda k: f"C{k[0]}x{k[1]}x{k[2]}")
+pools = st.tuples(small, small).map(lambda k: f"MPF{k[0]}x{k[1]}")
+specs = st.tuples(st.lists(st.one_of(convs, pools), max_size=4), small, small).map(
+    lambda net: " ".join([*net[0], f"FC{net[1]}x{net[2]}x3"])
+)
+
+
+@given(specs, st.integers(1, 110), st.integers(1, 110), st.integers(1, 120), st.integers(1, 3), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_net_any_size_any_tiles_any_threads_give_the_same_bits(threads, spec, H, W, tile, maps, data):
+    net, image = make(spec, maps), np.random.default_rng(H).integers(0, 255, (H, W, maps), dtype=np.uint8)
+    threads(1)
+    whole = net.segment(image, tile=1000)
+    threads(data.draw(st.integers(1, 4)))
+    np.testing.assert_array_equal(net.segment(image, tile=tile), whole)
+    r, c = data.draw(st.integers(0, H - 1)), data.draw(st.integers(0, W - 1))  # and one pixel is its patch net's
+    (P, Q), x = net.field_of_view, mirror(net.normalised(image), net.field_of_view)
+    scores = net.as_patch().forward(x[None, r : r + P, c : c + Q])
+    np.testing.assert_allclose(whole[r, c], softmax(scores).ravel(), rtol=0, atol=1e-5)
 
 
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 12))
