@@ -257,6 +257,28 @@ def test_the_command_line_trains_and_segments_on_the_device(other, job, tmp_path
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
+def test_the_command_line_goes_on_with_smaller_tiles_and_then_on_the_cpu_and_says_so(fake, tmp_path, rng, capsys):
+    net = Net.from_spec(SPEC, rng=0)
+    net.save(tmp_path / "m.npz")
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (150, 140), dtype=np.uint8))
+    words = ["segment", "-i", str(tmp_path / "a.tif"), "-m", str(tmp_path / "m.npz"), "--tile", "128", "--force", "-o"]
+    assert cli.main([*words, str(tmp_path / "cpu"), "--backend", "numpy"]) == 0
+    gc.collect()
+    fake.counts.reset()
+    net.to("cupy").segment(np.zeros((32, 32)))
+    needed = fake.counts.peak_bytes - fake.counts.live_bytes
+    capsys.readouterr()
+    for room, told in ((3 * needed, "going on with "), (net.n_params * 8 + 1000, "going on on the CPU")):
+        gc.collect()
+        fake.counts.max_bytes = fake.counts.live_bytes + room
+        assert cli.main([*words, str(tmp_path / "gpu"), "--backend", "cupy"]) == 0
+        said = capsys.readouterr().out
+        assert "out of memory with tiles of 128x" in said and told in said, said
+        fake.counts.max_bytes = None
+        ours, theirs = (tifffile.imread(tmp_path / name / "a_prob.tif") for name in ("cpu", "gpu"))
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_one_sentence_and_no_file(job, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cupy", None)
     train_it, model = job("cupy")
