@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from tinympcnn import schedule
 from tinympcnn.backend import Array
 from tinympcnn.geometry import Pair
 
@@ -46,7 +47,7 @@ def merge(storage: Array, pools: Sequence[Pair]) -> Array:
     _, h, w, maps = storage.shape
     rows, columns = prod(k[0] for k in pools), prod(k[1] for k in pools)
     mixed = storage.reshape(-1, *(n for k in pools for n in k), h, w, maps)
-    return mixed.transpose(_axes(len(pools))).reshape(-1, h * rows, w * columns, maps)
+    return _copied(mixed.transpose(_axes(len(pools))), (-1, h * rows, w * columns, maps))
 
 
 def split(dense: Array, pools: Sequence[Pair]) -> Array:
@@ -67,4 +68,10 @@ def split(dense: Array, pools: Sequence[Pair]) -> Array:
     mixed = dense.reshape(n, h, *(k[0] for k in back), w, *(k[1] for k in back), maps)
     order = _axes(len(pools))
     inverse = [order.index(axis) for axis in range(len(order))]
-    return mixed.transpose(inverse).reshape(-1, h, w, maps)
+    return _copied(mixed.transpose(inverse), (-1, h, w, maps))
+
+
+def _copied(mixed: Array, shape: tuple[int, ...]) -> Array:
+    y = schedule.empty(mixed.shape, mixed)
+    schedule.copy(mixed, into=y)
+    return y.reshape(shape)

@@ -23,10 +23,17 @@ def softmax(scores: Array) -> Array:
     [0.25, 0.25, 0.5]
     """
     xp = array_module(scores)
-    e = scores - scores.max(axis=-1, keepdims=True)
-    xp.exp(e, out=e)
-    e /= e.sum(axis=-1, keepdims=True)
-    return e
+    shifted = _shifted(scores)
+    e = xp.exp(shifted, out=shifted)
+    e /= e.sum(axis=0)
+    return xp.moveaxis(e, 0, -1)
+
+
+def _shifted(scores: Array) -> Array:
+    """Return scores less their largest, (K, ...): with the classes first NumPy works on long runs of pixels."""
+    xp = array_module(scores)
+    first = xp.ascontiguousarray(xp.moveaxis(scores, -1, 0))
+    return first - first.max(axis=0)
 
 
 def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -101,19 +108,24 @@ class SoftmaxCrossEntropy:
             if wrong.any():
                 raise DataError(f"label {int(target[wrong][0])} is not a class: {K} scores mean classes 0 to {K - 1}")
         counted = target != self.ignore
-        onehot = (target[..., None] == xp.arange(K)) & counted[..., None]
-        shifted = scores - scores.max(axis=-1, keepdims=True)
-        log_p = shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
+        onehot = target == xp.arange(K).reshape(K, *[1] * target.ndim)
+        if 0 <= self.ignore < K:
+            onehot &= counted
+        shifted = _shifted(scores)
+        e = xp.exp(shifted)
+        total = e.sum(axis=0)
         weights = (
             xp.ones(K, scores.dtype) if self.class_weights is None else xp.asarray(self.class_weights, scores.dtype)
         )
-        weight = (onehot * weights).sum(axis=-1, keepdims=True)
-        sums = xp.stack([-(weight * onehot * log_p).sum(dtype="float64"), counted.sum(dtype="float64")])
-        total, m = (float(value) for value in to_numpy(sums))  # the one synchronisation
+        weighted = onehot * weights.reshape(K, *[1] * target.ndim)
+        log_p = shifted - xp.log(total)
+        sums = xp.stack([-(weighted * log_p).sum(dtype="float64"), counted.sum(dtype="float64")])
+        loss, m = (float(value) for value in to_numpy(sums))  # the one synchronisation
         self.counted = int(m)
         if grad:
-            self._dscores = weight * (xp.exp(log_p) - onehot) / max(self.counted, 1)
-        return total / max(self.counted, 1)
+            dscores = (weighted.sum(axis=0) * (e / total) - weighted) / max(self.counted, 1)
+            self._dscores = xp.ascontiguousarray(xp.moveaxis(dscores, 0, -1))
+        return loss / max(self.counted, 1)
 
     def backward(self) -> Array:
         """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""

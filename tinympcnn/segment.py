@@ -25,7 +25,7 @@ from tinympcnn.losses import softmax
 if TYPE_CHECKING:
     from tinympcnn.net import Net
 
-SMALLEST_TILE = 32  # outputs per axis: every storage then has the GEMM_ROWS pixels that rule 1 of the schedule asks for
+SMALLEST_TILE = 32  # outputs per axis: of smaller tiles the halo would be nearly all of the work
 LARGEST_TILE = 1 << 15
 DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
 IDLE = 48 << 20  # bytes that the schedule keeps for the next tile, at most
@@ -97,9 +97,9 @@ def segment_bands(
     Of the image no more is read at a time than the rows that a band sees. A device that runs out of memory gets tiles
     of half the size, down to the smallest; then the CPU goes on. `echo` is told.
     """
-    net = net.as_image()
+    net = _image_net(net)
     (H, W), done = image.shape[:2], 0
-    size = tile_size(net, tile, memory, largest=max(H, W))
+    size = tile_size(net, tile, memory, largest=(H, W))
     while done < H:
         try:
             for rows in _spans(H, size[0], alignment(net)[0]):
@@ -158,7 +158,7 @@ def tile_size(
     net: Net,
     tile: int | Pair | None,
     memory: int = DEFAULT_MEMORY,
-    largest: int = LARGEST_TILE,
+    largest: Pair = (LARGEST_TILE, LARGEST_TILE),
     row_bytes: int = 0,
 ) -> Pair:
     """Return the rows and columns of outputs to compute at a time; no tile need cover more than `largest`.
@@ -172,14 +172,16 @@ def tile_size(
         rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(pair(tile, "tile"), multiples, strict=True))
         return rows, columns
 
-    def fits(tile: int) -> bool:
+    def fits(tile: int | Pair) -> bool:
         return tile_memory(net, rounded(tile)) + rounded(tile)[0] * row_bytes <= memory
 
+    if tile is None and fits(largest):
+        return rounded(largest)
     if tile is None:
         tile = SMALLEST_TILE
-        while tile < largest and fits(2 * tile):
+        while fits(2 * tile):
             tile *= 2
-        if tile < largest and fits(tile * 3 // 2):
+        if fits(tile * 3 // 2):
             tile = tile * 3 // 2
     return rounded(tile)
 

@@ -103,10 +103,10 @@ def segment_files(
     taken = resident_memory()
     budget = memory if memory is not None else taken + free_memory() // 2
     fixed, row = (max(part) for part in zip(*(_page_memory(net, file, factor) for file in files), strict=True))
-    largest = max(max(file.shape[:2]) // factor for file in files)
+    largest = max(file.shape[0] for file in files) // factor, max(file.shape[1] for file in files) // factor
     room = max(min(budget - taken - fixed, segment.DEFAULT_MEMORY), 1)
     rows, columns = size = segment.tile_size(net, tile, room, largest, row)
-    peak = taken + fixed + rows * row + segment.tile_memory(net, (min(rows, largest), min(columns, largest)))
+    peak = taken + fixed + rows * row + segment.tile_memory(net, (min(rows, largest[0]), min(columns, largest[1])))
     echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
     if peak > budget:
         advice = "the least that is possible" if tile is None else "a smaller --tile takes less"

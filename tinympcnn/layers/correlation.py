@@ -40,16 +40,17 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0),
     y = schedule.empty((F, h, w, maps), x)
     pitch = schedule.pitch(w, x) if tiled else w
     x, out = _joined((kh, kw), x, y)
+    bias = None if b is None else schedule.repeated(b, w)
 
     def forward(block: schedule.Block) -> None:
         f, q = block
         into = out[f, q]
         rows = _rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1])
         pixels = schedule.window_products(rows, matrix, (kh, kw), pitch, tiled, into)
-        if b is not None:
-            xp.add(pixels, b, out=into)
+        if bias is not None:
+            xp.add(pixels, bias, out=into)
         elif pixels is not into:
-            into[...] = pixels
+            schedule.copy(pixels, into)
 
     # Alg. 1: for each fragment, F_out = F_out U fwd(f)
     schedule.run(forward, schedule.window_blocks((*out.shape[:2], pitch), kh, kw * C, maps, tiled, x), x)
@@ -90,7 +91,7 @@ def _rows(x: Array, f: slice, start: int, stop: int, side: int) -> Array:
     low, high = max(start, 0), min(stop, H)
     padded = schedule.empty((f.stop - f.start, stop - start, W + 2 * side, C), x)
     padded[...] = 0
-    padded[:, low - start : high - start, side : side + W] = x[f, low:high]
+    schedule.copy(x[f, low:high], into=padded[:, low - start : high - start, side : side + W])
     return padded
 
 

@@ -83,7 +83,7 @@ class MaxPoolFragment(Layer):
             window_max(x[f, dense.start : dense.stop + kh - 1], self.k, (1, 1), m,
                        None if winners is None else winners[f, dense])  # fmt: skip
             # Alg. 3, lines 3-4 and 6: one fragment per offset, y[f, r, c] = m[:, r::kh, c::kw], all (r, c) in one copy
-            y[f, :, :, q] = m.reshape(len(m), -1, kh, w, kw, C).transpose(0, 2, 4, 1, 3, 5)
+            schedule.copy(m.reshape(len(m), -1, kh, w, kw, C).transpose(0, 2, 4, 1, 3, 5), into=y[f, :, :, q])
 
         # Alg. 3, line 2: for each source fragment
         schedule.run(pool, schedule.cache_blocks(F, h, kh * kw * w * C, x))

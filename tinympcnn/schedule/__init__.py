@@ -22,8 +22,8 @@ from tinympcnn.schedule.threads import (
     set_threads,
     single_threaded_blas,
 )
-from tinympcnn.schedule.windows import columns, window_gradients, window_products
-from tinympcnn.schedule.workspace import empty, free_memory
+from tinympcnn.schedule.windows import columns, repeated, window_gradients, window_products
+from tinympcnn.schedule.workspace import copy, empty, free_memory
 
 __all__ = [
     "DEVICE_BYTES",
@@ -34,10 +34,12 @@ __all__ = [
     "available_cores",
     "cache_blocks",
     "columns",
+    "copy",
     "empty",
     "free_memory",
     "get_threads",
     "pitch",
+    "repeated",
     "row_period",
     "run",
     "set_threads",

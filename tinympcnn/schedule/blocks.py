@@ -9,7 +9,7 @@ from tinympcnn.backend import Array, is_device_array
 from tinympcnn.schedule.products import product_rows
 from tinympcnn.schedule.threads import LANES
 
-SMALLEST_BLOCK = 4608  # windows: of smaller blocks NumPy's calls would take longer than their work
+SMALLEST_BLOCK = 8192  # windows: of smaller blocks NumPy's calls would take longer than their work
 STRIP_BYTES = 3 << 20  # strips and results of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
 CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds

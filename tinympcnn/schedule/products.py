@@ -35,7 +35,7 @@ def product_rows(K: int, maps: int, windows: int | None = None) -> int:
         Rows that are to be multiplied in all, if their number may change the rounding; by default it must not.
     """
     if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
-        return max(rows for rows in (LEAST_ROWS, 24, 48, 96) if rows * K * maps <= UNPACKED or rows == LEAST_ROWS)
+        return 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
     if windows is None:
         return GEMM_ROWS
     return -(-windows // -(-windows // (2 * GEMM_ROWS)))
@@ -50,7 +50,7 @@ def row_period(dtype: np.dtype) -> int:
     rng = np.random.default_rng(0)
     worst = 1
     with single_threaded_blas():
-        for rows in (LEAST_ROWS, 96, GEMM_ROWS):
+        for rows in (LEAST_ROWS, 2 * LEAST_ROWS, GEMM_ROWS):
             for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
                 y = np.tile(rng.standard_normal(61), (rows, 1)).astype(dtype)
                 y = y @ rng.standard_normal((61, maps)).astype(dtype)
@@ -69,16 +69,16 @@ def pitch(columns: int, like: Array) -> int:
     return -(-columns // period) * period
 
 
-def product(a: Array, W: Array, rows: int) -> Array:
-    """Return ``a @ W``, in products of exactly `rows` rows; zeros fill up the last.
+def product(a: Array, W: Array, rows: int, y: Array) -> None:
+    """Write ``a @ W`` to `y`, in products of exactly `rows` rows; zeros fill up the last.
 
     Parameters
     ----------
     a : array, shape (n, K)
     W : array, shape (K, maps)
+    y : array, shape (n, maps)
     """
     xp, (n, K), maps = array_module(a, W), a.shape, W.shape[1]
-    y = empty((n, maps), a)
     full = n - n % rows
     if full:
         xp.matmul(a[:full].reshape(-1, rows, K), W, out=y[:full].reshape(-1, rows, maps))
@@ -86,4 +86,3 @@ def product(a: Array, W: Array, rows: int) -> Array:
         tail = empty((rows, K), a)
         tail[: n - full], tail[n - full :] = a[full:], 0
         y[full:] = xp.matmul(tail, W)[: n - full]
-    return y

@@ -10,7 +10,7 @@ from __future__ import annotations
 from tinympcnn.backend import Array, array_module, is_device_array
 from tinympcnn.geometry import Pair
 from tinympcnn.schedule.products import product, product_rows
-from tinympcnn.schedule.workspace import empty
+from tinympcnn.schedule.workspace import contiguous, copy, empty
 
 
 def columns(x: Array, kernel: Pair) -> Array:
@@ -40,7 +40,7 @@ def columns(x: Array, kernel: Pair) -> Array:
     (sf, sr, sp, sc), h = seen.strides, H - kh + 1
     windows = array_module(x).lib.stride_tricks.as_strided(seen, (F, h, w, kh, size), (sf, sr, sp, sr, sc))
     cols = empty(windows.shape, x)
-    cols[...] = windows
+    copy(windows, cols)
     return cols.reshape(-1, kh * size)
 
 
@@ -93,8 +93,9 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, tiled: bo
     if is_device_array(x):
         return xp.matmul(columns(x, kernel), matrix).reshape(out.shape)
     rows = product_rows(*matrix.shape, None if tiled else F * pitch)
-    if kernel == (1, 1) and pitch == w:  # the windows are the pixels
-        return product(_contiguous(x).reshape(-1, C), matrix, rows).reshape(out.shape)
+    if kernel == (1, 1) and pitch == w and out.flags.c_contiguous:  # the windows are the pixels
+        product(contiguous(x).reshape(-1, C), matrix, rows, out.reshape(-1, maps))
+        return out
     windows = _overlapping(x, kernel, pitch, rows)
     y = xp.matmul(windows, matrix, out=empty((*windows.shape[:3], maps), x)).reshape(h, -1, maps)
     return y[:, : F * pitch].reshape(h, F, pitch, maps)[:, :, :w].swapaxes(0, 1)
@@ -109,7 +110,7 @@ def _overlapping(x: Array, kernel: Pair, pitch: int, rows: int) -> Array:
     groups, w = -(-F * pitch // rows), W - kw + 1
     memory = empty((groups * rows, H, kw * C), x)
     used = memory[: F * pitch].reshape(F, pitch, H, kw * C)
-    used[:, :w] = strips(x, kw).swapaxes(1, 2)
+    copy(strips(x, kw).swapaxes(1, 2), used[:, :w])
     used[:, w:], memory[F * pitch :] = 0, 0
     column, strip, item = memory.strides
     shape, steps = (H - kh + 1, groups, rows, kh * kw * C), (strip, rows * column, column, item)
@@ -138,10 +139,10 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
         dW = xp.matmul(columns(x, kernel).T, pixels)
         return dW.reshape(kh, kw, C, maps), _sum(pixels)
     # rows of strips in the order (row, fragment, column): kernel row i meets the same pixels i rows further on
-    memory = _contiguous(strips(x, kw).swapaxes(0, 1))
+    memory = contiguous(strips(x, kw).swapaxes(0, 1))
     row, item = memory.strides[0], memory.itemsize
     taps = xp.lib.stride_tricks.as_strided(memory, (kh, kw * C, h * F * w), (row, item, kw * C * item))
-    pixels = _contiguous(dy.swapaxes(0, 1)).reshape(-1, maps)
+    pixels = contiguous(dy.swapaxes(0, 1)).reshape(-1, maps)
     dW = xp.matmul(taps, pixels, out=empty((kh, kw * C, maps), x))
     return dW.reshape(kh, kw, C, maps), _sum(pixels)
 
@@ -152,10 +153,10 @@ def _sum(pixels: Array) -> Array:
     return xp.matmul(xp.ones(len(pixels), pixels.dtype), pixels)
 
 
-def _contiguous(x: Array) -> Array:
-    """Return `x`, or a copy of it in kept memory where its numbers do not follow each other."""
-    if x.flags.c_contiguous:
-        return x
-    y = empty(x.shape, x)
-    y[...] = x
-    return y
+def repeated(b: Array, n: int) -> Array:
+    """Return one value for each map, to be added to rows of `n` pixels: n times, as NumPy adds long runs faster."""
+    if is_device_array(b):
+        return b
+    row = empty((n, *b.shape), b)
+    row[...] = b
+    return row

@@ -42,8 +42,8 @@ class _Workspace:
         with self.lock:
             room = self.most_leased + self.SLACK - self.leased_bytes - self.free_bytes
             most = size * 4 // 3 if size <= room else math.inf  # waste some of a piece rather than let it go
-            fitting = [kept for kept in self.free if size <= kept <= most]
-            raw = self._pop(min(fitting)) if fitting else None
+            fitting = size if size in self.free else min((kept for kept in self.free if size < kept <= most), default=0)
+            raw = self._pop(fitting) if fitting else None
             self.leased_bytes += raw.size if raw is not None else size
             self.most_leased = max(self.most_leased, self.leased_bytes)
             if raw is None:
@@ -80,6 +80,23 @@ def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
     if is_device_array(like):
         return array_module(like).empty(shape, dtype)
     return _workspace.take(tuple(shape), dtype)
+
+
+def copy(x: Array, into: Array) -> None:
+    """Copy `x` (..., C) to `into`; maps that lie side by side are moved as one item, which NumPy does twice as fast."""
+    size = x.shape[-1] * x.dtype.itemsize
+    if not is_device_array(x) and x.dtype == into.dtype and x.strides[-1] == into.strides[-1] == x.dtype.itemsize:
+        x, into = x.view(f"V{size}"), into.view(f"V{size}")
+    into[...] = x
+
+
+def contiguous(x: Array) -> Array:
+    """Return `x`, or a copy of it in kept memory where its numbers do not follow each other."""
+    if x.flags.c_contiguous:
+        return x
+    y = empty(x.shape, x)
+    copy(x, y)
+    return y
 
 
 def free_memory() -> None:
