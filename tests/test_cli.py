@@ -77,6 +77,24 @@ def test_from_images_to_a_score(run, made, tmp_path):
     assert json.loads(said)["pixel_error"] == pytest.approx(wrong)
 
 
+def test_averaged_calibrated_and_filtered(run, made, tmp_path):
+    images, labels, model = made / "images.tif", made / "labels.tif", made / "model.npz"
+    (tmp_path / "twin.npz").write_bytes(model.read_bytes())
+    code, said, _ = run("segment", "-i", images, "-m", model, "-m", tmp_path / "twin.npz", "--turns", "-o", tmp_path)
+    assert code == 0 and "mean of 2 net(s), each on 8 view(s)" in said
+    prob = tmp_path / "images_prob.tif"
+    code, said, _ = run("calibrate", "-p", prob, "-l", labels, "-o", tmp_path / "c.json")
+    assert code == 0 and "mean square of probability minus truth" in said
+    steps = ["--turns", "--calibration", tmp_path / "c.json", "--median", "2"]
+    assert run("segment", "-i", images, "-m", model, tmp_path / "twin.npz", *steps, "-o", tmp_path, "--force")[0] == 0
+    stack(tmp_path / "ones.tif", (tifffile.imread(labels) == 0).astype(np.uint8))
+    answers = [
+        run("evaluate", "-p", prob, "-l", truth, "--json", *more)
+        for truth, more in ((labels, []), (tmp_path / "ones.tif", ["--map", "0:0,1:255", "--invert"]))
+    ]
+    assert answers[0] == answers[1] and answers[0][0] == 0
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "armijo", "lbfgs"])
 def test_every_optimizer(run, made, tmp_path, optimizer):
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
@@ -124,7 +142,9 @@ def test_as_a_module():
     assert said.returncode == 2 and said.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["train", "segment", "evaluate", "info", "gradcheck", "bench", "demo", "detect"])
+@pytest.mark.parametrize(
+    "command", ["train", "segment", "evaluate", "calibrate", "info", "gradcheck", "bench", "demo", "detect"]
+)
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
@@ -191,6 +211,20 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m model.npz -o out --memory nan", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o text.tif", 1, "cannot make the folder"),
         ("segment -i rgb.tif -m model.npz -o out", 1, "3 channel(s) and the model takes 1"),
+        (
+            "segment -i images.tif -m model.npz three.npz -o out",
+            1,
+            "number of classes of model.npz is 2 and that of th",
+        ),
+        ("segment -i images.tif -m model.npz -o out --median x", 2, "invalid int value: 'x'"),
+        ("segment -i images.tif -m model.npz -o out --median -1", 2, "0 pixels or more, not -1"),
+        ("segment -i images.tif -m model.npz -o out --calibration no.json", 1, "cannot read the calibration no.json"),
+        ("segment -i images.tif -m model.npz -o out --calibration text.tif", 1, "text.tif is not a calibration"),
+        ("calibrate -p labels.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
+        ("calibrate -p labels.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
+        ("evaluate -p labels.tif -l labels.tif --map 0=255", 2, "expected pairs of label values such as 0:1,255:0"),
+        ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
+        ("evaluate -p labels.tif -l labels.tif --map 0:1,0:2", 2, "says twice what becomes of a value"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
         ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
         ("evaluate -p labels.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
@@ -210,6 +244,7 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
     (tmp_path / "text.tif").write_text("no image")
+    Net.from_spec("C3x3x2 FC3", rng=0).save(tmp_path / "three.npz")
     for name in ("images.tif", "model.npz"):
         cut = tmp_path / name.replace("images", "cut").replace("model", "cut")
         cut.write_bytes((made / name).read_bytes()[:-300])
@@ -321,7 +356,8 @@ def test_a_reader_that_goes_away_is_no_traceback(made):
 
 WORDS = (
     "train segment evaluate info gradcheck -i -l -o -m -p --net --epochs --tile --memory --axes --image --seed --lr "
-    "--val --crop --threads --json --force --resume --positive images.tif labels.tif model.npz . 0 -1 1e9 nan FC2 ZYX"
+    "--val --crop --threads --json --force --resume --positive --median --turns --map "
+    "--invert calibrate images.tif labels.tif model.npz . 0 -1 1e9 nan FC2 ZYX"
 )
 words = st.one_of(st.sampled_from(WORDS.split()), st.text(max_size=8).filter(lambda text: "/" not in text))
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import DataError, Net, UsageError, checkpoint, jobs
+from tinympcnn import Committee, DataError, Net, UsageError, checkpoint, data, jobs
 from tinympcnn.atomic import replacing
+from tinympcnn.calibration import Calibration
 from tinympcnn.data import read_prediction
-from tinympcnn.jobs import evaluate_files, segment_files, train_files
+from tinympcnn.jobs import calibrate_files, evaluate_files, segment_files, train_files
+from tinympcnn.postprocess import median
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
@@ -293,6 +295,49 @@ def test_a_record_that_lies_about_its_resolution_is_refused(job, model, factor):
         segmented(job, model)
 
 
+def pages(path):
+    return np.stack(list(read_prediction(path).pages))
+
+
+def test_several_models_and_turns_are_averaged_then_calibrated_then_filtered(job, model):
+    train(job, "b", net="C5x5x2 FC2", seed=2)
+    models, image = [model, job / "b.npz"], tifffile.imread(job / "images.tif")
+    calibration = Calibration((0.1, 0.0, 0.5, 0.2), (7, 255))
+    calibration.save(job / "c.json")
+    mean = Committee([Net.load(path) for path in models], turns=True)
+    expected = np.stack([median(calibration(mean.segment(page)), 2) for page in image])
+    said = []
+    prob, labels = segment_files(
+        [job / "images.tif"], models, job / "out", turns=True, calibration=job / "c.json", median=2, echo=said.append
+    )
+    assert (pages(prob) == expected).all() and "mean of 2 net(s), each on 8 view(s) of the image" in said
+    assert (tifffile.imread(labels) == np.array([7, 255])[expected.argmax(axis=-1)]).all()
+    for options in ({"tile": 1}, {"memory": 1}):
+        again, _ = segmented(job, models, turns=True, calibration=job / "c.json", median=2, force=True, **options)
+        assert (pages(again) == expected).all()
+
+
+def test_models_that_do_not_go_together_are_named(job, model):
+    train(job, "half", downsample=2)
+    with pytest.raises(DataError, match=r"down-sampling of .*a\.npz is 1 and that of .*half\.npz is 2"):
+        segmented(job, [model, job / "half.npz"])
+    net = Net.load(model)
+    net.class_values = 0, 255
+    net.save(job / "other.npz")
+    with pytest.raises(
+        DataError, match=r"class values of .*a\.npz is \(7, 255\) and that of .*other\.npz is \(0, 255\)"
+    ):
+        segmented(job, [model, job / "other.npz"])
+    Calibration((0.0, 1.0, 0.0, 0.0), (0, 255)).save(job / "c.json")
+    with pytest.raises(
+        DataError, match=r"c\.json was fitted for the classes \(0, 255\), and the model's are \(7, 255\)"
+    ):
+        segmented(job, model, calibration=job / "c.json")
+    with pytest.raises(UsageError, match="0 pixels or more, not -1"):
+        segmented(job, model, median=-1)
+    assert not (job / "out").exists()
+
+
 def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
     (job / "out").mkdir()
     ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
@@ -351,6 +396,57 @@ def test_images_of_several_sizes_are_evaluated_together(job, rng):
         pairs.append((found != truth).ravel())
     report = evaluate_files([job / "0_labels.tif", job / "1_labels.tif"], [job / "0.tif", job / "1.tif"])
     assert report["pixel_error"] == pytest.approx(np.concatenate(pairs).mean())
+
+
+def test_labels_of_other_values_and_of_the_other_polarity(job, model):
+    prob, labels = segmented(job, model)
+    truth = tifffile.imread(job / "labels.tif")
+    for name, image in (("swapped", np.where(truth == 7, 255, 7)), ("ones", truth == 255), ("zeros", truth == 7)):
+        tifffile.imwrite(job / f"{name}.tif", image.astype(np.uint8), photometric="minisblack")
+    for prediction in (prob, labels):
+        wanted = evaluate_files([prediction], [job / "labels.tif"])
+        for name, options in (
+            ("swapped", {"invert": True}),
+            ("swapped", {"mapping": {7: 255, 255: 7}}),
+            ("ones", {"mapping": {0: 7, 1: 255}}),
+            ("zeros", {"mapping": {0: 7, 1: 255}, "invert": True}),
+        ):
+            assert evaluate_files([prediction], [job / f"{name}.tif"], **options) == wanted
+    with pytest.raises(DataError, match=r"the labels hold 0, which is none of the classes \(7, 255\)"):
+        evaluate_files([prob], [job / "ones.tif"], invert=True)
+    three = truth.copy()
+    three[0, 0, 0] = 9
+    for name in ("three", "three_labels"):
+        tifffile.imwrite(job / f"{name}.tif", three, photometric="minisblack")
+    with pytest.raises(UsageError, match=r"these are 3: \(7, 9, 255\)"):
+        evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
+
+
+def test_a_calibration_is_fitted_on_files_and_applied_to_them(job, model):
+    prob, _ = segmented(job, model)
+    said = []
+    calibration = calibrate_files([prob], [job / "labels.tif"], job / "c.json", echo=said.append)
+    assert Calibration.load(job / "c.json") == calibration and calibration.class_values == (7, 255)
+    assert "calibrated" in said[1] and said[2] == f"wrote {job / 'c.json'}"
+    again, _ = segmented(job, model, calibration=job / "c.json", force=True)
+    truth = tifffile.imread(job / "labels.tif") == 255
+    about = json.loads((job / "c.json").read_text())
+    assert np.mean((pages(again)[..., 1] - truth) ** 2) <= about["mean_square_after"] + 1e-6
+    assert about["mean_square_after"] <= about["mean_square_before"] and about["pixels"] == truth.size
+
+
+def test_a_calibration_of_something_else_is_refused(job, model):
+    prob, labels = segmented(job, model)
+    with pytest.raises(DataError, match="not on labels of 2"):
+        calibrate_files([labels], [job / "labels.tif"], job / "c.json")
+    with pytest.raises(UsageError, match="is an input and will not be overwritten"):
+        calibrate_files([prob], [job / "labels.tif"], prob)
+    with pytest.raises(DataError, match="there is no folder"):
+        calibrate_files([prob], [job / "labels.tif"], job / "no" / "c.json")
+    data.write_probabilities(job / "three_prob.tif", np.full((3, 20, 24, 3), 1 / 3, np.float32), (7, 9, 255))
+    with pytest.raises(DataError, match="not on prob of 3"):
+        calibrate_files([job / "three_prob.tif"], [job / "labels.tif"], job / "c.json")
+    assert not (job / "c.json").exists()
 
 
 def test_predictions_that_do_not_fit_are_refused(job, model):

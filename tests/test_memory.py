@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from tinympcnn import Net, memory, zoo
+from tinympcnn.calibration import Calibration
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -77,6 +78,16 @@ def models(tmp_path_factory):
 def test_the_command_line_keeps_to_its_memory(models, tmp_path, name, size, given, rng):
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, size, dtype=np.uint8))
     promised, taken = segmented(tmp_path, tmp_path / "a.tif", models / f"{name}.npz", "--memory", f"{given}M")
+    assert taken <= promised <= given * 2**20
+
+
+@linux
+@pytest.mark.parametrize(("size", "given"), [((60, 4000), 200), ((400, 300), 150), ((1500, 60), 150)])
+def test_committees_calibration_and_filter_keep_to_it_too(models, tmp_path, size, given, rng):
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, size, dtype=np.uint8))
+    Calibration((0.0, 0.5, 0.25, 0.25), (0, 1)).save(tmp_path / "c.json")
+    steps = ["-m", str(models / "steel.npz"), "--turns", "--calibration", str(tmp_path / "c.json"), "--median", "2"]
+    promised, taken = segmented(tmp_path, tmp_path / "a.tif", models / "tiny.npz", *steps, "--memory", f"{given}M")
     assert taken <= promised <= given * 2**20
 
 

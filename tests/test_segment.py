@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import DataError, Net, UsageError, schedule, segment
+from tinympcnn.committee import alignment
 from tinympcnn.data import mirror
 from tinympcnn.losses import softmax
+from tinympcnn.tiles import SMALLEST_TILE, spans, tile_memory, tile_size
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
 
@@ -84,19 +86,19 @@ def test_any_net_any_size_any_tiles_any_threads_give_the_same_bits(threads, spec
 @settings(max_examples=200, deadline=None)
 def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
     size = tiles * multiple
-    spans = segment._spans(n, size, multiple)
-    assert set().union(*(range(*span.indices(n)) for span in spans)) == set(range(n))
-    assert all(span.start % multiple == 0 and span.stop <= n for span in spans)
-    lengths = [span.stop - span.start for span in spans]
+    cut = spans(n, size, multiple)
+    assert set().union(*(range(*span.indices(n)) for span in cut)) == set(range(n))
+    assert all(span.start % multiple == 0 and span.stop <= n for span in cut)
+    lengths = [span.stop - span.start for span in cut]
     assert len(set(lengths[:-1])) <= 1 and lengths[0] - multiple < lengths[-1] <= lengths[0] <= max(size, 1)
-    assert lengths[0] >= min(n, size, segment.SMALLEST_TILE)
-    assert n <= size or len(spans) <= -(-n // min(size, segment.SMALLEST_TILE))
+    assert lengths[0] >= min(n, size, SMALLEST_TILE)
+    assert n <= size or len(cut) <= -(-n // min(size, SMALLEST_TILE))
 
 
 def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (700, 600), dtype=np.uint8)
-    rows, columns = segment.tile_size(net, 128)
-    promised = segment.tile_memory(net, max(rows, columns))
+    rows, columns = tile_size(net, 128)
+    promised = tile_memory(net, max(rows, columns))
     schedule.free_memory()
     tracemalloc.start()
     for _, band in segment.segment_bands(net, image[:, :, None], tile=128):
@@ -104,11 +106,10 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert taken < promised + rows * 600 * 2 * 4 * 2
-    small, large = (segment.tile_size(net, None, memory) for memory in (32 << 20, 256 << 20))
-    assert small < large and segment.tile_memory(net, large) <= 256 << 20
-    assert segment.tile_size(net, None, 256 << 20, row_bytes=1 << 20) < large
-    rows, columns = segment.tile_size(net, None, 256 << 20, largest=(100, 60))
-    assert 100 <= rows < 150 and 60 <= columns < 100
+    small, large = (tile_size(net, None, memory) for memory in (32 << 20, 256 << 20))
+    assert small < large and tile_memory(net, large) <= 256 << 20
+    assert tile_size(net, None, 256 << 20, row_bytes=1 << 20) < large
+    assert tile_size(net, None, 256 << 20, largest=100)[0] < 200
 
 
 class Counted:
@@ -130,21 +131,21 @@ def test_no_more_rows_are_taken_than_a_band_sees(spec, rng):
     assert (np.concatenate([band for _, band in bands]) == net.segment(image)).all()
     assert len(counted.taken) == len(bands) > 2
     for (first, last), (rows, _) in zip(counted.taken, bands, strict=True):
-        assert first >= min(rows.start, 111 - 32 - segment.alignment(net)[0]) - P and last <= rows.stop + P
+        assert first >= min(rows.start, 111 - 32 - alignment(net)[0]) - P and last <= rows.stop + P
 
 
 @pytest.mark.parametrize(("maps", "memory"), [(2, 64 << 20), (16, 64 << 20), (16, 200 << 20), (48, 160 << 20)])
 def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
     net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
     row = 3000 * 4 * 3
-    size = segment.tile_size(net, None, memory, (3000, 3000), row)
+    size = tile_size(net, None, memory, 3000, row)
     schedule.free_memory()
     tracemalloc.start()
     for _ in segment.segment_bands(net, image, size):
         pass
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert taken < segment.tile_memory(net, size) + size[0] * row <= memory
+    assert taken < tile_memory(net, size) + size[0] * row <= memory
 
 
 def failing(net, monkeypatch, largest):

@@ -6,6 +6,7 @@ Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Start with ``n
 """
 
 from tinympcnn import zoo
+from tinympcnn.committee import Committee
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.layers import Conv, FullyConnected, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
 from tinympcnn.losses import MeanSquaredError, SoftmaxCrossEntropy
@@ -19,6 +20,7 @@ __all__ = [
     "SGD",
     "Adam",
     "ArmijoSGD",
+    "Committee",
     "Conv",
     "DataError",
     "FullyConnected",

@@ -102,8 +102,16 @@ def _parser() -> argparse.ArgumentParser:
 
     segment = add("segment", _segment, "Segment images with a trained model.")
     segment.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
-    segment.add_argument("-m", "--model", required=True, metavar="MODEL.npz", help="as written by train")
+    segment.add_argument(
+        "-m", "--model", nargs="+", action="extend", required=True, metavar="MODEL.npz",
+        help="as written by train; the probabilities of several are averaged",
+    )  # fmt: skip
     segment.add_argument("-o", "--output", required=True, metavar="DIR", help="for {name}_prob.tif, {name}_labels.tif")
+    segment.add_argument("--turns", action="store_true", help="average over the eight flips and quarter turns")
+    segment.add_argument("--calibration", metavar="CAL.json", help="correct the average, as fitted by calibrate")
+    segment.add_argument(
+        "--median", type=int, default=0, metavar="R", help="then filter, radius R pixels (0: no filter)"
+    )
     segment.add_argument("--tile", type=_tile, default=None, metavar="auto|N", help="outputs at a time (auto)")
     segment.add_argument("--memory", type=_memory, metavar="SIZE", help="such as 2G or 500M (half of what is free)")
     segment.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
@@ -130,7 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--positive", type=int, metavar="VALUE", help="class of F1, precision, recall (the largest)")
     evaluate.add_argument("--membranes", action="store_true", help="add Rand, V_Rand, V_Info and warping error")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+    _relabelling(evaluate)
     _reading(evaluate)
+
+    calibrate = add("calibrate", _calibrate, "Fit a calibration of two-class probabilities on held-out images.")
+    calibrate.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif files, of held-out images")
+    calibrate.add_argument("-l", "--labels", nargs="+", required=True, help="label images")
+    calibrate.add_argument("-o", "--output", required=True, metavar="CAL.json", help="for segment --calibration")
+    _relabelling(calibrate)
+    _reading(calibrate)
 
     info = add("info", _info, "Describe a model or a spec; without one, this machine.")
     info.add_argument("what", nargs="?", metavar="MODEL.npz|SPEC", help="or N3, N4, steel")
@@ -152,6 +168,22 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 def _reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
     parser.add_argument("--threshold", type=float, help="labels above it are 255, the others 0")
+
+
+def _relabelling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--map", type=_mapping, metavar="A:B,...", help="take label value A for B, and so on")
+    parser.add_argument("--invert", action="store_true", help="exchange the two values of the labels")
+
+
+def _mapping(text: str) -> dict[int, int]:
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        mapping = {int(old): int(new) for old, new in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected pairs of label values such as 0:1,255:0, not {text!r}") from None
+    if len(mapping) < len(pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} says twice what becomes of a value")
+    return mapping
 
 
 def _tile(text: str) -> int | None:
@@ -252,8 +284,9 @@ def _segment(options: argparse.Namespace) -> None:
     from tinympcnn.jobs import segment_files
 
     segment_files(
-        options.images, options.model, options.output, tile=options.tile, memory=options.memory, axes=options.axes,
-        force=options.force, device=options.backend,
+        options.images, options.model, options.output, turns=options.turns, calibration=options.calibration,
+        median=options.median, tile=options.tile, memory=options.memory, axes=options.axes, force=options.force,
+        device=options.backend,
     )  # fmt: skip
 
 
@@ -277,9 +310,18 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     report = evaluate_files(
         options.predictions, options.labels, positive=options.positive, axes=options.axes,
-        threshold=options.threshold, membranes=options.membranes,
+        threshold=options.threshold, mapping=options.map, invert=options.invert, membranes=options.membranes,
     )  # fmt: skip
     print(json.dumps(report, indent=1) if options.json else format_report(report))
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from tinympcnn.jobs import calibrate_files
+
+    calibrate_files(
+        options.predictions, options.labels, options.output, axes=options.axes, threshold=options.threshold,
+        mapping=options.map, invert=options.invert,
+    )  # fmt: skip
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from tinympcnn import backend, schedule, zoo
 from tinympcnn.geometry import Pair
 from tinympcnn.layers import MaxPoolFragment
 from tinympcnn.net import Net
-from tinympcnn.segment import tile_memory, tile_size
+from tinympcnn.tiles import tile_memory, tile_size
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 

@@ -19,6 +19,7 @@ import numpy as np
 from tinympcnn import backend, modelfile, schedule
 from tinympcnn import plan as planning
 from tinympcnn.backend import Array
+from tinympcnn.committee import Committee
 from tinympcnn.errors import UsageError
 from tinympcnn.fragments import merge, split
 from tinympcnn.geometry import Pair, Shape
@@ -234,9 +235,12 @@ class Net:
         centred /= std
         return centred.astype(self.dtype, copy=False)
 
-    def segment(self, image: Array, **options: Any) -> np.ndarray:
-        """Return the class probabilities (H, W, K) of one image; see ``tinympcnn.segment.segment``."""
-        return segment(self, image, **options)
+    def segment(self, image: Array, turns: bool = False, **options: Any) -> np.ndarray:
+        """Return the class probabilities (H, W, K) of one image; see ``tinympcnn.segment.segment``.
+
+        `turns` averages over the eight flips and quarter turns of the image; see ``tinympcnn.committee.Committee``.
+        """
+        return segment(Committee([self], turns), image, **options)
 
     # ------------------------------------------------------------------------------------ parameters
 

@@ -10,7 +10,15 @@ from tinympcnn.data.borders import mirror
 from tinympcnn.data.downsample import downsample, downsample_labels, downsample_pairs
 from tinympcnn.data.image_file import ImageFile
 from tinympcnn.data.images import expand, open_image, page_names, read_images
-from tinympcnn.data.labels import Pairs, class_indices, class_shares, find_class_values, read_labels, read_pairs
+from tinympcnn.data.labels import (
+    Pairs,
+    class_indices,
+    class_shares,
+    find_class_values,
+    map_values,
+    read_labels,
+    read_pairs,
+)
 from tinympcnn.data.membranes import synthetic_membranes
 from tinympcnn.data.output import (
     Prediction,
@@ -41,6 +49,7 @@ __all__ = [
     "expand",
     "find_class_values",
     "label_dtype",
+    "map_values",
     "mirror",
     "open_image",
     "page_names",

@@ -6,7 +6,7 @@ pictures of masks, files that pair up wrongly. So the shares of the classes are 
 rest is refused with the way out. Read next: `output.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,6 +154,34 @@ def find_class_values(labels: Iterable[np.ndarray]) -> tuple[int, ...]:
     if len(values) == 1:
         raise DataError(f"the labels hold only the value {values.pop()}; two classes at least are needed")
     return tuple(sorted(values))
+
+
+def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
+    """Exchange label values for others, all at once; those that are not named stay.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Of any shape.
+    mapping : dict of int to int
+        The new value of each old one.
+
+    Returns
+    -------
+    ndarray
+        Of the same shape; as it was, if there is nothing to exchange.
+
+    Examples
+    --------
+    >>> map_values(np.array([0, 1, 255]), {0: 255, 255: 0})
+    array([255,   1,   0])
+    """
+    if not mapping:
+        return labels
+    mapped = labels.astype(np.result_type(labels, np.int64))
+    for old, new in mapping.items():
+        mapped[labels == old] = new
+    return mapped
 
 
 def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray:

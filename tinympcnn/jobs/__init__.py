@@ -1,14 +1,16 @@
-"""From files to files: what the commands train, segment and evaluate do, as functions.
+"""From files to files: what the commands train, segment, evaluate and calibrate do, as functions.
 
 Everything is checked before the work begins, results are written whole or not at all, and what was read and chosen is
 said through `echo`. Read next: ``training.py``; and ``cli.py``, which only parses and calls these.
 """
 
+from tinympcnn.jobs.calibrating import calibrate_files
 from tinympcnn.jobs.evaluating import evaluate_files
 from tinympcnn.jobs.segmenting import resolution, segment_files
 from tinympcnn.jobs.training import checkpoint_path, train_files, write_log
 
 __all__ = [
+    "calibrate_files",
     "checkpoint_path",
     "evaluate_files",
     "resolution",

@@ -1,17 +1,18 @@
-"""From files of predictions and label images to the measures in ``tinympcnn/metrics``."""
+"""From files of predictions and label images to the measures in ``tinympcnn/metrics``.
+
+Read next: ``pairing.py``, which reads and checks them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from os import PathLike
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tinympcnn import data, metrics
-from tinympcnn.errors import DataError, UsageError
-
-Paths = Sequence[str | PathLike[str]]
+from tinympcnn.errors import UsageError
+from tinympcnn.jobs.pairing import Paths, read_compared
 
 
 def evaluate_files(
@@ -21,6 +22,8 @@ def evaluate_files(
     positive: int | None = None,
     axes: str | None = None,
     threshold: float | None = None,
+    mapping: Mapping[int, int] | None = None,
+    invert: bool = False,
     membranes: bool = False,
 ) -> dict[str, Any]:
     """Compare predictions (``_prob.tif`` or ``_labels.tif``) with label images; see ``tinympcnn.metrics.evaluate``.
@@ -31,33 +34,23 @@ def evaluate_files(
         As many pages on either side, paired in order.
     positive : int, optional
         Label value of the class of F1, precision and recall; by default the largest.
+    axes, threshold, mapping, invert : optional
+        See ``tinympcnn.jobs.pairing.read_compared``.
 
     Returns
     -------
     dict
         The report, with the class values under "class_values".
     """
-    opened = [data.read_prediction(path) for path in data.expand(predictions, "predictions")]
-    flat = data.read_labels(labels, axes, threshold)
-    pages = [(prediction, page) for prediction in opened for page in prediction.pages]
-    if len(pages) != len(flat):
-        raise DataError(f"{len(pages)} page(s) of predictions and {len(flat)} label image(s) do not pair up")
-    if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
-        raise DataError("the predictions are of different kinds or classes; evaluate them one kind at a time")
-    values = opened[0].class_values or data.find_class_values([*flat, *(page[:, :, 0] for _, page in pages)])
+    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert)
     if positive is not None and positive not in values:
-        raise UsageError(f"--positive {positive} is none of the classes {tuple(values)}")
-    for (_, page), y in zip(pages, flat, strict=True):
-        if page.shape[:2] != y.shape:
-            raise DataError(
-                f"a prediction of {page.shape[0]}x{page.shape[1]} meets labels of {y.shape[0]}x{y.shape[1]}"
-            )
+        raise UsageError(f"--positive {positive} is none of the classes {values}")
     wanted = values.index(positive) if positive is not None else len(values) - 1
     reports = []
-    for group in _same_sizes([y.shape for y in flat]):
-        y = np.stack([data.class_indices(flat[i], values) for i in group])
-        p = [pages[i][1] for i in group]
-        if opened[0].kind == "prob":
+    for group in _same_sizes([y.shape for y in truth]):
+        y = np.stack([truth[i] for i in group])
+        p = [pages[i] for i in group]
+        if kind == "prob":
             prediction = np.stack(p) if len(values) > 2 else np.stack(p)[..., wanted]
         else:
             prediction = np.stack([data.class_indices(page[:, :, 0], values) for page in p])

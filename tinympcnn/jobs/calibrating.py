@@ -1,0 +1,66 @@
+"""From files of probabilities and label images to a calibration that `segment_files` applies.
+
+The slices should be ones that no net was trained on, or the nets look surer than they are. Read next:
+``tinympcnn/calibration.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+
+from tinympcnn import data
+from tinympcnn.atomic import check_writable
+from tinympcnn.calibration import Calibration, fit_calibration
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.jobs.pairing import Paths, read_compared
+
+
+def calibrate_files(
+    predictions: Paths,
+    labels: Paths,
+    output: str | PathLike[str],
+    *,
+    axes: str | None = None,
+    threshold: float | None = None,
+    mapping: Mapping[int, int] | None = None,
+    invert: bool = False,
+    echo: Callable[[str], None] = print,
+) -> Calibration:
+    """Fit a calibration on probabilities of held-out images and write it to `output`.
+
+    Parameters
+    ----------
+    predictions : sequence of path
+        ``_prob.tif`` files of two classes.
+    labels : sequence of path
+        As many pages, paired in order.
+    output : path
+        The JSON file.
+    axes, threshold, mapping, invert : optional
+        See ``tinympcnn.jobs.pairing.read_compared``.
+
+    Raises
+    ------
+    UsageError
+        If the output is an input.
+    DataError
+        If these are not probabilities of two classes, or do not fit the labels.
+    """
+    check_writable(output)
+    for path in [*data.expand(predictions, "predictions"), *data.expand(labels, "labels")]:
+        if Path(output).exists() and Path(output).samefile(path):
+            raise UsageError(f"{output} is an input and will not be overwritten; name another output")
+    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert)
+    if kind != "prob" or len(values) != 2:
+        raise DataError(
+            f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"
+        )
+    fit = fit_calibration(((page[..., 1], y == 1) for page, y in zip(pages, truth, strict=True)), values)
+    fit.calibration.save(output, pixels=fit.pixels, mean_square_before=fit.before, mean_square_after=fit.after)
+    terms = " ".join(f"{c:+.4f} p^{k}" for k, c in enumerate(fit.calibration.coefficients))
+    echo(f"{len(pages)} page(s): p({values[1]}) becomes {terms}")
+    echo(f"mean square of probability minus truth: {fit.before:.5f}, and {fit.after:.5f} calibrated")
+    echo(f"wrote {output}")
+    return fit.calibration

@@ -1,0 +1,88 @@
+"""Files of predictions beside their label images: read, relabelled where asked, and checked to fit each other.
+
+Read next: ``evaluating.py`` and ``calibrating.py``, which compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import NamedTuple
+
+import numpy as np
+
+from tinympcnn import data
+from tinympcnn.errors import DataError, UsageError
+
+Paths = Sequence[str | PathLike[str]]
+
+
+class Compared(NamedTuple):
+    """Predictions and truth, page by page.
+
+    Attributes
+    ----------
+    kind : str
+        "prob" or "labels".
+    values : tuple of int
+        The label values of the classes, ascending.
+    pages : list of ndarray
+        (H, W, K) probabilities or (H, W, 1) label values.
+    truth : list of ndarray
+        (H, W), class indices.
+    """
+
+    kind: str
+    values: tuple[int, ...]
+    pages: list[np.ndarray]
+    truth: list[np.ndarray]
+
+
+def read_compared(
+    predictions: Paths,
+    labels: Paths,
+    axes: str | None = None,
+    threshold: float | None = None,
+    mapping: Mapping[int, int] | None = None,
+    invert: bool = False,
+) -> Compared:
+    """Read predictions (``_prob.tif`` or ``_labels.tif``) and label images, as many pages on either side, in order.
+
+    Parameters
+    ----------
+    predictions, labels : sequence of path
+    axes : str, optional
+        Of the labels; see ``tinympcnn.data.open_image``.
+    threshold : float, optional
+        Labels above it become 255, the others 0.
+    mapping : dict of int to int, optional
+        Then, for data labelled in other values: what to take each label value for; others stay.
+    invert : bool
+        Then, for data of the other polarity: exchange the two label values.
+
+    Raises
+    ------
+    DataError
+        If they do not fit each other.
+    UsageError
+        If there are not two classes to exchange.
+    """
+    opened = [data.read_prediction(path) for path in data.expand(predictions, "predictions")]
+    raw = data.read_labels(labels, axes, threshold)
+    pages = [page for prediction in opened for page in prediction.pages]
+    if len(pages) != len(raw):
+        raise DataError(f"{len(pages)} page(s) of predictions and {len(raw)} label image(s) do not pair up")
+    if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
+        raise DataError("the predictions are of different kinds or classes; take them one kind at a time")
+    raw = [data.map_values(y, mapping or {}) for y in raw]
+    values = opened[0].class_values or data.find_class_values([*raw, *(page[:, :, 0] for page in pages)])
+    if invert:
+        if len(values) != 2:
+            raise UsageError(f"there are two classes to exchange, or none; these are {len(values)}: {tuple(values)}")
+        raw = [data.map_values(y, dict(zip(values, values[::-1], strict=True))) for y in raw]
+    for page, y in zip(pages, raw, strict=True):
+        if page.shape[:2] != y.shape:
+            raise DataError(
+                f"a prediction of {page.shape[0]}x{page.shape[1]} meets labels of {y.shape[0]}x{y.shape[1]}"
+            )
+    return Compared(opened[0].kind, tuple(values), pages, [data.class_indices(y, values) for y in raw])

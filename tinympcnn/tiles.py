@@ -1,0 +1,113 @@
+"""How an image is cut into tiles of outputs: where they start, how large they are, what memory one takes.
+
+A tile only bounds the memory: the result is the same to the last bit for any. Read next: ``segment.py``.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinympcnn import schedule
+from tinympcnn.committee import Committee, alignment
+from tinympcnn.geometry import Pair, pair
+
+if TYPE_CHECKING:
+    from tinympcnn.net import Net
+
+SMALLEST_TILE = 32  # outputs per axis: of smaller tiles the halo would be nearly all of the work
+LARGEST_TILE = 1 << 15
+DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
+IDLE = 48 << 20  # bytes that the schedule keeps for the next tile, at most
+
+
+def tile_size(
+    net: Net | Committee,
+    tile: int | Pair | None,
+    memory: int = DEFAULT_MEMORY,
+    largest: int = LARGEST_TILE,
+    row_bytes: int = 0,
+) -> Pair:
+    """Return the rows and columns of outputs to compute at a time.
+
+    Parameters
+    ----------
+    net : Net or Committee
+    tile : int or (rows, columns), optional
+        What was asked for; by default as much as `memory` allows.
+    memory : int
+        Bytes.
+    largest : int
+        Rows and columns of the image, at most: no tile need cover more.
+    row_bytes : int
+        What each row of a tile costs besides the tile itself, in the image and in the results.
+    """
+    committee = as_committee(net)
+
+    def rounded(tile: int | Pair) -> Pair:
+        asked = pair(tile, "tile")
+        rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(asked, committee.alignment, strict=True))
+        return rows, columns
+
+    def fits(tile: int) -> bool:
+        return tile_memory(committee, rounded(tile), largest) + rounded(tile)[0] * row_bytes <= memory
+
+    if tile is None:
+        tile = SMALLEST_TILE
+        while tile < largest and fits(2 * tile):
+            tile *= 2
+        if tile < largest and fits(tile * 3 // 2):
+            tile = tile * 3 // 2
+    return rounded(tile)
+
+
+def tile_memory(net: Net | Committee, tile: int | Pair, largest: int = LARGEST_TILE) -> int:
+    """Return the bytes that one tile takes at most, from its pixels to its probabilities.
+
+    In a committee a tile may have to start earlier, and lies on its side in some views; it is never larger than the
+    image, of at most `largest` rows and columns.
+    """
+    committee, (rows, columns) = as_committee(net), (min(n, largest) for n in pair(tile, "tile"))
+    if committee.size == 1:
+        return _opinion_memory(committee.nets[0], (rows, columns))
+    total = rows * columns * committee.out_maps * np.dtype(np.float64).itemsize
+    each = {
+        _opinion_memory(net, tuple(min(n + m - 1, largest) for n, m in zip(size, alignment(net), strict=True)))
+        for net in committee.nets
+        for size in ((rows, columns), (columns, rows))
+    }
+    waste = max(each) // 3 if len(each) > 1 else 0  # kept memory fits tiles of one size, and others not so well
+    return total + max(each) + waste
+
+
+def _opinion_memory(net: Net, tile: tuple[int, ...]) -> int:
+    """Return the bytes that one tile takes at most in one net."""
+    (rows, columns), (P, Q), item = tile, net.field_of_view, net.dtype.itemsize
+    storages = [prod(row.shape) for row in net.plan((rows + P - 1, columns + Q - 1))]
+    image, outputs = (rows + P - 1) * (columns + Q - 1) * net.in_maps, rows * columns
+    layers = image + max(before + after for before, after in pairwise([image, *storages]))
+    end = image + (3 * net.out_maps + 1) * outputs  # scores in fragments, then dense, then their softmax
+    normalising = image * (item + 2 * np.dtype(np.float64).itemsize)
+    if net.xp is not np:
+        return max(layers * item, end * item, normalising) + schedule.DEVICE_BYTES
+    idle = min(IDLE, sum(storages) * item)
+    return max(layers * item, end * item, normalising) + idle + 2 * schedule.STRIP_BYTES * schedule.get_threads()
+
+
+def spans(n: int, size: int, multiple: int) -> list[slice]:
+    """Cut ``range(n)`` into even spans of at most `size` that start at multiples; the last may overlap."""
+    if n <= size:
+        return [slice(0, n)]
+    smallest, even = (-(-length // multiple) * multiple for length in (SMALLEST_TILE, -(-n // -(-n // size))))
+    size = min(size, max(smallest, even))
+    last = -(-(n - size) // multiple) * multiple
+    starts = [*range(0, last, size), last]
+    return [slice(start, min(start + size, n)) for start in starts]
+
+
+def as_committee(net: Net | Committee) -> Committee:
+    """Return a committee as it is, and a net as a committee of one."""
+    return net if isinstance(net, Committee) else Committee([net])
