@@ -224,6 +224,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("calibrate -p labels.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
         ("evaluate -p labels.tif -l labels.tif --map 0=255", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
+        ("evaluate -p labels.tif -l labels.tif --map 0:99999999999999999999", 2, "expected pairs of label values"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1,0:2", 2, "says twice what becomes of a value"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
         ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),

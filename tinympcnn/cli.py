@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tinympcnn import schedule
-from tinympcnn.backend import BACKENDS
+from tinympcnn import arguments, schedule
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.optim import OPTIMIZERS
 from tinympcnn.train import DECAYS, Record
@@ -77,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = add("demo", _demo, "Train on synthetic membranes, segment unseen ones, score and draw them.")
     demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder of the picture (demo)")
-    _machine(demo)
+    arguments.machine(demo)
 
     train = add("train", _train, "Train a net on images and label images.")
     train.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
@@ -95,10 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
-    train.add_argument("--seed", type=_seed, default=0, metavar="S", help="of everything random (0)")
+    train.add_argument("--seed", type=arguments.seed, default=0, metavar="S", help="of everything random (0)")
     train.add_argument("--minutes", type=float, default=10, help="longest time between two checkpoints (10)")
-    _reading(train)
-    _machine(train)
+    arguments.reading(train)
+    arguments.machine(train)
 
     segment = add("segment", _segment, "Segment images with a trained model.")
     segment.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
@@ -112,11 +111,13 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--median", type=int, default=0, metavar="R", help="then filter, radius R pixels (0: no filter)"
     )
-    segment.add_argument("--tile", type=_tile, default=None, metavar="auto|N", help="outputs at a time (auto)")
-    segment.add_argument("--memory", type=_memory, metavar="SIZE", help="such as 2G or 500M (half of what is free)")
+    segment.add_argument("--tile", type=arguments.tile, default=None, metavar="auto|N", help="outputs at a time (auto)")
+    segment.add_argument(
+        "--memory", type=arguments.memory, metavar="SIZE", help="such as 2G or 500M (half of what is free)"
+    )
     segment.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
     segment.add_argument("--force", action="store_true", help="overwrite results that exist")
-    _machine(segment)
+    arguments.machine(segment)
 
     detect = add("detect", _detect, "Decide for every image whether it holds a defect.")
     detect.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
@@ -129,8 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     detect.add_argument("--downsample", type=int, metavar="N", help="shrink images by N (as the model was trained)")
     detect.add_argument("--csv", metavar="ROWS.csv", help="one row for every image")
     detect.add_argument("--sheet", metavar="SHEET.png", help="a picture of the worst mistakes")
-    _reading(detect)
-    _machine(detect)
+    arguments.reading(detect)
+    arguments.machine(detect)
 
     evaluate = add("evaluate", _evaluate, "Compare predictions with label images.")
     evaluate.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif or _labels.tif files")
@@ -138,19 +139,21 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--positive", type=int, metavar="VALUE", help="class of F1, precision, recall (the largest)")
     evaluate.add_argument("--membranes", action="store_true", help="add Rand, V_Rand, V_Info and warping error")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
-    _relabelling(evaluate)
-    _reading(evaluate)
+    arguments.relabelling(evaluate)
+    arguments.reading(evaluate)
 
     calibrate = add("calibrate", _calibrate, "Fit a calibration of two-class probabilities on held-out images.")
     calibrate.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif files, of held-out images")
     calibrate.add_argument("-l", "--labels", nargs="+", required=True, help="label images")
     calibrate.add_argument("-o", "--output", required=True, metavar="CAL.json", help="for segment --calibration")
-    _relabelling(calibrate)
-    _reading(calibrate)
+    arguments.relabelling(calibrate)
+    arguments.reading(calibrate)
 
     info = add("info", _info, "Describe a model or a spec; without one, this machine.")
     info.add_argument("what", nargs="?", metavar="MODEL.npz|SPEC", help="or N3, N4, steel")
-    info.add_argument("--image", type=_size, metavar="HxW", help="sizes, work and memory for images of this size")
+    info.add_argument(
+        "--image", type=arguments.size, metavar="HxW", help="sizes, work and memory for images of this size"
+    )
     info.add_argument("--in-maps", type=int, default=1, help="maps of the images, for a spec (1)")
 
     check = add("gradcheck", _gradcheck, "Check gradients and the contract of a net by finite differences.")
@@ -158,65 +161,6 @@ def _parser() -> argparse.ArgumentParser:
 
     add("bench", _bench, "Measure this machine, in under a minute.")
     return parser
-
-
-def _machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="where to compute (auto)")
-    parser.add_argument("--threads", type=int, metavar="T", help="worker threads (the cores available)")
-
-
-def _reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
-    parser.add_argument("--threshold", type=float, help="labels above it are 255, the others 0")
-
-
-def _relabelling(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--map", type=_mapping, metavar="A:B,...", help="take label value A for B, and so on")
-    parser.add_argument("--invert", action="store_true", help="exchange the two values of the labels")
-
-
-def _mapping(text: str) -> dict[int, int]:
-    try:
-        pairs = [part.split(":") for part in text.split(",")]
-        mapping = {int(old): int(new) for old, new in pairs}
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected pairs of label values such as 0:1,255:0, not {text!r}") from None
-    if len(mapping) < len(pairs):
-        raise argparse.ArgumentTypeError(f"{text!r} says twice what becomes of a value")
-    return mapping
-
-
-def _tile(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected auto or a positive number of pixels, not {text!r}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, not {text!r}")
-    return int(text)
-
-
-def _memory(text: str) -> int:
-    units = {"K": 10, "M": 20, "G": 30}
-    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 0)
-    try:
-        size = int(float(number) * 2**unit)
-    except (ValueError, OverflowError):
-        size = 0
-    if size < 1:
-        raise argparse.ArgumentTypeError(f"expected a size such as 500M or 2G, not {text!r}")
-    return size
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
-        raise argparse.ArgumentTypeError(f"expected HxW such as 512x512, not {text!r}")
-    return int(parts[0]), int(parts[1])
 
 
 def _demo(options: argparse.Namespace) -> None:
