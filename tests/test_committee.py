@@ -84,7 +84,7 @@ def test_the_memory_of_a_tile_bounds_what_a_committee_takes(rng):
     nets = [make("C5x5x16 MPF2x2 C3x3x16 FC2"), make("C5x5x8 MPF2x2 C3x3x8 MPF3x3 C2x2x8 FC2")]
     committee, image = Committee(nets, turns=True), rng.integers(0, 255, (500, 400, 1), dtype=np.uint8)
     size = tile_size(committee, 128)
-    promised = tile_memory(committee, size, 500)
+    promised = tile_memory(committee, size, (500, 400))
     schedule.free_memory()
     tracemalloc.start()
     for _, band in segment_bands(committee, image, tile=128):
@@ -92,8 +92,10 @@ def test_the_memory_of_a_tile_bounds_what_a_committee_takes(rng):
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert taken < promised + size[0] * 400 * 2 * 4 * 2
-    assert tile_memory(committee, 500, 500) < tile_memory(committee, 500)  # a tile is never larger than the image
-    assert tile_memory(committee, tile_size(committee, None, 128 << 20, 500), 500) <= 128 << 20
+    assert tile_memory(committee, 500, (500, 400)) < tile_memory(
+        committee, 500
+    )  # a tile is never larger than the image
+    assert tile_memory(committee, tile_size(committee, None, 128 << 20, (500, 400)), (500, 400)) <= 128 << 20
 
 
 class Counted:

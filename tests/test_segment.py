@@ -109,7 +109,8 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     small, large = (tile_size(net, None, memory) for memory in (32 << 20, 256 << 20))
     assert small < large and tile_memory(net, large) <= 256 << 20
     assert tile_size(net, None, 256 << 20, row_bytes=1 << 20) < large
-    assert tile_size(net, None, 256 << 20, largest=100)[0] < 200
+    rows, columns = tile_size(net, None, 256 << 20, largest=(100, 60))
+    assert 100 <= rows < 150 and 60 <= columns < 100
 
 
 class Counted:
@@ -138,7 +139,7 @@ def test_no_more_rows_are_taken_than_a_band_sees(spec, rng):
 def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
     net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
     row = 3000 * 4 * 3
-    size = tile_size(net, None, memory, 3000, row)
+    size = tile_size(net, None, memory, (3000, 3000), row)
     schedule.free_memory()
     tracemalloc.start()
     for _ in segment.segment_bands(net, image, size):

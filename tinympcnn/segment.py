@@ -95,7 +95,7 @@ def segment_bands(
     """
     committee = as_committee(net)
     (H, W), done = image.shape[:2], 0
-    size = tile_size(committee, tile, memory, largest=max(H, W))
+    size = tile_size(committee, tile, memory, largest=(H, W))
     while done < H:
         try:
             for rows in spans(H, size[0], committee.alignment[0]):

@@ -28,7 +28,7 @@ def tile_size(
     net: Net | Committee,
     tile: int | Pair | None,
     memory: int = DEFAULT_MEMORY,
-    largest: int = LARGEST_TILE,
+    largest: Pair = (LARGEST_TILE, LARGEST_TILE),
     row_bytes: int = 0,
 ) -> Pair:
     """Return the rows and columns of outputs to compute at a time.
@@ -40,8 +40,8 @@ def tile_size(
         What was asked for; by default as much as `memory` allows.
     memory : int
         Bytes.
-    largest : int
-        Rows and columns of the image, at most: no tile need cover more.
+    largest : (rows, columns)
+        Of the image, at most: no tile need cover more.
     row_bytes : int
         What each row of a tile costs besides the tile itself, in the image and in the results.
     """
@@ -52,32 +52,35 @@ def tile_size(
         rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(asked, committee.alignment, strict=True))
         return rows, columns
 
-    def fits(tile: int) -> bool:
+    def fits(tile: int | Pair) -> bool:
         return tile_memory(committee, rounded(tile), largest) + rounded(tile)[0] * row_bytes <= memory
 
+    if tile is None and fits(largest):
+        return rounded(largest)
     if tile is None:
         tile = SMALLEST_TILE
-        while tile < largest and fits(2 * tile):
+        while fits(2 * tile):
             tile *= 2
-        if tile < largest and fits(tile * 3 // 2):
+        if fits(tile * 3 // 2):
             tile = tile * 3 // 2
     return rounded(tile)
 
 
-def tile_memory(net: Net | Committee, tile: int | Pair, largest: int = LARGEST_TILE) -> int:
+def tile_memory(net: Net | Committee, tile: int | Pair, largest: Pair = (LARGEST_TILE, LARGEST_TILE)) -> int:
     """Return the bytes that one tile takes at most, from its pixels to its probabilities.
 
     In a committee a tile may have to start earlier, and lies on its side in some views; it is never larger than the
-    image, of at most `largest` rows and columns.
+    image, which has at most `largest` rows and columns.
     """
-    committee, (rows, columns) = as_committee(net), (min(n, largest) for n in pair(tile, "tile"))
+    committee = as_committee(net)
+    rows, columns = (min(n, most) for n, most in zip(pair(tile, "tile"), largest, strict=True))
     if committee.size == 1:
         return _opinion_memory(committee.nets[0], (rows, columns))
     total = rows * columns * committee.out_maps * np.dtype(np.float64).itemsize
     each = {
-        _opinion_memory(net, tuple(min(n + m - 1, largest) for n, m in zip(size, alignment(net), strict=True)))
+        _opinion_memory(net, tuple(min(n + m - 1, most) for n, m, most in zip(size, alignment(net), view, strict=True)))
         for net in committee.nets
-        for size in ((rows, columns), (columns, rows))
+        for size, view in (((rows, columns), largest), ((columns, rows), largest[::-1]))
     }
     waste = max(each) // 3 if len(each) > 1 else 0  # kept memory fits tiles of one size, and others not so well
     return total + max(each) + waste
