@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn.data import open_image, read_images
+from tinympcnn.data import open_image, read_images, write_labels
 from tinympcnn.errors import DataError, UsageError
 
 DATA = Path(__file__).parent.parent / "data"
@@ -207,6 +207,14 @@ def test_a_lying_header_allocates_nothing(tmp_path, options, tag):
     path = patched(written(tmp_path / "a.tif", pixels(20, 30), **options, metadata=None), tag, 2**31)
     with pytest.raises(DataError, match="damaged"):
         open_image(path).page(0)
+
+
+@pytest.mark.parametrize(("found", "kept"), [(513, 1), (0, 1), (2, 2), (3, 3)])
+def test_a_unit_of_resolution_that_there_is_not_is_taken_for_none(tmp_path, found, kept):
+    path = written(tmp_path / "a.tif", pixels(20, 30), resolution=(2, 3), resolutionunit=3, metadata=None)
+    assert open_image(patched(path, "ResolutionUnit", found)).metadata["resolutionunit"] == kept
+    write_labels(tmp_path / "b.tif", np.zeros((20, 30), int), (0, 1), like=open_image(path))
+    assert open_image(tmp_path / "b.tif").metadata["resolution"] == (2, 3)
 
 
 def test_lying_metadata(tmp_path):

@@ -24,6 +24,9 @@ from tinympcnn.errors import DataError
 ALPHA = (1, 2)
 """TIFF's codes for the extra samples that are transparency."""
 
+UNITS = (1, 2, 3)
+"""TIFF's codes for units of resolution: none, inch, centimetre."""
+
 PHYSICAL = tuple(f"PhysicalSize{axis}{unit}" for axis in "XYZ" for unit in ("", "Unit"))
 DESCRIBED = (*PHYSICAL, "unit", "spacing", "finterval", "class_values", "content")
 """What is kept of OME's, ImageJ's and tifffile's descriptions; the last two are this library's own."""
@@ -122,5 +125,6 @@ def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:
     resolution = [tags.valueof(f"{axis}Resolution", default=(0, 0)) for axis in "XY"]
     if all(count > 0 for pair in resolution for count in pair):
         metadata["resolution"] = tuple(numerator / denominator for numerator, denominator in resolution)
-        metadata["resolutionunit"] = int(tags.valueof("ResolutionUnit", default=1))
+        unit = tags.valueof("ResolutionUnit", default=1)
+        metadata["resolutionunit"] = int(unit) if unit in UNITS else 1
     return metadata
