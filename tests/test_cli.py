@@ -102,6 +102,29 @@ def test_every_optimizer(run, made, tmp_path, optimizer):
     assert Net.load(tmp_path / "m.npz").record["optimizer"] == optimizer
 
 
+def test_armijo_that_finds_no_step_stops_or_goes_on_when_asked(run, made, tmp_path):
+    files = [
+        "-i",
+        made / "images.tif",
+        "-l",
+        made / "labels.tif",
+        "-o",
+        tmp_path / "m.npz",
+        "--log",
+        tmp_path / "m.csv",
+    ]
+    job = ["train", *files, *NET, "--epochs", "2", "--optimizer", "armijo", "--lr", "1e30"]
+    answer = run(*job)
+    refused(answer, 1, "training stopped in epoch 1, image")
+    refused(answer, 1, "Armijo found no step")
+    refused(answer, 1, "--on-failure continue would pass over it")
+    assert list(tmp_path.iterdir()) == []
+    code, said, _ = run(*job, "--on-failure", "continue")
+    assert code == 0 and "epoch 2/2" in said
+    assert Net.load(tmp_path / "m.npz").record["options"] == {"lr": 1e30, "on_failure": "continue"}
+    assert [row.split(",")[5] for row in (tmp_path / "m.csv").read_text().splitlines()] == ["step", "0.0", "0.0"]
+
+
 def test_resume_goes_on_and_says_so(run, made, tmp_path):
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz", *NET, "--epochs", "2"]
     code, said, _ = run("train", *files, "--resume")
@@ -178,6 +201,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l labels.tif -o m.npz --lr 0", 2, "lr must be positive, not 0.0"),
         ("train -i images.tif -l labels.tif -o m.npz --lr nan", 2, "lr must be positive, not nan"),
         ("train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs", 2, "lbfgs finds its own steps"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --on-failure stop",
+            2,
+            "--on-failure belongs to --optimizer armijo",
+        ),
         ("train -i images.tif -l labels.tif -o m.npz --optimizer lbfgs --augment flip", 2, "leave out augment"),
         ("train -i images.tif -l labels.tif -o m.npz --seed -1", 2, "a whole number from 0 up"),
         ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),

@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=10, metavar="E", help="passes over the images (10)")
     train.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="(adam)")
     train.add_argument("--lr", type=float, help="learning rate, or first step of armijo (each has its own default)")
+    train.add_argument("--on-failure", choices=("stop", "continue"), help="of armijo to find a step (stop)")
     train.add_argument("--balance", action="store_true", help="let every class count as much as the others")
     train.add_argument("--decay", choices=DECAYS, default="cosine", help="of the rate of adam and sgd (cosine)")
     train.add_argument("--augment", default="none", metavar="KINDS", help="such as flip or rotate+elastic+intensity")
@@ -176,7 +177,7 @@ def _train(options: argparse.Namespace) -> None:
     try:
         train_files(
             options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
-            optimizer=options.optimizer, options=_learning_rate(options), balance=options.balance,
+            optimizer=options.optimizer, options=_optimizer_options(options), balance=options.balance,
             augment=options.augment, crop=options.crop, decay=options.decay, val=options.val,
             resume=options.resume, log=options.log, seed=options.seed, device=options.backend, axes=options.axes,
             threshold=options.threshold, downsample=options.downsample, minutes=options.minutes,
@@ -186,12 +187,13 @@ def _train(options: argparse.Namespace) -> None:
         bar.clear()
 
 
-def _learning_rate(options: argparse.Namespace) -> dict[str, Any]:
-    if options.lr is None:
-        return {}
-    if options.optimizer == "lbfgs":
+def _optimizer_options(options: argparse.Namespace) -> dict[str, Any]:
+    if options.lr is not None and options.optimizer == "lbfgs":
         raise UsageError("lbfgs finds its own steps and takes no --lr; leave it out")
-    return {"lr": options.lr}
+    if options.on_failure is not None and options.optimizer != "armijo":
+        raise UsageError(f"--on-failure belongs to --optimizer armijo; {options.optimizer} takes every step")
+    chosen = {"lr": options.lr, "on_failure": options.on_failure}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 class _Bar:

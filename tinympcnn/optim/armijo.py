@@ -68,6 +68,6 @@ class ArmijoSGD(Optimizer):
         if self.on_failure == "stop":
             raise DivergenceError(
                 f"Armijo found no step down to {t:.1e} that lowers the loss of {loss:.6g} enough "
-                "(on_failure='continue' would pass over it)"
+                "(--on-failure continue would pass over it)"
             )
         return loss
