@@ -213,6 +213,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l labels.tif -o m.npz --augment turn", 2, "there is no augmentation 'turn'"),
         ("train -i images.tif -l labels.tif -o m.npz --decay step", 2, "invalid choice: 'step'"),
         ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
+        ("train -i images.tif -l labels.tif -o m.npz --minutes nan", 2, "minutes must be 0 or more, not nan"),
+        ("train -i images.tif -l labels.tif -o m.npz --minutes -1", 2, "minutes must be 0 or more, not -1.0"),
         ("train -i images.tif -l labels.tif -o m.npz --net C3x3", 2, "cannot read 'C3x3'"),
         ("train -i images.tif -l labels.tif -o m.npz --net FC3", 2, "3 outputs and the labels have 2 classes"),
         ("train -i images.tif -l labels.tif -o no/m.npz", 1, "there is no folder"),
@@ -371,6 +373,22 @@ def test_ctrl_c_before_there_is_a_checkpoint(run, made, tmp_path, monkeypatch):
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     assert run("train", *files, *NET)[::2] == (130, "tinympcnn: interrupted\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_the_terminal_cannot_show(made, tmp_path):
+    folder = tmp_path / "für"
+    job = ["segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", folder]
+    for job_ in (job, ["segment", "-i", tmp_path / "größe.tif", *job[3:]]):
+        call = [sys.executable, "-m", "tinympcnn", *map(str, job_)]
+        ended = subprocess.run(call, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+        assert "Traceback" not in ended.stderr and ("f\\xfcr" in ended.stdout or "gr\\xf6" in ended.stderr)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_tile_larger_than_the_image_is_the_image(run, made, tmp_path):
+    job = ["segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path, "--tile", 10**11]
+    code, said, _ = run(*job)
+    assert code == 0 and "tiles of 32x" in said and "more than" not in said
 
 
 def test_a_reader_that_goes_away_is_no_traceback(made):

@@ -1,5 +1,6 @@
 """Finding files, PNG and JPEG through Pillow, and what is no image at all."""
 
+import os
 import random
 import struct
 import subprocess
@@ -49,6 +50,13 @@ def test_nothing_to_read(tmp_path):
 def test_files_that_are_no_images(tmp_path, data):
     (tmp_path / "a.tif").write_bytes(data)
     with pytest.raises(DataError, match=r"a\.tif"):
+        open_image(tmp_path / "a.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif is not an ordinary file"):
         open_image(tmp_path / "a.tif")
 
 

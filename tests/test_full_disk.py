@@ -128,6 +128,15 @@ def test_what_could_never_be_written_is_known_at_once(files):
     assert not list(files.glob("*checkpoint*"))
 
 
+def test_devices_and_pipes_are_not_replaced_by_files(files):
+    os.mkfifo(files / "pipe.npz")
+    refused(train(files, "pipe"), "pipe.npz: it is not an ordinary file")
+    assert (files / "pipe.npz").is_fifo()
+    with pytest.raises(DataError, match="not an ordinary file"), atomic.replacing(os.devnull):
+        pass
+    assert not os.path.isfile(os.devnull)
+
+
 def test_a_folder_that_may_not_be_written(files, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")

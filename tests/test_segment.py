@@ -1,5 +1,6 @@
 """Segmentation: exactly the patch net at every pixel, whatever the tiles, threads, sizes and memory."""
 
+import re
 import threading
 import tracemalloc
 
@@ -164,11 +165,12 @@ def failing(net, monkeypatch, largest):
 def test_out_of_memory_halves_the_tiles_and_says_so(rng, monkeypatch):
     net, image, said = make(SPECS[0]), rng.integers(0, 255, (150, 140, 1), dtype=np.uint8), []
     whole = net.segment(image)
-    failing(net, monkeypatch, 80)
+    failing(net, monkeypatch, 50)
     bands = list(segment.segment_bands(net, image, tile=256, echo=said.append))
     assert (np.concatenate([band for _, band in bands]) == whole).all()
-    assert len(said) == 2 and said[0].startswith("out of memory with tiles of 256x")
-    assert "going on with 128x" in said[0] and "going on with 64x" in said[1]
+    steps = [[int(n) for n in re.findall(r"(\d+)x", line)] for line in said]
+    assert len(steps) == 2 and steps[0][0] == 150 and steps[0][1] == steps[1][0] > steps[1][1]
+    assert said[0].startswith("out of memory with tiles of 150x") and "going on with" in said[0]
     with pytest.warns(UserWarning, match="out of memory"):
         net.segment(image, tile=256)
 

@@ -86,6 +86,8 @@ def _check_place(path: Path) -> None:
         raise DataError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     if path.is_dir():
         raise DataError(f"cannot write {path}: it is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise DataError(f"cannot write {path}: it is not an ordinary file")
     if path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
         raise DataError(f"cannot write {path}: it is read-only; make it writable, or name another file")
 

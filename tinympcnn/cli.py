@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the data cannot be used, 2 the call makes no sense, 130 in
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -26,6 +27,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = argparse.Namespace()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show
     try:
         options = _parser().parse_args(argv)
         if getattr(options, "threads", None) is not None:

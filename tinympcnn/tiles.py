@@ -48,7 +48,7 @@ def tile_size(
     committee = as_committee(net)
 
     def rounded(tile: int | Pair) -> Pair:
-        asked = pair(tile, "tile")
+        asked = (min(n, most) for n, most in zip(pair(tile, "tile"), largest, strict=True))
         rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(asked, committee.alignment, strict=True))
         return rows, columns
 

@@ -121,6 +121,8 @@ def fit(
     """
     if epochs < 1:
         raise UsageError(f"epochs must be at least 1, not {epochs}")
+    if not minutes >= 0:
+        raise UsageError(f"minutes must be 0 or more, not {minutes}")
     if decay not in DECAYS:
         raise UsageError(f"decay must be one of {', '.join(DECAYS)}, not {decay!r}")
     if net.stride != (1, 1):

@@ -101,6 +101,8 @@ def open_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
         If `axes` do not fit the file.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise DataError(f"{path} is not an ordinary file")
     with reading(path), path.open("rb") as file:
         start = file.read(4)
     if start in TIFF_STARTS:
