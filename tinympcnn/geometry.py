@@ -56,7 +56,7 @@ def count(value: int, name: str) -> int:
     return result
 
 
-def correlated(size: Pair, kernel: Pair, who: str) -> Pair:
+def correlated(size: Pair, kernel: Pair, who: object) -> Pair:
     """Return the size that is left after a valid cross-correlation: ``size - kernel + 1`` on each axis.
 
     Examples
@@ -73,7 +73,7 @@ def correlated(size: Pair, kernel: Pair, who: str) -> Pair:
     return rows, columns
 
 
-def pooled(size: Pair, k: Pair, who: str) -> Pair:
+def pooled(size: Pair, k: Pair, who: object) -> Pair:
     """Return the size after max-pooling; rows and columns that do not fill a window are dropped.
 
     Examples
@@ -86,7 +86,7 @@ def pooled(size: Pair, k: Pair, who: str) -> Pair:
     return size[0] // k[0], size[1] // k[1]
 
 
-def fragmented(size: Pair, k: Pair, who: str) -> Pair:
+def fragmented(size: Pair, k: Pair, who: object) -> Pair:
     """Return the common size of the kh*kw fragments of a map, which exists if (size + 1) % k == 0 on each axis.
 
     Raises

@@ -72,7 +72,7 @@ class Conv(Layer):
         F, H, W, C = shape
         if self.in_maps != C:
             raise UsageError(f"{self!r} takes {self.in_maps} input maps and got {C}")
-        return (F, *correlated((H, W), self.kernel, repr(self)), self.out_maps)
+        return (F, *correlated((H, W), self.kernel, self), self.out_maps)
 
     def flop(self, shape: Shape) -> int:
         """Return two operations for each tap, input map, output map and output pixel."""

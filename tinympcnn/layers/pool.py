@@ -83,7 +83,7 @@ class MaxPool(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H // kh, W // kw, C)."""
         F, H, W, C = shape
-        return (F, *pooled((H, W), self.k, repr(self)), C)
+        return (F, *pooled((H, W), self.k, self), C)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the storage of maxima, (F, H // kh, W // kw, C)."""

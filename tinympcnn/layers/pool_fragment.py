@@ -66,7 +66,7 @@ class MaxPoolFragment(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F*kh*kw, (H+1)//kh - 1, (W+1)//kw - 1, C)."""
         F, H, W, C = shape
-        return (F * self.k[0] * self.k[1], *fragmented((H, W), self.k, repr(self)), C)
+        return (F * self.k[0] * self.k[1], *fragmented((H, W), self.k, self), C)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the storage of F*kh*kw fragments (Algorithm 3)."""
