@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pages
 import steel_protocol
 import surfaces
 
 from tinympcnn import Net, data, detection, draw, inspection, metrics
-from tinympcnn.atomic import replacing
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "steel.md"
 FOLDER = PAGE.with_suffix("")
@@ -44,7 +44,7 @@ def synthetic(model: Path) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for part, some in found.items():
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
-        write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
+        pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
         print(part, inspection.format_table(report), sep="\n")
     inspection.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
     print(inspection.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
@@ -96,7 +96,7 @@ def surface(model: Path, views: int) -> None:
     about = {"model": model.stem, "net": run["net"], "parameters": net.n_params, "downsample": run["downsample"],
              "epochs": run["epochs"], "seed": run["seed"]}  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write(FOLDER / f"{model.stem}_{views}_test_scores.csv", [{**about, "views": views, **row} for row in rows])
+    pages.write(FOLDER / f"{model.stem}_{views}_test_scores.csv", [{**about, "views": views, **row} for row in rows])
     for row in rows:
         print(row)
 
@@ -165,30 +165,6 @@ def table_of(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> np.n
     return np.sum(pairs, axis=0)
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows as CSV."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def tables() -> None:
-    """Fill the page's tables, which stand between ``<!-- KIND: NAMES -->`` and ``<!-- end -->``, from the CSV files."""
-    kinds = {"table": joined, "runs": runs, "table 2": table_2}
-
-    def fill(match: re.Match[str]) -> str:
-        header, *body = kinds[match[1]](match[2].split())
-        lines = [header, ["---"] * len(header), *body]
-        return (
-            f"<!-- {match[1]}: {match[2]} -->\n" + "".join(f"| {' | '.join(row)} |\n" for row in lines) + "<!-- end -->"
-        )
-
-    pattern = rf"<!-- ({'|'.join(kinds)}): (.*?) -->\n.*?<!-- end -->"
-    with replacing(PAGE) as temporary:
-        temporary.write_text(re.sub(pattern, fill, PAGE.read_text(), flags=re.DOTALL))
-
-
 def lines_of(name: str) -> list[list[str]]:
     """Return the lines of a CSV file, numbers shortened."""
     lines = csv.reader((FOLDER / f"{name}.csv").read_text().splitlines())
@@ -235,7 +211,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.what == "tables":
-        tables()
+        pages.fill(PAGE, {"table": joined, "runs": runs, "table 2": table_2})
     elif options.what == "synthetic":
         synthetic(options.model)
     else:

@@ -12,7 +12,7 @@ from tinympcnn.schedule.threads import LANES
 SMALLEST_BLOCK = 8192  # windows: of smaller blocks NumPy's calls would take longer than their work
 STRIP_BYTES = 3 << 20  # strips and results of one block on a CPU
 DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
-CACHE_ITEMS = 1 << 17  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
+CACHE_ITEMS = 1 << 18  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
 HALO = 0.3  # what making a strip takes, in products with the windows that begin there
 START = 64  # what a block takes beside its products, in products with one window
 

@@ -11,6 +11,7 @@ from tinympcnn.schedule.threads import libraries, single_threaded_blas
 from tinympcnn.schedule.workspace import empty
 
 UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies of a product's factors, see below
+FEW = 16  # products that may stand for a large one where their results have to be added
 LEAST_ROWS = 12  # of a product
 GEMM_ROWS = 192  # of a large one, where tiling must not change it: a multiple of common kernels' 12, 16 and 24
 
@@ -39,6 +40,13 @@ def product_rows(K: int, maps: int, windows: int | None = None) -> int:
     if windows is None:
         return GEMM_ROWS
     return -(-windows // -(-windows // (2 * GEMM_ROWS)))
+
+
+@cache
+def inner_size(K: int, maps: int, n: int) -> int:
+    """Return over how many of `n` windows one product of K x maps sums up."""
+    parts = -(-K * maps * n // UNPACKED)
+    return -(-n // parts) if small_products() and parts <= FEW else n
 
 
 @cache

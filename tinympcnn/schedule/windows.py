@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tinympcnn.backend import Array, array_module, is_device_array
 from tinympcnn.geometry import Pair
-from tinympcnn.schedule.products import product, product_rows
+from tinympcnn.schedule.products import inner_size, product, product_rows
 from tinympcnn.schedule.workspace import contiguous, copy, empty
 
 
@@ -143,8 +143,17 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     row, item = memory.strides[0], memory.itemsize
     taps = xp.lib.stride_tricks.as_strided(memory, (kh, kw * C, h * F * w), (row, item, kw * C * item))
     pixels = contiguous(dy.swapaxes(0, 1)).reshape(-1, maps)
-    dW = xp.matmul(taps, pixels, out=empty((kh, kw * C, maps), x))
-    return dW.reshape(kh, kw, C, maps), _sum(pixels)
+    return _sum_of_products(taps, pixels).reshape(kh, kw, C, maps), _sum(pixels)
+
+
+def _sum_of_products(taps: Array, pixels: Array) -> Array:
+    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), in as many products as BLAS does best, if these are few."""
+    xp, (kh, K, n), maps = array_module(taps, pixels), taps.shape, pixels.shape[1]
+    step = inner_size(K, maps, n)
+    total = xp.matmul(taps[:, :, :step], pixels[:step], out=empty((kh, K, maps), taps))
+    for start in range(step, n, step):
+        xp.add(total, xp.matmul(taps[:, :, start : start + step], pixels[start : start + step]), out=total)
+    return total
 
 
 def _sum(pixels: Array) -> Array:

@@ -1,0 +1,230 @@
+"""What stands in docs/results/membranes.md: score models on held-out slices, train patch by patch beside them, draw.
+
+    python benchmarks/membranes.py cut                      # ISBI 2012 under TINYMPCNN_DATA -> train.tif, held.tif ...
+    python benchmarks/membranes.py score n3 n4 --turns      # models NAME.npz, as `tinympcnn train` made them: a row
+    python benchmarks/membranes.py patches patches_n3 --net N3 --minutes 26
+    python benchmarks/membranes.py picture n3.npz held.tif held-labels.tif -o map.png
+    python benchmarks/membranes.py page                     # curves and tables, from the CSV files into the page
+
+Slices 0 to 15 of the labelled 20 are for training, 16 to 19 are held out, and nothing is chosen on these.
+The real images may not be redistributed: what is drawn of them stays where you put it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pages
+
+from tinympcnn import Net, SoftmaxCrossEntropy, data, draw, optim, zoo
+from tinympcnn.data import augment
+from tinympcnn.data.borders import mirrored
+from tinympcnn.jobs import evaluate_files, segment_files, write_log
+from tinympcnn.objective import Example, image_closure
+from tinympcnn.trainset import mean_and_std
+
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "membranes.md"
+FOLDER = PAGE.with_suffix("")
+HELD = 4  # of 20 slices
+BATCH = 64  # patches in an update of patch-by-patch training
+COLUMNS = ("pixel_error", "f1_error", "v_rand", "v_info", "rand_error", "warping_error")
+
+
+def cut(folder: Path) -> None:
+    """Write the slices for training, and those held out, as files of their own."""
+    import tifffile
+
+    source = Path(os.environ["TINYMPCNN_DATA"], "isbi2012")
+    for kind, suffix in (("train-volume", ""), ("train-labels", "-labels")):
+        stack = tifffile.imread(source / f"{kind}.tif")[:20]
+        for name, part in (("train", stack[:-HELD]), ("held", stack[-HELD:])):
+            tifffile.imwrite(folder / f"{name}{suffix}.tif", part, photometric="minisblack")
+            print(folder / f"{name}{suffix}.tif", *part.shape)
+
+
+def score(models: list[str], turns: bool, calibration: str | None, median: int) -> None:
+    """Segment the held-out slices, compare with their labels, and add a row to scores.csv."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        segment_files(["held.tif"], [f"{name}.npz" for name in models], folder, turns=turns, calibration=calibration,
+                      median=median)  # fmt: skip
+        seconds = time.perf_counter() - start
+        report = evaluate_files([f"{folder}/held_prob.tif"], ["held-labels.tif"], membranes=True)
+    row: dict[str, Any] = {"nets": " + ".join(models), "views": 8 if turns else 1, "calibrated": bool(calibration),
+                           "median": median}  # fmt: skip
+    for name in COLUMNS:
+        value = report[name]
+        row[name] = value["value"] if isinstance(value, dict) else value
+    row |= {"threshold_of_f1": report["f1_error"]["threshold"], "seconds_per_slice": round(seconds / HELD, 2)}
+    rows = pages.read(FOLDER / "scores.csv") if (FOLDER / "scores.csv").exists() else []
+    key = ("nets", "views", "calibrated", "median")
+    rows = [old for old in rows if [old[k] for k in key] != [str(row[k]) for k in key]] + [row]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    pages.write(FOLDER / "scores.csv", rows)
+    print(row)
+
+
+def patches(name: str, spec: str, minutes: float, seed: int) -> None:
+    """Train the patch net on random patches, BATCH in an update, for so many minutes; log and save as `train` does."""
+    images, labels = (data.read_images([f"train{suffix}.tif"])[0] for suffix in ("", "-labels"))
+    held, truth = (data.read_images([f"held{suffix}.tif"])[0] for suffix in ("", "-labels"))
+    values, rng = (0, 255), np.random.default_rng(seed)
+    net = zoo.build(spec, rng=seed)
+    net.class_values, net.normalisation = values, mean_and_std(images)
+    (P, Q), (H, W) = net.field_of_view, images[0].shape[:2]
+    rows, columns = mirrored(H, P), mirrored(W, Q)
+    windows = [
+        np.lib.stride_tricks.sliding_window_view(net.normalised(image)[rows][:, columns, 0], (P, Q)) for image in images
+    ]
+    classes = [data.class_indices(y[:, :, 0], values) for y in labels]
+    patch_net, loss = net.as_patch(), SoftmaxCrossEntropy()
+    optimizer = optim.build("adam", patch_net, lr=0.001)
+    log, losses, seen, trained = [], [], 0, 0.0
+    while trained < minutes * 60:
+        began = time.perf_counter()
+        while time.perf_counter() - began < min(60, minutes * 60 - trained):
+            i, r, c = (rng.integers(0, n, BATCH) for n in (len(windows), H, W))
+            x = np.stack([augment(windows[k][a, b][:, :, None], np.zeros((P, Q), int), "flip", rng)[0]
+                          for k, a, b in zip(i, r, c, strict=True)])  # fmt: skip
+            y = np.array([classes[k][a, b] for k, a, b in zip(i, r, c, strict=True)]).reshape(-1, 1, 1)
+            optimizer.lr = 0.001 * (1 + np.cos(np.pi * min(trained / (minutes * 60), 1))) / 2
+            losses.append(optimizer.step(image_closure(patch_net, Example(x, y), loss)))
+            seen += BATCH
+        trained += time.perf_counter() - began
+        probabilities = [net.segment(image) for image in held]
+        wrong = [(p.argmax(-1) != data.class_indices(y[:, :, 0], values)).mean()
+                 for p, y in zip(probabilities, truth, strict=True)]  # fmt: skip
+        log.append({"epoch": len(log) + 1, "images": seen / (H * W), "patches": seen,
+                    "loss_train": float(np.mean(losses)), "pixel_error": float(np.mean(wrong)), "seconds": trained,
+                    "patches_per_second": seen / trained})  # fmt: skip
+        losses = []
+        print(*(f"{k}={v:.5g}" for k, v in log[-1].items()), flush=True)
+        net.save(f"{name}.npz")
+        write_log(f"{name}.csv", log)
+
+
+def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:
+    """Draw a slice, the probability of the interior, and where the more probable class is wrong."""
+    net = Net.load(model)
+    pixels, truth = (data.read_images([path])[0][page] for path in (image, labels))
+    interior = truth[:, :, 0] == net.class_values[-1]
+    p = net.segment(pixels)[:, :, -1]
+    wrong = np.where((p > 0.5) == interior, np.uint8(255), np.uint8(0))
+    panels = [pixels[:, :, 0].astype(np.uint8), interior, p, wrong]
+    draw.side_by_side(panels, ["image", "labels", "p(interior)", "wrong (black)"], output,
+                      f"pixel error {(wrong == 0).mean():.4f}")  # fmt: skip
+
+
+def curves(path: Path, logs: dict[str, str]) -> None:
+    """Draw training loss and held-out pixel error against minutes and against images seen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    fig, axes = plt.subplots(2, 2, figsize=(10, 6.4), sharey="row", layout="constrained")
+    for name, label in logs.items():
+        rows = pages.read(FOLDER / f"{name}.csv")
+        x = {"minutes": [float(row["seconds"]) / 60 for row in rows], "images": [float(row["images"]) for row in rows]}
+        for line, (what, title) in zip(
+            axes, (("loss_train", "training loss"), ("pixel_error", "pixel error, held out")), strict=True
+        ):
+            for ax, along in zip(line, ("minutes", "images"), strict=True):
+                ax.plot(x[along], [float(row[what]) for row in rows], label=label)
+                ax.set(xlabel="minutes of training" if along == "minutes" else "images' worth of pixels trained on")
+            line[0].set_ylabel(title)
+    axes[1, 0].axhline(0.22, color="grey", linewidth=0.8, linestyle=":")
+    for ax in axes[:, 1]:
+        ax.set_xscale("log")
+    axes[0, 0].legend(frameon=False)
+    fig.savefig(path, dpi=90)
+
+
+def main() -> None:
+    """Run one of the five."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    what.add_parser("cut")
+    one = what.add_parser("score")
+    one.add_argument("models", nargs="+")
+    one.add_argument("--turns", action="store_true")
+    one.add_argument("--calibration")
+    one.add_argument("--median", type=int, default=0)
+    one = what.add_parser("patches")
+    one.add_argument("name")
+    one.add_argument("--net", default="N3")
+    one.add_argument("--minutes", type=float, default=26)
+    one.add_argument("--seed", type=int, default=0)
+    one = what.add_parser("picture")
+    one.add_argument("model", type=Path)
+    one.add_argument("image", type=Path)
+    one.add_argument("labels", type=Path)
+    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("--page", type=int, default=0)
+    what.add_parser("page")
+    options = parser.parse_args()
+    if options.what == "cut":
+        cut(Path())
+    elif options.what == "score":
+        score(options.models, options.turns, options.calibration, options.median)
+    elif options.what == "patches":
+        patches(options.name, options.net, options.minutes, options.seed)
+    elif options.what == "picture":
+        picture(options.model, options.image, options.labels, options.output, options.page)
+    else:
+        logs = {"n3": "N3, whole images", "n4": "N4, whole images", "patches_n3": "N3, patch by patch"}
+        curves(
+            FOLDER / "curves.png", {name: label for name, label in logs.items() if (FOLDER / f"{name}.csv").exists()}
+        )
+        pages.fill(PAGE, {"scores": scores_table, "runs": runs_table, "speed": speed_table})
+
+
+def scores_table(names: list[str]) -> list[list[str]]:
+    """Return the rows of scores.csv."""
+    rows = pages.read(FOLDER / "scores.csv")
+    digits = {"warping_error": 6, "threshold_of_f1": 2, "seconds_per_slice": 1}
+    table = [["nets", "views", "calibrated", "median", *(n.replace("_", " ") for n in (*COLUMNS, *list(digits)[1:]))]]
+    for row in rows:
+        numbers = [f"{float(row[n]):.{digits.get(n, 4)}f}" for n in (*COLUMNS, *list(digits)[1:])]
+        table.append(
+            [row["nets"], row["views"], "yes" if row["calibrated"] == "True" else "no", row["median"], *numbers]
+        )
+    return table
+
+
+def runs_table(names: list[str]) -> list[list[str]]:
+    """Return what training runs took and reached, from their logs."""
+    table = [["run", "passes", "images' worth", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
+    for name in names:
+        last = pages.read(FOLDER / f"{name}.csv")[-1]
+        of_images = "loss_val" in last
+        table.append([
+            f"[{name}]({FOLDER.name}/{name}.csv)",
+            last["epoch"] if of_images else "",
+            f"{float(last['images']):.0f}",
+            f"{float(last['seconds']) / 60:.1f}",
+            f"{float(last['loss_train']):.4f}",
+            f"{float(last['loss_val']):.4f}" if of_images else "",
+            f"{float(last['pixel_error']):.4f}",
+        ])  # fmt: skip
+    return table
+
+
+def speed_table(names: list[str]) -> list[list[str]]:
+    """Return Table 1 of the paper, and ours: patches per second of training, samples and their changes included."""
+    paper = {"table1_n3": ("N3", "260", "4,500"), "table1_n4": ("N4", "130", "3,000")}
+    table = [["net", "paper, patches on a GPU", "paper, images", "tinympcnn, images"]]
+    for name in names:
+        last = pages.read(FOLDER / f"{name}.csv")[-1]
+        table.append([*paper[name], f"[{float(last['patches_per_second']):,.0f}]({FOLDER.name}/{name}.csv)"])
+    return table
+
+
+if __name__ == "__main__":
+    main()
