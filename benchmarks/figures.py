@@ -71,7 +71,7 @@ def bars(rows: list[dict], where: str, path: Path) -> None:
             value = row["patches_per_s"]
             axis.bar(place, value, color=face, hatch=hatch, edgecolor="black", linewidth=0.8,
                      yerr=[[value - low], [high - value]], error_kw={"ecolor": "0.4", "capsize": 2})  # fmt: skip
-            axis.text(place, high * 1.15, f"{value:,.0f}", ha="center", fontsize=7)
+            axis.text(place, high * 1.15, short(value), ha="center", fontsize=7)
         for value, style, name in zip(PAPER.get(net, (None, None)), (":", "--"),
                                       ("patches, GPU, 2012", "image, CPU in Matlab, 2013"), strict=True):  # fmt: skip
             if value:
@@ -84,6 +84,14 @@ def bars(rows: list[dict], where: str, path: Path) -> None:
         axis.legend(fontsize=7, loc="upper right")
     np.atleast_1d(axes)[0].set_ylabel("training, patches per second")
     _finish(figure, where, path)
+
+
+def short(value: float) -> str:
+    """Return a number in three digits: 395, 175k, 1.28M."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def _finish(figure: plt.Figure, where: str, path: Path) -> None:

@@ -49,10 +49,12 @@ def table(machine: dict[str, str], rows: list[dict]) -> str:
             f"| {seconds(fastest['median_s'])}, {fastest['contender']}, {fastest['peak_mb']:,.0f} MB "
             f"| {ours['median_s'] / fastest['median_s']:.2f} | {seconds(group[PATCHES[0]]['median_s'])} |"
         )
+    rounds = [row["rounds"] for row in rows if row["work"] in ("train", "segment")]
+    few, many = min(rounds), max(rounds)
     sgemm = [row["gflop_per_s"] for row in rows if row["contender"] == "sgemm"]
     lines += [
         "",
-        f"Medians of {max(row['rounds'] for row in rows):.0f} rounds, everybody in turn, on {machine['CPU']} "
+        f"Medians of {few:.0f}{f' to {many:.0f}' if many > few else ''} rounds, everybody in turn, on {machine['CPU']} "
         f"({machine['vector units']}; sgemm of 2048: {min(sgemm):.0f} to {max(sgemm):.0f} GFLOP/s), "
         f"{machine['date']}, {machine['versions']}, {machine['BLAS'].split(';')[-1].strip()}. "
         "Ratio is tinympcnn's time over that of the fastest of four PyTorch formulations. "
