@@ -1,6 +1,6 @@
 """Where the time of a training step goes, layer by layer: what bounds the figures of ``cpu.py``.
 
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/layer_times.py -o benchmarks/results/NAME/layer_times.csv
+    python benchmarks/layer_times.py -o benchmarks/results/NAME/layer_times.csv      # environment as for cpu.py
 
 For each net, on one thread and on all: milliseconds of every layer, forward and backward (medians of steps), what they
 are in GFLOP/s, what is left for loss and bookkeeping, and the time a step keeps the processors busy.
