@@ -22,7 +22,7 @@ from tinympcnn.net import Net
 from tinympcnn.train import fit
 
 SPEC = "C5x5x12 MPF2x2 C4x4x16 MPF2x2 FC4x4x32 FC2"
-EPOCHS = 8
+EPOCHS = 30
 VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 2012 challenge
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
