@@ -20,6 +20,7 @@ from tinympcnn import backend, schedule, zoo
 from tinympcnn.geometry import Pair
 from tinympcnn.layers import MaxPoolFragment
 from tinympcnn.net import Net
+from tinympcnn.plan import block_bytes
 from tinympcnn.tiles import tile_memory, tile_size
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
@@ -169,4 +170,4 @@ def training_bytes(net: Net, size: Pair) -> int:
         elif isinstance(row.layer, MaxPoolFragment):
             kept += out * (item + 1)
         peak, before = max(peak, kept + (before + out) * item), out
-    return peak + 2 * schedule.STRIP_BYTES * schedule.get_threads()
+    return peak + block_bytes(plan, item)

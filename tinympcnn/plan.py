@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
+from tinympcnn import schedule
 from tinympcnn.geometry import Pair, Shape, padded_outputs
 from tinympcnn.layers import Conv, Layer
 
@@ -88,6 +89,18 @@ def plan(layers: Sequence[Layer], size: Pair, images: int = 1) -> list[Row]:
         shape = layer.output_shape(shape)
         rows.append(Row(layer, shape, sum(param.size for param in layer.params.values()), flop))
     return rows
+
+
+def block_bytes(rows: Sequence[Row], itemsize: int) -> int:
+    """Return the bytes that a CPU's threads take at most for the blocks in which they convolve; see ``schedule``."""
+    each = (
+        schedule.block_bytes(
+            row.shape[2], row.layer.kernel[0], row.layer.kernel[1] * row.layer.in_maps, row.layer.out_maps, itemsize
+        )
+        for row in rows
+        if isinstance(row.layer, Conv)
+    )
+    return max(each, default=0) * schedule.get_threads()
 
 
 def table(layers: Sequence[Layer]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from tinympcnn import schedule
 from tinympcnn.committee import Committee, alignment
 from tinympcnn.geometry import Pair, pair
+from tinympcnn.plan import block_bytes
 
 if TYPE_CHECKING:
     from tinympcnn.net import Net
@@ -89,7 +90,8 @@ def tile_memory(net: Net | Committee, tile: int | Pair, largest: Pair = (LARGEST
 def _opinion_memory(net: Net, tile: tuple[int, ...]) -> int:
     """Return the bytes that one tile takes at most in one net."""
     (rows, columns), (P, Q), item = tile, net.field_of_view, net.dtype.itemsize
-    storages = [prod(row.shape) for row in net.plan((rows + P - 1, columns + Q - 1))]
+    plan = net.plan((rows + P - 1, columns + Q - 1))
+    storages = [prod(row.shape) for row in plan]
     image, outputs = (rows + P - 1) * (columns + Q - 1) * net.in_maps, rows * columns
     layers = image + max(before + after for before, after in pairwise([image, *storages]))
     end = image + (3 * net.out_maps + 1) * outputs  # scores in fragments, then dense, then their softmax
@@ -97,7 +99,7 @@ def _opinion_memory(net: Net, tile: tuple[int, ...]) -> int:
     if net.xp is not np:
         return max(layers * item, end * item, normalising) + schedule.DEVICE_BYTES
     idle = min(IDLE, sum(storages) * item)
-    return max(layers * item, end * item, normalising) + idle + 2 * schedule.STRIP_BYTES * schedule.get_threads()
+    return max(layers * item, end * item, normalising) + idle + block_bytes(plan, item)
 
 
 def spans(n: int, size: int, multiple: int) -> list[slice]:

@@ -12,7 +12,7 @@ are no threads. Three rules make results independent of the number of threads an
 3. Sums over blocks run in a fixed number of lanes, each in block order, and the lanes are added in order.
 """
 
-from tinympcnn.schedule.blocks import DEVICE_BYTES, STRIP_BYTES, Block, cache_blocks, window_blocks
+from tinympcnn.schedule.blocks import DEVICE_BYTES, STRIP_BYTES, Block, block_bytes, cache_blocks, window_blocks
 from tinympcnn.schedule.products import GEMM_ROWS, pitch, row_period
 from tinympcnn.schedule.threads import (
     accumulate,
@@ -32,6 +32,7 @@ __all__ = [
     "Block",
     "accumulate",
     "available_cores",
+    "block_bytes",
     "cache_blocks",
     "columns",
     "copy",

@@ -53,6 +53,11 @@ def window_blocks(
     ]
 
 
+def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> int:
+    """Return the bytes that a block of a storage with so many columns takes at most: of one row of outputs, if wide."""
+    return 2 * max(STRIP_BYTES, columns * (kh * strip + maps) * itemsize)
+
+
 @cache
 def _step(
     fragments: int, rows: int, columns: int, halo: int, multiple: int, limit: int, windows: int
