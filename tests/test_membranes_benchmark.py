@@ -34,9 +34,9 @@ def work(tmp_path, monkeypatch):
 
 
 def test_scores_are_rows_and_a_combination_has_one(work, capsys):
-    membranes.score(["n3"], False, None, 0)
-    membranes.score(["n3"], True, None, 2)
-    membranes.score(["n3"], False, None, 0)
+    membranes.score(["n3"], False, False, 0)
+    membranes.score(["n3"], True, True, 2)
+    membranes.score(["n3"], False, False, 0)
     rows = pages.read(membranes.FOLDER / "scores.csv")
     assert [(row["nets"], row["views"], row["median"]) for row in rows] == [("n3", "8", "2"), ("n3", "1", "0")]
     assert all(0 <= float(row[name]) <= 1 for row in rows for name in membranes.COLUMNS)
