@@ -3,9 +3,12 @@
 import contextlib
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from tinympcnn import cli
 
 README = Path(__file__).parents[1] / "README.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```\s*```\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -17,3 +20,18 @@ def test_snippet_prints_what_the_readme_says(code, output):
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "README.md", "exec"), {})
     assert printed.getvalue() == output
+
+
+def test_the_commands_for_the_small_stacks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    (block,) = re.findall(r"```\n(tinympcnn train -i data/.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "data").symlink_to(README.parent / "data")
+    monkeypatch.chdir(tmp_path)
+    for line in block.replace("\\\n", "").splitlines():
+        assert cli.main(shlex.split(line)[1:]) == 0
+    error = float(re.search(r"pixel error +([\d.]+)", capsys.readouterr().out)[1])
+    assert error < 0.2  # always answering "interior" gives 0.24
+
+
+def test_no_two_segmentations_write_to_one_folder():
+    folders = re.findall(r"tinympcnn segment .*-o (\S+)", README.read_text(encoding="utf-8"))
+    assert len(folders) == len(set(folders)) == 4
