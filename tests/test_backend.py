@@ -23,10 +23,17 @@ def test_numpy_is_numpy(no_cupy):
     assert backend.load("numpy") == (np, "numpy, as asked")
 
 
-def test_auto_falls_back_with_one_line_and_the_reason(no_cupy):
+def test_without_cupy_auto_says_so_in_words_that_are_no_error(no_cupy):
+    assert backend.load("auto") == (np, "numpy (CuPy is not installed)")
+
+
+def test_a_cupy_that_lacks_something_is_named_with_the_reason(tmp_path, monkeypatch):
+    (tmp_path / "cupy.py").write_text("import cupy_backends_that_nobody_has")
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
     module, line = backend.load("auto")
     assert module is np
-    assert line.startswith("numpy, because CuPy does not work here (ModuleNotFoundError: ")
+    assert line.startswith("numpy, because CuPy does not work here (ModuleNotFoundError: No module named 'cupy_back")
     assert "\n" not in line
 
 

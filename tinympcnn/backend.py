@@ -88,6 +88,8 @@ def load(name: str) -> tuple[ModuleType, str]:
                 f"the cupy backend does not work here ({reason}): install tinympcnn[cuda12] or [cuda13] on a "
                 "machine with an NVIDIA GPU, or use the numpy backend"
             ) from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return np, "numpy (CuPy is not installed)"
         return np, f"numpy, because CuPy does not work here ({reason})"
     return cupy, "cupy, as asked" if name == "cupy" else "cupy, because a test kernel ran"
 
