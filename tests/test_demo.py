@@ -17,12 +17,14 @@ def tiny(monkeypatch):
     monkeypatch.setattr(module, "SAMPLE", 256)
 
 
-def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path):
+def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path, monkeypatch):
     Image = pytest.importorskip("PIL.Image")
-    said = []
+    said, captions, drawn = [], [], draw.side_by_side
+    monkeypatch.setattr(draw, "side_by_side", lambda *panels: (captions.append(panels[3]), drawn(*panels)))
     result = demo(tmp_path / "a" / "b", device="numpy", seconds=0, echo=said.append)
     assert result["epochs"] == 1 and f"the time is up after 1 of {module.EPOCHS} epochs" in "\n".join(said)
-    assert f"{result['pixel_error']:.3f}, of the best threshold {result['threshold_error']:.3f}" in "\n".join(said)
+    errors = f"{result['pixel_error']:.3f}; the best grey threshold alone: {result['threshold_error']:.3f}"
+    assert errors in "\n".join(said) and errors in captions[0]
     assert result["largest_difference"] < 1e-5 and result["speedup"] > 1
     assert all(path.is_file() for path in result["files"]) and len(result["files"]) == 6
     folder = tmp_path / "a" / "b"

@@ -75,7 +75,8 @@ def demo(
     classes = np.asarray(VALUES)[probabilities.argmax(axis=-1)].astype(np.uint8)
     error = float((classes != truth).mean())
     best = metrics.best_threshold_error(unseen, data.class_indices(truth, VALUES))
-    echo(f"pixel error on {len(unseen)} unseen images of 256x256: {error:.3f}, of the best threshold {best.error:.3f}")
+    alone = f"the best grey threshold alone: {best.error:.3f}"
+    echo(f"pixel error on {len(unseen)} unseen images of 256x256: {error:.3f}; {alone}")
 
     patch_rate, difference = _patch_by_patch(net, unseen[0], probabilities[0], seed)
     echo(
@@ -84,7 +85,7 @@ def demo(
         f"(to {difference:.0e})"
     )
     files = _write(folder, net, unseen, truth, probabilities, classes)
-    caption = f"pixel error {error:.3f}; best threshold {best.error:.3f}; {rate:,.0f} patches per second"
+    caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
     try:
         panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
         draw.side_by_side(panels, ["image", "truth", "probability", "labels"], folder / "membranes.png", caption)
