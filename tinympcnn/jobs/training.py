@@ -141,11 +141,6 @@ def train_files(
     choices = ", ".join(f"{key} {model.record[key]!r}" for key in DECISIVE if key != "data_sha256")
     echo(f"training on {len(kept)} image(s), validating on {len(held)}: {choices}")
     records = _records_to_resume(place, model.record, echo) if resume else []
-    if not resume and checkpoint.exists(place):
-        echo(f"starting anew, which will replace {place}; --resume would go on from it")
-    for line in [line for path in written for line in remove_leftovers(path)]:
-        echo(line)
-    check_writable(place, STATE_SIZE * model.n_params * model.dtype.itemsize)
 
     def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
@@ -155,6 +150,11 @@ def train_files(
         crop=crop, decay=decay, validation=pick(held) if held else None, seed=seed, checkpoint=place, minutes=minutes,
         resume=resume, progress=progress,
     )  # fmt: skip
+    if not resume and checkpoint.exists(place):
+        echo(f"starting anew, which will replace {place}; --resume would go on from it")
+    for line in [line for path in written for line in remove_leftovers(path)]:
+        echo(line)
+    check_writable(place, STATE_SIZE * model.n_params * model.dtype.itemsize)
     if log is not None and records:  # the last row may be missing, or the log may be a new one
         write_log(log, records)
     for record in epochs_of:
