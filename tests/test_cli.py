@@ -12,7 +12,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import Net, __version__, cli
+from tinympcnn import Net, __version__, arguments, cli
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -133,6 +133,20 @@ def test_resume_goes_on_and_says_so(run, made, tmp_path):
     assert code == 0 and "after 2 epoch(s)" in said and "epoch 1/" not in said
 
 
+@pytest.mark.parametrize("wrong", ["--augment turn", "--epochs 0", "--crop 0", "--lr 0"])
+def test_what_is_wrong_is_said_before_a_checkpoint_is_given_up(run, made, tmp_path, wrong):
+    (tmp_path / "m.checkpoint.npz").write_bytes((made / "model.checkpoint.npz").read_bytes())
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    code, said, _ = run("train", *files, *NET, *wrong.split())
+    assert code == 2 and "starting anew" not in said
+    assert "starting anew, which will replace" in run("train", *files, *NET, "--epochs", "1")[1]
+
+
+@pytest.mark.parametrize("text", ["2G", "2GB", "2gb", "2048M", "2147483648", "2147483648B"])
+def test_sizes_of_memory(text):
+    assert arguments.memory(text) == 2 << 30
+
+
 def test_info_of_models_specs_and_the_machine(run, made):
     assert "tinympcnn " in run("info")[1]
     assert "field of view 95x95" in run("info", "N4")[1]
@@ -195,6 +209,16 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("", 2, "COMMAND"),
         ("fly", 2, "invalid choice: 'fly'"),
         ("train -i images.tif", 2, "-l/--labels, -o/--output"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --banalce",
+            2,
+            "--banalce; did you mean --balance? (see 'tinympcnn train ",
+        ),
+        ("train -i images.tif -l labels.tif -o m.npz --epoch=3", 2, "--epoch=3; did you mean --epochs?"),
+        ("evaluate -p labels.tif -l labels.tif --xyz", 2, "arguments: --xyz (see 'tinympcnn evaluate --help')"),
+        ("train -i images.tif -l labels.tif -o m.npz --net N5", 2, "unknown net 'N5': use N3, N4, steel, or"),
+        ("info N5", 2, "unknown net 'N5': use N3, N4, steel, or"),
+        ("info --image 512x512", 2, "--image belongs to a net, as in 'tinympcnn info N4 --image 512x512'"),
         ("train -i images.tif -l labels.tif -o m.npz --epochs 0", 2, "epochs must be at least 1, not 0"),
         ("train -i images.tif -l labels.tif -o m.npz --epochs x", 2, "invalid int value: 'x'"),
         ("train -i images.tif -l labels.tif -o m.npz --optimizer newton", 2, "invalid choice: 'newton'"),

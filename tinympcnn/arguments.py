@@ -6,11 +6,33 @@ Read next: ``cli.py``.
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from tinympcnn.backend import BACKENDS
+from tinympcnn.errors import UsageError
 
 LARGEST_VALUE = 2**31
 """Of a label, either way."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes whole names of options only, and says in one sentence what it cannot take."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what the command line prints."""
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Say that no argument takes these words, and which option the first of them may have meant."""
+        near = difflib.get_close_matches(words[0].split("=")[0], re.findall(r"--[a-z-]+", self.format_usage()), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
 
 def machine(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +84,10 @@ def seed(text: str) -> int:
 
 
 def memory(text: str) -> int:
-    """Read a number of bytes such as 500M or 2G."""
+    """Read a number of bytes such as 500M, 2G or 2GB."""
     units = {"K": 10, "M": 20, "G": 30}
-    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 0)
+    short = text.upper().removesuffix("B")
+    number, unit = (short[:-1], units[short[-1]]) if short[-1:] in units else (short, 0)
     try:
         size = int(float(number) * 2**unit)
     except (ValueError, OverflowError):

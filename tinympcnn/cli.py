@@ -11,17 +11,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from tinympcnn import arguments, schedule
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.optim import OPTIMIZERS
 from tinympcnn.train import DECAYS, Record
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see '{self.prog} --help')")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show
     try:
-        options = _parser().parse_args(argv)
+        options, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            options.parser.refuse(unknown)
         if getattr(options, "threads", None) is not None:
             schedule.set_threads(options.threads)
         command: Callable[[argparse.Namespace], None] = options.command
@@ -69,13 +66,14 @@ def _way_on(options: argparse.Namespace) -> str:
 def _parser() -> argparse.ArgumentParser:
     from tinympcnn import __version__
 
-    parser = _Parser(prog="tinympcnn", description="Max-pooling convolutional networks trained on whole images.")
+    about = "Max-pooling convolutional networks trained on whole images."
+    parser = arguments.Parser(prog="tinympcnn", description=about)
     parser.add_argument("--version", action="version", version=f"tinympcnn {__version__}")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, parser=sub)
         return sub
 
     demo = add("demo", _demo, "Train on synthetic membranes, segment unseen ones, score and draw them.")
@@ -277,6 +275,8 @@ def _calibrate(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     from tinympcnn import info
 
+    if options.what is None and options.image is not None:
+        raise UsageError("--image belongs to a net, as in 'tinympcnn info N4 --image 512x512'")
     print(info.system() if options.what is None else info.describe_named(options.what, options.image, options.in_maps))
 
 

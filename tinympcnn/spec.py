@@ -43,6 +43,11 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     >>> parse("C3x3x4 MPF2x2 FC2", rng=0)
     [Conv(1, 4, (3, 3)), Tanh(), MaxPoolFragment((2, 2)), FullyConnected(4, 2, (1, 1))]
     """
+    if is_name(spec):
+        raise UsageError(
+            f"cannot read the spec {spec[:60]!r}: one looks like 'C5x5x8 MPF2x2 C3x3x8 FC2', and zoo.build('N3') makes "
+            "a net by its name"
+        )
     rng = np.random.default_rng(rng)
     maps, weights = count(in_maps, "in_maps"), 0
     layers: list[Layer] = []
@@ -62,6 +67,18 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
         raise UsageError(f"the spec {spec!r} has no C or FC layer; a net looks like 'C5x5x8 MPF2x2 C3x3x8 FC2'")
     last = max(i for i, layer in enumerate(layers) if isinstance(layer, Tanh))
     return layers[:last] + layers[last + 1 :]
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text is one word of letters and perhaps a number, and no layer: meant as the name of a net.
+
+    Examples
+    --------
+    >>> [is_name(text) for text in ("N5", "unet", "FC2", "C3x3", "FC2 N5", "")]
+    [True, True, False, False, False, False]
+    """
+    word = text.strip()
+    return bool(re.fullmatch(r"[^\s\d]+[0-9]*", word)) and not _WORD.fullmatch(word)
 
 
 def _read(word: str, spec: str) -> tuple[str, tuple[int, ...]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinympcnn.errors import UsageError
 from tinympcnn.net import Net
+from tinympcnn.spec import is_name
 
 N3 = "C3x3x48 MPF3x3 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x100 FC2"
 N4 = "C4x4x48 MPF2x2 C5x5x48 MPF2x2 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x200 FC2"
@@ -68,6 +69,6 @@ def build(name_or_spec: str, in_maps: int = 1, rng: int | np.random.Generator | 
     text = name_or_spec.strip()
     if text.lower() in ZOO:
         return ZOO[text.lower()](in_maps, rng)
-    if text and " " not in text and not any(c.isdigit() for c in text):
+    if is_name(text):
         raise UsageError(f"unknown net {text[:60]!r}: use N3, N4, steel, or a spec such as 'C5x5x8 MPF2x2 C3x3x8 FC2'")
     return Net.from_spec(text, in_maps, rng)
