@@ -191,7 +191,12 @@ def main() -> None:
     elif options.what == "picture":
         picture(options.model, options.image, options.labels, options.output, options.page)
     else:
-        logs = {"n3": "N3, whole images", "n4": "N4, whole images", "patches_n3": "N3, patch by patch"}
+        logs = {
+            "n3": "N3, crops",
+            "n4": "N4, crops",
+            "n3_armijo": "N3, whole images, Armijo",
+            "patches_n3": "N3, patches",
+        }
         curves(
             FOLDER / "curves.png", {name: label for name, label in logs.items() if (FOLDER / f"{name}.csv").exists()}
         )
