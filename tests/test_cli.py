@@ -280,6 +280,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:99999999999999999999", 2, "expected pairs of label values"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1,0:2", 2, "says twice what becomes of a value"),
+        ("evaluate -p labels.tif -l labels.tif --downsample 0", 2, "--downsample is a factor of at least 1, not 0"),
+        ("evaluate -p labels.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
         ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
         ("evaluate -p labels.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),

@@ -422,6 +422,24 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
         evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
 
 
+def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(job):
+    train(job, "half", downsample=3)
+    said = []
+    prob, found = segment_files([job / "images.tif"], job / "half.npz", job / "out", echo=said.append)
+    assert said[-1] == f"Z=3, Y=20, X=24, uint8: wrote {prob} and {found}, of 6x8"
+    truth = [data.downsample_labels(y, 3) for y in tifffile.imread(job / "labels.tif")]
+    for prediction in (prob, found):
+        with pytest.raises(DataError, match="a prediction of 6x8 meets labels of 20x24; --downsample 3 fits"):
+            evaluate_files([prediction], [job / "labels.tif"])
+        with pytest.raises(DataError, match="20x24, down-sampled by 4; --downsample 3 fits"):
+            evaluate_files([prediction], [job / "labels.tif"], downsample=4)
+        report = evaluate_files([prediction], [job / "labels.tif"], downsample=3)
+        assert report["pixel_error"] == pytest.approx((tifffile.imread(found) != truth).mean())
+    with pytest.raises(UsageError, match="a factor of at least 1, not 0"):
+        evaluate_files([prob], [job / "labels.tif"], downsample=0)
+    calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
+
+
 def test_a_calibration_is_fitted_on_files_and_applied_to_them(job, model):
     prob, _ = segmented(job, model)
     said = []

@@ -48,9 +48,12 @@ def reading(parser: argparse.ArgumentParser) -> None:
 
 
 def relabelling(parser: argparse.ArgumentParser) -> None:
-    """Add what becomes of the values of label images."""
+    """Add what becomes of label images before predictions are compared with them."""
     parser.add_argument("--map", type=mapping, metavar="A:B,...", help="take label value A for B, and so on")
     parser.add_argument("--invert", action="store_true", help="exchange the two values of the labels")
+    parser.add_argument(
+        "--downsample", type=int, default=1, metavar="N", help="shrink labels by N, as the model was trained (1)"
+    )
 
 
 def mapping(text: str) -> dict[int, int]:

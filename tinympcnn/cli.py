@@ -259,6 +259,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     report = evaluate_files(
         options.predictions, options.labels, positive=options.positive, axes=options.axes,
         threshold=options.threshold, mapping=options.map, invert=options.invert, membranes=options.membranes,
+        downsample=options.downsample,
     )  # fmt: skip
     print(json.dumps(report, indent=1) if options.json else format_report(report))
 
@@ -268,7 +269,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     calibrate_files(
         options.predictions, options.labels, options.output, axes=options.axes, threshold=options.threshold,
-        mapping=options.map, invert=options.invert,
+        mapping=options.map, invert=options.invert, downsample=options.downsample,
     )  # fmt: skip
 
 

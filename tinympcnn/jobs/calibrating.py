@@ -26,6 +26,7 @@ def calibrate_files(
     threshold: float | None = None,
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
+    downsample: int = 1,
     echo: Callable[[str], None] = print,
 ) -> Calibration:
     """Fit a calibration on probabilities of held-out images and write it to `output`.
@@ -38,7 +39,7 @@ def calibrate_files(
         As many pages, paired in order.
     output : path
         The JSON file.
-    axes, threshold, mapping, invert : optional
+    axes, threshold, mapping, invert, downsample : optional
         See ``tinympcnn.jobs.pairing.read_compared``.
 
     Raises
@@ -52,7 +53,7 @@ def calibrate_files(
     for path in [*data.expand(predictions, "predictions"), *data.expand(labels, "labels")]:
         if Path(output).exists() and Path(output).samefile(path):
             raise UsageError(f"{output} is an input and will not be overwritten; name another output")
-    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert)
+    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert, downsample)
     if kind != "prob" or len(values) != 2:
         raise DataError(
             f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"

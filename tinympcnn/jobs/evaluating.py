@@ -24,6 +24,7 @@ def evaluate_files(
     threshold: float | None = None,
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
+    downsample: int = 1,
     membranes: bool = False,
 ) -> dict[str, Any]:
     """Compare predictions (``_prob.tif`` or ``_labels.tif``) with label images; see ``tinympcnn.metrics.evaluate``.
@@ -34,7 +35,7 @@ def evaluate_files(
         As many pages on either side, paired in order.
     positive : int, optional
         Label value of the class of F1, precision and recall; by default the largest.
-    axes, threshold, mapping, invert : optional
+    axes, threshold, mapping, invert, downsample : optional
         See ``tinympcnn.jobs.pairing.read_compared``.
 
     Returns
@@ -42,7 +43,7 @@ def evaluate_files(
     dict
         The report, with the class values under "class_values".
     """
-    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert)
+    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert, downsample)
     if positive is not None and positive not in values:
         raise UsageError(f"--positive {positive} is none of the classes {values}")
     wanted = values.index(positive) if positive is not None else len(values) - 1

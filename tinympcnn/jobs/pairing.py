@@ -45,6 +45,7 @@ def read_compared(
     threshold: float | None = None,
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
+    downsample: int = 1,
 ) -> Compared:
     """Read predictions (``_prob.tif`` or ``_labels.tif``) and label images, as many pages on either side, in order.
 
@@ -59,6 +60,8 @@ def read_compared(
         Then, for data labelled in other values: what to take each label value for; others stay.
     invert : bool
         Then, for data of the other polarity: exchange the two label values.
+    downsample : int
+        Then, for predictions of a model that was trained on down-sampled images: shrink the labels by this factor.
 
     Raises
     ------
@@ -81,8 +84,18 @@ def read_compared(
             raise UsageError(f"there are two classes to exchange, or none; these are {len(values)}: {tuple(values)}")
         raw = [data.map_values(y, dict(zip(values, values[::-1], strict=True))) for y in raw]
     for page, y in zip(pages, raw, strict=True):
-        if page.shape[:2] != y.shape:
-            raise DataError(
-                f"a prediction of {page.shape[0]}x{page.shape[1]} meets labels of {y.shape[0]}x{y.shape[1]}"
-            )
-    return Compared(opened[0].kind, tuple(values), pages, [data.class_indices(y, values) for y in raw])
+        _check_sizes(page.shape[:2], y.shape, downsample)
+    truth = [data.downsample_labels(data.class_indices(y, values), downsample) for y in raw]
+    return Compared(opened[0].kind, tuple(values), pages, truth)
+
+
+def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], downsample: int) -> None:
+    """Refuse labels of another size than the prediction; if they were not down-sampled as it was, say by how much."""
+    if downsample < 1:
+        raise UsageError(f"--downsample is a factor of at least 1, not {downsample}")
+    if page == tuple(size // downsample for size in labels):
+        return
+    factor = max(labels) // max(page)
+    hint = f"; --downsample {factor} fits" if page == tuple(size // max(factor, 1) for size in labels) else ""
+    shrunk = f", down-sampled by {downsample}" if downsample > 1 else ""
+    raise DataError(f"a prediction of {page[0]}x{page[1]} meets labels of {labels[0]}x{labels[1]}{shrunk}{hint}")

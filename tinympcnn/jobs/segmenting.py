@@ -98,7 +98,8 @@ def segment_files(
                     prob.write(band)
                     labels.write(class_values[band.argmax(axis=-1)])
                     del band  # before the next one is made
-        echo(f"{file.describe()}: wrote {prob.path} and {labels.path}")
+        shrunk = f", of {file.shape[0] // factor}x{file.shape[1] // factor}" if factor > 1 else ""
+        echo(f"{file.describe()}: wrote {prob.path} and {labels.path}{shrunk}")
     return [writer.path for pair in writers for writer in pair]
 
 
