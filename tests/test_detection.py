@@ -114,6 +114,18 @@ def test_the_number_of_pixels_is_one_at_full_resolution(plant):
     assert detect_files([plant / "image"], plant / "model.npz", pixels=64)["flagged"] == 0
 
 
+def test_images_on_another_scale_are_warned_of(plant):
+    said = []
+    for path in (plant / "image").iterdir():
+        with Image.open(path) as picture:
+            wide = np.asarray(picture).astype(np.uint16) * 257
+        Image.fromarray(wide).save(path)
+    detect_files([plant / "image"], plant / "model.npz", pixels=20, echo=said.append)
+    [warning] = [line for line in said if "warning" in line]
+    assert warning.startswith("warning: 6 of 6 image(s) are on another scale, the first is 0 with mean 9")
+    assert warning.endswith("against mean 120, deviation 50 of the training images: bring it to their scale")
+
+
 def test_a_threshold_is_given_or_chosen(plant):
     both = ([plant / "image"], [plant / "label"])
     with pytest.raises(UsageError, match="not both"):

@@ -215,6 +215,27 @@ def test_pages_tiles_and_memory_change_no_bit_and_memory_is_said(job, model):
     assert any("more than the 0 MB asked for" in line for line in said)
 
 
+@pytest.mark.parametrize("tile", [None, 1])
+def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_for_each_file(job, model, tile):
+    images, said = tifffile.imread(job / "images.tif"), []
+    usual = ("images.tif", "inverted.tif", "black.tif")
+    stacks = {
+        "inverted.tif": 255 - images,
+        "black.tif": np.zeros_like(images),
+        "wide.tif": images.astype(np.uint16) * 257,
+        "unit.tif": images / np.float32(255),
+        "huge.tif": (images - 100.0) * 1e305,
+    }
+    for name, stack in stacks.items():
+        tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    paths = [job / name for name in ("images.tif", *stacks)]
+    with np.errstate(all="ignore"):
+        segment_files(paths, model, job / "out", tile=tile, echo=said.append)
+    warnings = [line for line in said if line.startswith("warning: ")]
+    assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
+    assert "training images: bring it to their scale" in warnings[0]
+
+
 def test_a_folder_of_images_of_several_sizes(job, model, rng):
     folder = job / "folder"
     folder.mkdir()

@@ -19,6 +19,7 @@ from tinympcnn.atomic import replacing
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.jobs import resolution
 from tinympcnn.net import Net
+from tinympcnn.scale import off_scale
 
 Paths = Sequence[str | PathLike[str]]
 SHEET_ROWS = 8
@@ -141,6 +142,10 @@ def detect_files(
         echo(f"threshold {threshold:.4f}, chosen on {len(held)} validation image(s)")
     threshold = 0.5 if threshold is None else threshold
     found = look(images, labels)
+    strange = [(one.name, wrong) for one in found if (wrong := off_scale([net], one.image))]
+    if strange:
+        of, (name, wrong) = f"{len(strange)} of {len(found)}", strange[0]
+        echo(f"warning: {of} image(s) are on another scale, the first is {name} with {wrong}")
     report = summary(found, threshold, known=labels is not None)
     echo(format_table({"pixels (full resolution)": pixels, "down-sampled by": factor, **report}))
     if csv_path is not None:

@@ -21,6 +21,7 @@ from tinympcnn.jobs.planning import plan_tiles
 from tinympcnn.leftovers import remove_leftovers
 from tinympcnn.net import Net
 from tinympcnn.postprocess import Postprocess
+from tinympcnn.scale import off_scale
 
 Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
@@ -93,7 +94,10 @@ def segment_files(
     for file, (prob, labels) in zip(files, writers, strict=True):
         with prob, labels:
             for index in range(len(file)):
-                bands = segment.segment_bands(committee, data.PageRows(file, index, factor), size, echo=echo)
+                page = data.PageRows(file, index, factor)
+                if index == 0 and (wrong := off_scale(committee.nets, _first_band(committee, page, size[0]))):
+                    echo(f"warning: {file.path} has {wrong}")
+                bands = segment.segment_bands(committee, page, size, echo=echo)
                 for band in post(map(itemgetter(1), bands)):
                     prob.write(band)
                     labels.write(class_values[band.argmax(axis=-1)])
@@ -101,6 +105,12 @@ def segment_files(
         shrunk = f", of {file.shape[0] // factor}x{file.shape[1] // factor}" if factor > 1 else ""
         echo(f"{file.describe()}: wrote {prob.path} and {labels.path}{shrunk}")
     return [writer.path for pair in writers for writer in pair]
+
+
+def _first_band(committee: Committee, page: data.PageRows, rows: int) -> np.ndarray:
+    """Return the pixels that the first `rows` rows of outputs see, which the page keeps for them."""
+    size = page.shape[:2]
+    return page[committee.rows_seen(size, slice(0, min(rows, size[0])))]
 
 
 def load_committee(models: Paths, turns: bool = False) -> tuple[Committee, int]:

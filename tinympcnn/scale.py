@@ -1,0 +1,56 @@
+"""Whether an image is on the scale of the images that a net was trained on: 16 bits where it knows 8 are a mistake.
+
+Read next: ``segment.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinympcnn.net import Net
+
+SAMPLES = 256
+"""Rows and columns that are looked at, of however many."""
+
+FAR = 5
+"""Training deviations between the means."""
+
+RATIO = 20
+"""Between the deviations; pixels of one value have none, and are left to the mean."""
+
+
+def off_scale(nets: Sequence[Net], pixels: np.ndarray) -> str:
+    """Return what is wrong with the scale of an image, or of some of its rows; nothing if it is plausible.
+
+    Parameters
+    ----------
+    nets : sequence of Net
+        Those that keep no normalisation have nothing to compare with.
+    pixels : array (H, W, C)
+        Of which a sample is looked at.
+
+    Examples
+    --------
+    >>> net = Net.from_spec("FC2", rng=0)
+    >>> net.normalisation = np.array([120.0]), np.array([50.0])
+    >>> image = np.random.default_rng(0).integers(0, 256, (30, 40, 1))
+    >>> off_scale([net], image)
+    ''
+    >>> off_scale([net], np.full((30, 40, 1), 900))
+    'mean 900, deviation 0, against mean 120, deviation 50 of the training images: bring it to their scale'
+    """
+    steps = (max(1, size // SAMPLES) for size in pixels.shape[:2])
+    sample = pixels[tuple(slice(None, None, step) for step in steps)]
+    with np.errstate(over="ignore", invalid="ignore"):  # of pixels near the largest number there is
+        means, stds = sample.mean(axis=(0, 1), dtype=np.float64), sample.std(axis=(0, 1), dtype=np.float64)
+    for net in nets:
+        if net.normalisation is not None:
+            for mean, std, usual, spread in zip(means, stds, *net.normalisation, strict=True):
+                if abs(mean - usual) > FAR * spread or (std > 0 and not spread / RATIO <= std <= spread * RATIO):
+                    return (
+                        f"mean {mean:.4g}, deviation {std:.4g}, against mean {usual:.4g}, deviation {spread:.4g} "
+                        "of the training images: bring it to their scale"
+                    )
+    return ""
