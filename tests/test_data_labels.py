@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from tinympcnn.data import class_indices, class_shares, find_class_values, read_pairs
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, UsageError
 
 
 def write(path, array, **options):
@@ -127,6 +127,22 @@ def test_axes_settle_images_and_labels_alike(tmp_path):
         read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif")
     pairs = read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", axes="ZYX")
     np.testing.assert_array_equal(np.stack(pairs.labels), stack)
+
+
+def test_axes_win_over_those_that_a_file_names(tmp_path):
+    stack = np.arange(1800, dtype=np.uint16).reshape(3, 20, 30) // 900
+    for name, axes in (("image", "CYX"), ("truth", "CYX")):
+        tifffile.imwrite(tmp_path / f"{name}.tif", stack, photometric="minisblack", metadata={"axes": axes})
+    assert len(read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", axes="ZYX").images) == 3
+
+
+def test_labels_that_lack_the_axes_of_their_images_are_told_which_axes_were_expected(tmp_path):
+    for name in ("image", "truth"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((3, 20, 30), np.uint8), photometric="minisblack")
+    with pytest.raises(
+        UsageError, match=r"'YX' do not fit .*truth\.tif, .* axes of their images, here 'CYX', without C"
+    ):
+        read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", axes="CYX")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64, np.float64])

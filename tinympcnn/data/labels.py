@@ -8,12 +8,13 @@ rest is refused with the way out. Read next: `output.py`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from tinympcnn.data.image_file import ImageFile
 from tinympcnn.data.images import Paths, expand, open_image, page_names
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, UsageError
 
 MAX_CLASSES = 16
 THRESHOLDED = (0, 255)
@@ -76,8 +77,7 @@ def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold:
         value, more than 16 values, fractions or colours.
     """
     image_files = [open_image(path, axes) for path in expand(images, "images")]
-    label_axes = axes and axes.upper().translate({ord("C"): None, ord("S"): None})
-    label_files = [open_image(path, label_axes) for path in expand(labels, "labels")]
+    label_files = [_open_labels(path, axes) for path in expand(labels, "labels")]
     pairs = _pair(image_files, label_files)
     raw = []
     for image, label in pairs:
@@ -243,6 +243,15 @@ def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> n
     for page in labels:
         counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
     return counts / max(counts.sum(), 1)
+
+
+def _open_labels(path: Path, axes: str | None) -> ImageFile:
+    """Open a label file of images that have these axes."""
+    own = axes and axes.upper().translate({ord("C"): None, ord("S"): None})
+    try:
+        return open_image(path, own)
+    except UsageError as error:
+        raise UsageError(f"{error} (labels have the axes of their images, here {axes!r}, without C)") from None
 
 
 def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
