@@ -126,6 +126,27 @@ def test_images_on_another_scale_are_warned_of(plant):
     assert warning.endswith("against mean 120, deviation 50 of the training images: bring it to their scale")
 
 
+def test_flagged_images_are_named_and_many_are_counted(plant, monkeypatch):
+    def told(**options):
+        said = []
+        detect_files([plant / "image"], plant / "model.npz", **options, echo=said.append)
+        return said
+
+    assert told(pixels=20)[-1] == "flagged: 0, 3"
+    assert not any("flagged: " in line for line in told(pixels=64))
+    monkeypatch.setattr("tinympcnn.inspection.NAMED", 1)
+    assert told(pixels=20)[-1] == "flagged: 0 and 1 more, see --csv"
+
+
+def test_more_pixels_than_a_quarter_of_an_image_are_warned_of(plant):
+    said = []
+    for pixels in (24 * 30 / 4, 24 * 30 / 4 + 1):
+        detect_files([plant / "image"], plant / "model.npz", pixels=pixels, echo=said.append)
+    assert [line for line in said if "warning" in line] == [
+        "warning: --pixels 181 is more than a quarter of image 0: smaller defects are missed"
+    ]
+
+
 def test_a_threshold_is_given_or_chosen(plant):
     both = ([plant / "image"], [plant / "label"])
     with pytest.raises(UsageError, match="not both"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -43,7 +44,7 @@ def machine(parser: argparse.ArgumentParser) -> None:
 
 def reading(parser: argparse.ArgumentParser) -> None:
     """Add how images and labels are read."""
-    parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
+    parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, whatever the files say themselves")
     parser.add_argument("--threshold", type=float, help="labels above it are 255, the others 0")
 
 
@@ -68,6 +69,27 @@ def mapping(text: str) -> dict[int, int]:
     if len(values) < len(pairs):
         raise argparse.ArgumentTypeError(f"{text!r} says twice what becomes of a value")
     return values
+
+
+def probability(text: str) -> float:
+    """Read a number from 0 to 1."""
+    if not 0 <= (number := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, not {text!r}")
+    return number
+
+
+def pixels(text: str) -> float:
+    """Read a number of pixels, from 0 up."""
+    if not 0 <= (number := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of pixels from 0 up, not {text!r}")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def tile(text: str) -> int | None:

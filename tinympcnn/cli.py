@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--memory", type=arguments.memory, metavar="SIZE", help="such as 2G or 500M (half of what is free)"
     )
-    segment.add_argument("--axes", help="axes of the images, such as ZYX or CYX, where the file leaves them open")
+    segment.add_argument("--axes", help="axes of the images, such as ZYX or CYX, whatever the files say themselves")
     segment.add_argument("--force", action="store_true", help="overwrite results that exist")
     arguments.machine(segment)
 
@@ -128,8 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     detect.add_argument("-l", "--labels", nargs="+", help="label images; any class but the first is a defect")
     detect.add_argument("--val-images", nargs="+", help="images on which the probability threshold is chosen (0.5)")
     detect.add_argument("--val-labels", nargs="+", help="and their label images")
-    detect.add_argument("--probability", type=float, metavar="P", help="the threshold, where it is not chosen")
-    detect.add_argument("--pixels", type=float, default=5000, help="flag images with more defect pixels (5000)")
+    detect.add_argument("--probability", type=arguments.probability, metavar="P", help="the threshold, if not chosen")
+    more = "flag images with more defect pixels, counted at the resolution of the images given (5000)"
+    detect.add_argument("--pixels", type=arguments.pixels, default=5000, help=more)
     detect.add_argument("--downsample", type=int, metavar="N", help="shrink images by N (as the model was trained)")
     detect.add_argument("--csv", metavar="ROWS.csv", help="one row for every image")
     detect.add_argument("--sheet", metavar="SHEET.png", help="a picture of the worst mistakes")

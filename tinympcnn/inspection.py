@@ -23,6 +23,8 @@ from tinympcnn.scale import off_scale
 
 Paths = Sequence[str | PathLike[str]]
 SHEET_ROWS = 8
+NAMED = 20
+"""Flagged images that are named."""
 
 
 class Inspected(NamedTuple):
@@ -144,10 +146,18 @@ def detect_files(
     found = look(images, labels)
     strange = [(one.name, wrong) for one in found if (wrong := off_scale([net], one.image))]
     if strange:
-        of, (name, wrong) = f"{len(strange)} of {len(found)}", strange[0]
-        echo(f"warning: {of} image(s) are on another scale, the first is {name} with {wrong}")
+        name, wrong = strange[0]
+        echo(f"warning: {len(strange)} of {len(found)} image(s) are on another scale, the first is {name} with {wrong}")
     report = summary(found, threshold, known=labels is not None)
+    smallest = min(found, key=lambda one: one.probability.size)
+    if reduced > smallest.probability.size / 4:
+        echo(
+            f"warning: --pixels {pixels:g} is more than a quarter of image {smallest.name}: smaller defects are missed"
+        )
     echo(format_table({"pixels (full resolution)": pixels, "down-sampled by": factor, **report}))
+    if flagged := [one.name for one in found if one.evidence > threshold]:
+        more = f" and {len(flagged) - NAMED} more, see --csv" if len(flagged) > NAMED else ""
+        echo(f"flagged: {', '.join(flagged[:NAMED])}{more}")
     if csv_path is not None:
         write_rows(csv_path, found, threshold, known=labels is not None)
         echo(f"wrote {csv_path}")
