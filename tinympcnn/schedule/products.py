@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -62,10 +63,8 @@ def row_period(dtype: np.dtype) -> int:
             for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
                 y = np.tile(rng.standard_normal(61), (rows, 1)).astype(dtype)
                 y = y @ rng.standard_normal((61, maps)).astype(dtype)
-                for period in (1, 2, 4, 12):
-                    if (y.reshape(-1, period, maps) == y[:period]).all():
-                        break
-                worst = max(worst, period)
+                divisors = (n for n in range(1, rows + 1) if rows % n == 0)
+                worst = math.lcm(worst, next(n for n in divisors if (y.reshape(-1, n, maps) == y[:n]).all()))
     return worst
 
 
