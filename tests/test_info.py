@@ -1,9 +1,12 @@
 """What `tinympcnn info` says: about the machine, and what a net costs before it runs."""
 
+import re
+
 import numpy as np
 import pytest
 
 from tinympcnn import Net, SoftmaxCrossEntropy, info, schedule, zoo
+from tinympcnn.tiles import DEFAULT_MEMORY, tile_memory
 
 
 def test_system_names_versions_blas_threads_and_overrides(monkeypatch):
@@ -38,6 +41,17 @@ def test_describe():
     assert "field of view 34x34" in text and "mirrored at the borders to 93x170" in text
     assert "82 times as many operations" in text and "MB for a training step" in text
     assert info.describe(zoo.steel().as_patch()) == str(zoo.steel())
+
+
+def test_the_memory_to_segment_is_that_of_this_image():
+    def said(size):
+        found = re.search(r"to segment, ([\d,]+) MB at most, in tiles of (\d+)x(\d+)", info.describe(zoo.n3(), size))
+        return [int(number.replace(",", "")) for number in found.groups()]
+
+    small, large = said((60, 137)), said((20000, 20000))
+    assert small[1:] == [60, 137] and small[0] < large[0] / 3
+    assert small[0] == round(tile_memory(zoo.n3(), (60, 137), (60, 137)) / 1e6)
+    assert large[0] <= DEFAULT_MEMORY / 1e6
 
 
 def test_describe_named(tmp_path):

@@ -118,12 +118,12 @@ def describe(net: Net, size: Pair | None = None) -> str:
         mflop = f"{flop / 1e6:.1f}" if flop else ""
         lines.append(f"{i:>5}  {type(layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
     forward, training = flop_forward(net, mirrored), flop_training(net, mirrored)
-    tile = tile_size(net, None)
+    rows, columns = map(min, tile_size(net, None, largest=size), size)
     lines += [
         f"{forward / 1e9:.3g} GFLOP forward, {training / 1e9:.3g} GFLOP for a training step",
         f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
         f"memory, about: {training_bytes(net, mirrored) / 1e6:,.0f} MB for a training step; to segment, "
-        f"{tile_memory(net, max(*tile)) / 1e6:,.0f} MB at most, in tiles of {tile[0]}x{tile[1]}",
+        f"{tile_memory(net, (rows, columns), size) / 1e6:,.0f} MB at most, in tiles of {rows}x{columns}",
     ]
     return "\n".join(lines)
 
