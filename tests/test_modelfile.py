@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tinympcnn import Conv, DataError, Layer, Logistic, Net, UsageError, modelfile
+from tinympcnn import Adam, Conv, DataError, Layer, Logistic, Net, UsageError, checkpoint, modelfile
 from tinympcnn.gradcheck import check_contract
 
 
@@ -223,3 +223,10 @@ def test_a_description_of_endless_depth(path):
     np.savez(path, **arrays)
     damaged(path)
     assert modelfile.VERSION == 1
+
+
+def test_a_checkpoint_is_no_model_and_says_where_that_is(tmp_path):
+    net = Net.from_spec("C3x3x2 FC2", rng=0)
+    checkpoint.save(tmp_path / "a.checkpoint.npz", net, Adam(net), checkpoint.State())
+    with pytest.raises(DataError, match=r"a\.checkpoint\.npz is a checkpoint, .* the model, .*/a\.npz$"):
+        Net.load(tmp_path / "a.checkpoint.npz")

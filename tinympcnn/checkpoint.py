@@ -20,10 +20,10 @@ from tinympcnn import modelfile
 from tinympcnn.atomic import replacing
 from tinympcnn.backend import to_numpy
 from tinympcnn.errors import DataError
+from tinympcnn.modelfile import STATE
 from tinympcnn.net import Net
 from tinympcnn.optim import Optimizer
 
-_STATE = "state"  # the entry that holds place, log and the optimiser's numbers, as JSON
 _OPTIMIZER = "optimizer."  # prefix of the optimiser's arrays
 
 
@@ -61,7 +61,7 @@ def save(path: str | PathLike[str], net: Net, optimizer: Optimizer, state: State
     about = {"optimizer": type(optimizer).__name__, "numbers": numbers, "state": asdict(state)}
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        modelfile.write_arrays(file, modelfile.to_arrays(net) | arrays | {_STATE: text})
+        modelfile.write_arrays(file, modelfile.to_arrays(net) | arrays | {STATE: text})
 
 
 def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
@@ -102,7 +102,7 @@ def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, A
     """Return the arrays of a checkpoint and, checked, what is written beside them."""
     arrays = modelfile.read_arrays(Path(path))
     try:
-        about = json.loads(arrays.pop(_STATE).tobytes())
+        about = json.loads(arrays.pop(STATE).tobytes())  # place, log and the optimiser's numbers
         state, numbers, name = about["state"], about["numbers"], about["optimizer"]
         if not isinstance(name, str) or not all(value is None or _is_number(value) for value in numbers.values()):
             raise ValueError

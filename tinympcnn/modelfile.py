@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Tanh)}
+STATE = "state"  # the entry that a checkpoint has and a model has not; see ``checkpoint.py``
 _ABOUT = "about"  # the entry that holds the JSON description
 _MOST_JSON = 1 << 24  # bytes
 
@@ -77,7 +78,11 @@ def load(path: str | PathLike[str], make: Callable[[list[Layer]], Net]) -> Net:
     DataError
         If the file is missing, truncated, of another version, or holds anything that does not fit together.
     """
-    return from_arrays(read_arrays(Path(path)), str(path), make)
+    arrays = read_arrays(Path(path))
+    if STATE in arrays:
+        model = str(path).replace(".checkpoint", "")
+        raise DataError(f"{path} is a checkpoint, for 'train --resume'; the end of the run writes the model, {model}")
+    return from_arrays(arrays, str(path), make)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
