@@ -142,6 +142,17 @@ def test_nets_that_do_not_go_together_are_named(change, words):
         Committee([make(SPECS[2]), change(other) or other], names=["a", "b"])
 
 
+@pytest.mark.parametrize("nets", [["a.npz"], "a.npz", make(SPECS[0]), [make(SPECS[0]), None], 3])
+def test_what_is_no_list_of_nets_is_refused_with_an_example(nets):
+    with pytest.raises(UsageError, match=r"a list of nets, such as Committee\(\[Net\.load"):
+        Committee(nets, make(SPECS[1]))
+
+
+def test_turns_belong_to_the_constructor():
+    with pytest.raises(UsageError, match=r"Committee\(nets, turns=True\)\.segment\(image\)"):
+        Committee([make(SPECS[0])]).segment(np.eye(9), turns=True)
+
+
 def test_a_committee_of_nobody_is_refused():
     with pytest.raises(UsageError, match="at least one net"):
         Committee([])

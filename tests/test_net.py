@@ -186,3 +186,14 @@ def test_the_table_names_every_layer_and_the_field_of_view():
     text = str(Net.from_spec("C7x7x8 MPF2x2 C5x5x8 MPF2x2 C5x5x8 FC100 FC2", rng=0))
     for word in ("Conv 7x7", "MaxPoolFragment 2x2", "FullyConnected", "field of view 34x34", "parameters"):
         assert word in text
+
+
+def test_a_stack_is_segmented_one_page_at_a_time():
+    net = Net.from_spec("C3x3x2 FC2", rng=0)
+    with pytest.raises(UsageError, match=r"1 map\(s\), not 8; .* one page at a time: net\.segment\(stack\[0\]\)"):
+        net.segment(np.zeros((2, 9, 8)))
+
+
+def test_a_name_for_a_spec_is_told_of_the_zoo():
+    with pytest.raises(UsageError, match=r"'N3'.*zoo\.build\('N3'\)"):
+        Net.from_spec("N3")

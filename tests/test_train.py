@@ -233,6 +233,8 @@ def test_an_executor_changes_no_bit(some):
         ({"images": [np.zeros((9, 12, 3))]}, DataError, r"takes \(H, W, 1\)"),
         ({"labels": [np.zeros((9, 12))]}, DataError, "needs integers"),
         ({"labels": [np.zeros((9, 11), int)]}, DataError, "needs integers"),
+        ({"validation": 0.2}, UsageError, r"a pair of what is held out, such as \(images\[-2:\], labels\[-2:\]\)"),
+        ({"validation": (1, 2, 3)}, UsageError, "a pair of what is held out"),
         ({"labels": [np.full((9, 12), 2)]}, DataError, "2 outputs takes classes 0 to 1"),
         ({"labels": [np.full((9, 12), -2)]}, DataError, "-1 for pixels that do not count"),
     ],
@@ -243,6 +245,16 @@ def test_what_does_not_fit_is_refused_before_any_work(some, tmp_path, change, er
     with pytest.raises(error, match=words):
         fit(Net.from_spec(SPEC, rng=0), images, labels, checkpoint=tmp_path / "c.npz", **{"epochs": 1, **change})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_booleans_are_the_classes_0_and_1(some):
+    images, labels = some
+    masks = [y == 1 for y in labels]
+    runs = [
+        next(fit(Net.from_spec(SPEC, rng=0), images, same, epochs=1))["loss_train"]
+        for same in (masks, [mask.astype(int) for mask in masks])
+    ]
+    assert runs[0] == runs[1]
 
 
 def test_a_patch_net_is_refused(some):

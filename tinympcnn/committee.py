@@ -49,7 +49,7 @@ class Committee:
     Raises
     ------
     UsageError
-        If there is no net.
+        If there is no net, or anything but a net.
     DataError
         If the nets do not go together.
 
@@ -64,6 +64,12 @@ class Committee:
     """
 
     def __init__(self, nets: Sequence[Net], turns: bool = False, names: Sequence[str] | None = None) -> None:
+        from tinympcnn.net import Net
+
+        if not isinstance(nets, Sequence) or not all(isinstance(net, Net) for net in nets):
+            raise UsageError(
+                "a committee is made of a list of nets, such as Committee([Net.load('a.npz'), Net.load('b.npz')])"
+            )
         if not nets:
             raise UsageError("a committee needs at least one net")
         names = names or [f"net {i}" for i in range(len(nets))]
@@ -121,6 +127,8 @@ class Committee:
         """Return the class probabilities (H, W, K) of one image; see ``tinympcnn.segment.segment``."""
         from tinympcnn.segment import segment
 
+        if "turns" in options:
+            raise UsageError("a committee is told of turns when it is made: Committee(nets, turns=True).segment(image)")
         return segment(self, image, **options)
 
     def to(self, name: str) -> Committee:

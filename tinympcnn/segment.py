@@ -76,7 +76,10 @@ def as_image(net: Net | Committee, image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or 0 in image.shape:
         raise UsageError(f"an image to segment is (H, W) or (H, W, C), not {image.shape}")
     if image.shape[2] != net.in_maps:
-        raise UsageError(f"the net takes images with {net.in_maps} map(s), not {image.shape[2]}")
+        raise UsageError(
+            f"the net takes images with {net.in_maps} map(s), not {image.shape[2]}; a stack (Z, H, W) goes one page at "
+            "a time: net.segment(stack[0])"
+        )
     check_finite(image, "the image")
     return image
 

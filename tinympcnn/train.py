@@ -62,7 +62,7 @@ def fit(
     images : sequence of array (H, W) or (H, W, C)
         Of any sizes, in any units: they are normalised by the set's mean and standard deviation, which the net keeps.
     labels : sequence of int array (H, W)
-        Class indices from 0, or -1 for pixels that do not count.
+        Class indices from 0, or -1 for pixels that do not count; of booleans False is 0 and True 1.
     epochs : int
         Passes over the images.
     optimizer : {"adam", "sgd", "armijo", "lbfgs"} or Optimizer
@@ -127,6 +127,8 @@ def fit(
         raise UsageError(f"decay must be one of {', '.join(DECAYS)}, not {decay!r}")
     if net.stride != (1, 1):
         raise UsageError("whole-image training needs an image net: use net.as_image()")
+    if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
+        raise UsageError("validation is a pair of what is held out, such as (images[-2:], labels[-2:])")
     data = TrainingSet(net, images, labels, augment, crop, seed)
     held = [example(net, *pair) for pair in zip(*checked(net, *validation), strict=True)] if validation else []
     if loss is None:

@@ -119,7 +119,7 @@ def checked(net: Net, images: Sequence[Any], labels: Sequence[Any]) -> tuple[lis
     for i, (image, y) in enumerate(zip(whole, classes, strict=True)):
         if image.ndim != 3 or image.shape[2] != net.in_maps:
             raise DataError(f"image {i} has shape {image.shape}; the net takes (H, W, {net.in_maps})")
-        if y.shape != image.shape[:2] or y.dtype.kind not in "iu" or not y.size:
+        if y.shape != image.shape[:2] or y.dtype.kind not in "biu" or not y.size:
             raise DataError(f"labels {i} are {y.dtype}{y.shape}; image {i} needs integers {image.shape[:2]}")
         if y.min() < -1 or y.max() >= net.out_maps:
             raise DataError(
