@@ -271,7 +271,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
             "number of classes of model.npz is 2 and that of th",
         ),
         ("segment -i images.tif -m model.npz -o out --median x", 2, "invalid int value: 'x'"),
-        ("segment -i images.tif -m model.npz -o out --median -1", 2, "0 pixels or more, not -1"),
+        ("segment -i images.tif -m model.npz -o out --median -1", 2, "0 to 25 pixels, not -1"),
         ("segment -i images.tif -m model.npz -o out --calibration no.json", 1, "cannot read the calibration no.json"),
         ("segment -i images.tif -m model.npz -o out --calibration text.tif", 1, "text.tif is not a calibration"),
         ("calibrate -p labels.tif -l labels.tif -o c.json", 1, "not on labels of 2"),

@@ -354,7 +354,7 @@ def test_models_that_do_not_go_together_are_named(job, model):
         DataError, match=r"c\.json was fitted for the classes \(0, 255\), and the model's are \(7, 255\)"
     ):
         segmented(job, model, calibration=job / "c.json")
-    with pytest.raises(UsageError, match="0 pixels or more, not -1"):
+    with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         segmented(job, model, median=-1)
     assert not (job / "out").exists()
 

@@ -92,6 +92,15 @@ def test_committees_calibration_and_filter_keep_to_it_too(models, tmp_path, size
 
 
 @linux
+def test_a_wide_filter_keeps_to_it_too(models, tmp_path, rng):
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (100, 120), dtype=np.uint8))
+    (plain, _), (promised, taken) = (
+        segmented(tmp_path, tmp_path / "a.tif", models / "tiny.npz", "--median", radius) for radius in ("0", "20")
+    )
+    assert taken <= promised and promised - plain > 15e6
+
+
+@linux
 def test_a_long_stack_takes_no_more_than_a_short_one(models, tmp_path, rng):
     peaks = []
     for pages in (10, 1000):

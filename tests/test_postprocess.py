@@ -79,8 +79,10 @@ def test_first_calibrated_then_filtered(heights):
         assert found.dtype == np.float32
 
 
-def test_a_radius_below_one_is_refused(rng):
+def test_a_radius_out_of_bounds_is_refused(rng):
     with pytest.raises(UsageError, match="at least 1 pixel, not 0"):
         median(page(rng, 5, 5), 0)
-    with pytest.raises(UsageError, match="0 pixels or more, not -1"):
+    with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         Postprocess(radius=-1)
+    with pytest.raises(UsageError, match="0 to 25 pixels, not 26"):
+        Postprocess(radius=26)

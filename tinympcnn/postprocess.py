@@ -16,6 +16,9 @@ from scipy import ndimage
 from tinympcnn.calibration import Calibration
 from tinympcnn.errors import UsageError
 
+LARGEST_RADIUS = 25
+"""Of the median filter, in pixels: the memory it takes grows with the fourth power, to 40 MB."""
+
 
 @dataclass(frozen=True)
 class Postprocess:
@@ -26,7 +29,7 @@ class Postprocess:
     calibration : Calibration, optional
         Applied to each pixel.
     radius : int
-        Of the median filter, in pixels; 0 for none.
+        Of the median filter, in pixels, at most `LARGEST_RADIUS`; 0 for none.
 
     Examples
     --------
@@ -39,8 +42,8 @@ class Postprocess:
     radius: int = 0
 
     def __post_init__(self) -> None:
-        if self.radius < 0:
-            raise UsageError(f"the radius of the median filter must be 0 pixels or more, not {self.radius}")
+        if not 0 <= self.radius <= LARGEST_RADIUS:
+            raise UsageError(f"the radius of the median filter must be 0 to {LARGEST_RADIUS} pixels, not {self.radius}")
 
     def __call__(self, bands: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the probabilities of a page, which come as bands (h, W, K) from the top, in bands again."""
@@ -53,6 +56,13 @@ class Postprocess:
         probabilities = classes * np.dtype(np.float32).itemsize
         calibrating = 6 * np.dtype(np.float64).itemsize if self.calibration else 0
         return calibrating + (5 * probabilities if self.radius else 0)  # what waited, came, is joined, filtered, scaled
+
+    def filter_bytes(self) -> int:
+        """Return the bytes that the median filter takes besides pixels, at most.
+
+        ``scipy.ndimage`` lists the disc's pixels once for every way in which borders can cut its square.
+        """
+        return (2 * self.radius + 1) ** 2 * int(_disc(self.radius).sum()) * np.dtype(np.intp).itemsize
 
 
 def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
@@ -84,13 +94,17 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
     """
     if radius < 1:
         raise UsageError(f"the radius of a median filter must be at least 1 pixel, not {radius}")
-    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    disc = y * y + x * x <= radius * radius + 1
-    filtered = ndimage.median_filter(probabilities, footprint=disc[..., None], mode="mirror")
+    filtered = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")
     if probabilities.shape[-1] == 2:
         return filtered
     total = filtered.sum(axis=-1, keepdims=True)
     return np.divide(filtered, total, out=probabilities.copy(), where=total > 0)
+
+
+def _disc(radius: int) -> np.ndarray:
+    """Return which pixels of a square of 2 * radius + 1 are in the disc."""
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    return y * y + x * x <= radius * radius + 1
 
 
 def median_bands(bands: Iterable[np.ndarray], radius: int) -> Iterator[np.ndarray]:

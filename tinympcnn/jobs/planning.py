@@ -28,6 +28,7 @@ def plan_tiles(
     budget = memory if memory is not None else taken + free_memory() // 2
     each = (_page_memory(committee, file, factor, post) for file in files)
     fixed, row = (max(part) for part in zip(*each, strict=True))
+    fixed += post.filter_bytes()
     largest = max(file.shape[0] for file in files) // factor, max(file.shape[1] for file in files) // factor
     room = max(min(budget - taken - fixed, tiles.DEFAULT_MEMORY), 1)
     rows, columns = size = tiles.tile_size(committee, tile, room, largest, row)
