@@ -77,7 +77,7 @@ def test_the_identity_changes_nothing(rng):
 def test_one_class_alone_is_refused(truth):
     with pytest.raises(DataError, match="pixels of both classes"):
         fit_calibration([(np.linspace(0, 1, 9), truth)], (0, 1))
-    with pytest.raises(DataError, match="0 of 0"):
+    with pytest.raises(DataError, match="0 of class 0 alone"):
         fit_calibration([], (0, 1))
 
 

@@ -461,6 +461,20 @@ def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(jo
     calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
 
 
+def test_a_mapping_for_other_labels_is_refused(job, model):
+    prob, _ = segmented(job, model)
+    for job_of in (evaluate_files, lambda *paths, **options: calibrate_files(*paths, job / "c.json", **options)):
+        with pytest.raises(DataError, match="--map names 1, which the labels do not hold; they are 7 to 255"):
+            job_of([prob], [job / "labels.tif"], mapping={7: 255, 1: 7})
+        with pytest.raises(DataError, match="--map leaves only the class 255 of the labels"):
+            job_of([prob], [job / "labels.tif"], mapping={7: 255})
+    tifffile.imwrite(job / "white.tif", np.full((3, 20, 24), 1, np.uint8), photometric="minisblack")
+    assert evaluate_files([prob], [job / "white.tif"], mapping={1: 255})["class_errors"][0] is None
+    with pytest.raises(DataError, match="the labels hold 1440 of class 255 alone"):
+        calibrate_files([prob], [job / "white.tif"], job / "c.json", mapping={1: 255})
+    assert not (job / "c.json").exists()
+
+
 def test_a_calibration_is_fitted_on_files_and_applied_to_them(job, model):
     prob, _ = segmented(job, model)
     said = []

@@ -139,7 +139,8 @@ def fit_calibration(pages: Iterable[tuple[np.ndarray, np.ndarray]], class_values
         n += p.size
     positive = products[0]
     if not 0 < positive < n:
-        raise DataError(f"a calibration needs pixels of both classes, and the labels have {positive:.0f} of {n}")
+        only = class_values[int(positive > 0)]
+        raise DataError(f"a calibration needs pixels of both classes, and the labels hold {n} of class {only} alone")
     moments, products = powers[np.add.outer(range(4), range(4))] / n, products / n
 
     def error(c: np.ndarray) -> float:

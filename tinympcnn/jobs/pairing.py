@@ -57,7 +57,8 @@ def read_compared(
     threshold : float, optional
         Labels above it become 255, the others 0.
     mapping : dict of int to int, optional
-        Then, for data labelled in other values: what to take each label value for; others stay.
+        Then, for data labelled in other values: what to take each label value for; others stay. Every value that is
+        named must occur, and two classes at least be left.
     invert : bool
         Then, for data of the other polarity: exchange the two label values.
     downsample : int
@@ -77,7 +78,7 @@ def read_compared(
         raise DataError(f"{len(pages)} page(s) of predictions and {len(raw)} label image(s) do not pair up")
     if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
         raise DataError("the predictions are of different kinds or classes; take them one kind at a time")
-    raw = [data.map_values(y, mapping or {}) for y in raw]
+    raw = _mapped(raw, mapping or {})
     values = opened[0].class_values or data.find_class_values([*raw, *(page[:, :, 0] for page in pages)])
     if invert:
         if len(values) != 2:
@@ -99,3 +100,14 @@ def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], downsample: int
     hint = f"; --downsample {factor} fits" if page == tuple(size // max(factor, 1) for size in labels) else ""
     shrunk = f", down-sampled by {downsample}" if downsample > 1 else ""
     raise DataError(f"a prediction of {page[0]}x{page[1]} meets labels of {labels[0]}x{labels[1]}{shrunk}{hint}")
+
+
+def _mapped(labels: list[np.ndarray], mapping: Mapping[int, int]) -> list[np.ndarray]:
+    """Return the labels with their values exchanged; refuse a mapping that was meant for other labels."""
+    found = {value for y in labels for value in np.unique(y).tolist()} if mapping else set()
+    if absent := [value for value in mapping if value not in found]:
+        raise DataError(f"--map names {absent[0]}, which the labels do not hold; they are {min(found)} to {max(found)}")
+    left = {mapping.get(value, value) for value in found}
+    if len(left) < min(len(found), 2):
+        raise DataError(f"--map leaves only the class {left.pop()} of the labels; two classes at least are needed")
+    return [data.map_values(y, mapping) for y in labels]
