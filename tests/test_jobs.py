@@ -488,6 +488,16 @@ def test_a_calibration_is_fitted_on_files_and_applied_to_them(job, model):
     assert about["mean_square_after"] <= about["mean_square_before"] and about["pixels"] == truth.size
 
 
+def test_a_calibration_on_inverted_labels_is_refused(job):
+    truth = (tifffile.imread(job / "labels.tif") == 255)[..., None]
+    p = np.where(truth, 0.8, 0.3).astype(np.float32)
+    data.write_probabilities(job / "good_prob.tif", np.concatenate([1 - p, p], axis=-1), (7, 255))
+    with pytest.raises(DataError, match=r"polynomial is constant .*: are the labels inverted\? \(--invert\)"):
+        calibrate_files([job / "good_prob.tif"], [job / "labels.tif"], job / "c.json", invert=True)
+    assert not (job / "c.json").exists()
+    calibrate_files([job / "good_prob.tif"], [job / "labels.tif"], job / "c.json")
+
+
 def test_a_calibration_of_something_else_is_refused(job, model):
     prob, labels = segmented(job, model)
     with pytest.raises(DataError, match="not on labels of 2"):

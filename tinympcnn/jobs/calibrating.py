@@ -16,6 +16,8 @@ from tinympcnn.calibration import Calibration, fit_calibration
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.jobs.pairing import Paths, read_compared
 
+_LEAST_RISE = 0.05
+
 
 def calibrate_files(
     predictions: Paths,
@@ -47,7 +49,7 @@ def calibrate_files(
     UsageError
         If the output is an input.
     DataError
-        If these are not probabilities of two classes, or do not fit the labels.
+        If these are not probabilities of two classes, do not fit the labels, or do not rise with them.
     """
     check_writable(output)
     for path in [*data.expand(predictions, "predictions"), *data.expand(labels, "labels")]:
@@ -59,6 +61,11 @@ def calibrate_files(
             f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"
         )
     fit = fit_calibration(((page[..., 1], y == 1) for page, y in zip(pages, truth, strict=True)), values)
+    if fit.calibration.rise < _LEAST_RISE:
+        raise DataError(
+            f"the best rising polynomial is constant (it rises by {fit.calibration.rise:.3f} from p = 0 to 1): are the "
+            "labels inverted? (--invert)"
+        )
     fit.calibration.save(output, pixels=fit.pixels, mean_square_before=fit.before, mean_square_after=fit.after)
     terms = " ".join(f"{c:+.4f} p^{k}" for k, c in enumerate(fit.calibration.coefficients))
     echo(f"{len(pages)} page(s): p({values[1]}) becomes {terms}")
