@@ -69,9 +69,18 @@ def test_reports_survive_json_and_the_table_shows_them_all():
     report = metrics.evaluate(P, TRUTH, membranes=True)
     assert json.loads(json.dumps(report)) == report
     table = metrics.format_report(report)
-    for words in ("2 slices, 312 pixels", "F1 error", "Rand", "V_Rand", "V_Info", "splits and", "at p > 0."):
+    for words in ("2 slices, 312 pixels", "F1 error", "Rand", "V_Rand", "V_Info", "splits and", "best at p > 0."):
         assert words in table
     assert max(map(len, table.splitlines())) < 80
+
+
+def test_the_table_says_which_threshold_and_which_label_values():
+    lines = metrics.format_report({**metrics.evaluate(P, TRUTH), "class_values": [0, 255]}).splitlines()
+    assert lines[0].endswith("positive class 255") and lines[-3].endswith("predicted as 0, 255")
+    assert [line.split()[0] for line in lines[-2:]] == ["0", "255"]
+    assert all(line.endswith("  at p > 0.50") for line in lines[1:6]) and "  best at p > " in lines[6]
+    many = metrics.format_report(metrics.evaluate(np.eye(3)[[[0, 1, 2]]], [[0, 1, 1]]))
+    assert "most probable class" in many and " at p > 0.50" not in many
 
 
 @pytest.mark.parametrize(

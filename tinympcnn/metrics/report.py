@@ -107,7 +107,10 @@ def evaluate(
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """Write a report as a table for people.
+    """Write a report as a table for people, with label values for classes where it has "class_values".
+
+    What comes from probabilities says how: pixel error to F1 at p > 0.50 (or of the most probable of many classes), the
+    others at the threshold that is best for each.
 
     Examples
     --------
@@ -125,21 +128,24 @@ def format_report(report: dict[str, Any]) -> str:
         1    0.0000  0.6667   0 2
     """
     K, plural = report["classes"], "" if report["slices"] == 1 else "s"
+    values = report.get("class_values", range(K))
+    soft = report["f1_error"]["threshold"] is not None
+    labelled = "" if not soft else "  at p > 0.50" if K == 2 else "  most probable class"
     size = f"{report['slices']} slice{plural}, {report['pixels']} pixels, {K} classes"
-    lines = [f"{size}, positive class {report['positive']}"]
+    lines = [f"{size}, positive class {values[report['positive']]}"]
     for key, name in _NAMES.items():
         entry = report.get(key)
         if isinstance(entry, dict):
-            at = "" if entry["threshold"] is None else f"  at p > {entry['threshold']:.2f}"
+            at = "" if entry["threshold"] is None else f"  best at p > {entry['threshold']:.2f}"
             halves = f"  (split {entry['split']:.4f}, merge {entry['merge']:.4f})" if "split" in entry else ""
             lines.append(f"{name:<22} {entry['value']:.{_DIGITS.get(key, 4)}f}{at}{halves}")
         elif entry is not None:
-            lines.append(f"{name:<22} {entry:.4f}")
-    lines += ["", "class     error     IoU   predicted as " + ", ".join(map(str, range(K)))]
+            lines.append(f"{name:<22} {entry:.4f}{labelled}")
+    lines += ["", "class     error     IoU   predicted as " + ", ".join(map(str, values))]
     for k, row in enumerate(report["confusion"]):
         pair = report["class_errors"][k], report["iou"][k]
         error, overlap = ("     -" if x is None else f"{x:.4f}" for x in pair)
-        lines.append(f"{k:>5}    {error}  {overlap}   {' '.join(map(str, row))}")
+        lines.append(f"{values[k]:>5}    {error}  {overlap}   {' '.join(map(str, row))}")
     return "\n".join(lines)
 
 
