@@ -518,8 +518,11 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
     with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
         evaluate_files([prob], [job / "one.tif"])
-    with pytest.raises(DataError, match="different kinds"):
-        evaluate_files([prob, labels], [job / "labels.tif"] * 2)
+    for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
+        with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):
+            evaluate_files(both, truth)
+    with pytest.raises(DataError, match=r"images\.tif is no prediction, for it holds \d+ values; give a _prob"):
+        evaluate_files([job / "images.tif"], [job / "labels.tif"])
     with pytest.raises(DataError, match="20x24 meets labels of 20x25"):
         evaluate_files([prob], [job / "wide.tif"])
     with pytest.raises(UsageError, match="none of the classes"):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinympcnn import data
+from tinympcnn.data.labels import MAX_CLASSES
 from tinympcnn.errors import DataError, UsageError
 
 Paths = Sequence[str | PathLike[str]]
@@ -72,12 +73,16 @@ def read_compared(
         If there are not two classes to exchange.
     """
     opened = [data.read_prediction(path) for path in data.expand(predictions, "predictions")]
+    if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
+        raise DataError(
+            "the predictions are of different kinds or classes; take them one kind at a time, such as *_prob.tif"
+        )
+    for prediction in opened:
+        _check_classes(prediction)
     raw = data.read_labels(labels, axes, threshold)
     pages = [page for prediction in opened for page in prediction.pages]
     if len(pages) != len(raw):
         raise DataError(f"{len(pages)} page(s) of predictions and {len(raw)} label image(s) do not pair up")
-    if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
-        raise DataError("the predictions are of different kinds or classes; take them one kind at a time")
     raw = _mapped(raw, mapping or {})
     values = opened[0].class_values or data.find_class_values([*raw, *(page[:, :, 0] for page in pages)])
     if invert:
@@ -100,6 +105,17 @@ def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], downsample: int
     hint = f"; --downsample {factor} fits" if page == tuple(size // max(factor, 1) for size in labels) else ""
     shrunk = f", down-sampled by {downsample}" if downsample > 1 else ""
     raise DataError(f"a prediction of {page[0]}x{page[1]} meets labels of {labels[0]}x{labels[1]}{shrunk}{hint}")
+
+
+def _check_classes(prediction: data.Prediction) -> None:
+    """Refuse a file that was not written by `segment` and has too many values to be labels."""
+    if prediction.class_values is None:
+        found = {value for page in prediction.pages for value in np.unique(page).tolist()}
+        if len(found) > MAX_CLASSES:
+            raise DataError(
+                f"{prediction.pages.path} is no prediction, for it holds {len(found)} values; "
+                "give a _prob.tif or _labels.tif that segment wrote"
+            )
 
 
 def _mapped(labels: list[np.ndarray], mapping: Mapping[int, int]) -> list[np.ndarray]:
