@@ -89,7 +89,7 @@ def test_a_bounded_workspace_changes_nothing_and_takes_no_threads(fake, rng, mon
     monkeypatch.setattr(schedule.blocks, "DEVICE_BYTES", 1 << 14)
     monkeypatch.setattr(schedule, "get_threads", lambda: 4)
     monkeypatch.setattr(schedule.threads._workers, "executor", lambda: pytest.fail("a device was driven from threads"))
-    assert len(schedule.window_blocks((4, 7, 6), 3, 9, 5, True, on_device[0])) > 2
+    assert len(schedule.window_blocks((4, 7, 6), 3, 9, 5, on_device[0])) > 2
     fake.counts.reset()
     before = fake.counts.live_bytes
     y = correlate(*on_device)

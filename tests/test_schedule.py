@@ -146,11 +146,11 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside():
 
 
 @settings(deadline=None)
-@given(*[st.integers(1, 40), st.integers(1, 60), st.integers(1, 60)], *[st.integers(1, 300)] * 3, st.booleans())
-def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps, tiled):
+@given(*[st.integers(1, 40), st.integers(1, 60), st.integers(1, 60)], *[st.integers(1, 300)] * 3)
+def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps):
     x = np.zeros(1)
     for blocks in (
-        schedule.window_blocks((fragments, rows, columns), kh, strip, maps, tiled, x),
+        schedule.window_blocks((fragments, rows, columns), kh, strip, maps, x),
         schedule.cache_blocks(fragments, rows, columns * strip * maps, x),
     ):
         seen = np.zeros((fragments, rows), int)
@@ -162,7 +162,7 @@ def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps, 
 
 def test_blocks_stay_near_their_limit():
     x = np.zeros(1)
-    for f, q in schedule.window_blocks((16, 120, 120), 5, 240, 48, True, x):
+    for f, q in schedule.window_blocks((16, 120, 120), 5, 240, 48, x):
         strips = (f.stop - f.start) * (q.stop - q.start + 4) * 120
         assert strips * (240 + 48) * 8 <= schedule.STRIP_BYTES
     for f, q in schedule.cache_blocks(16, 120, 5760, x):
@@ -170,7 +170,7 @@ def test_blocks_stay_near_their_limit():
 
 
 def test_blocks_put_narrow_fragments_side_by_side_until_products_are_full():
-    blocks = schedule.window_blocks((256, 32, 32), 3, 144, 200, True, np.zeros(1, np.float32))
+    blocks = schedule.window_blocks((256, 32, 32), 3, 144, 200, np.zeros(1, np.float32))
     rows = product_rows(432, 200)
     for f, _ in blocks[:-4]:
         filled = (f.stop - f.start) * 32
@@ -213,14 +213,10 @@ def test_a_product_s_rows_do_not_depend_on_how_many_there_are(n, rows):
     assert np.allclose(whole, a @ W, atol=1e-4)
 
 
-@given(st.integers(1, 3000), st.integers(1, 300), st.integers(1, 5000))
-def test_products_have_a_number_of_rows_that_depends_on_the_matrix_alone_if_it_must(K, maps, windows):
+@given(st.integers(1, 3000), st.integers(1, 300))
+def test_a_product_has_a_number_of_rows_that_fits_every_kernel(K, maps):
     rows = product_rows(K, maps)
-    assert rows % 12 == 0
-    assert (
-        product_rows(K, maps, windows) == rows
-        or -(-windows // product_rows(K, maps, windows)) * GEMM_ROWS * 2 >= windows
-    )
+    assert rows % 12 == 0 and GEMM_ROWS % rows == 0
 
 
 # ------------------------------------------------------------------------------------------------------ windows
@@ -231,13 +227,12 @@ def test_products_have_a_number_of_rows_that_depends_on_the_matrix_alone_if_it_m
     *[st.integers(1, 4)] * 2,
     *[st.integers(1, 9)] * 4,
     *[st.integers(0, 3)],
-    st.booleans(),
 )
-def test_windows_in_strips_give_what_columns_give(kh, kw, F, h, w, C, gap, tiled):
+def test_windows_in_strips_give_what_columns_give(kh, kw, F, h, w, C, gap):
     rng = np.random.default_rng(kh)
     x, W = rng.standard_normal((F, h + kh - 1, w + kw - 1, C)), rng.standard_normal((kh * kw * C, 5))
     cols = schedule.columns(x, (kh, kw))
-    y = schedule.window_products(x, W, (kh, kw), w + gap, tiled, np.empty((F, h, w, 5)))
+    y = schedule.window_products(x, W, (kh, kw), w + gap, np.empty((F, h, w, 5)))
     np.testing.assert_allclose(y, (cols @ W).reshape(F, h, w, 5), atol=1e-12)
     dW, db = schedule.window_gradients(x, y, (kh, kw))
     np.testing.assert_allclose(dW.reshape(W.shape), cols.T @ y.reshape(-1, 5), atol=1e-10)

@@ -15,7 +15,7 @@ from tinympcnn.backend import Array, array_module
 from tinympcnn.geometry import Pair
 
 
-def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0), tiled: bool = True) -> Array:
+def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
     """Cross-correlate every fragment of `x` with `W`, as if `x` had `border` more rows and columns of zeros around.
 
     Parameters
@@ -25,8 +25,6 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0),
     b : array, shape (out_maps,), optional
     border : (rows, columns)
         With (kh-1, kw-1) this is the "full" correlation.
-    tiled : bool
-        Whether an output pixel must be the same to the last bit in whatever tile of the image it lies.
 
     Returns
     -------
@@ -38,7 +36,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0),
     matrix = xp.ascontiguousarray(W.reshape(-1, maps))
     h, w = H + 2 * border[0] - kh + 1, width + 2 * border[1] - kw + 1
     y = schedule.empty((F, h, w, maps), x)
-    pitch = schedule.pitch(w, x) if tiled else w
+    pitch = schedule.pitch(w, x)
     x, out = _joined((kh, kw), x, y)
     bias = None if b is None else schedule.repeated(b, w)
 
@@ -46,14 +44,14 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0),
         f, q = block
         into = out[f, q]
         rows = _rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1])
-        pixels = schedule.window_products(rows, matrix, (kh, kw), pitch, tiled, into)
+        pixels = schedule.window_products(rows, matrix, (kh, kw), pitch, into)
         if bias is not None:
             xp.add(pixels, bias, out=into)
         elif pixels is not into:
             schedule.copy(pixels, into)
 
     # Alg. 1: for each fragment, F_out = F_out U fwd(f)
-    schedule.run(forward, schedule.window_blocks((*out.shape[:2], pitch), kh, kw * C, maps, tiled, x), x)
+    schedule.run(forward, schedule.window_blocks((*out.shape[:2], pitch), kh, kw * C, maps, x), x)
     return y
 
 
@@ -70,7 +68,7 @@ def correlate_grad(x: Array, dy: Array, dW: Array, db: Array) -> None:
         xp.add(db, more_b, out=db)
 
     # Alg. 2: for each fragment, g = g + grad(delta, f), a sum and not a mean
-    schedule.accumulate(grad, schedule.window_blocks(dy.shape[:3], kh, kw * C, maps, False, x), (dW, db))
+    schedule.accumulate(grad, schedule.window_blocks(dy.shape[:3], kh, kw * C, maps, x), (dW, db))
 
 
 def correlate_back(dy: Array, W: Array) -> Array:
@@ -80,7 +78,7 @@ def correlate_back(dy: Array, W: Array) -> Array:
     ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
     """
     kh, kw = W.shape[:2]
-    return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1), tiled=False)
+    return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
 
 
 def _rows(x: Array, f: slice, start: int, stop: int, side: int) -> Array:

@@ -19,9 +19,7 @@ START = 64  # what a block takes beside its products, in products with one windo
 Block = tuple[slice, slice]  # of fragments, of rows
 
 
-def window_blocks(
-    outputs: tuple[int, int, int], kh: int, strip: int, maps: int, tiled: bool, like: Array
-) -> list[Block]:
+def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int, like: Array) -> list[Block]:
     """Cut an output storage into blocks of some rows of some fragments, for products with all their windows.
 
     Parameters
@@ -32,8 +30,6 @@ def window_blocks(
         Rows of a window.
     strip, maps : int
         Numbers that a window takes of one row of the input, and numbers that it results in.
-    tiled : bool
-        As for `window_products`.
     like : array
         Where the work will be done.
     """
@@ -42,7 +38,7 @@ def window_blocks(
         limit = windows = max(1, DEVICE_BYTES // (kh * strip * like.dtype.itemsize))
         multiple = 1
     else:
-        multiple = product_rows(kh * strip, maps, None if tiled else 1)
+        multiple = product_rows(kh * strip, maps)
         limit = STRIP_BYTES // ((strip + maps) * like.dtype.itemsize)
         windows = max(SMALLEST_BLOCK, fragments * rows * columns // LANES)
     m, n = _step(fragments, rows, columns, kh - 1, multiple, limit, windows)

@@ -28,19 +28,11 @@ def small_products() -> bool:
 
 
 @cache
-def product_rows(K: int, maps: int, windows: int | None = None) -> int:
-    """Return of how many rows a product with a matrix of K x maps is best made up.
-
-    Parameters
-    ----------
-    windows : int, optional
-        Rows that are to be multiplied in all, if their number may change the rounding; by default it must not.
-    """
+def product_rows(K: int, maps: int) -> int:
+    """Return the number of rows of all products with a matrix of K x maps."""
     if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
         return 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
-    if windows is None:
-        return GEMM_ROWS
-    return -(-windows // -(-windows // (2 * GEMM_ROWS)))
+    return GEMM_ROWS
 
 
 @cache

@@ -66,7 +66,7 @@ def strips(x: Array, kw: int) -> Array:
     return array_module(x).lib.stride_tricks.as_strided(x, (F, H, W - kw + 1, kw * C), (sf, sr, sp, sc))
 
 
-def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, tiled: bool, out: Array) -> Array:
+def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Array) -> Array:
     """Return the product of every window of `x` with a matrix: ``columns(x, kernel) @ matrix``.
 
     Parameters
@@ -76,8 +76,6 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, tiled: bo
     kernel : (kh, kw)
     pitch : int
         Distance at which the windows of two fragments follow each other in a product; at least W-kw+1.
-    tiled : bool
-        Whether the rounding must not depend on how many windows there are.
     out : array, shape (F, H-kh+1, W-kw+1, maps)
         May be overwritten.
 
@@ -92,7 +90,7 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, tiled: bo
         return out
     if is_device_array(x):
         return xp.matmul(columns(x, kernel), matrix).reshape(out.shape)
-    rows = product_rows(*matrix.shape, None if tiled else F * pitch)
+    rows = product_rows(*matrix.shape)
     if kernel == (1, 1) and pitch == w and out.flags.c_contiguous:  # the windows are the pixels
         product(contiguous(x).reshape(-1, C), matrix, rows, out.reshape(-1, maps))
         return out
