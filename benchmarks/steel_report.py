@@ -168,7 +168,12 @@ def table_of(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> np.n
 def lines_of(name: str) -> list[list[str]]:
     """Return the lines of a CSV file, numbers shortened."""
     lines = csv.reader((FOLDER / f"{name}.csv").read_text().splitlines())
-    return [[f"{float(x):,.4g}" if re.fullmatch(r"\d+\.\d{5,}(e-?\d+)?", x) else x for x in line] for line in lines]
+    return [[short(x) if re.fullmatch(r"\d+\.\d{5,}(e-?\d+)?", x) else x for x in line] for line in lines]
+
+
+def short(number: str) -> str:
+    """Return a number with four digits, or whole if it is larger."""
+    return f"{float(number):,.0f}" if float(number) >= 1e4 else f"{float(number):,.4g}"
 
 
 def joined(names: list[str]) -> list[list[str]]:
