@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from tinympcnn import Net, SoftmaxCrossEntropy, info, schedule, zoo
 from tinympcnn.data.borders import mirrored
 from tinympcnn.losses import softmax
+from tinympcnn.objective import Example, image_closure
 
 OURS = "tinympcnn"
 TWINS = ("fragments default", "fragments channels_last", "dilated default", "dilated channels_last")
@@ -82,15 +83,7 @@ def make(case: Case, contender: str, work: str) -> Callable[[], object]:
 
 
 def _step(net: Net, images: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
-    loss = SoftmaxCrossEntropy()
-
-    def step() -> float:
-        net.zero_grads()
-        value = loss.forward(net.forward(images), labels)
-        net.backward(loss.backward(), input_grad=False)
-        return value
-
-    return step
+    return image_closure(net, Example(images, labels), SoftmaxCrossEntropy())
 
 
 def _patches(case: Case, contender: str, work: str) -> Callable[[], object]:

@@ -16,6 +16,7 @@ from tinympcnn import info, zoo
 from tinympcnn.geometry import Pair
 from tinympcnn.losses import SoftmaxCrossEntropy
 from tinympcnn.net import Net
+from tinympcnn.objective import Example, image_closure
 
 # the steel net on the paper's strip images at a quarter of their size; N3 and N4 on as many pixels as fit a minute
 CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)), ("N4", (256, 256)))
@@ -90,15 +91,8 @@ def sgemm(seconds: float, n: int = 2048) -> dict[str, Any]:
 
 def training_step(net: Net, images: np.ndarray, size: Pair) -> Callable[[], float]:
     """Return a function that runs forward, loss and backward on `images` with random labels."""
-    loss, labels = SoftmaxCrossEntropy(), np.random.default_rng(1).integers(0, net.out_maps, (len(images), *size))
-
-    def step() -> float:
-        net.zero_grads()
-        value = loss.forward(net.forward(images), labels)
-        net.backward(loss.backward(), input_grad=False)
-        return value
-
-    return step
+    labels = np.random.default_rng(1).integers(0, net.out_maps, (len(images), *size))
+    return image_closure(net, Example(images, labels), SoftmaxCrossEntropy())
 
 
 def patch_seconds(net: Net, image: np.ndarray, seconds: float) -> float:
