@@ -39,45 +39,16 @@ def synthetic(model: Path) -> None:
         )
         for part, which in (("validation", held), ("test", test))
     }
-    evidences = {part: [one.evidence for one in some] for part, some in found.items()}
-    threshold = detection.choose_threshold(evidences["validation"], [one.truth for one in found["validation"]])
+    held = found["validation"]
+    threshold = detection.choose_threshold([one.evidence for one in held], [one.truth for one in held])
     FOLDER.mkdir(parents=True, exist_ok=True)
     for part, some in found.items():
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
         pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
         print(part, inspection.format_table(report), sep="\n")
     inspection.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
-    print(inspection.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
-    curve = detection.roc(evidences["test"], [one.truth for one in found["test"]])
-    chosen = detection.decide(evidences["test"], [one.truth for one in found["test"]], threshold)
-    plot_roc(FOLDER / f"{model.stem}_roc.png", curve, chosen)
-
-
-def plot_roc(path: Path, curve: detection.Roc, chosen: detection.Decisions, size: int = 240) -> None:
-    """Draw a ROC curve as steps, and a square where the chosen threshold lies."""
-    canvas = np.full((size + 20, size + 20, 3), 255, np.uint8)
-    canvas[10 : size + 10, 10 : size + 10] = 235
-    grid = np.linspace(0, 1, 4 * size)
-    steps = np.interp(grid, curve.false_alarm_rate, curve.hit_rate)
-    steps[grid == 0] = curve.hit_rate[curve.false_alarm_rate == 0].max()
-
-    def at(false_alarms: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return (10 + (1 - hits) * (size - 1)).astype(int), (10 + false_alarms * (size - 1)).astype(int)
-
-    canvas[at(grid, steps)] = (20, 60, 160)
-    first = np.linspace(0, steps[0], 4 * size)
-    canvas[at(0 * first, first)] = (20, 60, 160)
-    row, column = at(
-        *(np.array([x]) for x in (chosen.false_alarms / (chosen.false_alarms + chosen.passes), chosen.recall))
-    )
-    canvas[row[0] - 4 : row[0] + 5, column[0] - 4 : column[0] + 5] = (200, 40, 40)
-    draw.side_by_side([canvas], [f"hits over false alarms, AUC {curve.auc:.3f}"], path)
-
-
-def defect_probability(net: Net, image: np.ndarray, views: int) -> np.ndarray:
-    """Return the probability (H, W) of a defect, the mean over so many of an image's eight flips and quarter turns."""
-    turned = (np.ascontiguousarray(data.dihedral(image, k)) for k in range(views))
-    return np.mean([data.dihedral_inverse(1 - net.segment(x)[:, :, 0], k) for k, x in enumerate(turned)], axis=0)
+    print(findings.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
+    findings.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
 
 def surface(model: Path, views: int) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinympcnn import Net, cli
-from tinympcnn.data import read_prediction
-from tinympcnn.detection import balanced_pixel_error, choose_threshold, decide, evidence, roc
+from tinympcnn import Committee, Net, cli
+from tinympcnn.data import downsample, read_images, read_prediction
+from tinympcnn.detection import balanced_pixel_error, choose_pixels, choose_threshold, decide, evidence, roc
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.inspection import detect_files
+from tinympcnn.findings import BLUE, RED
+from tinympcnn.inspection import detect_files, inspect
 from tinympcnn.jobs import segment_files, train_files
 
 
@@ -88,6 +89,7 @@ def plant(tmp_path, rng):
     net = Net.from_spec("FC2", rng=0)
     net.set_flat(np.array([-4.0, 4.0, 0.0, 0.0], np.float32))
     net.normalisation = np.array([120.0]), np.array([50.0])
+    net.class_values = (0, 255)
     net.record = {"downsample": 2}
     net.save(tmp_path / "model.npz")
     return tmp_path
@@ -112,6 +114,14 @@ def test_from_files_to_decisions(plant, capsys):
 def test_the_number_of_pixels_is_one_at_full_resolution(plant):
     assert detect_files([plant / "image"], plant / "model.npz", pixels=63)["flagged"] == 2
     assert detect_files([plant / "image"], plant / "model.npz", pixels=64)["flagged"] == 0
+
+
+def test_a_defect_too_thin_for_the_net_s_resolution_is_a_defect_still(plant):
+    label = np.zeros((24, 30), np.uint8)
+    label[3:20, 7] = 255  # a crack: no block of 2x2 has more of it than of steel
+    Image.fromarray(label).save(plant / "label" / "1.png")
+    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    assert (report["with a defect"], report["misses"]) == (3, 1)
 
 
 def test_images_on_another_scale_are_warned_of(plant):
@@ -145,6 +155,53 @@ def test_more_pixels_than_a_quarter_of_an_image_are_warned_of(plant):
     assert [line for line in said if "warning" in line] == [
         "warning: --pixels 181 is more than a quarter of image 0: smaller defects are missed"
     ]
+
+
+def test_the_number_of_pixels_is_the_one_that_tells_the_kinds_apart_best(rng):
+    truth = np.arange(12) % 3 == 0
+    probabilities = [rng.uniform(0, 0.6, (16, 20)) for _ in truth]
+    for p, defect in zip(probabilities, truth, strict=True):
+        p.flat[rng.choice(p.size, 5, replace=False)] = 0.95  # wrong pixels, everywhere
+        p[4:9, 4:9] = np.minimum(p[4:9, 4:9] + 0.3 * defect, 0.95)
+    pixels = choose_pixels(probabilities, truth)
+    assert pixels == 8  # of 0, 1, 2, 4, ...: the smallest beyond the wrong pixels
+    assert roc([evidence(p, pixels) for p in probabilities], truth).auc == 1
+    assert choose_pixels([np.ones((1, 2)), np.zeros((1, 2))], [True, False]) == 0
+
+
+def test_pixels_are_chosen_on_validation_images(plant):
+    both, said = ([plant / "image"], [plant / "label"]), []
+    report = detect_files(*both[:1], plant / "model.npz", both[1], validation=both, pixels=None, echo=said.append)
+    assert (report["misses"], report["false alarms"]) == (0, 0)
+    assert said[1] == "more than 0 pixels, chosen on 6 validation image(s)"
+    with pytest.raises(UsageError, match="validation images"):
+        detect_files(*both[:1], plant / "model.npz", pixels=None)
+
+
+def test_turns_and_several_models_are_averaged(plant, rng):
+    images, labels = [plant / "image"], [plant / "label"]
+    train_files(images, labels, plant / "other.npz", net="C3x3x2 FC2", epochs=1, downsample=2)
+    nets = [Net.load(plant / name) for name in ("model.npz", "other.npz")]
+    [image] = read_images([plant / "image" / "0.png"])[0]
+    [one] = inspect(Committee(nets, turns=True), [image], [None], ["0"], pixels=20, factor=2)
+    expected = sum(net.segment(downsample(image, 2), turns=True)[:, :, 1] for net in nets) / 2
+    np.testing.assert_allclose(one.probability, expected, atol=1e-6)
+    detect_files([plant / "image" / "0.png"], [plant / "model.npz", plant / "other.npz"], turns=True, pixels=20,
+                 csv_path=plant / "rows.csv")  # fmt: skip
+    [row] = csv.DictReader((plant / "rows.csv").read_text().splitlines())
+    assert float(row["evidence"]) == pytest.approx(one.evidence, abs=1e-4)
+
+
+def test_the_roc_curve_is_drawn_with_the_chosen_point(plant):
+    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20, roc=plant / "roc.png")
+    assert report["ROC AUC"] == 1
+    with Image.open(plant / "roc.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    red = np.argwhere((pixels == RED).all(axis=2))
+    blue = np.argwhere((pixels == BLUE).all(axis=2))
+    assert len(red) == 81 and (abs(red.mean(axis=0) - blue.min(axis=0)) <= 1).all()  # at the top left, no mistake made
+    with pytest.raises(UsageError, match="labels"):
+        detect_files([plant / "image"], plant / "model.npz", pixels=20, roc=plant / "roc.png")
 
 
 def test_a_threshold_is_given_or_chosen(plant):

@@ -78,10 +78,12 @@ def probability(text: str) -> float:
     return number
 
 
-def pixels(text: str) -> float:
-    """Read a number of pixels, from 0 up."""
+def pixels(text: str) -> float | None:
+    """Read a number of pixels, from 0 up, or auto, which is None."""
+    if text == "auto":
+        return None
     if not 0 <= (number := _number(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of pixels from 0 up, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected auto or a number of pixels from 0 up, not {text!r}")
     return number
 
 

@@ -124,16 +124,21 @@ def _parser() -> argparse.ArgumentParser:
 
     detect = add("detect", _detect, "Decide for every image whether it holds a defect.")
     detect.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
-    detect.add_argument("-m", "--model", required=True, metavar="MODEL.npz", help="its first class is sound")
+    detect.add_argument(
+        "-m", "--model", nargs="+", action="extend", required=True, metavar="MODEL.npz",
+        help="its first class is sound; the probabilities of several are averaged",
+    )  # fmt: skip
     detect.add_argument("-l", "--labels", nargs="+", help="label images; any class but the first is a defect")
+    detect.add_argument("--turns", action="store_true", help="average over the eight flips and quarter turns")
     detect.add_argument("--val-images", nargs="+", help="images on which the probability threshold is chosen (0.5)")
     detect.add_argument("--val-labels", nargs="+", help="and their label images")
     detect.add_argument("--probability", type=arguments.probability, metavar="P", help="the threshold, if not chosen")
-    more = "flag images with more defect pixels, counted at the resolution of the images given (5000)"
-    detect.add_argument("--pixels", type=arguments.pixels, default=5000, help=more)
+    more = "flag images with more defect pixels, at the resolution given; auto: chosen on validation images (5000)"
+    detect.add_argument("--pixels", type=arguments.pixels, default=5000.0, metavar="auto|N", help=more)
     detect.add_argument("--downsample", type=int, metavar="N", help="shrink images by N (as the model was trained)")
     detect.add_argument("--csv", metavar="ROWS.csv", help="one row for every image")
     detect.add_argument("--sheet", metavar="SHEET.png", help="a picture of the worst mistakes")
+    detect.add_argument("--roc", metavar="ROC.png", help="a picture of the ROC curve with the chosen point")
     arguments.reading(detect)
     arguments.machine(detect)
 
@@ -245,11 +250,11 @@ def _detect(options: argparse.Namespace) -> None:
     if bool(options.val_images) != bool(options.val_labels):
         raise UsageError("--val-images and --val-labels belong together")
     detect_files(
-        options.images, options.model, options.labels,
+        options.images, options.model, options.labels, turns=options.turns,
         validation=(options.val_images, options.val_labels) if options.val_images else None,
         threshold=options.probability, pixels=options.pixels, downsample=options.downsample,
-        mask_threshold=options.threshold, csv_path=options.csv, sheet=options.sheet, axes=options.axes,
-        device=options.backend,
+        mask_threshold=options.threshold, csv_path=options.csv, sheet=options.sheet, roc=options.roc,
+        axes=options.axes, device=options.backend,
     )  # fmt: skip
 
 

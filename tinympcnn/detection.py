@@ -101,9 +101,41 @@ class Decisions:
         return self.hits / flagged if (flagged := self.hits + self.false_alarms) else 1.0
 
     @property
+    def specificity(self) -> float:
+        """Share of the images without a defect that were not flagged; 1 if there are none."""
+        return self.passes / sound if (sound := self.passes + self.false_alarms) else 1.0
+
+    @property
     def recall(self) -> float:
         """Share of the images with a defect that were flagged; 1 if there are none."""
         return self.hits / defective if (defective := self.hits + self.misses) else 1.0
+
+
+def choose_pixels(probabilities: Sequence[NDArray], truth: ArrayLike) -> int:
+    """Return the number of pixels, 0 or a power of two, for which evidence tells the two kinds apart best.
+
+    Of 0, 1, 2, 4 and so on up to a quarter of the smallest image, it is the smallest with the largest area under the
+    ROC curve: large enough for pixels that are wrong alone, small enough for the smallest defect.
+
+    Parameters
+    ----------
+    probabilities : sequence of array (H, W)
+        Of a defect, at every pixel of the validation images.
+    truth : array_like of bool, shape (N,)
+        Which of them have a defect; some must, and some must not.
+
+    Examples
+    --------
+    >>> sound = np.zeros((3, 8))
+    >>> spot = np.zeros((3, 8))
+    >>> sound[0, 0], spot[1, 2:5] = 0.9, 0.8
+    >>> choose_pixels([sound, spot], [False, True])
+    1
+    """
+    most = min(p.size for p in probabilities) // 4
+    numbers = [0, *(1 << i for i in range(most.bit_length()) if 1 << i <= most)]
+    areas = [roc([evidence(p, m) for p in probabilities], truth).auc for m in numbers]
+    return numbers[int(np.argmax(areas))]
 
 
 def decide(evidences: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:

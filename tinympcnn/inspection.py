@@ -1,14 +1,14 @@
 """From files to a decision for each image: what the command ``tinympcnn detect`` does, as a function.
 
-The decisions themselves are made in ``detection.py``. Results are a table, a CSV with a row for every image, and a
-contact sheet of the worst mistakes. Read next: ``cli.py``.
+The decisions themselves are made in ``detection.py``. Results are a table, a CSV with a row for every image, and the
+pictures of ``findings.py``. Read next: ``cli.py``.
 """
 
 from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -16,84 +16,91 @@ import numpy as np
 
 from tinympcnn import backend, data, detection
 from tinympcnn.atomic import replacing
+from tinympcnn.committee import Committee
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.jobs import resolution
+from tinympcnn.findings import contact_sheet, outcome, plot_roc
+from tinympcnn.jobs import load_committee
 from tinympcnn.net import Net
 from tinympcnn.scale import off_scale
 
 Paths = Sequence[str | PathLike[str]]
-SHEET_ROWS = 8
 NAMED = 20
 """Flagged images that are named."""
 
 
 class Inspected(NamedTuple):
-    """One image, at the resolution of the net: image (H, W, C), defect (H, W) or None, probability (H, W)."""
+    """One image, at the resolution of the net: image (H, W, C), defect and probability (H, W), and what follows."""
 
     name: str
     image: np.ndarray
     defect: np.ndarray | None
+    truth: bool
     probability: np.ndarray
     evidence: float
     seconds: float
 
-    @property
-    def truth(self) -> bool:
-        """Whether there is a defect."""
-        return self.defect is not None and bool(self.defect.any())
-
 
 def inspect(
-    net: Net,
+    net: Net | Committee,
     images: Sequence[np.ndarray],
     defects: Sequence[np.ndarray | None],
     names: Sequence[str],
-    pixels: float,
+    pixels: float = detection.PAPER_PIXELS,
+    factor: int = 1,
 ) -> list[Inspected]:
-    """Segment images one by one, against the clock.
+    """Look for defects in images one by one, against the clock: from pixels to evidence.
 
     Parameters
     ----------
-    net : Net
+    net : Net or Committee
         Class 0 is sound, every other class a defect.
     images : sequence of array (H, W, C)
-        As the net takes them.
+        Of any sizes.
     defects : sequence of array of bool (H, W), or None
-        Where the defects are, if that is known.
+        Where the defects are, if that is known. An image with a single pixel of one has a defect, also where nothing
+        of it is left at the resolution of the net.
     names : sequence of str
     pixels : float
-        See `tinympcnn.detection.evidence`.
+        Defect pixels of `images` that are still no defect; see `tinympcnn.detection.evidence`.
+    factor : int
+        The images are down-sampled by it, which is a part of the time.
 
     Examples
     --------
     >>> net = Net.from_spec("C3x3x4 FC2", rng=0)
-    >>> [one] = inspect(net, [np.zeros((8, 9, 1))], [None], ["blank"], pixels=10)
+    >>> [one] = inspect(net, [np.zeros((8, 9, 1))], [None], ["blank"], pixels=10, factor=2)
     >>> one.name, one.truth, one.probability.shape
-    ('blank', False, (8, 9))
+    ('blank', False, (4, 4))
     """
-    if images:
-        net.segment(images[0])  # the first call makes threads and memory, which is not what a second image costs
+    if images:  # the first call makes threads and memory, which is not what a second image costs
+        net.segment(data.downsample(images[0], factor))
     done = []
     for image, defect, name in zip(images, defects, names, strict=True):
         start = time.perf_counter()
-        probability = 1 - net.segment(image)[:, :, 0]
-        found = detection.evidence(probability, pixels)
-        done.append(Inspected(name, image, defect, probability, found, time.perf_counter() - start))
+        small = data.downsample(image, factor)
+        probability = 1 - net.segment(small)[:, :, 0]
+        found = detection.evidence(probability, pixels / factor**2)
+        seconds = time.perf_counter() - start
+        truth = defect is not None and bool(defect.any())
+        defect = None if defect is None else data.downsample_labels(defect, factor)
+        done.append(Inspected(name, small, defect, truth, probability, found, seconds))
     return done
 
 
 def detect_files(
     images: Paths,
-    model: str | PathLike[str],
+    model: str | PathLike[str] | Paths,
     labels: Paths | None = None,
     *,
+    turns: bool = False,
     validation: tuple[Paths, Paths] | None = None,
     threshold: float | None = None,
-    pixels: float = detection.PAPER_PIXELS,
+    pixels: float | None = detection.PAPER_PIXELS,
     downsample: int | None = None,
     mask_threshold: float | None = None,
     csv_path: str | PathLike[str] | None = None,
     sheet: str | PathLike[str] | None = None,
+    roc: str | PathLike[str] | None = None,
     axes: str | None = None,
     device: str = "numpy",
     echo: Callable[[str], None] = print,
@@ -104,66 +111,91 @@ def detect_files(
     ----------
     images : sequence of path
         Files and folders.
-    model : path
-        A net whose first class is sound and whose other classes are defects.
+    model : path or sequence of path
+        Nets whose first class is sound and whose other classes are defects. The probabilities of several are averaged.
     labels : sequence of path, optional
         Label images; an image with a pixel of any class but the first has a defect.
+    turns : bool
+        Average over the eight flips and quarter turns of each image.
     validation : (images, labels), optional
         On which the probability threshold is chosen.
     threshold : float, optional
         The probability threshold, where it is not chosen: 0.5.
-    pixels : float
-        Defect pixels, at full resolution, that an image must have more of to be flagged.
+    pixels : float, optional
+        Defect pixels, at full resolution, that an image must have more of to be flagged. None chooses them on the
+        validation images as well.
     downsample : int, optional
         By how much images and labels are shrunk; by default as the model's record says.
     mask_threshold : float, optional
         Labels above it are a defect, for masks with smoothed edges.
-    csv_path, sheet : path, optional
-        A CSV with a row for every image, and a PNG of the worst mistakes (and then of the narrowest decisions).
+    csv_path, sheet, roc : path, optional
+        A CSV with a row for every image, a PNG of the worst mistakes (and then of the narrowest decisions), and a PNG
+        of the ROC curve with the chosen point.
 
     Returns
     -------
     dict
         What was echoed as a table; the keys that need a truth are missing without `labels`.
     """
+    known = labels is not None
     if threshold is not None and validation is not None:
         raise UsageError("a threshold is either given or chosen on validation images, not both")
+    if pixels is None and validation is None:
+        raise UsageError("a number of pixels can be chosen only with validation images; give them, or the number")
+    if roc is not None and not known:
+        raise UsageError("a ROC curve compares with the truth; give labels too")
     xp, why = backend.load(device)
     echo(f"backend: {why}")
-    net = Net.load(model).to("numpy" if xp is np else "cupy")
-    factor = resolution(net) if downsample is None else downsample
-    reduced = pixels / factor**2
+    committee, factor = load_committee([model] if isinstance(model, str | PathLike) else list(model), turns)
+    committee = committee.to("numpy" if xp is np else "cupy")
+    factor = factor if downsample is None else downsample
 
     def look(images: Paths, labels: Paths | None) -> list[Inspected]:
-        pages, defects, names = _read(net, images, labels, mask_threshold, factor, axes)
-        return inspect(net, pages, defects, names, reduced)
+        return inspect(committee, *_read(committee, images, labels, mask_threshold, axes), pixels or 0, factor)
 
     if validation is not None:
         held = look(*validation)
-        threshold = detection.choose_threshold([one.evidence for one in held], [one.truth for one in held])
+        truth = [one.truth for one in held]
+        if pixels is None:
+            pixels = detection.choose_pixels([one.probability for one in held], truth) * factor**2
+            held = recounted(held, pixels / factor**2)
+            echo(f"more than {pixels} pixels, chosen on {len(held)} validation image(s)")
+        threshold = detection.choose_threshold([one.evidence for one in held], truth)
         echo(f"threshold {threshold:.4f}, chosen on {len(held)} validation image(s)")
-    threshold = 0.5 if threshold is None else threshold
-    found = look(images, labels)
-    strange = [(one.name, wrong) for one in found if (wrong := off_scale([net], one.image))]
-    if strange:
-        name, wrong = strange[0]
-        echo(f"warning: {len(strange)} of {len(found)} image(s) are on another scale, the first is {name} with {wrong}")
-    report = summary(found, threshold, known=labels is not None)
-    smallest = min(found, key=lambda one: one.probability.size)
-    if reduced > smallest.probability.size / 4:
-        echo(
-            f"warning: --pixels {pixels:g} is more than a quarter of image {smallest.name}: smaller defects are missed"
-        )
+    assert pixels is not None
+    threshold, reduced = 0.5 if threshold is None else threshold, pixels / factor**2
+    found = recounted(look(images, labels), reduced)
+    for warning in _warnings(committee, found, pixels, reduced):
+        echo(f"warning: {warning}")
+    report = summary(found, threshold, known)
     echo(format_table({"pixels (full resolution)": pixels, "down-sampled by": factor, **report}))
     if flagged := [one.name for one in found if one.evidence > threshold]:
         more = f" and {len(flagged) - NAMED} more, see --csv" if len(flagged) > NAMED else ""
         echo(f"flagged: {', '.join(flagged[:NAMED])}{more}")
     if csv_path is not None:
-        write_rows(csv_path, found, threshold, known=labels is not None)
+        write_rows(csv_path, found, threshold, known)
         echo(f"wrote {csv_path}")
     if sheet is not None:
-        echo(f"wrote {sheet}, from the top: {contact_sheet(sheet, found, threshold, known=labels is not None)}")
+        echo(f"wrote {sheet}, from the top: {contact_sheet(sheet, found, threshold, known)}")
+    if roc is not None:
+        plot_roc(roc, found, threshold)
+        echo(f"wrote {roc}")
     return report
+
+
+def recounted(found: Sequence[Inspected], pixels: float) -> list[Inspected]:
+    """Return the same images with the evidence for another number of pixels, at the resolution of the net."""
+    return [one._replace(evidence=detection.evidence(one.probability, pixels)) for one in found]
+
+
+def _warnings(committee: Committee, found: Sequence[Inspected], pixels: float, reduced: float) -> Iterator[str]:
+    strange = [(one.name, wrong) for one in found if (wrong := off_scale(committee.nets, one.image))]
+    if strange:
+        name, wrong = strange[0]
+        yield f"{len(strange)} of {len(found)} image(s) are on another scale, the first is {name} with {wrong}"
+    smallest = min(found, key=lambda one: one.probability.size)
+    if reduced > smallest.probability.size / 4:
+        yield f"--pixels {pixels:g} is more than a quarter of image {smallest.name}: smaller defects are missed"
 
 
 def summary(found: Sequence[Inspected], threshold: float, known: bool = True) -> dict[str, Any]:
@@ -214,61 +246,23 @@ def write_rows(path: str | PathLike[str], found: Sequence[Inspected], threshold:
         for one in found:
             writer.writerow([
                 one.name, int(one.truth) if known else "", int(one.evidence > threshold),
-                _outcome(one, threshold) if known else "", f"{one.evidence:.5f}",
+                outcome(one, threshold) if known else "", f"{one.evidence:.5f}",
                 int((one.probability > threshold).sum()), f"{one.seconds:.5f}",
             ])  # fmt: skip
 
 
-def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, known: bool = True) -> str:
-    """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top."""
-    from tinympcnn import draw
-
-    def badness(one: Inspected) -> float:
-        distance = abs(one.evidence - threshold)
-        return distance if known and (one.evidence > threshold) != one.truth else -distance
-
-    rows = sorted(found, key=badness, reverse=True)[:SHEET_ROWS]
-    height, width = (max(one.probability.shape[axis] for one in rows) for axis in (0, 1))
-    zoom = max(1, round(300 / width))
-
-    def column(pictures: list[np.ndarray]) -> np.ndarray:
-        sheet = np.ones((len(pictures), height * zoom + 4, width * zoom), np.float32)
-        for cell, picture in zip(sheet, pictures, strict=True):
-            large = picture.repeat(zoom, 0).repeat(zoom, 1)
-            cell[: large.shape[0], : large.shape[1]] = large
-        return sheet.reshape(-1, width * zoom)
-
-    def grey(image: np.ndarray) -> np.ndarray:
-        image = image.mean(axis=2, dtype=np.float64)
-        return (image - image.min()) / max(float(np.ptp(image)), 1e-12)
-
-    panels = {"image": column([grey(one.image) for one in rows])}
-    if known:
-        panels["truth"] = column([np.asarray(one.defect, float) for one in rows])
-    panels["probability of a defect"] = column([one.probability for one in rows])
-    panels[f"above {threshold:.3f}"] = column([(one.probability > threshold).astype(float) for one in rows])
-    draw.side_by_side(list(panels.values()), list(panels), path)
-    return ", ".join(f"{one.name} ({_outcome(one, threshold) if known else f'{one.evidence:.3f}'})" for one in rows)
-
-
-def _outcome(one: Inspected, threshold: float) -> str:
-    flagged = one.evidence > threshold
-    return ("hit" if one.truth else "false alarm") if flagged else ("miss" if one.truth else "pass")
-
-
 def _read(
-    net: Net, images: Paths, labels: Paths | None, mask_threshold: float | None, factor: int, axes: str | None
+    net: Committee, images: Paths, labels: Paths | None, mask_threshold: float | None, axes: str | None
 ) -> tuple[list[np.ndarray], list[np.ndarray | None], list[str]]:
-    """Return images (H, W, C), where their defects are, and their names, down-sampled."""
+    """Return images (H, W, C), where their defects are, and their names."""
     defects: list[np.ndarray | None]
     if labels is None:
         pages, names = data.read_images(images, axes)
         defects = [None] * len(pages)
     else:
         pairs = data.read_pairs(images, labels, axes, mask_threshold)
-        pages, names = pairs.images, pairs.names
-        defects = [data.downsample_labels(y, factor) > 0 for y in pairs.labels]
+        pages, names, defects = pairs.images, pairs.names, [y > 0 for y in pairs.labels]
     for page, name in zip(pages, names, strict=True):
         if page.shape[2] != net.in_maps:
             raise DataError(f"{name} has {page.shape[2]} channel(s) and the model takes {net.in_maps}")
-    return [data.downsample(page, factor) for page in pages], defects, names
+    return pages, defects, names

@@ -6,14 +6,14 @@ said through `echo`. Read next: ``training.py``; and ``cli.py``, which only pars
 
 from tinympcnn.jobs.calibrating import calibrate_files
 from tinympcnn.jobs.evaluating import evaluate_files
-from tinympcnn.jobs.segmenting import resolution, segment_files
+from tinympcnn.jobs.segmenting import load_committee, segment_files
 from tinympcnn.jobs.training import checkpoint_path, train_files, write_log
 
 __all__ = [
     "calibrate_files",
     "checkpoint_path",
     "evaluate_files",
-    "resolution",
+    "load_committee",
     "segment_files",
     "train_files",
     "write_log",
