@@ -20,7 +20,7 @@ import pages
 import steel_protocol
 import surfaces
 
-from tinympcnn import Net, data, detection, draw, inspection, metrics
+from tinympcnn import Committee, Net, detection, findings, inspection, metrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "steel.md"
 FOLDER = PAGE.with_suffix("")
@@ -59,8 +59,9 @@ def surface(model: Path, views: int) -> None:
         run["set"], run["downsample"], run.get("standardise", run["set"] == "magnetic-tile")
     )
     _, held, test = surfaces.split(names, kinds)
+    committee = Committee([net], turns=views == 8)
     defect = {
-        part: [defect_probability(net, images[i], views) for i in which] for part, which in (("v", held), ("t", test))
+        part: [1 - committee.segment(images[i])[:, :, 0] for i in which] for part, which in (("v", held), ("t", test))
     }
     truth = {part: [labels[i] > 0 for i in which] for part, which in (("v", held), ("t", test))}
     rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(defect, truth, [kinds[i] for i in test])

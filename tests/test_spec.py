@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, zoo
+from tinympcnn import (
+    Conv,
+    FullyConnected,
+    Logistic,
+    MaxPool,
+    MaxPoolFragment,
+    Net,
+    Tanh,
+    UsageError,
+    zoo,
+)
 from tinympcnn.spec import parse, unparse
 
 size = st.integers(1, 5)
@@ -12,6 +22,7 @@ words = st.one_of(
     st.builds("C{}x{}x{}".format, size, size, size),
     st.builds("MPF{}x{}".format, size, size),
     st.builds("FC{}".format, size),
+    st.builds("LC{}x{}".format, st.sampled_from([1, 3, 5]), st.sampled_from([1, 3, 5])),
     st.builds("FC{}x{}x{}".format, st.integers(2, 4), size, size),
 )
 specs = st.lists(words, min_size=1, max_size=6).filter(lambda some: any(word[0] in "CF" for word in some))
@@ -48,7 +59,7 @@ def test_any_text_is_layers_or_a_usage_error(text):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("MP2", "MPF2x2"), ("mpf2x3", "MPF2x3"), ("MP2x2", "MPF2"), ("fc3", "FC1x1x3")]
+    ("one", "other"), [("MP2", "MPF2x2"), ("mpf2x3", "MPF2x3"), ("MP2x2", "MPF2"), ("lc3", "LC3x3"), ("fc3", "FC1x1x3")]
 )
 def test_words_that_mean_the_same(one, other):
     assert repr(parse(f"C2x2x2 {one} FC2", rng=0)) == repr(parse(f"C2x2x2 {other} FC2", rng=0))

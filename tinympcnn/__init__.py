@@ -8,7 +8,7 @@ Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Start with ``n
 from tinympcnn import zoo
 from tinympcnn.committee import Committee
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.layers import Conv, FullyConnected, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
+from tinympcnn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
 from tinympcnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from tinympcnn.net import Net
 from tinympcnn.optim import LBFGS, SGD, Adam, ArmijoSGD
@@ -25,6 +25,7 @@ __all__ = [
     "DataError",
     "FullyConnected",
     "Layer",
+    "LocalContrast",
     "Logistic",
     "MaxPool",
     "MaxPoolFragment",

@@ -134,9 +134,13 @@ def flop_forward(net: Net, size: Pair) -> int:
 
 
 def flop_training(net: Net, size: Pair) -> int:
-    """Return the operations of forward and backward: three times forward, less the gradient of the image."""
-    flops = [row.flop for row in net.plan(size) if row.flop]
-    return 3 * sum(flops) - flops[0]
+    """Return the operations of forward and backward: three times forward, less the gradient of the image.
+
+    The first layer with parameters passes no gradient on, and those before it have nothing to do with any.
+    """
+    rows = net.plan(size)
+    first = next(i for i, row in enumerate(rows) if row.n_params)
+    return sum(row.flop * (1 if i < first else 2 if i == first else 3) for i, row in enumerate(rows))
 
 
 def patch_ratio(net: Net, size: Pair) -> float:

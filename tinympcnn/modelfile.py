@@ -18,13 +18,13 @@ import numpy as np
 from tinympcnn.atomic import replacing
 from tinympcnn.backend import to_numpy
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.layers import Conv, FullyConnected, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
+from tinympcnn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
 
 if TYPE_CHECKING:
     from tinympcnn.net import Net
 
 VERSION = 1
-LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Tanh)}
+LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh)}
 STATE = "state"  # the entry that a checkpoint has and a model has not; see ``checkpoint.py``
 _ABOUT = "about"  # the entry that holds the JSON description
 _MOST_JSON = 1 << 24  # bytes

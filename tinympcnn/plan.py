@@ -59,7 +59,7 @@ def split_step(layers: Sequence[Layer]) -> Pair:
 
 def in_maps(layers: Sequence[Layer]) -> int:
     """Return the maps of the images that the layers take."""
-    return next((layer.in_maps for layer in layers if isinstance(layer, Conv)), 1)
+    return next((layer.in_maps for layer in layers if layer.in_maps), 1)
 
 
 def padded_size(layers: Sequence[Layer], size: Pair) -> Pair:

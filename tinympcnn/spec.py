@@ -2,7 +2,8 @@
 
 ``CkxkxM`` is a convolution with M output maps, ``MPFkxk`` a MaxPoolFragment (``MPkxk`` means the same layer, ``MPF2``
 is short for ``MPF2x2``), ``FCM`` a fully connected layer on single pixels and ``FCwxwxM`` one over a w x w window.
-Tanh follows every C and FC but the last, as in the paper.
+Tanh follows every C and FC but the last, as in the paper. One word is ours: ``LCkxk`` sets the local contrast of its
+maps in a k x k window beside them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import numpy as np
 
 from tinympcnn.errors import UsageError
 from tinympcnn.geometry import count
-from tinympcnn.layers import Conv, FullyConnected, Layer, MaxPoolFragment, Tanh
+from tinympcnn.layers import Conv, FullyConnected, Layer, LocalContrast, MaxPoolFragment, Tanh
+from tinympcnn.layers.local_contrast import FLOOR
 
-_WORD = re.compile(r"(?P<kind>C|MPF?|FC)(?P<sizes>[0-9]{1,6}(?:x[0-9]{1,6})*)", re.IGNORECASE)
-_SIZES = {"C": (3,), "MP": (1, 2), "MPF": (1, 2), "FC": (1, 3)}
+_WORD = re.compile(r"(?P<kind>C|MPF?|FC|LC)(?P<sizes>[0-9]{1,6}(?:x[0-9]{1,6})*)", re.IGNORECASE)
+_SIZES = {"C": (3,), "MP": (1, 2), "MPF": (1, 2), "FC": (1, 3), "LC": (1, 2)}
 _MOST_WEIGHTS = 10**8  # of the whole net: beyond it a typing error is likelier than a purpose
 
 
@@ -61,6 +63,9 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
                 raise UsageError(f"with {word!r} the net would have {weights:,} weights; use smaller layers")
             layers += [(Conv if kind == "C" else FullyConnected)(maps, out, kernel, rng), Tanh()]
             maps = out
+        elif kind == "LC":
+            layers.append(LocalContrast(maps, (sizes[0], sizes[-1])))
+            maps *= 2
         else:
             layers.append(MaxPoolFragment((sizes[0], sizes[-1])))
     if not any(isinstance(layer, Conv) for layer in layers):
@@ -88,8 +93,8 @@ def _read(word: str, spec: str) -> tuple[str, tuple[int, ...]]:
     if not match or len(sizes) not in _SIZES[kind] or min(sizes) < 1:
         shown = spec if len(spec) <= 100 else spec[:100] + " ..."
         raise UsageError(
-            f"cannot read {word[:40]!r} in the spec {shown!r}: words are CkxkxM, MPFkxk, FCM or FCwxwxM with positive "
-            "sizes, as in 'C5x5x8 MPF2x2 C3x3x8 FC100 FC2'"
+            f"cannot read {word[:40]!r} in the spec {shown!r}: words are CkxkxM, MPFkxk, FCM, FCwxwxM or LCkxk "
+            "with positive sizes, as in 'C5x5x8 MPF2x2 C3x3x8 FC100 FC2'"
         )
     return kind, sizes
 
@@ -113,6 +118,8 @@ def unparse(layers: list[Layer]) -> str | None:
             words.append(f"{kind}{window}{layer.out_maps}")
         elif type(layer) is MaxPoolFragment:
             words.append(f"MPF{layer.k[0]}x{layer.k[1]}")
+        elif type(layer) is LocalContrast and layer.floor == FLOOR:
+            words.append(f"LC{layer.window[0]}x{layer.window[1]}")
         elif type(layer) is not Tanh:
             return None
     return " ".join(words)

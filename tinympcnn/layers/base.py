@@ -24,6 +24,8 @@ class Layer:
         What `backward` needs of the last ``forward(x, train=True)``; None when there is nothing.
     window, step : (rows, columns)
         What one output sees of the input, and how far apart in the input neighbours of a fragment look.
+    in_maps : int or None
+        Number of maps it takes; None for any.
     splits : bool
         The layer makes one fragment for each offset (r, c) with r, c < step: what MaxPoolFragment does.
     patch_twin, image_twin : type, optional
@@ -36,6 +38,7 @@ class Layer:
 
     window: Pair = (1, 1)
     step: Pair = (1, 1)
+    in_maps: int | None = None
     splits = False
     patch_twin: Any = None
     image_twin: Any = None

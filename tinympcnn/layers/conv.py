@@ -1,4 +1,4 @@
-"""The convolutional layer (C) of section 2 of the paper. Read next: ``pool.py``."""
+"""The convolutional layer (C) of section 2 of the paper. Read next: ``pointwise.py``."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Conv(Layer):
     >>> conv.forward(np.ones((2, 9, 9, 1), np.float32)).shape
     (2, 3, 5, 8)
     """
+
+    in_maps: int
 
     def __init__(
         self,
