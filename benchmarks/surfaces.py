@@ -23,6 +23,8 @@ from tinympcnn.losses import balanced_weights
 from tinympcnn.train import fit
 
 TWINS = {"Pa_105": "Pa_101", "Sc_247": "Sc_232"}  # of one surface: kept on one side of the split
+SHARES = (0.6, 0.15, 0.25)  # of training, validation and test
+APART = 1000  # between the numbers of photographs of different tiles; of one tile they differ by less
 
 
 def read(
@@ -48,12 +50,35 @@ def split(names: list[str], kinds: list[str], seed: int = 0) -> tuple[list[int],
     for kind in sorted(set(kinds)):
         group = [i for i, (name, k) in enumerate(zip(names, kinds, strict=True)) if k == kind and name not in TWINS]
         order = np.random.default_rng([seed, len(group)]).permutation(group).tolist()
-        cuts = [0, round(0.6 * len(order)), round(0.75 * len(order)), len(order)]
+        cuts = [0, *(round(share * len(order)) for share in np.cumsum(SHARES))]
         for part, low, high in zip(parts, cuts, cuts[1:], strict=False):
             part += order[low:high]
     for twin, first in TWINS.items():
         if twin in names:
             next(part for part in parts if names.index(first) in part).append(names.index(twin))
+    return tuple(sorted(part) for part in parts)  # type: ignore[return-value]
+
+
+def split_by_tile(names: list[str], kinds: list[str]) -> tuple[list[int], list[int], list[int]]:
+    """Return the indices of training, validation and test, with all photographs of a magnetic tile in one of them.
+
+    A tile was photographed up to six times, under other light and cut out otherwise; the numbers in the names of its
+    photographs lie close together ("exp1_num_4727", "exp3_num_4764"). Groups of them are dealt out, large shares of a
+    kind first, so that every part comes to hold its share of every kind.
+    """
+    numbers = np.array([int(name.rsplit("_", 1)[1]) for name in names])
+    order = np.argsort(numbers, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(numbers[order]) > APART) + 1)
+    every, places = np.unique(kinds, return_inverse=True)
+    holds = np.array([np.bincount(places[group], minlength=len(every)) for group in groups])
+    wanted = np.outer(SHARES, holds.sum(axis=0))
+    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    dealt = np.zeros_like(wanted)
+    for g in np.argsort(-(holds / holds.sum(axis=0)).sum(axis=1), kind="stable"):
+        misses = [(((dealt + np.outer(part, holds[g]) - wanted) / holds.sum(axis=0)) ** 2).sum() for part in np.eye(3)]
+        best = int(np.argmin(misses))
+        dealt[best] += holds[g]
+        parts[best].extend(groups[g].tolist())
     return tuple(sorted(part) for part in parts)  # type: ignore[return-value]
 
 

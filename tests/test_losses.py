@@ -12,17 +12,18 @@ from tinympcnn.gradcheck import check_loss
 from tinympcnn.losses import balanced_weights, softmax
 
 
-@given(st.integers(1, 4), st.booleans(), st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None)
-def test_cross_entropy_by_hand_and_by_finite_differences(K, weighted, seed):
+@given(st.integers(1, 4), st.booleans(), st.sampled_from(["pixels", "weights"]), st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_cross_entropy_by_hand_and_by_finite_differences(K, weighted, over, seed):
     rng = np.random.default_rng(seed)
     scores, target = 3 * rng.standard_normal((2, 3, 4, K)), rng.integers(-1, K, (2, 3, 4))
     weights = rng.random(K) if weighted else np.ones(K)
-    loss = SoftmaxCrossEntropy(weights if weighted else None)
+    loss = SoftmaxCrossEntropy(weights if weighted else None, over=over)
     counted = [(s, t) for s, t in zip(scores.reshape(-1, K), target.ravel(), strict=True) if t >= 0]
-    by_hand = sum(-weights[t] * np.log(np.exp(s[t]) / np.exp(s).sum()) for s, t in counted) / max(len(counted), 1)
+    M = len(counted) if over == "pixels" else sum(weights[t] for _, t in counted)
+    by_hand = sum(-weights[t] * np.log(np.exp(s[t]) / np.exp(s).sum()) for s, t in counted) / (M or 1)
     assert loss.forward(scores, target) == pytest.approx(by_hand, abs=1e-12)
-    assert loss.counted == len(counted)
+    assert loss.counted == pytest.approx(M)
     assert not loss.backward()[target == -1].any()
     check_loss(loss, scores, target).raise_if_wrong()
 
@@ -115,6 +116,7 @@ def entropy(scores, target, weights=None):
         (lambda: SoftmaxCrossEntropy([1, np.nan]), UsageError, "finite and not negative"),
         (lambda: SoftmaxCrossEntropy([1, -1]), UsageError, "finite and not negative"),
         (lambda: entropy((1, 1, 1, 2), np.zeros((1, 1, 1), int), [1]), UsageError, "1 class weights"),
+        (lambda: SoftmaxCrossEntropy(over="images"), UsageError, "not 'images'"),
         (lambda: entropy((1, 1, 2, 2), np.zeros((1, 1, 1), int)), DataError, "do not fit"),
         (lambda: entropy((1, 1, 1, 2), np.full((1, 1, 1), 2)), DataError, "label 2"),
         (lambda: MeanSquaredError().forward(np.zeros((1, 1, 1, 2)), np.zeros((1, 1, 2, 1))), DataError, "does not fit"),

@@ -51,6 +51,17 @@ def test_a_batch_is_the_sum_of_its_images(strip):
     np.testing.assert_allclose(net.flat_grads(), gradient / counted, rtol=1e-10, atol=1e-15)
 
 
+def test_over_a_set_the_mean_over_weights_is_that_over_pixels_but_for_a_factor(strip):
+    net, pairs, loss = strip
+    net, weights = net.astype("float64"), loss.class_weights
+    value, gradient = set_closure(net, pairs, loss)(), net.flat_grads()
+    targets = np.concatenate([pair.target.ravel() for pair in pairs])
+    targets = targets[targets >= 0]
+    factor = targets.size / weights[targets].sum()
+    assert set_closure(net, pairs, SoftmaxCrossEntropy(weights, over="weights"))() == pytest.approx(factor * value)
+    np.testing.assert_allclose(net.flat_grads(), factor * gradient, rtol=1e-10, atol=1e-15)
+
+
 def test_threads_change_no_bit(strip):
     net, pairs, loss = strip
     value = set_closure(net, pairs, loss)()

@@ -61,7 +61,7 @@ class SoftmaxCrossEntropy:
     """Multiclass cross-entropy, the mean over counted pixels.
 
     With s the scores of a pixel, t its label, p = softmax(s), w the weights of the classes and M the number of
-    pixels that are not ignored::
+    pixels that are not ignored, or the sum of their weights::
 
         L  = -1/M sum_pixels w[t] * log p[t]
         ds = w[t]/M * (p - onehot(t))
@@ -72,10 +72,13 @@ class SoftmaxCrossEntropy:
         One weight for each class; by default all are 1. See `balanced_weights`.
     ignore : int
         Pixels of this label have no part in the loss.
+    over : {"pixels", "weights"}
+        What M is. Summed over a whole set both lead to the same net. Image by image, M as a sum of weights makes
+        updates of one size out of images with a rare class and without it, whose weights differ a hundredfold.
 
     Attributes
     ----------
-    counted : int
+    counted : float
         M of the last forward pass (on the host).
 
     Examples
@@ -87,12 +90,16 @@ class SoftmaxCrossEntropy:
     [[-0.5, 0.5], [0.0, 0.0]]
     """
 
-    def __init__(self, class_weights: Sequence[float] | np.ndarray | None = None, ignore: int = -1) -> None:
+    def __init__(
+        self, class_weights: Sequence[float] | np.ndarray | None = None, ignore: int = -1, over: str = "pixels"
+    ) -> None:
         self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float64)
         if self.class_weights is not None and not (np.isfinite(self.class_weights) & (self.class_weights >= 0)).all():
             raise UsageError(f"class_weights must be finite and not negative, not {class_weights!r}")
-        self.ignore = ignore
-        self.counted = 0
+        if over not in ("pixels", "weights"):
+            raise UsageError(f"the mean is over 'pixels' or 'weights', not {over!r}")
+        self.ignore, self.over = ignore, over
+        self.counted = 0.0
         self._dscores: Array | None = None
 
     def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
@@ -119,13 +126,14 @@ class SoftmaxCrossEntropy:
         )
         weighted = onehot * weights.reshape(K, *[1] * target.ndim)
         log_p = shifted - xp.log(total)
-        sums = xp.stack([-(weighted * log_p).sum(dtype="float64"), counted.sum(dtype="float64")])
-        loss, m = (float(value) for value in to_numpy(sums))  # the one synchronisation
-        self.counted = int(m)
+        summed = counted if self.over == "pixels" else weighted
+        sums = xp.stack([-(weighted * log_p).sum(dtype="float64"), summed.sum(dtype="float64")])
+        loss, self.counted = (float(value) for value in to_numpy(sums))  # the one synchronisation
+        M = self.counted or 1.0
         if grad:
-            dscores = (weighted.sum(axis=0) * (e / total) - weighted) / max(self.counted, 1)
+            dscores = (weighted.sum(axis=0) * (e / total) - weighted) / M
             self._dscores = xp.ascontiguousarray(xp.moveaxis(dscores, 0, -1))
-        return loss / max(self.counted, 1)
+        return loss / M
 
     def backward(self) -> Array:
         """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
@@ -150,7 +158,7 @@ class MeanSquaredError:
     """
 
     def __init__(self) -> None:
-        self.counted = 0
+        self.counted = 0.0
         self._dscores: Array | None = None
 
     def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
@@ -159,7 +167,7 @@ class MeanSquaredError:
         if target.shape != scores.shape:
             raise DataError(f"a target of shape {target.shape} does not fit scores of shape {scores.shape}")
         difference = scores - target.astype(scores.dtype)
-        self.counted = scores.size // scores.shape[-1]
+        self.counted = float(scores.size // scores.shape[-1])
         if grad:
             self._dscores = difference / self.counted
         return float((difference * difference).sum(dtype="float64")) / 2 / self.counted

@@ -73,8 +73,8 @@ def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executo
         jobs = [(net, batch, loss, grad) for batch in joined]
         total, counted, gradient = _sum(apply(_evaluate, jobs))
         if grad:
-            net.set_flat_grads((gradient / max(counted, 1)).astype(net.dtype))
-        return total / max(counted, 1)
+            net.set_flat_grads((gradient / (counted or 1.0)).astype(net.dtype))
+        return total / (counted or 1.0)
 
     return closure
 
@@ -103,16 +103,16 @@ def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Exampl
     return [Example(*(join(list(arrays)) for arrays in zip(*group, strict=True))) for group in groups]
 
 
-def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, int, Array | None]:
-    """Return one batch's loss, number of counted pixels, and gradient; the shared net is not touched."""
+def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, float, Array | None]:
+    """Return one batch's loss, what its mean is over, and its gradient; the shared net is not touched."""
     net, batch, loss, grad = job
     own, loss = net.shadow(), copy.copy(loss)
     value = image_closure(own, batch, loss)(grad)
     return value, loss.counted, own.flat_grads() if grad else None
 
 
-def _sum(results: Iterable[tuple[float, int, Array | None]]) -> tuple[float, int, Any]:
-    total, counted, gradient = 0.0, 0, 0.0
+def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, float, Any]:
+    total, counted, gradient = 0.0, 0.0, 0.0
     for value, n, g in results:
         total += n * value
         counted += n
