@@ -58,13 +58,14 @@ def surface(model: Path, views: int) -> None:
     images, labels, names, kinds = surfaces.read(
         run["set"], run["downsample"], run.get("standardise", run["set"] == "magnetic-tile")
     )
-    _, held, test = surfaces.split(names, kinds)
+    _, held, test = (surfaces.split_by_tile if run.get("split") == "tile" else surfaces.split)(names, kinds)
     committee = Committee([net], turns=views == 8)
     defect = {
         part: [1 - committee.segment(images[i])[:, :, 0] for i in which] for part, which in (("v", held), ("t", test))
     }
     truth = {part: [labels[i] > 0 for i in which] for part, which in (("v", held), ("t", test))}
-    rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(defect, truth, [kinds[i] for i in test])
+    sorts = {part: [kinds[i] for i in which] for part, which in (("v", held), ("t", test))}
+    rows = strip_rows(defect, truth, sorts["t"]) if run["set"] == "steel-strip" else tile_rows(defect, sorts)
     about = {"model": model.stem, "net": run["net"], "parameters": net.n_params, "downsample": run["downsample"],
              "epochs": run["epochs"], "seed": run["seed"]}  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -95,16 +96,15 @@ def strip_rows(defect: dict, truth: dict, kinds: list[str]) -> list[dict[str, An
     return rows
 
 
-def tile_rows(defect: dict, truth: dict, kinds: list[str]) -> list[dict[str, Any]]:
+def tile_rows(defect: dict, kinds: dict) -> list[dict[str, Any]]:
     """Return the detection of each kind of defect among the free tiles; number of pixels and threshold validated."""
-    flawed = {part: [bool(y.any()) for y in truth[part]] for part in truth}
-    areas = [detection.roc([detection.evidence(p, m) for p in defect["v"]], flawed["v"]).auc for m in PIXELS]
-    pixels = PIXELS[int(np.argmax(areas))]
+    flawed = [kind != "MT_Free" for kind in kinds["v"]]
+    pixels = detection.choose_pixels(defect["v"], flawed)
     evidences = {part: np.array([detection.evidence(p, pixels) for p in defect[part]]) for part in defect}
-    threshold = detection.choose_threshold(evidences["v"], flawed["v"])
-    rows, sound = [], np.array([kind == "MT_Free" for kind in kinds])
-    for kind in ("all", *sorted(set(kinds) - {"MT_Free"})):
-        which = np.array([kind == "all" or k == kind for k in kinds]) | sound
+    threshold = detection.choose_threshold(evidences["v"], flawed)
+    rows, sound = [], np.array([kind == "MT_Free" for kind in kinds["t"]])
+    for kind in ("all", *sorted(set(kinds["t"]) - {"MT_Free"})):
+        which = np.array([kind == "all" or k == kind for k in kinds["t"]]) | sound
         result = detection.decide(evidences["t"][which], ~sound[which], threshold)
         rows.append({
             "kind": kind, "images": int(which.sum()), "pixels": pixels, "threshold": round(threshold, 4),
@@ -113,9 +113,6 @@ def tile_rows(defect: dict, truth: dict, kinds: list[str]) -> list[dict[str, Any
             "ROC AUC": round(detection.roc(evidences["t"][which], ~sound[which]).auc, 4),
         })  # fmt: skip
     return rows
-
-
-PIXELS = (0, 1, 2, 4, 8, 16, 32, 64)
 
 
 def whole_error(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from resuming import rows_before
 
-from tinympcnn import Net, SoftmaxCrossEntropy, data, schedule, zoo
+from tinympcnn import SoftmaxCrossEntropy, data, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.jobs import write_log
 from tinympcnn.losses import balanced_weights
@@ -82,12 +82,18 @@ def split_by_tile(names: list[str], kinds: list[str]) -> tuple[list[int], list[i
     return tuple(sorted(part) for part in parts)  # type: ignore[return-value]
 
 
+def by_kind(labels: list[np.ndarray], kinds: list[str]) -> list[np.ndarray]:
+    """Return labels with a class for each kind of defect, in alphabetical order from 1."""
+    defects = sorted(set(kinds) - {"MT_Free"})
+    return [y * (defects.index(kind) + 1) if y.any() else y for y, kind in zip(labels, kinds, strict=True)]
+
+
 def thinned(labels: list[np.ndarray], most: int, seed: int) -> list[np.ndarray]:
     """Return labels in which at most so many defect pixels of an image count, drawn at random; the others are -1."""
     rng, result = np.random.default_rng(seed), []
     for y in labels:
         y = y.copy()
-        where = np.flatnonzero(y == 1)
+        where = np.flatnonzero(y > 0)
         y.flat[rng.permutation(where)[most:]] = -1
         result.append(y)
     return result
@@ -102,21 +108,24 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--optimizer", choices=("adam", "lbfgs"), default="adam", help="lbfgs: no flips, no --lr")
     parser.add_argument("--lr", type=float, default=0.004)
-    parser.add_argument("--start", metavar="MODEL.npz", help="go on from the parameters of an earlier model")
-    parser.add_argument("--crop", type=int)
+    parser.add_argument(
+        "--split", choices=("image", "tile"), default="image", help="of tiles: photographs of one apart?"
+    )
+    parser.add_argument("--kinds", action="store_true", help="a class for each kind of defect, where it has pixels")
     parser.add_argument("--standardise", action="store_true", help="take each image's own mean and deviation out")
     parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
+    parser.add_argument("--over", choices=("pixels", "weights"), default="pixels", help="what the loss is a mean over")
     parser.add_argument("--most", type=int, help="defect pixels of one image that count, at most (all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", required=True, metavar="NAME")
     options = parser.parse_args()
     images, labels, names, kinds = read(options.set, options.downsample, options.standardise)
-    train, held, _ = split(names, kinds)
+    train, held, _ = (split if options.split == "image" else split_by_tile)(names, kinds)
+    if options.kinds:
+        labels = by_kind(labels, kinds)
     net = zoo.build(options.net, rng=options.seed)
-    if options.start:
-        net.set_flat(Net.load(options.start).flat())
     adam = options.optimizer == "adam"
-    net.class_values = (0, 255)
+    net.class_values = tuple(range(net.out_maps))
     net.record = {**vars(options), "threads": schedule.get_threads()}
 
     def pick(part: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -129,9 +138,9 @@ def main() -> None:
     weights *= counts.sum() / (weights * counts).sum()
     rows, late = rows_before(options.output)
     epochs = fit(
-        net, *pick(train), epochs=options.epochs, optimizer=options.optimizer, loss=SoftmaxCrossEntropy(weights),
-        options={"lr": options.lr} if adam else {}, augment="flip" if adam else "none", crop=options.crop,
-        validation=pick(held), seed=options.seed, resume=True,
+        net, *pick(train), epochs=options.epochs, optimizer=options.optimizer,
+        loss=SoftmaxCrossEntropy(weights, over=options.over), options={"lr": options.lr} if adam else {},
+        augment="flip" if adam else "none", validation=pick(held), seed=options.seed, resume=True,
         checkpoint=f"{options.output}.checkpoint.npz",
     )  # fmt: skip
     for record in itertools.chain(late, epochs):

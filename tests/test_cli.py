@@ -62,9 +62,10 @@ def test_from_images_to_a_score(run, made, tmp_path):
     code, said, complaint = run(
         "train", *files, "-o", model, *NET, "--epochs", "2", "--val", "0.3", "--lr", "0.01", "--decay", "linear",
         "--augment", "rotate+elastic+intensity",
-        "--balance", "--crop", "9", "--seed", "4", "--log", log, "--threads", "1",
+        "--balance", "images", "--crop", "9", "--seed", "4", "--log", log, "--threads", "1",
     )  # fmt: skip
     assert (code, complaint) == (0, "")
+    assert Net.load(model).record["balance"] == "images"
     for words in ("Z=3, Y=16, X=18", "classes, by share", "epoch 2/2: loss", "validation loss", "patches/s", "wrote"):
         assert words in said
     code, said, _ = run("segment", "-i", made / "images.tif", "-m", model, "-o", tmp_path / "out", "--tile", "auto")
@@ -294,8 +295,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("info N4 --in-maps 0", 2, "in_maps"),
         ("detect -i images.tif -m model.npz --probability 1.5", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --probability nan", 2, "--probability: expected a number from 0 to 1"),
-        ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected a number of pixels from 0 up"),
-        ("detect -i images.tif -m model.npz --pixels few", 2, "--pixels: expected a number of pixels from 0 up"),
+        ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number of pixels from 0 up"),
+        ("detect -i images.tif -m model.npz --pixels few", 2, "--pixels: expected auto or a number of pixels from 0 up"),
         ("gradcheck MPF2x2", 2, "no C or FC layer"),
         ("demo --backend tpu", 2, "invalid choice: 'tpu'"),
     ],

@@ -35,6 +35,26 @@ def test_twins_stay_on_one_side_and_every_kind_is_in_every_part(seed):
     assert all({kinds[i] for i in part} == {"In", "Pa", "Sc"} for part in parts)
 
 
+def test_photographs_of_one_tile_stay_on_one_side():
+    rng = np.random.default_rng(0)
+    tiles = [int(n) for n in 3000 * rng.permutation(60)]
+    kinds = [("MT_Free", "MT_Crack", "MT_Fray")[i % 3] for i in range(60) for _ in range(1 + i % 5)]
+    names = [f"exp{j + 1}_num_{tile + 50 * j}" for i, tile in enumerate(tiles) for j in range(1 + i % 5)]
+    parts = surfaces.split_by_tile(names, kinds)
+    assert parts_share_nothing(parts, len(names))
+    sides = [{int(names[i].split("_")[2]) // 3000 for i in part} for part in parts]
+    assert sum(map(len, sides)) == 60
+    for part, share in zip(parts, surfaces.SHARES, strict=True):
+        for kind in set(kinds):
+            assert sum(kinds[i] == kind for i in part) == pytest.approx(share * kinds.count(kind), abs=2)
+
+
+def test_kinds_become_classes():
+    some, none = np.array([[0, 1], [1, 0]]), np.zeros((2, 2), int)
+    labels = surfaces.by_kind([some, none, some, none], ["MT_Fray", "MT_Free", "MT_Break", "MT_Fray"])
+    assert [y.max() for y in labels] == [2, 0, 1, 0] and (labels[0] == 2 * some).all()
+
+
 def test_labels_are_thinned_to_so_many_defect_pixels(rng):
     labels = [(rng.random((20, 30)) < share).astype(int) for share in (0.0, 0.01, 0.5)]
     for y, thin in zip(labels, surfaces.thinned(labels, 25, seed=0), strict=True):

@@ -112,6 +112,16 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, mo
     assert all(path.suffix == ".npz" for path in tmp_path.iterdir())
 
 
+def test_balanced_images_make_updates_over_weights(some):
+    weights = balanced_weights(np.bincount(np.concatenate([y.ravel() for y in some[1]])))
+    net, records = trained(some, balance="images")
+    other, wanted = trained(some, loss=SoftmaxCrossEntropy(weights, over="weights"))
+    assert (net.flat() == other.flat()).all() and str(records) == str(wanted)
+    assert (net.flat() != trained(some, balance=True)[0].flat()).any()
+    with pytest.raises(UsageError, match="not 'pixels'"):
+        trained(some, balance="pixels")
+
+
 def test_a_finished_run_has_nothing_left_to_do(some, tmp_path):
     net, _ = trained(some, checkpoint=tmp_path / "c.npz")
     again, records = trained(some, checkpoint=tmp_path / "c.npz", resume=True)

@@ -89,7 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="(adam)")
     train.add_argument("--lr", type=float, help="learning rate, or first step of armijo (each has its own default)")
     train.add_argument("--on-failure", choices=("stop", "continue"), help="of armijo to find a step (stop)")
-    train.add_argument("--balance", action="store_true", help="let every class count as much as the others")
+    train.add_argument(
+        "--balance", nargs="?", const=True, default=False, choices=("images",),
+        help="let every class count as much as the others; images: and every image, for rare defects (adam, sgd)",
+    )  # fmt: skip
     train.add_argument("--decay", choices=DECAYS, default="cosine", help="of the rate of adam and sgd (cosine)")
     train.add_argument("--augment", default="none", metavar="KINDS", help="such as flip or rotate+elastic+intensity")
     train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")

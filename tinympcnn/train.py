@@ -41,7 +41,7 @@ def fit(
     optimizer: str | Optimizer = "adam",
     options: dict[str, Any] | None = None,
     loss: Any = None,
-    balance: bool = False,
+    balance: bool | str = False,
     augment: str = "none",
     crop: int | None = None,
     decay: str = "cosine",
@@ -70,9 +70,10 @@ def fit(
     options : dict, optional
         Arguments for the optimizer named, such as ``{"lr": 0.01}``.
     loss : optional
-        By default SoftmaxCrossEntropy, with `balanced_weights` if `balance`.
-    balance : bool
-        Weigh the classes so that each counts as much as the others.
+        By default SoftmaxCrossEntropy, with `balanced_weights` if `balance`, over weights if that is "images".
+    balance : bool or "images"
+        Weigh the classes so that each counts as much as the others. With "images" each update is a mean over weights:
+        for classes so rare that the few images with them would otherwise make far larger updates than all the others.
     augment : str
         What is done to every image each time it is seen: "none", or some of "flip", "rotate" (which includes "flip"),
         "elastic" and "intensity" with a + between them; see ``tinympcnn.data.augment``.
@@ -123,6 +124,8 @@ def fit(
         raise UsageError(f"epochs must be at least 1, not {epochs}")
     if not minutes >= 0:
         raise UsageError(f"minutes must be 0 or more, not {minutes}")
+    if balance not in (False, True, "images"):
+        raise UsageError(f"balance must be False, True or 'images', not {balance!r}")
     if decay not in DECAYS:
         raise UsageError(f"decay must be one of {', '.join(DECAYS)}, not {decay!r}")
     if net.stride != (1, 1):
@@ -132,7 +135,8 @@ def fit(
     data = TrainingSet(net, images, labels, augment, crop, seed)
     held = [example(net, *pair) for pair in zip(*checked(net, *validation), strict=True)] if validation else []
     if loss is None:
-        loss = SoftmaxCrossEntropy(balanced_weights(data.counts()) if balance else None)
+        over = "weights" if balance == "images" else "pixels"
+        loss = SoftmaxCrossEntropy(balanced_weights(data.counts()) if balance else None, over=over)
     if isinstance(optimizer, str):
         optimizer = optim.build(optimizer, net, **(options or {}))
     whole_set = isinstance(optimizer, optim.LBFGS)

@@ -44,7 +44,7 @@ def train_files(
     epochs: int = 10,
     optimizer: str = "adam",
     options: dict[str, Any] | None = None,
-    balance: bool = False,
+    balance: bool | str = False,
     augment: str = "none",
     crop: int | None = None,
     decay: str = "cosine",
