@@ -89,7 +89,7 @@ def check_layer(
     twin = _in_float64(layer, rng)
     if x is None:
         rows, columns = (int(n) * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
-        host = _distinct(tuple(shape or (3, rows, columns, getattr(twin, "in_maps", 3))), rng)
+        host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
         x = array_module(*twin.params.values()).asarray(host)
     subject = Subject(twin.forward, twin.backward, {"": twin})
     name = repr(layer) if type(layer).__repr__ is not object.__repr__ else type(layer).__name__

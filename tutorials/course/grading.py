@@ -130,7 +130,7 @@ def grade(
     name, rng = type(layer).__name__, np.random.default_rng(0)
     if x is None:
         rows, columns = (n * layer.step[i] + layer.window[i] - 1 for i, n in enumerate((3, 4)))
-        size = tuple(shape or (3, rows, columns, getattr(layer, "in_maps", 3)))
+        size = tuple(shape or (3, rows, columns, getattr(layer, "in_maps", None) or 3))
         x = rng.permutation(np.linspace(-2, 2, int(np.prod(size)))).reshape(size)
     yours = copy.deepcopy(layer)
     for param in yours.params.values():
