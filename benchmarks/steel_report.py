@@ -21,6 +21,7 @@ import steel_protocol
 import surfaces
 
 from tinympcnn import Committee, Net, detection, findings, inspection, metrics
+from tinympcnn.inspection import Inspected
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "steel.md"
 FOLDER = PAGE.with_suffix("")
@@ -55,83 +56,77 @@ def surface(model: Path, views: int) -> None:
     """Test on real surfaces; a row for every kind of defect. Nothing of the images is written."""
     net = Net.load(model)
     run = net.record
-    images, labels, names, kinds = surfaces.read(
-        run["set"], run["downsample"], run.get("standardise", run["set"] == "magnetic-tile")
-    )
-    _, held, test = (surfaces.split_by_tile if run.get("split") == "tile" else surfaces.split)(names, kinds)
+    images, labels, names, kinds = surfaces.read(run["set"], run["downsample"], run["standardise"])
+    _, held, test = surfaces.split_of(run, names, kinds)
     committee = Committee([net], turns=views == 8)
-    defect = {
-        part: [1 - committee.segment(images[i])[:, :, 0] for i in which] for part, which in (("v", held), ("t", test))
-    }
-    truth = {part: [labels[i] > 0 for i in which] for part, which in (("v", held), ("t", test))}
-    sorts = {part: [kinds[i] for i in which] for part, which in (("v", held), ("t", test))}
-    rows = strip_rows(defect, truth, sorts["t"]) if run["set"] == "steel-strip" else tile_rows(defect, sorts)
+
+    def look(which: list[int]) -> list[Inspected]:
+        some = ([array[i] for i in which] for array in (images, [y > 0 for y in labels], kinds))
+        found = inspection.inspect(committee, *some, pixels=0)
+        return [one._replace(truth=one.name != "MT_Free") for one in found]  # a defect may be too small for a label
+
+    rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
     about = {"model": model.stem, "net": run["net"], "parameters": net.n_params, "downsample": run["downsample"],
-             "epochs": run["epochs"], "seed": run["seed"]}  # fmt: skip
+             "epochs": run["epochs"], "seed": run["seed"], "views": views}  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)
-    pages.write(FOLDER / f"{model.stem}_{views}_test_scores.csv", [{**about, "views": views, **row} for row in rows])
+    pages.write(FOLDER / f"{model.stem}_{views}_test_scores.csv", [{**about, **row} for row in rows])
+    if run["set"] == "magnetic-tile":
+        found = inspection.recounted(found, rows[0]["pixels"])
+        findings.plot_roc(FOLDER / f"{model.stem}_{views}_roc.png", found, rows[0]["threshold"])
     for row in rows:
         print(row)
 
 
-def strip_rows(defect: dict, truth: dict, kinds: list[str]) -> list[dict[str, Any]]:
+def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
     """Return errors on 5,000 pixels of either class, and F1 and IoU of the defect class, for each kind of defect."""
-    balanced = [whole_error(defect["v"], truth["v"], t) for t in THRESHOLDS]
-    t_error = float(THRESHOLDS[int(np.argmin(balanced))])
-    f1 = [f1_iou(defect["v"], truth["v"], t)[0] for t in THRESHOLDS]
-    t_f1 = float(THRESHOLDS[int(np.argmax(f1))])
+    t_error = float(min(THRESHOLDS, key=lambda t: metrics.balanced_error(table_of(held, t))))
+    t_f1 = float(max(THRESHOLDS, key=lambda t: f1_iou(held, t)[0]))
     rows = []
-    for kind in ("all", *sorted(set(kinds))):
-        which = [i for i, k in enumerate(kinds) if kind in ("all", k)]
-        p, y = [defect["t"][i] for i in which], [truth["t"][i] for i in which]
-        best = f1_iou(p, y, t_f1)
+    for kind in ("all", *sorted({one.name for one in test})):
+        some = [one for one in test if kind in ("all", one.name)]
+        p, y = [one.probability for one in some], [one.defect for one in some]
+        f1, iou = f1_iou(some, t_f1)
         rows.append({
-            "kind": kind, "images": len(which),
+            "kind": kind, "images": len(some),
             "error at 0.5": round(detection.balanced_pixel_error(p, y), 4),
             "balanced pixel error": round(detection.balanced_pixel_error(p, y, t_error), 4),
-            "on all pixels": round(whole_error(p, y, t_error), 4),
-            "threshold": round(t_error, 2), "F1": round(best[0], 4), "IoU": round(best[1], 4),
+            "on all pixels": round(metrics.balanced_error(table_of(some, t_error)), 4),
+            "threshold": round(t_error, 2), "F1": round(f1, 4), "IoU": round(iou, 4),
             "threshold of F1": round(t_f1, 2),
         })  # fmt: skip
     return rows
 
 
-def tile_rows(defect: dict, kinds: dict) -> list[dict[str, Any]]:
+def tile_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
     """Return the detection of each kind of defect among the free tiles; number of pixels and threshold validated."""
-    flawed = [kind != "MT_Free" for kind in kinds["v"]]
-    pixels = detection.choose_pixels(defect["v"], flawed)
-    evidences = {part: np.array([detection.evidence(p, pixels) for p in defect[part]]) for part in defect}
-    threshold = detection.choose_threshold(evidences["v"], flawed)
-    rows, sound = [], np.array([kind == "MT_Free" for kind in kinds["t"]])
-    for kind in ("all", *sorted(set(kinds["t"]) - {"MT_Free"})):
-        which = np.array([kind == "all" or k == kind for k in kinds["t"]]) | sound
-        result = detection.decide(evidences["t"][which], ~sound[which], threshold)
+    truth = [one.truth for one in held]
+    pixels = detection.choose_pixels([one.probability for one in held], truth)
+    threshold = detection.choose_threshold([one.evidence for one in inspection.recounted(held, pixels)], truth)
+    test, rows = inspection.recounted(test, pixels), []
+    for kind in ("all", *sorted({one.name for one in test if one.truth})):
+        some = [one for one in test if kind in ("all", one.name) or not one.truth]
+        evidences, truth = [one.evidence for one in some], [one.truth for one in some]
+        result = detection.decide(evidences, truth, threshold)
         rows.append({
-            "kind": kind, "images": int(which.sum()), "pixels": pixels, "threshold": round(threshold, 4),
+            "kind": kind, "images": len(some), "pixels": pixels, "threshold": round(threshold, 4),
             "misses": result.misses, "false alarms": result.false_alarms,
             "precision": round(result.precision, 4), "recall": round(result.recall, 4),
-            "ROC AUC": round(detection.roc(evidences["t"][which], ~sound[which]).auc, 4),
+            "ROC AUC": round(detection.roc(evidences, truth).auc, 4),
         })  # fmt: skip
     return rows
 
 
-def whole_error(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> float:
-    """Return the balanced error over all pixels."""
-    return metrics.balanced_error(table_of(p, y, threshold))
-
-
-def f1_iou(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> tuple[float, float]:
+def f1_iou(found: list[Inspected], threshold: float) -> tuple[float, float]:
     """Return F1 and IoU of the defect class over all pixels."""
-    C = table_of(p, y, threshold)
+    C = table_of(found, threshold)
     return metrics.precision_recall_f1(C, positive=1).f1, float(metrics.iou(C)[1])
 
 
-def table_of(p: list[np.ndarray], y: list[np.ndarray], threshold: float) -> np.ndarray:
+def table_of(found: list[Inspected], threshold: float) -> np.ndarray:
     """Return the confusion of all pixels of some images."""
-    pairs = [
-        metrics.confusion((a > threshold).astype(int), b.astype(int), n_classes=2) for a, b in zip(p, y, strict=True)
-    ]
-    return np.sum(pairs, axis=0)
+    tables = [metrics.confusion(*(a.astype(int) for a in (one.probability > threshold, one.defect)), n_classes=2)
+              for one in found]  # fmt: skip
+    return np.sum(tables, axis=0)
 
 
 def lines_of(name: str) -> list[list[str]]:

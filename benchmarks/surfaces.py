@@ -12,6 +12,7 @@ import argparse
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from resuming import rows_before
@@ -82,6 +83,11 @@ def split_by_tile(names: list[str], kinds: list[str]) -> tuple[list[int], list[i
     return tuple(sorted(part) for part in parts)  # type: ignore[return-value]
 
 
+def split_of(run: dict[str, Any], names: list[str], kinds: list[str]) -> tuple[list[int], list[int], list[int]]:
+    """Return the split that the record of a run names."""
+    return split_by_tile(names, kinds) if run.get("split") == "tile" else split(names, kinds)
+
+
 def by_kind(labels: list[np.ndarray], kinds: list[str]) -> list[np.ndarray]:
     """Return labels with a class for each kind of defect, in alphabetical order from 1."""
     defects = sorted(set(kinds) - {"MT_Free"})
@@ -120,7 +126,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", required=True, metavar="NAME")
     options = parser.parse_args()
     images, labels, names, kinds = read(options.set, options.downsample, options.standardise)
-    train, held, _ = (split if options.split == "image" else split_by_tile)(names, kinds)
+    train, held, _ = split_of(vars(options), names, kinds)
     if options.kinds:
         labels = by_kind(labels, kinds)
     net = zoo.build(options.net, rng=options.seed)

@@ -296,7 +296,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("detect -i images.tif -m model.npz --probability 1.5", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --probability nan", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number of pixels from 0 up"),
-        ("detect -i images.tif -m model.npz --pixels few", 2, "--pixels: expected auto or a number of pixels from 0 up"),
+        (
+            "detect -i images.tif -m model.npz --pixels few",
+            2,
+            "--pixels: expected auto or a number of pixels from 0 up",
+        ),
         ("gradcheck MPF2x2", 2, "no C or FC layer"),
         ("demo --backend tpu", 2, "invalid choice: 'tpu'"),
     ],
