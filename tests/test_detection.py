@@ -204,6 +204,19 @@ def test_the_roc_curve_is_drawn_with_the_chosen_point(plant):
         detect_files([plant / "image"], plant / "model.npz", pixels=20, roc=plant / "roc.png")
 
 
+def test_outputs_are_checked_before_the_work(plant):
+    images, labels, inputs = [plant / "image"], [plant / "label"], {p: p.read_bytes() for p in plant.rglob("*.*")}
+    for outputs, error, words in (
+        ({"csv_path": plant / "no" / "rows.csv"}, DataError, "there is no folder"),
+        ({"sheet": plant / "image" / "0.png"}, UsageError, "is an input"),
+        ({"roc": plant / "model.npz"}, UsageError, "is an input"),
+        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "need 2 names"),
+    ):
+        with pytest.raises(error, match=words):
+            detect_files(images, plant / "model.npz", labels, **outputs, echo=lambda line: pytest.fail(line))
+    assert {p: p.read_bytes() for p in plant.rglob("*.*")} == inputs
+
+
 def test_a_threshold_is_given_or_chosen(plant):
     both = ([plant / "image"], [plant / "label"])
     with pytest.raises(UsageError, match="not both"):

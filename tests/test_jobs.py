@@ -170,7 +170,7 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
             train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
-    with pytest.raises(UsageError, match="need three names"):
+    with pytest.raises(UsageError, match="need 3 names"):
         train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):

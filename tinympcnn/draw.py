@@ -46,7 +46,7 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     side_by_side([np.eye(40), np.eye(40) > 0], ["probability", "labels"], folder + "/both.png")
     """
-    image, drawing, font = _pillow()
+    image, drawing, font = pillow()
     greys = [as_bytes(panel) for panel in panels]
     if not greys or len(greys) != len(titles):
         raise UsageError(f"{len(greys)} panel(s) and {len(titles)} title(s) do not make a picture; give one to each")
@@ -84,8 +84,8 @@ def as_bytes(panel: Any) -> np.ndarray:
     return (np.clip(panel.astype(np.float64), 0, 1) * 255).round().astype(np.uint8)
 
 
-def _pillow() -> tuple[Any, Any, Any]:
-    """Return Pillow's modules Image and ImageDraw, and a font."""
+def pillow() -> tuple[Any, Any, Any]:
+    """Return Pillow's modules Image and ImageDraw, and a font, or say what to install."""
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError:

@@ -7,6 +7,7 @@ pictures of ``findings.py``. Read next: ``cli.py``.
 from __future__ import annotations
 
 import csv
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
@@ -14,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn import backend, data, detection
+from tinympcnn import backend, data, detection, draw
 from tinympcnn.atomic import replacing
 from tinympcnn.committee import Committee
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.findings import contact_sheet, outcome, plot_roc
-from tinympcnn.jobs import load_committee
+from tinympcnn.jobs import check_outputs, load_committee
 from tinympcnn.net import Net
 from tinympcnn.scale import off_scale
 
@@ -144,9 +145,14 @@ def detect_files(
         raise UsageError("a number of pixels can be chosen only with validation images; give them, or the number")
     if roc is not None and not known:
         raise UsageError("a ROC curve compares with the truth; give labels too")
+    models = [model] if isinstance(model, str | PathLike) else list(model)
+    read = [data.expand(paths) for paths in (images, labels, *(validation or ())) if paths is not None]
+    check_outputs((csv_path, sheet, roc), [*models, *itertools.chain(*read)])
+    if sheet is not None or roc is not None:
+        draw.pillow()
     xp, why = backend.load(device)
     echo(f"backend: {why}")
-    committee, factor = load_committee([model] if isinstance(model, str | PathLike) else list(model), turns)
+    committee, factor = load_committee(models, turns)
     committee = committee.to("numpy" if xp is np else "cupy")
     factor = factor if downsample is None else downsample
 

@@ -6,11 +6,13 @@ said through `echo`. Read next: ``training.py``; and ``cli.py``, which only pars
 
 from tinympcnn.jobs.calibrating import calibrate_files
 from tinympcnn.jobs.evaluating import evaluate_files
+from tinympcnn.jobs.outputs import check_outputs
 from tinympcnn.jobs.segmenting import load_committee, segment_files
 from tinympcnn.jobs.training import checkpoint_path, train_files, write_log
 
 __all__ = [
     "calibrate_files",
+    "check_outputs",
     "checkpoint_path",
     "evaluate_files",
     "load_committee",

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from pathlib import Path
 
 from tinympcnn import data
-from tinympcnn.atomic import check_writable
 from tinympcnn.calibration import Calibration, fit_calibration
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError
+from tinympcnn.jobs.outputs import check_outputs
 from tinympcnn.jobs.pairing import Paths, read_compared
 
 _LEAST_RISE = 0.05
@@ -51,10 +50,7 @@ def calibrate_files(
     DataError
         If these are not probabilities of two classes, do not fit the labels, or do not rise with them.
     """
-    check_writable(output)
-    for path in [*data.expand(predictions, "predictions"), *data.expand(labels, "labels")]:
-        if Path(output).exists() and Path(output).samefile(path):
-            raise UsageError(f"{output} is an input and will not be overwritten; name another output")
+    check_outputs([output], [*data.expand(predictions, "predictions"), *data.expand(labels, "labels")])
     kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert, downsample)
     if kind != "prob" or len(values) != 2:
         raise DataError(

@@ -18,6 +18,7 @@ import numpy as np
 from tinympcnn import backend, checkpoint, data, zoo
 from tinympcnn.atomic import check_writable, replacing
 from tinympcnn.errors import UsageError
+from tinympcnn.jobs.outputs import check_outputs
 from tinympcnn.leftovers import remove_leftovers
 from tinympcnn.net import Net
 from tinympcnn.train import Record, fit
@@ -94,16 +95,10 @@ def train_files(
     Other parameters are those of ``tinympcnn.train.fit``.
     """
     place = checkpoint_path(output)
-    written = [Path(path) for path in (output, place, log) if path is not None]
-    for path in written:
-        check_writable(path)
-    if len({path.resolve() for path in written}) < len(written):
-        raise UsageError(f"the model, its checkpoint {place.name} and the log need three names")
+    inputs = [*data.expand(images, "images"), *data.expand(labels, "labels")]
+    written = check_outputs((output, place, log), inputs)
     xp, why = backend.load(device)
     echo(f"backend: {why}")
-    for path in [*data.expand(images, "images"), *data.expand(labels, "labels")]:
-        if any(out.exists() and out.samefile(path) for out in written):
-            raise UsageError(f"{path} is an input and will not be overwritten; name another output")
     pairs = data.downsample_pairs(data.read_pairs(images, labels, axes, threshold), downsample)
     for line in pairs.description:
         echo(line)
