@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from resuming import rows_before
+from scipy import ndimage
 
 from tinympcnn import SoftmaxCrossEntropy, data, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels
@@ -91,7 +92,24 @@ def split_of(run: dict[str, Any], names: list[str], kinds: list[str]) -> tuple[l
 def by_kind(labels: list[np.ndarray], kinds: list[str]) -> list[np.ndarray]:
     """Return labels with a class for each kind of defect, in alphabetical order from 1."""
     defects = sorted(set(kinds) - {"MT_Free"})
-    return [y * (defects.index(kind) + 1) if y.any() else y for y, kind in zip(labels, kinds, strict=True)]
+    classes = [defects.index(kind) + 1 if kind in defects else 0 for kind in kinds]
+    return [np.where(y > 0, k, y) for y, k in zip(labels, classes, strict=True)]
+
+
+def outlined(labels: list[np.ndarray], kinds: list[str], radius: int) -> list[np.ndarray]:
+    """Return labels in which uneven areas count by their outline only, to `radius` pixels on either side; inside is -1.
+
+    Inside, an uneven area looks as sound as what lies around it: all that there is to see is the step between them.
+    """
+    result = []
+    for y, kind in zip(labels, kinds, strict=True):
+        if kind == "MT_Uneven" and y.any():
+            area, disc = y > 0, np.hypot(*np.ogrid[-radius : radius + 1, -radius : radius + 1]) <= radius
+            inside = ndimage.binary_erosion(area, disc, border_value=1)  # the border of the image is no step
+            outline = ndimage.binary_dilation(area, disc) & ~inside
+            y = np.where(outline, y.max(), np.where(inside, -1, 0))
+        result.append(y)
+    return result
 
 
 def thinned(labels: list[np.ndarray], most: int, seed: int) -> list[np.ndarray]:
@@ -118,6 +136,9 @@ def main() -> None:
         "--split", choices=("image", "tile"), default="image", help="of tiles: photographs of one apart?"
     )
     parser.add_argument("--kinds", action="store_true", help="a class for each kind of defect, where it has pixels")
+    parser.add_argument(
+        "--outline", type=int, metavar="R", help="of uneven areas, only what lies R pixels from their edge"
+    )
     parser.add_argument("--standardise", action="store_true", help="take each image's own mean and deviation out")
     parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
     parser.add_argument("--over", choices=("pixels", "weights"), default="pixels", help="what the loss is a mean over")
@@ -127,6 +148,8 @@ def main() -> None:
     options = parser.parse_args()
     images, labels, names, kinds = read(options.set, options.downsample, options.standardise)
     train, held, _ = split_of(vars(options), names, kinds)
+    if options.outline:
+        labels = outlined(labels, kinds, options.outline)
     if options.kinds:
         labels = by_kind(labels, kinds)
     net = zoo.build(options.net, rng=options.seed)

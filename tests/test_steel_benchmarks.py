@@ -55,6 +55,14 @@ def test_kinds_become_classes():
     assert [y.max() for y in labels] == [2, 0, 1, 0] and (labels[0] == 2 * some).all()
 
 
+def test_uneven_areas_count_by_their_outline():
+    y = np.zeros((12, 10), int)
+    y[:6] = 1  # down to row 5, from side to side: only its lower edge is one
+    same, outline = surfaces.outlined([y, y], ["MT_Fray", "MT_Uneven"], 2)
+    assert same is y
+    assert (outline == np.repeat([-1, 1, 0], [4, 4, 4])[:, None]).all()
+
+
 def test_labels_are_thinned_to_so_many_defect_pixels(rng):
     labels = [(rng.random((20, 30)) < share).astype(int) for share in (0.0, 0.01, 0.5)]
     for y, thin in zip(labels, surfaces.thinned(labels, 25, seed=0), strict=True):
