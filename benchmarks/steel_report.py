@@ -63,7 +63,8 @@ def surface(model: Path, views: int) -> None:
     def look(which: list[int]) -> list[Inspected]:
         some = ([array[i] for i in which] for array in (images, [y > 0 for y in labels], kinds))
         found = inspection.inspect(committee, *some, pixels=0)
-        return [one._replace(truth=one.name != "MT_Free") for one in found]  # a defect may be too small for a label
+        # the label of one uneven tile is empty, and down-sampling may leave nothing of a crack
+        return [one._replace(area=max(one.area, float(one.name != "MT_Free"))) for one in found]
 
     rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
     about = {"model": model.stem, "net": run["net"], "parameters": net.n_params, "downsample": run["downsample"],
@@ -99,9 +100,9 @@ def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, A
 
 def tile_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
     """Return the detection of each kind of defect among the free tiles; number of pixels and threshold validated."""
-    truth = [one.truth for one in held]
-    pixels = detection.choose_pixels([one.probability for one in held], truth)
-    threshold = detection.choose_threshold([one.evidence for one in inspection.recounted(held, pixels)], truth)
+    pixels = detection.choose_pixels([one.probability for one in held], [one.area for one in held])
+    evidences = [one.evidence for one in inspection.recounted(held, pixels)]
+    threshold = detection.choose_threshold(evidences, [one.truth for one in held])
     test, rows = inspection.recounted(test, pixels), []
     for kind in ("all", *sorted({one.name for one in test if one.truth})):
         some = [one for one in test if kind in ("all", one.name) or not one.truth]

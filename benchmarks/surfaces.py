@@ -130,7 +130,8 @@ def main() -> None:
     parser.add_argument("net", help="steel, or a spec")
     parser.add_argument("--downsample", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--optimizer", choices=("adam", "lbfgs"), default="adam", help="lbfgs: no flips, no --lr")
+    parser.add_argument("--optimizer", choices=("adam", "lbfgs"), default="adam", help="lbfgs: no --augment, no --lr")
+    parser.add_argument("--augment", default="flip", metavar="KINDS", help="as train --augment has it")
     parser.add_argument("--lr", type=float, default=0.004)
     parser.add_argument(
         "--split", choices=("image", "tile"), default="image", help="of tiles: photographs of one apart?"
@@ -169,7 +170,7 @@ def main() -> None:
     epochs = fit(
         net, *pick(train), epochs=options.epochs, optimizer=options.optimizer,
         loss=SoftmaxCrossEntropy(weights, over=options.over), options={"lr": options.lr} if adam else {},
-        augment="flip" if adam else "none", validation=pick(held), seed=options.seed, resume=True,
+        augment=options.augment if adam else "none", validation=pick(held), seed=options.seed, resume=True,
         checkpoint=f"{options.output}.checkpoint.npz",
     )  # fmt: skip
     for record in itertools.chain(late, epochs):

@@ -102,10 +102,10 @@ def test_from_files_to_decisions(plant, capsys):
         csv_path=plant / "rows.csv", sheet=plant / "sheet.png",
     )  # fmt: skip
     assert (report["images"], report["with a defect"], report["misses"], report["false alarms"]) == (6, 2, 0, 0)
-    assert report["ROC AUC"] == 1 and report["balanced pixel error"] == 0
+    assert report["ROC AUC"] == 1 and report["balanced pixel error at 0.5"] == 0
     rows = list(csv.DictReader((plant / "rows.csv").read_text().splitlines()))
     assert [row["outcome"] for row in rows] == ["hit", "pass", "pass"] * 2
-    assert rows[0]["pixels_above_threshold"] == "16"  # of 64 before down-sampling by 2
+    assert rows[0]["pixels_above_threshold"] == "64"  # at full resolution
     with Image.open(plant / "sheet.png") as sheet:
         assert sheet.width > 900  # three panels enlarged to about 300
     assert "misses" in capsys.readouterr().out
@@ -122,6 +122,39 @@ def test_a_defect_too_thin_for_the_net_s_resolution_is_a_defect_still(plant):
     Image.fromarray(label).save(plant / "label" / "1.png")
     report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
     assert (report["with a defect"], report["misses"]) == (3, 1)
+
+
+def flawless(plant):
+    """Take the defects out of images and labels."""
+    for i in (0, 3):
+        for kind in ("image", "label"):
+            (plant / kind / f"{i}.png").write_bytes((plant / kind / "1.png").read_bytes())
+
+
+def test_a_flawless_lot_can_be_judged(plant):
+    flawless(plant)
+    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    assert (report["with a defect"], report["false alarms"], report["recall"]) == (0, 0, 1)
+    assert "ROC AUC" not in report
+    both = [plant / "image"], [plant / "label"]
+    for pixels in (20, None):
+        with pytest.raises(DataError, match="none of 6 has one"):
+            detect_files([plant / "image"], plant / "model.npz", validation=both, pixels=pixels)
+
+
+def test_every_value_but_that_of_the_first_class_is_a_defect(plant):
+    path = plant / "label" / "1.png"
+    label = np.asarray(Image.open(path)).copy()
+    label[2:4, 2:4] = 128
+    Image.fromarray(label).save(path)
+    detected = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    assert detected["with a defect"] == 3
+    cut = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20, mask_threshold=200)
+    assert cut["with a defect"] == 2
+    for other in (plant / "label").iterdir():
+        Image.fromarray(np.full((24, 30), 7, np.uint8)).save(other)
+    with pytest.raises(DataError, match="no pixel of the labels has the value 0, which stands for sound; they hold 7"):
+        detect_files([plant / "image"], plant / "model.npz", [plant / "label"])
 
 
 def test_images_on_another_scale_are_warned_of(plant):
@@ -163,10 +196,11 @@ def test_the_number_of_pixels_is_the_one_that_tells_the_kinds_apart_best(rng):
     for p, defect in zip(probabilities, truth, strict=True):
         p.flat[rng.choice(p.size, 5, replace=False)] = 0.95  # wrong pixels, everywhere
         p[4:9, 4:9] = np.minimum(p[4:9, 4:9] + 0.3 * defect, 0.95)
-    pixels = choose_pixels(probabilities, truth)
+    pixels = choose_pixels(probabilities, 25 * truth)
     assert pixels == 8  # of 0, 1, 2, 4, ...: the smallest beyond the wrong pixels
     assert roc([evidence(p, pixels) for p in probabilities], truth).auc == 1
-    assert choose_pixels([np.ones((1, 2)), np.zeros((1, 2))], [True, False]) == 0
+    assert choose_pixels(probabilities, 8 * truth) <= 4  # half of a defect
+    assert choose_pixels([np.ones((1, 2)), np.zeros((1, 2))], [0.3, 0]) == 0
 
 
 def test_pixels_are_chosen_on_validation_images(plant):
@@ -211,9 +245,17 @@ def test_outputs_are_checked_before_the_work(plant):
         ({"sheet": plant / "image" / "0.png"}, UsageError, "is an input"),
         ({"roc": plant / "model.npz"}, UsageError, "is an input"),
         ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "need 2 names"),
+        ({"sheet": plant / "a.jpg"}, UsageError, "ends in .png"),
+        ({"downsample": 0}, UsageError, "downsample must be at least 1"),
     ):
         with pytest.raises(error, match=words):
-            detect_files(images, plant / "model.npz", labels, **outputs, echo=lambda line: pytest.fail(line))
+            detect_files(
+                images,
+                plant / "model.npz",
+                labels,
+                **outputs,
+                echo=lambda line: line.startswith("backend") or pytest.fail(line),
+            )
     assert {p: p.read_bytes() for p in plant.rglob("*.*")} == inputs
 
 
@@ -221,6 +263,8 @@ def test_a_threshold_is_given_or_chosen(plant):
     both = ([plant / "image"], [plant / "label"])
     with pytest.raises(UsageError, match="not both"):
         detect_files([plant / "image"], plant / "model.npz", validation=both, threshold=0.3)
+    with pytest.raises(UsageError, match="threshold of the labels needs labels"):
+        detect_files([plant / "image"], plant / "model.npz", mask_threshold=0.3)
 
 
 def test_train_segment_and_detect_agree_on_the_resolution(plant):

@@ -120,6 +120,8 @@ def test_balanced_images_make_updates_over_weights(some):
     assert (net.flat() != trained(some, balance=True)[0].flat()).any()
     with pytest.raises(UsageError, match="not 'pixels'"):
         trained(some, balance="pixels")
+    with pytest.raises(UsageError, match="balanced already"):
+        trained(some, balance="images", optimizer="lbfgs")
 
 
 def test_a_finished_run_has_nothing_left_to_do(some, tmp_path):

@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         "-m", "--model", nargs="+", action="extend", required=True, metavar="MODEL.npz",
         help="its first class is sound; the probabilities of several are averaged",
     )  # fmt: skip
-    detect.add_argument("-l", "--labels", nargs="+", help="label images; any class but the first is a defect")
+    detect.add_argument("-l", "--labels", nargs="+", help="label images; any value but the first class's is a defect")
     detect.add_argument("--turns", action="store_true", help="average over the eight flips and quarter turns")
     detect.add_argument("--val-images", nargs="+", help="images on which the probability threshold is chosen (0.5)")
     detect.add_argument("--val-labels", nargs="+", help="and their label images")

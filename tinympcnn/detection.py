@@ -44,7 +44,7 @@ def evidence(probability: ArrayLike, pixels: float = 0) -> float:
     (0.9, 0.8)
     """
     flat = np.ravel(probability)
-    if pixels < 0 or not flat.size:
+    if not 0 <= pixels < np.inf or not flat.size:
         raise UsageError(f"evidence needs an image and a number of pixels from 0 up, not {pixels} of {flat.size}")
     place = flat.size - 1 - int(pixels)
     return float(np.partition(flat, place)[place]) if place >= 0 else 0.0
@@ -58,7 +58,7 @@ def choose_threshold(evidences: ArrayLike, truth: ArrayLike) -> float:
     evidences : array_like of float, shape (N,)
         Of the validation images, from `evidence`.
     truth : array_like of bool, shape (N,)
-        Which of them have a defect.
+        Which of them have a defect; some must, and some must not.
 
     Examples
     --------
@@ -66,6 +66,7 @@ def choose_threshold(evidences: ArrayLike, truth: ArrayLike) -> float:
     0.6
     """
     values, defect = _checked(evidences, truth)
+    _both_kinds(defect, "a threshold is chosen on")
     edges = np.unique([0.0, *values, 1.0])  # the decisions are the same from one edge up to the next
     mistakes = np.array([((values > t) != defect).sum() for t in edges[:-1]])
     widths = np.where(mistakes == mistakes.min(), np.diff(edges), -1)
@@ -111,31 +112,32 @@ class Decisions:
         return self.hits / defective if (defective := self.hits + self.misses) else 1.0
 
 
-def choose_pixels(probabilities: Sequence[NDArray], truth: ArrayLike) -> int:
+def choose_pixels(probabilities: Sequence[NDArray], areas: ArrayLike) -> int:
     """Return the number of pixels, 0 or a power of two, for which evidence tells the two kinds apart best.
 
-    Of 0, 1, 2, 4 and so on up to a quarter of the smallest image, it is the smallest with the largest area under the
-    ROC curve: large enough for pixels that are wrong alone, small enough for the smallest defect.
+    Of 0, 1, 2, 4 and so on up to half of the defect of median size, it is the smallest with the largest area under
+    the ROC curve: large enough for pixels that are wrong alone, small enough for the defects.
 
     Parameters
     ----------
     probabilities : sequence of array (H, W)
         Of a defect, at every pixel of the validation images.
-    truth : array_like of bool, shape (N,)
-        Which of them have a defect; some must, and some must not.
+    areas : array_like of float, shape (N,)
+        How many pixels of each are truly of a defect: of some none, and of some more.
 
     Examples
     --------
-    >>> sound = np.zeros((3, 8))
-    >>> spot = np.zeros((3, 8))
+    >>> sound, spot = np.zeros((2, 3, 8))
     >>> sound[0, 0], spot[1, 2:5] = 0.9, 0.8
-    >>> choose_pixels([sound, spot], [False, True])
+    >>> choose_pixels([sound, spot], [0, 4])
     1
     """
-    most = min(p.size for p in probabilities) // 4
+    areas = np.asarray(areas, float)
+    _both_kinds(areas > 0, "a number of pixels is chosen on")
+    most = int(np.median(areas[areas > 0])) // 2
     numbers = [0, *(1 << i for i in range(most.bit_length()) if 1 << i <= most)]
-    areas = [roc([evidence(p, m) for p in probabilities], truth).auc for m in numbers]
-    return numbers[int(np.argmax(areas))]
+    aucs = [roc([evidence(p, m) for p in probabilities], areas > 0).auc for m in numbers]
+    return numbers[int(np.argmax(aucs))]
 
 
 def decide(evidences: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:
@@ -181,8 +183,7 @@ def roc(evidences: ArrayLike, truth: ArrayLike) -> Roc:
     (0.75, [0.0, 0.5, 0.5, 1.0, 1.0])
     """
     values, defect = _checked(evidences, truth)
-    if defect.all() or not defect.any():
-        raise DataError("a ROC curve needs images with a defect and images without one")
+    _both_kinds(defect, "a ROC curve needs")
     thresholds = np.append(np.unique(values)[::-1], -np.inf)
     false_alarms, hits = (np.array([(values[kind] > t).mean() for t in thresholds]) for kind in (~defect, defect))
     return Roc(thresholds, false_alarms, hits, float(np.trapezoid(hits, false_alarms)))
@@ -221,6 +222,12 @@ def balanced_pixel_error(
     kinds = [np.flatnonzero(defect == kind) for kind in (False, True)]
     drawn = np.concatenate([rng.choice(kind, min(n, kind.size), replace=False) for kind in kinds])
     return balanced_error(confusion(called[drawn].astype(int), defect[drawn].astype(int), n_classes=2))
+
+
+def _both_kinds(defect: NDArray, what: str) -> None:
+    if defect.all() or not defect.any():
+        held = f"all {defect.size} have one" if defect.size and defect.all() else f"none of {defect.size} has one"
+        raise DataError(f"{what} images with a defect and images without; {held}")
 
 
 def _checked(evidences: ArrayLike, truth: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -63,6 +63,20 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
         picture.save(temporary, format="PNG", optimize=True)
 
 
+def text(lines: Sequence[str], height: int, width: int = 160) -> np.ndarray:
+    """Return lines of text, black on white, as a panel of `height` x `width`; what does not fit is cut off.
+
+    Examples
+    --------
+    >>> text(["strip017", "miss"], 60).shape
+    (60, 160)
+    """
+    image, drawing, font = pillow()
+    panel = image.new("L", (width, height), "white")
+    drawing.Draw(panel).multiline_text((4, 2), "\n".join(lines), fill="black", font=font)
+    return np.asarray(panel)
+
+
 def as_bytes(panel: Any) -> np.ndarray:
     """Return a panel as uint8, (H, W) or (H, W, 3); see `side_by_side`.
 

@@ -28,11 +28,14 @@ def outcome(one: Inspected, threshold: float) -> str:
 
 
 def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, known: bool = True) -> str:
-    """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top."""
+    """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top.
+
+    Where the truth is not known, the images with the most evidence.
+    """
 
     def badness(one: Inspected) -> float:
         distance = abs(one.evidence - threshold)
-        return distance if known and (one.evidence > threshold) != one.truth else -distance
+        return one.evidence if not known else distance if (one.evidence > threshold) != one.truth else -distance
 
     rows = sorted(found, key=badness, reverse=True)[:SHEET_ROWS]
     height, width = (max(one.probability.shape[axis] for one in rows) for axis in (0, 1))
@@ -54,8 +57,11 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
         panels["truth"] = column([np.asarray(one.defect, float) for one in rows])
     panels["probability of a defect"] = column([one.probability for one in rows])
     panels[f"above {threshold:.3f}"] = column([(one.probability > threshold).astype(float) for one in rows])
+    said = [outcome(one, threshold) if known else "flagged" if one.evidence > threshold else "pass" for one in rows]
+    captions = [[one.name, what, f"evidence {one.evidence:.3f}"] for one, what in zip(rows, said, strict=True)]
+    panels[""] = np.concatenate([draw.text(lines, height * zoom + 4) for lines in captions])
     draw.side_by_side(list(panels.values()), list(panels), path)
-    return ", ".join(f"{one.name} ({outcome(one, threshold) if known else f'{one.evidence:.3f}'})" for one in rows)
+    return ", ".join(f"{one.name} ({what})" for one, what in zip(rows, said, strict=True))
 
 
 def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, size: int = 300) -> None:

@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from tinympcnn.atomic import replacing
 from tinympcnn.committee import Committee
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.findings import contact_sheet, outcome, plot_roc
+from tinympcnn.geometry import count
 from tinympcnn.jobs import check_outputs, load_committee
 from tinympcnn.net import Net
 from tinympcnn.scale import off_scale
@@ -30,15 +32,23 @@ NAMED = 20
 
 
 class Inspected(NamedTuple):
-    """One image, at the resolution of the net: image (H, W, C), defect and probability (H, W), and what follows."""
+    """One image, at the resolution of the net: image (H, W, C), defect (if known) and probability (H, W).
+
+    `area` is the number of defect pixels at that resolution, but counted before, so that thin defects keep theirs.
+    """
 
     name: str
     image: np.ndarray
     defect: np.ndarray | None
-    truth: bool
+    area: float
     probability: np.ndarray
     evidence: float
     seconds: float
+
+    @property
+    def truth(self) -> bool:
+        """Whether there is a defect."""
+        return self.area > 0
 
 
 def inspect(
@@ -82,9 +92,9 @@ def inspect(
         probability = 1 - net.segment(small)[:, :, 0]
         found = detection.evidence(probability, pixels / factor**2)
         seconds = time.perf_counter() - start
-        truth = defect is not None and bool(defect.any())
+        area = 0.0 if defect is None else np.count_nonzero(defect) / factor**2
         defect = None if defect is None else data.downsample_labels(defect, factor)
-        done.append(Inspected(name, small, defect, truth, probability, found, seconds))
+        done.append(Inspected(name, small, defect, area, probability, found, seconds))
     return done
 
 
@@ -115,7 +125,7 @@ def detect_files(
     model : path or sequence of path
         Nets whose first class is sound and whose other classes are defects. The probabilities of several are averaged.
     labels : sequence of path, optional
-        Label images; an image with a pixel of any class but the first has a defect.
+        Label images; a pixel of any value but that of the model's first class is one of a defect.
     turns : bool
         Average over the eight flips and quarter turns of each image.
     validation : (images, labels), optional
@@ -139,6 +149,8 @@ def detect_files(
         What was echoed as a table; the keys that need a truth are missing without `labels`.
     """
     known = labels is not None
+    if mask_threshold is not None and not known and validation is None:
+        raise UsageError("a threshold of the labels needs labels; the one of decisions is --probability (threshold=)")
     if threshold is not None and validation is not None:
         raise UsageError("a threshold is either given or chosen on validation images, not both")
     if pixels is None and validation is None:
@@ -148,13 +160,16 @@ def detect_files(
     models = [model] if isinstance(model, str | PathLike) else list(model)
     read = [data.expand(paths) for paths in (images, labels, *(validation or ())) if paths is not None]
     check_outputs((csv_path, sheet, roc), [*models, *itertools.chain(*read)])
-    if sheet is not None or roc is not None:
-        draw.pillow()
+    for picture in (sheet, roc):
+        if picture is not None:
+            draw.pillow()
+            if Path(picture).suffix.lower() != ".png":
+                raise UsageError(f"{picture}: pictures are written as PNG; give a name that ends in .png")
     xp, why = backend.load(device)
     echo(f"backend: {why}")
     committee, factor = load_committee(models, turns)
     committee = committee.to("numpy" if xp is np else "cupy")
-    factor = factor if downsample is None else downsample
+    factor = factor if downsample is None else count(downsample, "downsample")
 
     def look(images: Paths, labels: Paths | None) -> list[Inspected]:
         return inspect(committee, *_read(committee, images, labels, mask_threshold, axes), pixels or 0, factor)
@@ -163,7 +178,7 @@ def detect_files(
         held = look(*validation)
         truth = [one.truth for one in held]
         if pixels is None:
-            pixels = detection.choose_pixels([one.probability for one in held], truth) * factor**2
+            pixels = detection.choose_pixels([one.probability for one in held], [one.area for one in held]) * factor**2
             held = recounted(held, pixels / factor**2)
             echo(f"more than {pixels} pixels, chosen on {len(held)} validation image(s)")
         threshold = detection.choose_threshold([one.evidence for one in held], truth)
@@ -179,7 +194,7 @@ def detect_files(
         more = f" and {len(flagged) - NAMED} more, see --csv" if len(flagged) > NAMED else ""
         echo(f"flagged: {', '.join(flagged[:NAMED])}{more}")
     if csv_path is not None:
-        write_rows(csv_path, found, threshold, known)
+        write_rows(csv_path, found, threshold, known, factor)
         echo(f"wrote {csv_path}")
     if sheet is not None:
         echo(f"wrote {sheet}, from the top: {contact_sheet(sheet, found, threshold, known)}")
@@ -227,7 +242,7 @@ def summary(found: Sequence[Inspected], threshold: float, known: bool = True) ->
     if 0 < sum(truth) < len(truth):
         report["ROC AUC"] = round(detection.roc(evidences, truth).auc, 4)
         error = detection.balanced_pixel_error([one.probability for one in found], [one.defect for one in found])  # type: ignore[misc]
-        report["balanced pixel error"] = round(error, 4)
+        report["balanced pixel error at 0.5"] = round(error, 4)
     return report
 
 
@@ -244,8 +259,13 @@ def format_table(report: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value:g}" for name, value in report.items())
 
 
-def write_rows(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, known: bool = True) -> None:
-    """Write a CSV with a row for every image: what was found in it, what was decided, and what is true."""
+def write_rows(
+    path: str | PathLike[str], found: Sequence[Inspected], threshold: float, known: bool = True, factor: int = 1
+) -> None:
+    """Write a CSV with a row for every image: what was found in it, what was decided, and what is true.
+
+    Pixels are counted at full resolution, `factor` times that of the net.
+    """
     with replacing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "defect", "flagged", "outcome", "evidence", "pixels_above_threshold", "seconds"])
@@ -253,7 +273,7 @@ def write_rows(path: str | PathLike[str], found: Sequence[Inspected], threshold:
             writer.writerow([
                 one.name, int(one.truth) if known else "", int(one.evidence > threshold),
                 outcome(one, threshold) if known else "", f"{one.evidence:.5f}",
-                int((one.probability > threshold).sum()), f"{one.seconds:.5f}",
+                int((one.probability > threshold).sum()) * factor**2, f"{one.seconds:.5f}",
             ])  # fmt: skip
 
 
@@ -266,8 +286,9 @@ def _read(
         pages, names = data.read_images(images, axes)
         defects = [None] * len(pages)
     else:
-        pairs = data.read_pairs(images, labels, axes, mask_threshold)
-        pages, names, defects = pairs.images, pairs.names, [y > 0 for y in pairs.labels]
+        sound = 0 if mask_threshold is not None or net.class_values is None else net.class_values[0]
+        pages, masks, names = data.read_masks(images, labels, axes, mask_threshold, sound)
+        defects = list(masks)
     for page, name in zip(pages, names, strict=True):
         if page.shape[2] != net.in_maps:
             raise DataError(f"{name} has {page.shape[2]} channel(s) and the model takes {net.in_maps}")

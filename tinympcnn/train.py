@@ -140,6 +140,8 @@ def fit(
     if isinstance(optimizer, str):
         optimizer = optim.build(optimizer, net, **(options or {}))
     whole_set = isinstance(optimizer, optim.LBFGS)
+    if whole_set and balance == "images":
+        raise UsageError("L-BFGS sums over all images, so they are balanced already: use balance=True (--balance)")
     if whole_set and (augment != "none" or crop is not None):
         raise UsageError("L-BFGS sums over the same whole images in every epoch: leave out augment and crop")
     state = checkpoints.State(seed=seed)

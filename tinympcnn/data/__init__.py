@@ -17,6 +17,7 @@ from tinympcnn.data.labels import (
     find_class_values,
     map_values,
     read_labels,
+    read_masks,
     read_pairs,
 )
 from tinympcnn.data.membranes import synthetic_membranes
@@ -56,6 +57,7 @@ __all__ = [
     "parse_kinds",
     "read_images",
     "read_labels",
+    "read_masks",
     "read_pairs",
     "read_prediction",
     "synthetic_membranes",

@@ -76,13 +76,7 @@ def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold:
         If a file cannot be read, images and labels differ in number or size, or the labels hold one single
         value, more than 16 values, fractions or colours.
     """
-    image_files = [open_image(path, axes) for path in expand(images, "images")]
-    label_files = [_open_labels(path, axes) for path in expand(labels, "labels")]
-    pairs = _pair(image_files, label_files)
-    raw = []
-    for image, label in pairs:
-        _check_pair(image, label, pairs[0][0])
-        raw += [_raw_labels(label, i, threshold) for i in range(label.n_pages)]
+    pairs, raw = _read(images, labels, axes, threshold)
     class_values = find_class_values(raw)
     indices = [class_indices(page, class_values) for page in raw]
     shares = class_shares(indices, len(class_values))
@@ -97,6 +91,40 @@ def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold:
         page_names([image for image, _ in pairs]),
         [*lines, f"classes, by share of pixels: {classes}"],
     )
+
+
+def read_masks(
+    images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None, sound: int = 0
+) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
+    """Read images, and where in them a defect is: wherever the label image holds anything but the value `sound`.
+
+    Parameters
+    ----------
+    images, labels, axes, threshold
+        As in `read_pairs`. The labels may well be of one value only, as those of a flawless lot are.
+    sound : int
+        The value of pixels without a defect.
+
+    Returns
+    -------
+    images : list of ndarray
+        (H, W, C) each.
+    masks : list of ndarray of bool
+        (H, W) each.
+    names : list of str
+
+    Raises
+    ------
+    DataError
+        As in `read_pairs`, or if not one pixel is sound.
+    """
+    pairs, raw = _read(images, labels, axes, threshold)
+    values = find_class_values(raw, least=1)
+    if sound not in values:
+        held = ", ".join(map(str, values))
+        raise DataError(f"no pixel of the labels has the value {sound}, which stands for sound; they hold {held}")
+    pages = [page for image, _ in pairs for page in image]
+    return pages, [y != sound for y in raw], page_names([image for image, _ in pairs])
 
 
 def read_labels(labels: Paths, axes: str | None = None, threshold: float | None = None) -> list[np.ndarray]:
@@ -116,23 +144,25 @@ def read_labels(labels: Paths, axes: str | None = None, threshold: float | None 
     return [_raw_labels(file, i, threshold) for file in files for i in range(file.n_pages)]
 
 
-def find_class_values(labels: Iterable[np.ndarray]) -> tuple[int, ...]:
+def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int, ...]:
     """Return the distinct values of all label images, ascending.
 
     Parameters
     ----------
     labels : iterable of ndarray
         Of any shapes; integers, or floats that are whole numbers.
+    least : int
+        How many there have to be, 1 or 2.
 
     Returns
     -------
     tuple of int
-        2 to 16 values.
+        At most 16 values.
 
     Raises
     ------
     DataError
-        If there are fractions, only one value, or more than 16.
+        If there are fractions, too few values, or more than 16.
 
     Examples
     --------
@@ -151,7 +181,7 @@ def find_class_values(labels: Iterable[np.ndarray]) -> tuple[int, ...]:
                 f"the labels hold more than {MAX_CLASSES} values, {min(values)} to {max(values)}; "
                 "if they are masks with smoothed edges, --threshold 127 makes two classes of them"
             )
-    if len(values) == 1:
+    if len(values) < least:
         raise DataError(f"the labels hold only the value {values.pop()}; two classes at least are needed")
     return tuple(sorted(values))
 
@@ -243,6 +273,19 @@ def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> n
     for page in labels:
         counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
     return counts / max(counts.sum(), 1)
+
+
+def _read(
+    images: Paths, labels: Paths, axes: str | None, threshold: float | None
+) -> tuple[list[tuple[ImageFile, ImageFile]], list[np.ndarray]]:
+    """Return the files that belong together, and all label pages as they are."""
+    image_files = [open_image(path, axes) for path in expand(images, "images")]
+    label_files = [_open_labels(path, axes) for path in expand(labels, "labels")]
+    pairs, raw = _pair(image_files, label_files), []
+    for image, label in pairs:
+        _check_pair(image, label, pairs[0][0])
+        raw += [_raw_labels(label, i, threshold) for i in range(label.n_pages)]
+    return pairs, raw
 
 
 def _open_labels(path: Path, axes: str | None) -> ImageFile:

@@ -48,8 +48,8 @@ class LocalContrast(Layer):
     window : int or (int, int)
         Size of the surroundings (rows, columns): odd, so that there is a middle.
     floor : float
-        Deviation, in the units of the maps, below which contrast is hardly raised: it keeps noise on an even surface
-        small.
+        Deviation below which contrast is hardly raised: it keeps noise on an even surface small. It is in the units
+        of the maps, which are best normalised: s2 is a difference of squares, and of large ones little is left.
 
     Examples
     --------
