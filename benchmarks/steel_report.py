@@ -1,7 +1,7 @@
 """Test the models of steel_protocol.py and surfaces.py, and put the tables into docs/results/steel.md.
 
     python benchmarks/steel_report.py synthetic MODEL.npz      # detection, per-pixel error, pictures
-    python benchmarks/steel_report.py surface MODEL.npz        # the set that the model's record names
+    python benchmarks/steel_report.py surface MODEL.npz ...    # the set that the record names; several are averaged
     python benchmarks/steel_report.py tables                   # from the CSV files beside the page into the page
 
 All choices are made on validation images: the probability threshold, and for tiles the number of pixels.
@@ -52,13 +52,13 @@ def synthetic(model: Path) -> None:
     findings.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
 
-def surface(model: Path, views: int) -> None:
+def surface(models: list[Path], views: int) -> None:
     """Test on real surfaces; a row for every kind of defect. Nothing of the images is written."""
-    net = Net.load(model)
-    run = net.record
+    nets, name = [Net.load(model) for model in models], "+".join(model.stem for model in models)
+    run = nets[0].record
     images, labels, names, kinds = surfaces.read(run["set"], run["downsample"], run["standardise"])
     _, held, test = surfaces.split_of(run, names, kinds)
-    committee = Committee([net], turns=views == 8)
+    committee = Committee(nets, turns=views == 8)
 
     def look(which: list[int]) -> list[Inspected]:
         some = ([array[i] for i in which] for array in (images, [y > 0 for y in labels], kinds))
@@ -67,13 +67,13 @@ def surface(model: Path, views: int) -> None:
         return [one._replace(area=max(one.area, float(one.name != "MT_Free"))) for one in found]
 
     rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
-    about = {"model": model.stem, "net": run["net"], "parameters": net.n_params, "downsample": run["downsample"],
-             "epochs": run["epochs"], "seed": run["seed"], "views": views}  # fmt: skip
+    about = {"model": name, "net": run["net"], "parameters": nets[0].n_params, "downsample": run["downsample"],
+             "epochs": run["epochs"], "seed": "+".join(str(net.record["seed"]) for net in nets), "views": views}  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)
-    pages.write(FOLDER / f"{model.stem}_{views}_test_scores.csv", [{**about, **row} for row in rows])
+    pages.write(FOLDER / f"{name}_{views}_test_scores.csv", [{**about, **row} for row in rows])
     if run["set"] == "magnetic-tile":
         found = inspection.recounted(found, rows[0]["pixels"])
-        findings.plot_roc(FOLDER / f"{model.stem}_{views}_roc.png", found, rows[0]["threshold"])
+        findings.plot_roc(FOLDER / f"{name}_{views}_roc.png", found, rows[0]["threshold"])
     for row in rows:
         print(row)
 
@@ -175,15 +175,15 @@ def main() -> None:
     """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("synthetic", "surface", "tables"))
-    parser.add_argument("model", nargs="?", type=Path)
+    parser.add_argument("model", nargs="*", type=Path)
     parser.add_argument(
-        "--views", type=int, default=1, help="flips and quarter turns averaged on real surfaces: 1 to 8"
+        "--views", type=int, choices=(1, 8), default=1, help="of each real surface: as it is, or all flips and turns"
     )
     options = parser.parse_args()
     if options.what == "tables":
         pages.fill(PAGE, {"table": joined, "runs": runs, "table 2": table_2})
     elif options.what == "synthetic":
-        synthetic(options.model)
+        synthetic(*options.model)
     else:
         surface(options.model, options.views)
 
