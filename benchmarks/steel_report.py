@@ -67,8 +67,10 @@ def surface(models: list[Path], views: int) -> None:
         return [one._replace(area=max(one.area, float(one.name != "MT_Free"))) for one in found]
 
     rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
-    about = {"model": name, "net": run["net"], "parameters": nets[0].n_params, "downsample": run["downsample"],
-             "epochs": run["epochs"], "seed": "+".join(str(net.record["seed"]) for net in nets), "views": views}  # fmt: skip
+    about = {
+        "model": name, "net": run["net"], "parameters": nets[0].n_params, "downsample": run["downsample"],
+        "epochs": run["epochs"], "seed": "+".join(str(net.record["seed"]) for net in nets), "views": views,
+    }  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages.write(FOLDER / f"{name}_{views}_test_scores.csv", [{**about, **row} for row in rows])
     if run["set"] == "magnetic-tile":
