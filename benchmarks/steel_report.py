@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,12 @@ def surface(models: list[Path], views: int) -> None:
     """Test on real surfaces; a row for every kind of defect. Nothing of the images is written."""
     nets, name = [Net.load(model) for model in models], "+".join(model.stem for model in models)
     run = nets[0].record
-    images, labels, names, kinds = surfaces.read(run["set"], run["downsample"], run["standardise"])
+    _, _, names, kinds = surfaces.read(run["set"], run["downsample"], run["standardise"])
     _, held, test = surfaces.split_of(run, names, kinds)
-    committee = Committee(nets, turns=views == 8)
 
     def look(which: list[int]) -> list[Inspected]:
-        some = ([array[i] for i in which] for array in (images, [y > 0 for y in labels], kinds))
-        found = inspection.inspect(committee, *some, pixels=0)
-        # the label of one uneven tile is empty, and down-sampling may leave nothing of a crack
-        return [one._replace(area=max(one.area, float(one.name != "MT_Free"))) for one in found]
+        opinions = [inspected(net, which, views) for net in nets]
+        return [averaged(some) for some in zip(*opinions, strict=True)]
 
     rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
     about = {
@@ -78,6 +76,26 @@ def surface(models: list[Path], views: int) -> None:
         findings.plot_roc(FOLDER / f"{name}_{views}_roc.png", found, rows[0]["threshold"])
     for row in rows:
         print(row)
+
+
+def inspected(net: Net, which: list[int], views: int) -> list[Inspected]:
+    """Return what a net finds in images of the set that it was trained on; their kinds are their names."""
+    images, labels, _, kinds = surfaces.read(net.record["set"], net.record["downsample"], net.record["standardise"])
+    some = ([array[i] for i in which] for array in (images, [y > 0 for y in labels], kinds))
+    found = inspection.inspect(Committee([net], turns=views == 8), *some, pixels=0)
+    # the label of one uneven tile is empty, and down-sampling may leave nothing of a crack
+    return [one._replace(area=max(one.area, float(one.name != "MT_Free"))) for one in found]
+
+
+def averaged(opinions: Sequence[Inspected]) -> Inspected:
+    """Return what several nets find in one image on average, at the resolution of the first."""
+    height, width = opinions[0].probability.shape
+
+    def enlarged(p: np.ndarray) -> np.ndarray:
+        return p[np.arange(height)[:, None] * p.shape[0] // height, np.arange(width) * p.shape[1] // width]
+
+    probability = np.mean([enlarged(one.probability) for one in opinions], axis=0)
+    return opinions[0]._replace(probability=probability, evidence=detection.evidence(probability))
 
 
 def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
