@@ -158,7 +158,8 @@ def detect_files(
     if roc is not None and not known:
         raise UsageError("a ROC curve compares with the truth; give labels too")
     models = [model] if isinstance(model, str | PathLike) else list(model)
-    read = [data.expand(paths) for paths in (images, labels, *(validation or ())) if paths is not None]
+    every = zip((images, labels, *(validation or ())), ("images", "labels") * 2, strict=False)
+    read = [data.expand(paths, what) for paths, what in every if paths is not None]
     check_outputs((csv_path, sheet, roc), [*models, *itertools.chain(*read)])
     for picture in (sheet, roc):
         if picture is not None:

@@ -298,8 +298,6 @@ def _open_labels(path: Path, axes: str | None) -> ImageFile:
 
 
 def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
-    if len(images) != len(labels):
-        raise DataError(f"{len(images)} image files but {len(labels)} label files; each image needs one")
     by_stem = {image.stem: image for image in images}
     paired: dict[str, ImageFile] = {}
     for label in labels:
@@ -307,6 +305,10 @@ def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageF
         stem = next((stem for stem in stems if stem in by_stem), None)
         if stem is not None:
             paired[stem] = label
+    if len(images) != len(labels):
+        without = [str(image.path) for image in images if image.stem not in paired]
+        which = f"; the first without is {without[0]}" if paired and without else ""
+        raise DataError(f"{len(images)} image files but {len(labels)} label files; each image needs one{which}")
     if len(paired) == len(labels):
         return [(image, paired[image.stem]) for image in images]
     if len(images) == 1 or all(file.n_pages > 1 for file in images + labels):
