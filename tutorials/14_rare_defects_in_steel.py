@@ -320,6 +320,8 @@ grade_choose_threshold(choose_threshold)
 # - On the command line: `tinympcnn train ... --net steel --balance`. The paper used L-BFGS, `--optimizer lbfgs`.
 # - The paper trains on half of 534 images, of which 70 have a defect, chooses the threshold on a quarter, and reports 3
 #   mistakes. With so few defects one image more or less moves a rate by percents: report counts, as the paper does.
+# - Light that is uneven hides what stands out only against its surroundings. `LC33x33` in front of a net sets this
+#   *local contrast* beside the image (`LocalContrast`).
 # - Report what was flagged *and* what was missed. A single accuracy hides the class that matters.
 
 # %% [markdown]
