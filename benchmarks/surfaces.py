@@ -18,7 +18,7 @@ import numpy as np
 from resuming import rows_before
 from scipy import ndimage
 
-from tinympcnn import SoftmaxCrossEntropy, data, schedule, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, data, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.jobs import write_log
 from tinympcnn.losses import balanced_weights
@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--optimizer", choices=("adam", "lbfgs"), default="adam", help="lbfgs: no --augment, no --lr")
     parser.add_argument("--augment", default="flip", metavar="KINDS", help="as train --augment has it")
     parser.add_argument("--lr", type=float, default=0.004)
+    parser.add_argument("--start", metavar="MODEL.npz", help="the parameters to begin with: a warm restart")
     parser.add_argument(
         "--split", choices=("image", "tile"), default="image", help="of tiles: photographs of one apart?"
     )
@@ -154,6 +155,8 @@ def main() -> None:
     if options.kinds:
         labels = by_kind(labels, kinds)
     net = zoo.build(options.net, rng=options.seed)
+    if options.start:
+        net.set_flat(Net.load(options.start).flat())
     adam = options.optimizer == "adam"
     net.class_values = tuple(range(net.out_maps))
     net.record = {**vars(options), "threads": schedule.get_threads()}
