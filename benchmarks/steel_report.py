@@ -1,7 +1,8 @@
 """Test the models of steel_protocol.py and surfaces.py, and put the tables into docs/results/steel.md.
 
     python benchmarks/steel_report.py synthetic MODEL.npz      # detection, per-pixel error, pictures
-    python benchmarks/steel_report.py surface MODEL.npz ...    # the set that the record names; several are averaged
+    python benchmarks/steel_report.py surface MODEL.npz        # the set that the model's record names
+    python benchmarks/steel_report.py surface A.npz B.npz --name AB        # averaged
     python benchmarks/steel_report.py tables                   # from the CSV files beside the page into the page
 
 All choices are made on validation images: the probability threshold, and for tiles the number of pixels.
@@ -53,9 +54,9 @@ def synthetic(model: Path) -> None:
     findings.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
 
-def surface(models: list[Path], views: int) -> None:
+def surface(models: list[Path], views: int, name: str | None) -> None:
     """Test on real surfaces; a row for every kind of defect. Nothing of the images is written."""
-    nets, name = [Net.load(model) for model in models], "+".join(model.stem for model in models)
+    nets, name = [Net.load(model) for model in models], name or models[0].stem
     run = nets[0].record
     _, _, names, kinds = surfaces.read(run["set"], run["downsample"], run["standardise"])
     _, held, test = surfaces.split_of(run, names, kinds)
@@ -65,10 +66,8 @@ def surface(models: list[Path], views: int) -> None:
         return [averaged(some) for some in zip(*opinions, strict=True)]
 
     rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
-    about = {
-        "model": name, "net": run["net"], "parameters": nets[0].n_params, "downsample": run["downsample"],
-        "epochs": run["epochs"], "seed": "+".join(str(net.record["seed"]) for net in nets), "views": views,
-    }  # fmt: skip
+    about = {key: " + ".join(str(net.record[key]) for net in nets) for key in ("net", "downsample", "epochs", "seed")}
+    about = {"model": name, "parameters": sum(net.n_params for net in nets), **about, "views": views}
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages.write(FOLDER / f"{name}_{views}_test_scores.csv", [{**about, **row} for row in rows])
     if run["set"] == "magnetic-tile":
@@ -162,9 +161,10 @@ def short(number: str) -> str:
 
 
 def joined(names: list[str]) -> list[list[str]]:
-    """Return files of the same columns below each other."""
+    """Return files of the same columns below each other, but for the nets, which stand in the commands."""
     files = [lines_of(name) for name in names]
-    return [files[0][0], *(line for file in files for line in file[1:])]
+    kept = [i for i, what in enumerate(files[0][0]) if what != "net"]
+    return [[line[i] for i in kept] for line in [files[0][0], *(line for file in files for line in file[1:])]]
 
 
 def runs(names: list[str]) -> list[list[str]]:
@@ -199,13 +199,14 @@ def main() -> None:
     parser.add_argument(
         "--views", type=int, choices=(1, 8), default=1, help="of each real surface: as it is, or all flips and turns"
     )
+    parser.add_argument("--name", help="of the results on real surfaces (that of the first model)")
     options = parser.parse_args()
     if options.what == "tables":
         pages.fill(PAGE, {"table": joined, "runs": runs, "table 2": table_2})
     elif options.what == "synthetic":
         synthetic(*options.model)
     else:
-        surface(options.model, options.views)
+        surface(options.model, options.views, options.name)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/surfaces.py steel-strip steel --downsample 2 --epochs 30 -o strip_steel
 
 writes NAME.csv (the training log), NAME.npz (the model) and a checkpoint, so that the run can be resumed.
-`surfaces_report.py` tests the models. The real images may not be redistributed; nothing of them is written.
+`steel_report.py` tests the models. The real images may not be redistributed; nothing of them is written.
 """
 
 from __future__ import annotations
@@ -112,17 +112,6 @@ def outlined(labels: list[np.ndarray], kinds: list[str], radius: int) -> list[np
     return result
 
 
-def thinned(labels: list[np.ndarray], most: int, seed: int) -> list[np.ndarray]:
-    """Return labels in which at most so many defect pixels of an image count, drawn at random; the others are -1."""
-    rng, result = np.random.default_rng(seed), []
-    for y in labels:
-        y = y.copy()
-        where = np.flatnonzero(y > 0)
-        y.flat[rng.permutation(where)[most:]] = -1
-        result.append(y)
-    return result
-
-
 def main() -> None:
     """Train one net."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -130,7 +119,6 @@ def main() -> None:
     parser.add_argument("net", help="steel, or a spec")
     parser.add_argument("--downsample", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--optimizer", choices=("adam", "lbfgs"), default="adam", help="lbfgs: no --augment, no --lr")
     parser.add_argument("--augment", default="flip", metavar="KINDS", help="as train --augment has it")
     parser.add_argument("--lr", type=float, default=0.004)
     parser.add_argument("--start", metavar="MODEL.npz", help="the parameters to begin with: a warm restart")
@@ -144,7 +132,6 @@ def main() -> None:
     parser.add_argument("--standardise", action="store_true", help="take each image's own mean and deviation out")
     parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
     parser.add_argument("--over", choices=("pixels", "weights"), default="pixels", help="what the loss is a mean over")
-    parser.add_argument("--most", type=int, help="defect pixels of one image that count, at most (all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", required=True, metavar="NAME")
     options = parser.parse_args()
@@ -157,23 +144,19 @@ def main() -> None:
     net = zoo.build(options.net, rng=options.seed)
     if options.start:
         net.set_flat(Net.load(options.start).flat())
-    adam = options.optimizer == "adam"
     net.class_values = tuple(range(net.out_maps))
     net.record = {**vars(options), "threads": schedule.get_threads()}
 
     def pick(part: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [images[i] for i in part], [labels[i] for i in part]
 
-    if options.most:
-        labels = thinned(labels, options.most, options.seed)
     counts = np.bincount(np.concatenate([labels[i][labels[i] >= 0] for i in train]), minlength=net.out_maps)
     weights = balanced_weights(counts) ** options.balance
     weights *= counts.sum() / (weights * counts).sum()
     rows, late = rows_before(options.output)
     epochs = fit(
-        net, *pick(train), epochs=options.epochs, optimizer=options.optimizer,
-        loss=SoftmaxCrossEntropy(weights, over=options.over), options={"lr": options.lr} if adam else {},
-        augment=options.augment if adam else "none", validation=pick(held), seed=options.seed, resume=True,
+        net, *pick(train), epochs=options.epochs, options={"lr": options.lr}, augment=options.augment,
+        loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held), seed=options.seed, resume=True,
         checkpoint=f"{options.output}.checkpoint.npz",
     )  # fmt: skip
     for record in itertools.chain(late, epochs):

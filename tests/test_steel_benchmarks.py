@@ -63,13 +63,6 @@ def test_uneven_areas_count_by_their_outline():
     assert (outline == np.repeat([-1, 1, 0], [4, 4, 4])[:, None]).all()
 
 
-def test_labels_are_thinned_to_so_many_defect_pixels(rng):
-    labels = [(rng.random((20, 30)) < share).astype(int) for share in (0.0, 0.01, 0.5)]
-    for y, thin in zip(labels, surfaces.thinned(labels, 25, seed=0), strict=True):
-        assert (thin == 1).sum() == min(25, (y == 1).sum())
-        assert (y[thin == 1] == 1).all() and ((thin == 0) == (y == 0)).all()
-
-
 @pytest.mark.data
 def test_the_real_sets_are_what_the_results_speak_of(data_root):
     if not (data_root / "steel-strip").is_dir() or not (data_root / "magnetic-tile").is_dir():
