@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinympcnn.data.labels import Pairs
+from tinympcnn.data.pairs import Pairs
 from tinympcnn.errors import UsageError
 
 

@@ -1,6 +1,6 @@
 """Finding and opening image files: the functions that the command line and most scripts call.
 
-What a file is, is decided by its first bytes, never by its name. Read next: `labels.py`, which pairs images
+What a file is, is decided by its first bytes, never by its name. Read next: `pairs.py`, which pairs images
 with their label images, and `output.py`, which writes results back.
 
 >>> import tempfile, tifffile
