@@ -124,6 +124,16 @@ def test_a_defect_too_thin_for_the_net_s_resolution_is_a_defect_still(plant):
     assert (report["with a defect"], report["misses"]) == (3, 1)
 
 
+def test_a_lot_of_which_every_defect_is_too_thin_has_no_pixel_error(plant):
+    flawless(plant)
+    label = np.zeros((24, 30), np.uint8)
+    label[3:20, 7] = 255
+    Image.fromarray(label).save(plant / "label" / "1.png")
+    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    assert report["with a defect"] == 1 and 0 <= report["ROC AUC"] <= 1
+    assert "balanced pixel error at 0.5" not in report
+
+
 def flawless(plant):
     """Take the defects out of images and labels."""
     for i in (0, 3):

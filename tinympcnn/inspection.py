@@ -242,8 +242,10 @@ def summary(found: Sequence[Inspected], threshold: float, known: bool = True) ->
     }
     if 0 < sum(truth) < len(truth):
         report["ROC AUC"] = round(detection.roc(evidences, truth).auc, 4)
-        error = detection.balanced_pixel_error([one.probability for one in found], [one.defect for one in found])  # type: ignore[misc]
-        report["balanced pixel error at 0.5"] = round(error, 4)
+        defects = [np.asarray(one.defect, bool) for one in found]
+        if any(defect.any() for defect in defects):  # thin ones may all be gone at the resolution of the net
+            error = detection.balanced_pixel_error([one.probability for one in found], defects)
+            report["balanced pixel error at 0.5"] = round(error, 4)
     return report
 
 
