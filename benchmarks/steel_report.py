@@ -60,12 +60,10 @@ def surface(models: list[Path], views: int, name: str | None) -> None:
     run = nets[0].record
     _, _, names, kinds = surfaces.read(run["set"], run["downsample"], run["standardise"])
     _, held, test = surfaces.split_of(run, names, kinds)
-
-    def look(which: list[int]) -> list[Inspected]:
-        opinions = [inspected(net, which, views) for net in nets]
-        return [averaged(some) for some in zip(*opinions, strict=True)]
-
-    rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(look(held), found := look(test))
+    opinions = [inspected(net, held + test, views) for net in nets]
+    every = [averaged(some) for some in zip(*opinions, strict=True)]
+    validation, found = every[: len(held)], every[len(held) :]
+    rows = (strip_rows if run["set"] == "steel-strip" else tile_rows)(validation, found)
     about = {key: " + ".join(str(net.record[key]) for net in nets) for key in ("net", "downsample", "epochs", "seed")}
     about = {"model": name, "parameters": sum(net.n_params for net in nets), **about, "views": views}
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def split_by_tile(names: list[str], kinds: list[str]) -> tuple[list[int], list[i
 
 def split_of(run: dict[str, Any], names: list[str], kinds: list[str]) -> tuple[list[int], list[int], list[int]]:
     """Return the split that the record of a run names."""
-    return split_by_tile(names, kinds) if run.get("split") == "tile" else split(names, kinds)
+    return split_by_tile(names, kinds) if run["split"] == "tile" else split(names, kinds)
 
 
 def by_kind(labels: list[np.ndarray], kinds: list[str]) -> list[np.ndarray]:

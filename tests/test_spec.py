@@ -4,17 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import (
-    Conv,
-    FullyConnected,
-    Logistic,
-    MaxPool,
-    MaxPoolFragment,
-    Net,
-    Tanh,
-    UsageError,
-    zoo,
-)
+from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, zoo
 from tinympcnn.spec import parse, unparse
 
 size = st.integers(1, 5)

@@ -173,7 +173,8 @@ def detect_files(
     factor = factor if downsample is None else count(downsample, "downsample")
 
     def look(images: Paths, labels: Paths | None) -> list[Inspected]:
-        return inspect(committee, *_read(committee, images, labels, mask_threshold, axes), pixels or 0, factor)
+        some = _read(committee, images, labels, mask_threshold, axes)
+        return inspect(committee, *some, pixels or 0, factor)  # 0 until a number has been chosen
 
     if validation is not None:
         held = look(*validation)
@@ -186,7 +187,7 @@ def detect_files(
         echo(f"threshold {threshold:.4f}, chosen on {len(held)} validation image(s)")
     assert pixels is not None
     threshold, reduced = 0.5 if threshold is None else threshold, pixels / factor**2
-    found = recounted(look(images, labels), reduced)
+    found = look(images, labels)
     for warning in _warnings(committee, found, pixels, reduced):
         echo(f"warning: {warning}")
     report = summary(found, threshold, known)

@@ -77,6 +77,11 @@ class Layer:
         cache, self.cache = self.cache, None
         return cache
 
+    def check_maps(self, C: int) -> None:
+        """Raise UsageError unless the layer takes `C` maps."""
+        if self.in_maps not in (None, C):
+            raise UsageError(f"{self!r} takes {self.in_maps} input maps and got {C}")
+
     def check_dy(self, dy: Array, shape: tuple[int, ...]) -> None:
         """Raise UsageError unless `dy` has the `shape` of the output: broadcasting would make something of it."""
         if dy.shape != shape:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.backend import Array, array_module
-from tinympcnn.errors import UsageError
 from tinympcnn.geometry import Shape, correlated, count, pair
 from tinympcnn.layers.base import Layer
 from tinympcnn.layers.correlation import correlate, correlate_back, correlate_grad
@@ -72,8 +71,7 @@ class Conv(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H-kh+1, W-kw+1, out_maps)."""
         F, H, W, C = shape
-        if self.in_maps != C:
-            raise UsageError(f"{self!r} takes {self.in_maps} input maps and got {C}")
+        self.check_maps(C)
         return (F, *correlated((H, W), self.kernel, self), self.out_maps)
 
     def flop(self, shape: Shape) -> int:

@@ -82,8 +82,7 @@ class LocalContrast(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H-kh+1, W-kw+1, 2*in_maps)."""
         F, H, W, C = shape
-        if self.in_maps != C:
-            raise UsageError(f"{self!r} takes {self.in_maps} input maps and got {C}")
+        self.check_maps(C)
         return (F, *correlated((H, W), self.window, self), 2 * C)
 
     def flop(self, shape: Shape) -> int:
