@@ -18,7 +18,7 @@ import numpy as np
 from resuming import rows_before
 from scipy import ndimage
 
-from tinympcnn import Net, SoftmaxCrossEntropy, data, schedule, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, backend, data, schedule, zoo
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.jobs import write_log
 from tinympcnn.losses import balanced_weights
@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--augment", default="flip", metavar="KINDS", help="as train --augment has it")
     parser.add_argument("--lr", type=float, default=0.004)
+    parser.add_argument("--warmup", type=float, default=0, help="epochs over which the rate grows")
     parser.add_argument("--start", metavar="MODEL.npz", help="the parameters to begin with: a warm restart")
     parser.add_argument(
         "--split", choices=("image", "tile"), default="image", help="of tiles: photographs of one apart?"
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
     parser.add_argument("--over", choices=("pixels", "weights"), default="pixels", help="what the loss is a mean over")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy")
     parser.add_argument("-o", "--output", required=True, metavar="NAME")
     options = parser.parse_args()
     images, labels, names, kinds = read(options.set, options.downsample, options.standardise)
@@ -144,6 +146,7 @@ def main() -> None:
     net = zoo.build(options.net, rng=options.seed)
     if options.start:
         net.set_flat(Net.load(options.start).flat())
+    net = net.to(options.backend)
     net.class_values = tuple(range(net.out_maps))
     net.record = {**vars(options), "threads": schedule.get_threads()}
 
@@ -156,8 +159,8 @@ def main() -> None:
     rows, late = rows_before(options.output)
     epochs = fit(
         net, *pick(train), epochs=options.epochs, options={"lr": options.lr}, augment=options.augment,
-        loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held), seed=options.seed, resume=True,
-        checkpoint=f"{options.output}.checkpoint.npz",
+        warmup=options.warmup, loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held),
+        seed=options.seed, resume=True, checkpoint=f"{options.output}.checkpoint.npz",
     )  # fmt: skip
     for record in itertools.chain(late, epochs):
         rows.append(record)

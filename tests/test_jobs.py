@@ -102,6 +102,7 @@ def test_starting_anew_over_a_checkpoint_is_said(job):
         ({"options": {"lr": 0.02}}, "had options"),
         ({"augment": "flip"}, "had augment 'none'"),
         ({"decay": "none"}, "had decay 'cosine'"),
+        ({"warmup": 1}, "had warmup 0"),
         ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
         ({"val": 0.4}, r"had val 0\.0"),
         ({"balance": True}, "had balance False"),

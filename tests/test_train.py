@@ -70,6 +70,14 @@ def test_the_learning_rate_falls_as_the_schedule_says(some, decay, factors):
     assert [record["step"] for record in records] == pytest.approx([0.02 * f for f in factors], rel=1e-3)
 
 
+def test_the_learning_rate_grows_over_the_warmup(some):
+    _, records = trained(some, optimizer="sgd", options={"lr": 0.02}, decay="none", warmup=2.5)
+    assert [record["step"] for record in records] == pytest.approx([0.02 * f for f in (0.4, 0.8, 1, 1)])
+    ramp, decay = [0.5, 1, 1, 1], [1, 0.75, 0.5, 0.25]
+    _, records = trained((some[0][:1], some[1][:1]), optimizer="sgd", options={"lr": 1}, decay="linear", warmup=2)
+    assert [record["step"] for record in records] == pytest.approx([a * b for a, b in zip(ramp, decay, strict=True)])
+
+
 class Killed(Exception):
     pass
 
@@ -78,7 +86,7 @@ class Killed(Exception):
     ("optimizer", "more"),
     [
         ("adam", {"augment": "flip+elastic+intensity"}),
-        ("sgd", {"crop": 5, "decay": "linear"}),
+        ("sgd", {"crop": 5, "decay": "linear", "warmup": 1.5}),
         ("armijo", {"augment": "rotate"}),
         ("lbfgs", {}),
     ],
@@ -235,6 +243,9 @@ def test_an_executor_changes_no_bit(some):
         ({"epochs": 0}, UsageError, "epochs must be at least 1, not 0"),
         ({"augment": "shear"}, UsageError, "no augmentation 'shear'; use none, or some of flip, rotate"),
         ({"decay": "step"}, UsageError, "none, linear, cosine"),
+        ({"warmup": -1}, UsageError, "warmup must be from 0 to the number of epochs, 1, not -1"),
+        ({"warmup": 4}, UsageError, "warmup must be from 0 to the number of epochs, 1, not 4"),
+        ({"warmup": float("nan")}, UsageError, "warmup must be from 0 to"),
         ({"crop": 0}, UsageError, "at least 1 pixel"),
         ({"optimizer": "newton"}, UsageError, "adam, sgd, armijo, lbfgs"),
         ({"options": {"speed": 1}}, UsageError, "adam has no option 'speed'"),

@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="let every class count as much as the others; images: and every image, for rare defects (adam, sgd)",
     )  # fmt: skip
     train.add_argument("--decay", choices=DECAYS, default="cosine", help="of the rate of adam and sgd (cosine)")
+    train.add_argument("--warmup", type=float, default=0, metavar="E", help="epochs over which it first grows (0)")
     train.add_argument("--augment", default="none", metavar="KINDS", help="such as flip or rotate+elastic+intensity")
     train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
     train.add_argument("--downsample", type=int, default=1, metavar="N", help="shrink images and labels by N (1)")
@@ -189,9 +190,9 @@ def _train(options: argparse.Namespace) -> None:
         train_files(
             options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
             optimizer=options.optimizer, options=_optimizer_options(options), balance=options.balance,
-            augment=options.augment, crop=options.crop, decay=options.decay, val=options.val,
-            resume=options.resume, log=options.log, seed=options.seed, device=options.backend, axes=options.axes,
-            threshold=options.threshold, downsample=options.downsample, minutes=options.minutes,
+            augment=options.augment, crop=options.crop, decay=options.decay, warmup=options.warmup,
+            val=options.val, resume=options.resume, log=options.log, seed=options.seed, device=options.backend,
+            axes=options.axes, threshold=options.threshold, downsample=options.downsample, minutes=options.minutes,
             report=bar.epoch, progress=bar.update,
         )  # fmt: skip
     finally:

@@ -45,6 +45,7 @@ def fit(
     augment: str = "none",
     crop: int | None = None,
     decay: str = "cosine",
+    warmup: float = 0,
     validation: tuple[Sequence[np.ndarray], Sequence[np.ndarray]] | None = None,
     seed: int = 0,
     executor: Executor | None = None,
@@ -82,6 +83,9 @@ def fit(
         more updates in a pass, and less memory. By default one update for every whole image, as in the paper.
     decay : {"none", "linear", "cosine"}
         How the learning rate of adam and sgd falls to zero over the run: evenly, or along half a cosine.
+    warmup : float
+        Epochs over which that rate first grows from zero, evenly. Adam takes its largest steps at the start, when it
+        has seen the fewest gradients; where a class is rare they can end on a plateau, "none of it anywhere".
     validation : (images, labels), optional
         Evaluated after every epoch.
     seed : int
@@ -128,6 +132,8 @@ def fit(
         raise UsageError(f"balance must be False, True or 'images', not {balance!r}")
     if decay not in DECAYS:
         raise UsageError(f"decay must be one of {', '.join(DECAYS)}, not {decay!r}")
+    if not 0 <= warmup <= epochs:
+        raise UsageError(f"warmup must be from 0 to the number of epochs, {epochs}, not {warmup}")
     if net.stride != (1, 1):
         raise UsageError("whole-image training needs an image net: use net.as_image()")
     if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
@@ -150,7 +156,7 @@ def fit(
         if state.seed != seed:
             raise UsageError(f"{checkpoint} was written by a run with seed {state.seed}, not {seed}: resume with that")
     closure = set_closure(net, data.everything(), loss, executor) if whole_set else None
-    run = _Run(net, data, held, optimizer, loss, epochs, decay, closure)
+    run = _Run(net, data, held, optimizer, loss, epochs, decay, warmup, closure)
     return _epochs(run, state, _Keeper(run, checkpoint, minutes), progress)
 
 
@@ -167,6 +173,17 @@ def decayed(decay: str, progress: float) -> float:
     return (1 + math.cos(math.pi * progress)) / 2 if decay == "cosine" else 1.0
 
 
+def warmed(warmup: float, epochs: float) -> float:
+    """Return the factor on the learning rate after so many epochs, parts of one included.
+
+    Examples
+    --------
+    >>> [warmed(2, epochs) for epochs in (0.5, 1, 2, 3)]
+    [0.25, 0.5, 1.0, 1.0]
+    """
+    return min(1.0, epochs / warmup) if warmup else 1.0
+
+
 @dataclass
 class _Run:
     """What stays the same from the first update to the last."""
@@ -178,6 +195,7 @@ class _Run:
     loss: Any
     epochs: int
     decay: str
+    warmup: float
     over_set: Closure | None  # of an optimiser that sums over the whole set
 
     @property
@@ -195,7 +213,8 @@ class _Run:
             pair = self.data.example(state.epoch, state.position)
             closure, pixels = image_closure(self.net, pair, self.loss), pair.target.size
             where += f"image {self.data.image_of(state.epoch, state.position)}"
-        self.optimizer.scale = decayed(self.decay, (state.epoch + state.position / self.updates) / self.epochs)
+        done = state.epoch + state.position / self.updates
+        self.optimizer.scale = decayed(self.decay, done / self.epochs) * warmed(self.warmup, done + 1 / self.updates)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of overflow and NaN; what follows says more

@@ -28,8 +28,8 @@ Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
 
 DECISIVE = (
-    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "decay", "val", "seed", "axes", "threshold",
-    "downsample", "data_sha256",
+    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "decay", "warmup", "val", "seed", "axes",
+    "threshold", "downsample", "data_sha256",
 )  # fmt: skip
 """What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
 
@@ -49,6 +49,7 @@ def train_files(
     augment: str = "none",
     crop: int | None = None,
     decay: str = "cosine",
+    warmup: float = 0,
     val: float = 0.0,
     resume: bool = False,
     log: str | PathLike[str] | None = None,
@@ -121,6 +122,7 @@ def train_files(
         "augment": augment,
         "crop": crop,
         "decay": decay,
+        "warmup": warmup,
         "val": val,
         "seed": seed,
         "axes": axes,
@@ -142,8 +144,8 @@ def train_files(
 
     epochs_of = fit(
         model, *pick(kept), epochs=epochs, optimizer=optimizer, options=options, balance=balance, augment=augment,
-        crop=crop, decay=decay, validation=pick(held) if held else None, seed=seed, checkpoint=place, minutes=minutes,
-        resume=resume, progress=progress,
+        crop=crop, decay=decay, warmup=warmup, validation=pick(held) if held else None, seed=seed, checkpoint=place,
+        minutes=minutes, resume=resume, progress=progress,
     )  # fmt: skip
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
