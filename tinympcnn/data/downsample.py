@@ -39,7 +39,8 @@ def downsample(image: np.ndarray, factor: int) -> np.ndarray:
     """
     if factor == 1:
         return image
-    return _blocks(image, factor).mean(axis=(1, 3), dtype=np.float32)
+    rows = _blocks(image, factor).sum(axis=1, dtype=np.float32)  # over both axes at once NumPy takes ten times as long
+    return sum((rows[:, :, j] for j in range(1, factor)), rows[:, :, 0]) / factor**2
 
 
 def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
