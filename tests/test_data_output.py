@@ -37,7 +37,7 @@ def test_probabilities_read_back(tmp_path, probabilities):
 def test_one_image_of_probabilities(tmp_path, probabilities):
     write_probabilities(tmp_path / "a_prob.tif", probabilities[0], (0, 7, 255))
     with tifffile.TiffFile(tmp_path / "a_prob.tif") as tif:
-        assert (tif.series[0].get_axes(squeeze=False), len(tif.pages)) == ("ZCYX", 3)
+        assert (tif.shaped_metadata[0]["axes"], len(tif.pages)) == ("ZCYX", 3)
     np.testing.assert_array_equal(read_prediction(tmp_path / "a_prob.tif").pages[0], probabilities[0])
 
 

@@ -35,7 +35,7 @@ def long_axes(path: Path, series: Sequence[Any]) -> tuple[str, tuple[int, ...], 
     n_outer : int
         The first so many axes lie across TIFF pages, the rest within each of them.
     """
-    shape, axes = series[0].get_shape(squeeze=False), series[0].get_axes(squeeze=False)
+    shape, axes = series[0].shape, series[0].axes  # tifffile's versions differ in which axes of 1 they drop
     named = [(axis, size) for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"]
     page = series[0].keyframe
     inner = tuple(size for axis, size in zip(page.axes, page.shape, strict=True) if size > 1 or axis in "YX")
