@@ -46,7 +46,7 @@ def save(net: Net, path: str | PathLike[str]) -> None:
 
 def write_arrays(file: BinaryIO, arrays: dict[str, Any]) -> None:
     """Write named arrays as an uncompressed .npz: what `read_arrays` reads."""
-    np.savez(file, allow_pickle=False, **arrays)
+    np.savez(file, **arrays)  # without allow_pickle, which NumPy before 2.2 takes for an array
 
 
 def to_arrays(net: Net) -> dict[str, Any]:
