@@ -204,6 +204,10 @@ class ndarray:
     def T(self):
         return self.transpose()
 
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self._host.ctypes.data)
+
     def astype(self, dtype, order="K", copy=True):
         if not copy and self.dtype == dtype:
             return self

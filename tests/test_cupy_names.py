@@ -149,6 +149,10 @@ VIEWS = {  # as the layers take them, of x, float32 (2, 6, 8, 3), W, float32 (3,
     "a block of a flat view": lambda lib, x, W, won: x.reshape(1, -1, 1, 1)[:, 7:50],
     "a border": lambda lib, x, W, won: x[:, 6:],
     "an index": lambda lib, x, W, won: x[..., None][1, -1],
+    "pixels in words": lambda lib, x, W, won: W.reshape(3, 2, 5, 4)[1:, :, 1:4].view("complex128"),
+    "windows in words": lambda lib, x, W, won: lib.stride_tricks.as_strided(
+        x.reshape(2, 6, 6, 4), (2, 4, 5, 3, 8), (576, 96, 16, 96, 4)
+    ).view("complex128"),
     "its own type": lambda lib, x, W, won: x.astype(np.dtype("float32"), copy=False),
 }
 

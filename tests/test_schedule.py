@@ -263,6 +263,18 @@ def test_arrays_have_the_type_and_shape_asked_for():
     assert schedule.empty((300, 300), np.zeros(1), "uint8").dtype == np.uint8
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("maps", [1, 3, 4, 8])
+@pytest.mark.parametrize("first", [0, 1, 4])
+def test_a_copy_has_the_same_bits_wherever_the_maps_begin(device, rng, dtype, maps, first):
+    bits = rng.integers(0, 256, (3, 5, 12 * np.dtype(dtype).itemsize), dtype=np.uint8)  # NaNs with a payload among them
+    x = device.xp.asarray(bits.view(dtype))[1:, ::2, first : first + maps]
+    into = device.xp.zeros((3, 6, 16), dtype)[:2, 1:4, 4 : 4 + maps]
+    schedule.copy(x, into)
+    wanted = np.ascontiguousarray(bits.view(dtype)[1:, ::2, first : first + maps])
+    assert (device.asnumpy(into).copy().view(np.uint8) == wanted.view(np.uint8)).all()
+
+
 def test_live_arrays_never_share_memory(workspace):
     arrays = [schedule.empty(LARGE, like) for _ in range(20)]
     for i, array in enumerate(arrays):

@@ -10,6 +10,8 @@ import numpy as np
 
 from tinympcnn.backend import Array, array_module, is_device_array
 
+WORD = np.dtype(np.complex128)  # the largest item that CUDA moves at once: 16 bytes, whatever they mean
+
 
 class _Lease:
     """Memory on loan to one array and its views; when the last of them is gone it returns to the free list."""
@@ -83,11 +85,24 @@ def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
 
 
 def copy(x: Array, into: Array) -> None:
-    """Copy `x` (..., C) to `into`; maps that lie side by side are moved as one item, which NumPy does twice as fast."""
-    size = x.shape[-1] * x.dtype.itemsize
-    if not is_device_array(x) and x.dtype == into.dtype and x.strides[-1] == into.strides[-1] == x.dtype.itemsize:
-        x, into = x.view(f"V{size}"), into.view(f"V{size}")
+    """Copy `x` (..., C) to `into`; maps that lie side by side are moved as larger items.
+
+    NumPy moves all the maps of a pixel as one, which takes half the time. A GPU thread moves WORD at most, and then a
+    quarter of the time is enough.
+    """
+    if x.dtype == into.dtype and x.strides[-1] == into.strides[-1] == x.dtype.itemsize:
+        if not is_device_array(x):
+            size = x.shape[-1] * x.dtype.itemsize
+            x, into = x.view(f"V{size}"), into.view(f"V{size}")
+        elif _in_words(x) and _in_words(into):
+            x, into = x.view(WORD), into.view(WORD)
     into[...] = x
+
+
+def _in_words(x: Array) -> bool:
+    """Return whether every pixel of an array on a GPU begins and ends where a WORD may."""
+    places = (x.data.ptr, x.shape[-1] * x.dtype.itemsize, *x.strides[:-1])
+    return all(place % WORD.itemsize == 0 for place in places)
 
 
 def contiguous(x: Array) -> Array:
