@@ -189,14 +189,16 @@ def draw(folder: Path, card: str, steps: list[dict[str, Any]]) -> None:
         print("no figure: matplotlib is not installed")
         return
     nets = dict.fromkeys(row["what"] for row in steps if row["what"] != "sgemm")
-    figure, axes = plt.subplots(1, len(nets), figsize=(4.5 * len(nets), 4), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(nets), figsize=(3.2 * len(nets) + 3, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
     for axis, net in zip(axes[0], nets, strict=True):
         rows = [row for row in steps if row["what"] == net]
         names = [row["contender"] + (", TF32" if row["tf32"] else "") for row in rows]
         colours = ["tab:blue" if row["contender"] == "tinympcnn" else "tab:gray" for row in rows]
         axis.barh(names, [row["median_ms"] for row in rows], color=colours)
-        axis.invert_yaxis()
         axis.set(title=f"{net}, {rows[0]['rows']}x{rows[0]['columns']}", xlabel="ms for a training step")
+    axes[0, 0].invert_yaxis()  # and with it that of all
     figure.suptitle(card.split(",")[0])
     figure.savefig(folder / "steps.png", dpi=120)
     plt.close(figure)
