@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import argparse
 import csv
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from math import prod
 
 import numpy as np
 from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
 
-from tinympcnn import LBFGS, SoftmaxCrossEntropy, data, info, schedule
+from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, data, info, schedule
 from tinympcnn.atomic import replacing
 from tinympcnn.objective import BATCH_PIXELS, Example, set_closure
 
@@ -49,22 +51,31 @@ def training(rounds: int) -> list[tuple[str, float, str]]:
     speed = {name: outputs[name] / seconds for name, seconds in medians.items()}
     fastest = max(speed[name] for name in TWINS)
     pairs = [Example(case.images[i % case.n][None], case.labels[i % case.n][None]) for i in range(IMAGES)]
-    net = case.net
-    closure, optimizer = set_closure(net, pairs, SoftmaxCrossEntropy()), LBFGS(net)
+    seconds = evaluation(case.net, pairs)
+    cores, spawn = schedule.get_threads(), multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, spawn, schedule.set_threads, (1,)) as executor:
+        apart = IMAGES * prod(SIZE) / evaluation(case.net, pairs, executor)
+    whole = IMAGES * prod(SIZE) / seconds
+    return [
+        ("training, L-BFGS over 534 images of 60x137", whole, "patches/s"),
+        ("training, the same, in a process for each core", apart, "patches/s"),
+        ("training, one evaluation over the 534 images", seconds, "s"),
+        *((f"training, batch of {case.n} images, {name}", speed[name], "patches/s") for name in (OURS, *TWINS)),
+        ("training, ours over the fastest of PyTorch", speed[OURS] / fastest, "times"),
+        ("training, whole set in processes over the fastest of PyTorch", apart / fastest, "times"),
+        *((f"training, {name}", speed[name], "patches/s") for name in PATCHES),
+        *((f"training, whole set over {name}", whole / speed[name], "times") for name in PATCHES),
+    ]
+
+
+def evaluation(net: Net, pairs: list[Example], executor: Executor | None = None) -> float:
+    """Return the seconds of one evaluation in L-BFGS's steps: loss and gradient over all images."""
+    closure, optimizer = set_closure(net, pairs, SoftmaxCrossEntropy(), executor), LBFGS(net)
     optimizer.step(closure)
     start, before = time.perf_counter(), optimizer.evaluations
     for _ in range(3):
         optimizer.step(closure)
-    seconds = (time.perf_counter() - start) / (optimizer.evaluations - before)
-    whole = IMAGES * prod(SIZE) / seconds
-    return [
-        ("training, L-BFGS over 534 images of 60x137", whole, "patches/s"),
-        ("training, one evaluation over the 534 images", seconds, "s"),
-        *((f"training, batch of {case.n} images, {name}", speed[name], "patches/s") for name in (OURS, *TWINS)),
-        ("training, ours over the fastest of PyTorch", speed[OURS] / fastest, "times"),
-        *((f"training, {name}", speed[name], "patches/s") for name in PATCHES),
-        *((f"training, whole set over {name}", whole / speed[name], "times") for name in PATCHES),
-    ]
+    return (time.perf_counter() - start) / (optimizer.evaluations - before)
 
 
 def segmenting(rounds: int) -> list[tuple[str, float, str]]:
@@ -91,12 +102,14 @@ def ratios() -> list[tuple[str, float, str]]:
 
 
 def interleaved(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each function; they take turns, so that a busy moment strikes all."""
-    for step in steps.values():
-        step()
+    """Return the median seconds of each function; they take turns, so that a busy moment strikes all.
+
+    Of the two calls of a turn the second counts.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
+            step()  # finds the caches, and threads that still spin, as another left them
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from tinympcnn import UsageError, schedule
-from tinympcnn.schedule.products import GEMM_ROWS, product, product_rows
+from tinympcnn.schedule.products import GEMM_ROWS, HELD, product, product_rows, sum_parts
 
 
 @pytest.fixture
@@ -237,6 +237,16 @@ def test_windows_in_strips_give_what_columns_give(kh, kw, F, h, w, C, gap):
     dW, db = schedule.window_gradients(x, y, (kh, kw))
     np.testing.assert_allclose(dW.reshape(W.shape), cols.T @ y.reshape(-1, 5), atol=1e-10)
     np.testing.assert_allclose(db, y.sum(axis=(0, 1, 2)), atol=1e-11)
+
+
+@pytest.mark.parametrize(("kh", "K", "maps"), [(7, 7, 8), (1, 100, 2), (1, 8, 100), (5, 40, 8), (1, 1, 1)])
+def test_sums_over_many_windows_are_cut_into_parts_that_other_threads_need_not_wait_for(kh, K, maps, rng):
+    for n in (1, 2, 501, 5657):
+        parts = sum_parts(kh, K, maps, n)
+        assert parts == n or parts * kh * K * maps > HELD
+        x, dy = rng.standard_normal((1, kh, n + K - 1, 1)), rng.standard_normal((1, 1, n, maps))
+        dW, _ = schedule.window_gradients(x, dy, (kh, K))
+        np.testing.assert_allclose(dW.reshape(-1, maps), schedule.columns(x, (kh, K)).T @ dy[0, 0], atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------------------------- workspace

@@ -13,6 +13,7 @@ from tinympcnn.schedule.workspace import empty
 
 UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies of a product's factors, see below
 FEW = 16  # products that may stand for a large one where their results have to be added
+HELD = 500  # numbers of a result up to which NumPy's matmul keeps the interpreter, and other threads wait
 LEAST_ROWS = 12  # of a product
 GEMM_ROWS = 192  # of a large one, where tiling must not change it: a multiple of common kernels' 12, 16 and 24
 
@@ -36,10 +37,12 @@ def product_rows(K: int, maps: int) -> int:
 
 
 @cache
-def inner_size(K: int, maps: int, n: int) -> int:
-    """Return over how many of `n` windows one product of K x maps sums up."""
+def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
+    """Return in how many equal parts to sum up over `n` windows, where each sum is kh products of K x maps."""
     parts = -(-K * maps * n // UNPACKED)
-    return -(-n // parts) if small_products() and parts <= FEW else n
+    if not small_products() or parts > FEW:
+        parts = 1
+    return min(n, max(parts, HELD // (kh * K * maps) + 1))
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tinympcnn.backend import Array, array_module, is_device_array
 from tinympcnn.geometry import Pair
-from tinympcnn.schedule.products import inner_size, product, product_rows
+from tinympcnn.schedule.products import product, product_rows, sum_parts
 from tinympcnn.schedule.workspace import contiguous, copy, empty
 
 
@@ -145,13 +145,14 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
 
 
 def _sum_of_products(taps: Array, pixels: Array) -> Array:
-    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), in as many products as BLAS does best, if these are few."""
+    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), as a sum of parts of n, as many as BLAS and NumPy do best."""
     xp, (kh, K, n), maps = array_module(taps, pixels), taps.shape, pixels.shape[1]
-    step = inner_size(K, maps, n)
-    total = xp.matmul(taps[:, :, :step], pixels[:step], out=empty((kh, K, maps), taps))
-    for start in range(step, n, step):
-        xp.add(total, xp.matmul(taps[:, :, start : start + step], pixels[start : start + step]), out=total)
-    return total
+    parts = sum_parts(kh, K, maps, n)
+    size, rest = divmod(n, parts)
+    even = taps[:, :, : n - rest].reshape(kh, K, parts, size).transpose(2, 0, 1, 3)
+    products = empty((parts, kh, K, maps), taps)
+    total = xp.matmul(even, pixels[: n - rest].reshape(parts, 1, size, maps), out=products).sum(axis=0)
+    return xp.add(total, xp.matmul(taps[:, :, n - rest :], pixels[n - rest :]), out=total) if rest else total
 
 
 def _sum(pixels: Array) -> Array:
