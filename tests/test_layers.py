@@ -344,8 +344,9 @@ def test_arrays_that_are_not_contiguous_give_the_same(make, shape, device):
     ):
         strange = [spread(device.asarray(np.ascontiguousarray(spread(device.asnumpy(a))))) for a in (x, dy)]
         got = passes(device, layer, *strange)
-        assert all((a == b).all() for a, b in zip(got[:2], wanted[:2], strict=True))
-        for a, b in zip(got[2:], wanted[2:], strict=True):
+        if device.on_host:  # elsewhere products may take another way: NumPy's of before 2.2 on the fake device do
+            assert all((a == b).all() for a, b in zip(got[:2], wanted[:2], strict=True))
+        for a, b in zip(got, wanted, strict=True):
             close(device, a, b)
 
 
