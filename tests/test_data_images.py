@@ -77,6 +77,27 @@ def test_png_without_loss(tmp_path, array):
     np.testing.assert_array_equal(pages[0], array.reshape(20, 30, -1))
 
 
+@pytest.mark.parametrize(
+    ("paths", "wanted"),
+    [
+        (["a.png", "b.png"], ["a", "b"]),
+        (["a.png", "a.jpg"], ["a.png", "a.jpg"]),
+        (["one/a.png", "two/a.png"], ["one/a.png", "two/a.png"]),
+        (["a.png", "a.png"], ["a", "a"]),
+    ],
+)
+def test_names_are_as_long_as_it_takes_to_tell_files_apart(tmp_path, paths, wanted):
+    for path in paths:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        saved(tmp_path / path, pixels(20, 30))
+    assert read_images([tmp_path / path for path in paths])[1] == wanted
+    deep = [tmp_path / top / "same" / "a.png" for top in ("one", "two")]
+    for path in deep:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        saved(path, pixels(20, 30))
+    assert read_images(deep)[1] == [str(path) for path in deep]
+
+
 def test_png_transparency_is_dropped(tmp_path):
     array = pixels(20, 30, 4)
     np.testing.assert_array_equal(open_image(saved(tmp_path / "a.png", array))[0], array[..., :3])

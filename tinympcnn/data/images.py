@@ -127,7 +127,8 @@ def read_images(paths: Paths, axes: str | None = None) -> tuple[list[np.ndarray]
     pages : list of ndarray
         (H, W, C) each.
     names : list of str
-        The file's stem, with the page's number where there are several: "train-volume[03]".
+        The file's stem, with the page's number where there are several: "train-volume[03]". Where stems are alike, the
+        file's name, with its folder if need be: "day2/a.png".
 
     Raises
     ------
@@ -139,10 +140,18 @@ def read_images(paths: Paths, axes: str | None = None) -> tuple[list[np.ndarray]
 
 
 def page_names(files: Sequence[ImageFile]) -> list[str]:
-    """Name every page of every file: "stem", or "stem[03]" in a stack."""
+    """Name every page of every file: "stem", or "stem[03]" in a stack; more of the path where stems are alike."""
+    paths = [file.path for file in files]
+    forms = [
+        [path.stem for path in paths],
+        [path.name for path in paths],
+        [f"{path.parent.name}/{path.name}" for path in paths],
+        [str(path) for path in paths],
+    ]
+    stems = next(form for form in forms if len(set(form)) == len(set(paths)))
     names = []
-    for file in files:
+    for stem, file in zip(stems, files, strict=True):
         width = max(2, len(str(file.n_pages - 1)))
         stack = bool(file.page_axes)
-        names += [f"{file.stem}[{i:0{width}}]" if stack else file.stem for i in range(file.n_pages)]
+        names += [f"{stem}[{i:0{width}}]" if stack else stem for i in range(file.n_pages)]
     return names
