@@ -61,7 +61,7 @@ def test_from_images_to_a_score(run, made, tmp_path):
     model, log = tmp_path / "m.npz", tmp_path / "log.csv"
     code, said, complaint = run(
         "train", *files, "-o", model, *NET, "--epochs", "2", "--val", "0.3", "--lr", "0.01", "--decay", "linear",
-        "--warmup", "1", "--augment", "rotate+elastic+intensity",
+        "--warmup", "1", "--keep", "best", "--augment", "rotate+elastic+intensity",
         "--balance", "images", "--crop", "9", "--seed", "4", "--log", log, "--threads", "1",
     )  # fmt: skip
     assert (code, complaint) == (0, "")

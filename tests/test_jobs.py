@@ -71,6 +71,17 @@ def test_what_was_read_and_held_out_is_said_and_kept(job):
     assert float(rows(job / "log.csv")[1]["pixel_error"]) == net.record["log"][1]["pixel_error"]
 
 
+def test_the_best_epoch_is_written_and_told(job):
+    said, options = [], {"val": 0.3, "keep": "best", "optimizer": "sgd", "options": {"lr": 30}, "epochs": 4}
+    net = train(job, said=said, **options)
+    losses = [record["loss_val"] for record in net.record["log"]]
+    assert net.record["kept"] == 1 + np.argmin(losses) < 4
+    assert said[-1] == f"wrote {job / 'a.npz'}, as it was after epoch {net.record['kept']}"
+    assert (Net.load(job / "a.npz").flat() == train(job, "b", **{**options, "keep": "last"}).flat()).mean() < 1
+    with pytest.raises(UsageError, match="give validation images"):
+        train(job, "c", **{**options, "val": 0.0})
+
+
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
     said = []
     net = train(job, said=said, resume=True)
@@ -103,6 +114,7 @@ def test_starting_anew_over_a_checkpoint_is_said(job):
         ({"augment": "flip"}, "had augment 'none'"),
         ({"decay": "none"}, "had decay 'cosine'"),
         ({"warmup": 1}, "had warmup 0"),
+        ({"keep": "best", "val": 0.0}, "had keep 'last'"),
         ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
         ({"val": 0.4}, r"had val 0\.0"),
         ({"balance": True}, "had balance False"),

@@ -89,6 +89,7 @@ class Killed(Exception):
         ("sgd", {"crop": 5, "decay": "linear", "warmup": 1.5}),
         ("armijo", {"augment": "rotate"}),
         ("lbfgs", {}),
+        ("sgd", {"keep": "best", "options": {"lr": 30}}),
     ],
 )
 @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
@@ -118,6 +119,21 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, mo
         assert str([untimed(record) for record in checkpoint.peek(path)[1]]) == str(records)
         assert str(rest) == str(records[len(records) - len(rest) :])
     assert all(path.suffix == ".npz" for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(some, tmp_path, epochs):
+    options = {"validation": some, "optimizer": "sgd", "options": {"lr": 30}, "epochs": epochs}
+    net, flats, losses = Net.from_spec(SPEC, rng=0), [], []
+    for record in fit(net, *some, **options):
+        flats.append(net.flat())
+        losses.append(record["loss_val"])
+    best = int(np.argmin(losses))
+    assert epochs == 1 or best < epochs - 1  # or nothing is shown: the rate is far too large
+    for _ in range(2):  # the second run finds that all is done
+        net = Net.from_spec(SPEC, rng=0)
+        list(fit(net, *some, **options, keep="best", checkpoint=tmp_path / "c.npz", resume=True))
+        assert (net.flat() == flats[best]).all()
 
 
 def test_balanced_images_make_updates_over_weights(some):
@@ -243,6 +259,8 @@ def test_an_executor_changes_no_bit(some):
         ({"epochs": 0}, UsageError, "epochs must be at least 1, not 0"),
         ({"augment": "shear"}, UsageError, "no augmentation 'shear'; use none, or some of flip, rotate"),
         ({"decay": "step"}, UsageError, "none, linear, cosine"),
+        ({"keep": "first"}, UsageError, "keep must be one of last, best, not 'first'"),
+        ({"keep": "best"}, UsageError, "give validation images"),
         ({"warmup": -1}, UsageError, "warmup must be from 0 to the number of epochs, 1, not -1"),
         ({"warmup": 4}, UsageError, "warmup must be from 0 to the number of epochs, 1, not 4"),
         ({"warmup": float("nan")}, UsageError, "warmup must be from 0 to"),

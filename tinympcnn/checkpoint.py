@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tinympcnn.net import Net
 from tinympcnn.optim import Optimizer
 
 _OPTIMIZER = "optimizer."  # prefix of the optimiser's arrays
+_BEST = "best"
 
 
 @dataclass
@@ -39,6 +40,11 @@ class State:
     loss_sum: float = 0.0
     seconds: float = 0.0
     records: list[dict[str, Any]] = field(default_factory=list)
+    best: Any = None  # the parameters with the lowest validation loss so far, where they are wanted
+
+    def numbers(self) -> dict[str, Any]:
+        """Return all but the array, by name."""
+        return {key: value for key, value in vars(self).items() if key != "best"}
 
 
 def exists(path: str | PathLike[str]) -> bool:
@@ -58,7 +64,9 @@ def save(path: str | PathLike[str], net: Net, optimizer: Optimizer, state: State
             numbers[name] = value
         else:
             arrays[_OPTIMIZER + name] = to_numpy(value)
-    about = {"optimizer": type(optimizer).__name__, "numbers": numbers, "state": asdict(state)}
+    about = {"optimizer": type(optimizer).__name__, "numbers": numbers, "state": state.numbers()}
+    if state.best is not None:
+        arrays[_BEST] = to_numpy(state.best)
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         modelfile.write_arrays(file, modelfile.to_arrays(net) | arrays | {STATE: text})
@@ -74,13 +82,15 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
     """
     arrays, about = _read(path)
     own = {name[len(_OPTIMIZER) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_OPTIMIZER)}
+    best = arrays.pop(_BEST, None)
     saved = modelfile.from_arrays(arrays, str(path), Net)
     if about["optimizer"] != type(optimizer).__name__ or repr(saved) != repr(net):
         raise DataError(
             f"the checkpoint {path} was written by a run with another net or optimizer ({about['optimizer']}); "
             "resume with the options of that run, or remove the file to start from the beginning"
         )
-    if set(own) | set(about["numbers"]) != set(optimizer.state()) or not all(map(_fits(net), own.items())):
+    vectors = own if best is None else {**own, _BEST: best}
+    if set(own) | set(about["numbers"]) != set(optimizer.state()) or not all(map(_fits(net), vectors.items())):
         raise _damaged(path)
     xp = net.xp
     net.set_flat(xp.asarray(saved.flat()))
@@ -89,7 +99,7 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
     if "pairs" in own:
         restored["pairs"] = [(xp.asarray(s), xp.asarray(y)) for s, y in own["pairs"]]
     optimizer.set_state(about["numbers"] | restored)
-    return State(**about["state"])
+    return State(**about["state"], best=None if best is None else xp.asarray(best))
 
 
 def peek(path: str | PathLike[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -106,12 +116,12 @@ def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, A
         state, numbers, name = about["state"], about["numbers"], about["optimizer"]
         if not isinstance(name, str) or not all(value is None or _is_number(value) for value in numbers.values()):
             raise ValueError
-        for key, usual in asdict(State()).items():
+        for key, usual in State().numbers().items():
             if not (_is_number(state[key]) and state[key] >= 0 if key != "records" else isinstance(state[key], list)):
                 raise ValueError
             if isinstance(usual, int) and not isinstance(state[key], int):
                 raise ValueError
-        if len(state) != len(asdict(State())) or not all(isinstance(record, dict) for record in state["records"]):
+        if len(state) != len(State().numbers()) or not all(isinstance(record, dict) for record in state["records"]):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _damaged(path) from error
@@ -123,7 +133,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _fits(net: Net) -> Callable[[tuple[str, np.ndarray]], bool]:
-    """Return a function that tells whether an optimiser's array, given as (name, array), can be one over `net`."""
+    """Return a function that tells whether an array, given as (name, array), can be an optimiser's over `net`."""
 
     def fits(item: tuple[str, np.ndarray]) -> bool:
         name, array = item

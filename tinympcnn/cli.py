@@ -16,7 +16,7 @@ from typing import Any
 from tinympcnn import arguments, schedule
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.optim import OPTIMIZERS
-from tinympcnn.train import DECAYS, Record
+from tinympcnn.train import DECAYS, KEEPS, Record
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
     train.add_argument("--downsample", type=int, default=1, metavar="N", help="shrink images and labels by N (1)")
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
+    train.add_argument("--keep", choices=KEEPS, default="last", help="which epoch: last, or best on those (last)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
     train.add_argument("--seed", type=arguments.seed, default=0, metavar="S", help="of everything random (0)")
@@ -191,9 +192,9 @@ def _train(options: argparse.Namespace) -> None:
             options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
             optimizer=options.optimizer, options=_optimizer_options(options), balance=options.balance,
             augment=options.augment, crop=options.crop, decay=options.decay, warmup=options.warmup,
-            val=options.val, resume=options.resume, log=options.log, seed=options.seed, device=options.backend,
-            axes=options.axes, threshold=options.threshold, downsample=options.downsample, minutes=options.minutes,
-            report=bar.epoch, progress=bar.update,
+            val=options.val, keep=options.keep, resume=options.resume, log=options.log, seed=options.seed,
+            device=options.backend, axes=options.axes, threshold=options.threshold, downsample=options.downsample,
+            minutes=options.minutes, report=bar.epoch, progress=bar.update,
         )  # fmt: skip
     finally:
         bar.clear()

@@ -29,6 +29,7 @@ from tinympcnn.optim import Closure, Optimizer
 from tinympcnn.trainset import TrainingSet, checked
 
 DECAYS = ("none", "linear", "cosine")
+KEEPS = ("last", "best")
 Record = dict[str, Any]
 
 
@@ -47,6 +48,7 @@ def fit(
     decay: str = "cosine",
     warmup: float = 0,
     validation: tuple[Sequence[np.ndarray], Sequence[np.ndarray]] | None = None,
+    keep: str = "last",
     seed: int = 0,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -88,6 +90,9 @@ def fit(
         has seen the fewest gradients; where a class is rare they can end on a plateau, "none of it anywhere".
     validation : (images, labels), optional
         Evaluated after every epoch.
+    keep : {"last", "best"}
+        The parameters that the net is left with when the run is over: those of the last epoch, or of the epoch with the
+        lowest loss on the validation images.
     seed : int
         Of the order of the images and the augmentation.
     executor : concurrent.futures.Executor, optional
@@ -138,6 +143,10 @@ def fit(
         raise UsageError("whole-image training needs an image net: use net.as_image()")
     if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
         raise UsageError("validation is a pair of what is held out, such as (images[-2:], labels[-2:])")
+    if keep not in KEEPS:
+        raise UsageError(f"keep must be one of {', '.join(KEEPS)}, not {keep!r}")
+    if keep == "best" and validation is None:
+        raise UsageError("keep='best' asks for the lowest validation loss: give validation images (train: --val)")
     data = TrainingSet(net, images, labels, augment, crop, seed)
     held = [example(net, *pair) for pair in zip(*checked(net, *validation), strict=True)] if validation else []
     if loss is None:
@@ -156,7 +165,7 @@ def fit(
         if state.seed != seed:
             raise UsageError(f"{checkpoint} was written by a run with seed {state.seed}, not {seed}: resume with that")
     closure = set_closure(net, data.everything(), loss, executor) if whole_set else None
-    run = _Run(net, data, held, optimizer, loss, epochs, decay, warmup, closure)
+    run = _Run(net, data, held, optimizer, loss, epochs, decay, warmup, keep, closure)
     return _epochs(run, state, _Keeper(run, checkpoint, minutes), progress)
 
 
@@ -196,6 +205,7 @@ class _Run:
     epochs: int
     decay: str
     warmup: float
+    keep: str
     over_set: Closure | None  # of an optimiser that sums over the whole set
 
     @property
@@ -287,9 +297,13 @@ def _epochs(
             state.seconds = earlier + time.perf_counter() - start
             state.images += len(run.data.images)
             state.records = [*state.records, _record(run.net, run.optimizer, state, validated)]
+            if run.keep == "best" and validated[0] == min(record["loss_val"] for record in state.records):
+                state.best = run.net.flat()
             state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
             keeper.write(state)
             yield dict(state.records[-1])
+        if state.best is not None:
+            run.net.set_flat(state.best)
     except KeyboardInterrupt:
         keeper.rescue()
         raise

@@ -28,8 +28,8 @@ Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
 
 DECISIVE = (
-    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "decay", "warmup", "val", "seed", "axes",
-    "threshold", "downsample", "data_sha256",
+    "net", "epochs", "optimizer", "options", "balance", "augment", "crop", "decay", "warmup", "val", "keep", "seed",
+    "axes", "threshold", "downsample", "data_sha256",
 )  # fmt: skip
 """What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
 
@@ -51,6 +51,7 @@ def train_files(
     decay: str = "cosine",
     warmup: float = 0,
     val: float = 0.0,
+    keep: str = "last",
     resume: bool = False,
     log: str | PathLike[str] | None = None,
     seed: int = 0,
@@ -124,6 +125,7 @@ def train_files(
         "decay": decay,
         "warmup": warmup,
         "val": val,
+        "keep": keep,
         "seed": seed,
         "axes": axes,
         "threshold": threshold,
@@ -144,8 +146,8 @@ def train_files(
 
     epochs_of = fit(
         model, *pick(kept), epochs=epochs, optimizer=optimizer, options=options, balance=balance, augment=augment,
-        crop=crop, decay=decay, warmup=warmup, validation=pick(held) if held else None, seed=seed, checkpoint=place,
-        minutes=minutes, resume=resume, progress=progress,
+        crop=crop, decay=decay, warmup=warmup, validation=pick(held) if held else None, keep=keep, seed=seed,
+        checkpoint=place, minutes=minutes, resume=resume, progress=progress,
     )  # fmt: skip
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
@@ -160,9 +162,10 @@ def train_files(
             write_log(log, records)
         report(record)
     model = model.to("numpy")
-    model.record = {**model.record, "log": records}
+    final = min(records, key=lambda record: record["loss_val"]) if keep == "best" else records[-1]
+    model.record = {**model.record, "kept": final["epoch"], "log": records}
     model.save(output)
-    echo(f"wrote {output}")
+    echo(f"wrote {output}" + (f", as it was after epoch {final['epoch']}" if final is not records[-1] else ""))
     return model
 
 
