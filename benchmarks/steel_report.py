@@ -165,6 +165,14 @@ def joined(names: list[str]) -> list[list[str]]:
     return [[line[i] for i in kept] for line in [files[0][0], *(line for file in files for line in file[1:])]]
 
 
+def overall(names: list[str]) -> list[list[str]]:
+    """Return only the rows over all kinds of defect, without the columns that are then alike."""
+    header, *rows = joined(names)
+    kind = header.index("kind")
+    kept = [i for i, what in enumerate(header) if what not in ("kind", "images")]
+    return [[line[i] for i in kept] for line in [header, *(row for row in rows if row[kind] == "all")]]
+
+
 def runs(names: list[str]) -> list[list[str]]:
     """Return the first and last losses of training logs, and what the runs took."""
     rows = [["run", "epochs", "evaluations", "first loss", "last loss", "last validation loss", "minutes"]]
@@ -200,7 +208,7 @@ def main() -> None:
     parser.add_argument("--name", help="of the results on real surfaces (that of the first model)")
     options = parser.parse_args()
     if options.what == "tables":
-        pages.fill(PAGE, {"table": joined, "runs": runs, "table 2": table_2})
+        pages.fill(PAGE, {"table": joined, "overall": overall, "runs": runs, "table 2": table_2})
     elif options.what == "synthetic":
         synthetic(*options.model)
     else:
