@@ -1,6 +1,6 @@
 """Speed on the paper's steel set: training in patches per second, an image segmented, and what patches would cost.
 
-    python benchmarks/steel.py -o docs/results/steel_speed.csv
+    python benchmarks/steel.py -o docs/results/steel/speed.csv
 
 Training is the sum that L-BFGS asks for, loss and gradient over all 534 images of 60x137 pixels; the batch is one of
 its batches, for ours and for PyTorch in all formulations of `pytorch_twins.py`. Contenders take turns, and the median

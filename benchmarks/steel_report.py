@@ -166,11 +166,10 @@ def joined(names: list[str]) -> list[list[str]]:
 
 
 def overall(names: list[str]) -> list[list[str]]:
-    """Return only the rows over all kinds of defect, without the columns that are then alike."""
+    """Return only the rows over all kinds of defect."""
     header, *rows = joined(names)
     kind = header.index("kind")
-    kept = [i for i, what in enumerate(header) if what not in ("kind", "images")]
-    return [[line[i] for i in kept] for line in [header, *(row for row in rows if row[kind] == "all")]]
+    return [line[:kind] + line[kind + 1 :] for line in [header, *(row for row in rows if row[kind] == "all")]]
 
 
 def runs(names: list[str]) -> list[list[str]]:

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +97,14 @@ def test_names_are_as_long_as_it_takes_to_tell_files_apart(tmp_path, paths, want
         path.parent.mkdir(parents=True, exist_ok=True)
         saved(path, pixels(20, 30))
     assert read_images(deep)[1] == [str(path) for path in deep]
+
+
+def test_a_file_here_and_one_in_a_folder_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("two").mkdir()
+    for path in ("a.png", "two/a.png"):
+        saved(Path(path), pixels(20, 30))
+    assert read_images(["a.png", "two/a.png"])[1] == ["a.png", "two/a.png"]
 
 
 def test_png_transparency_is_dropped(tmp_path):

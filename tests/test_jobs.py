@@ -82,6 +82,20 @@ def test_the_best_epoch_is_written_and_told(job):
         train(job, "c", **{**options, "val": 0.0})
 
 
+def test_a_run_from_before_there_was_a_choice_goes_on(job, monkeypatch):
+    net = train(job)
+    real = jobs.training.checkpoint.peek
+
+    def older(path):
+        record, records = real(path)
+        return {key: value for key, value in record.items() if key not in ("warmup", "keep")}, records
+
+    monkeypatch.setattr(jobs.training.checkpoint, "peek", older)
+    assert (train(job, resume=True).flat() == net.flat()).all()
+    with pytest.raises(UsageError, match="had warmup 0"):
+        train(job, resume=True, warmup=1)
+
+
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
     said = []
     net = train(job, said=said, resume=True)

@@ -132,8 +132,22 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(some, tmp_pat
     assert epochs == 1 or best < epochs - 1  # or nothing is shown: the rate is far too large
     for _ in range(2):  # the second run finds that all is done
         net = Net.from_spec(SPEC, rng=0)
-        list(fit(net, *some, **options, keep="best", checkpoint=tmp_path / "c.npz", resume=True))
+        for record in fit(net, *some, **options, keep="best", checkpoint=tmp_path / "c.npz", resume=True):
+            assert (net.flat() == flats[best if record["epoch"] == epochs else record["epoch"] - 1]).all()
         assert (net.flat() == flats[best]).all()
+    with pytest.raises(UsageError, match="did not keep the last epoch"):
+        fit(net, *some, **options, checkpoint=tmp_path / "c.npz", resume=True)
+
+
+def test_of_equal_epochs_the_first_is_the_best(some, tmp_path):
+    blank = some[0], [y * 0 - 1 for y in some[1]]  # no pixel counts: the loss is 0 after every epoch
+    options = {"validation": blank, "checkpoint": tmp_path / "c.npz", "epochs": 3}
+    best, _ = trained(some, **options, keep="best")
+    first = Net.from_spec(SPEC, rng=0)
+    next(fit(first, *some, **options, seed=3))
+    assert (best.flat() == first.flat()).all()
+    with pytest.raises(UsageError, match="did not keep the best epoch"):
+        fit(first, *some, **options, seed=3, keep="best", resume=True)
 
 
 def test_balanced_images_make_updates_over_weights(some):

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on with the same bits: parameters, optimiser, place in the run, log.
+"""Everything a run needs to go on with the same bits: parameters, the best so far, optimiser, place in the run, log.
 
 A checkpoint is an .npz file like a model's, written whole or not at all. There is no random state in it, because
 ``train.py`` draws whatever is random from the seed and the place in the run.
@@ -39,10 +39,11 @@ class State:
     patches: int = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
+    kept: int = 0  # the epoch with the lowest validation loss so far, where that is wanted
     records: list[dict[str, Any]] = field(default_factory=list)
-    best: Any = None  # the parameters with the lowest validation loss so far, where they are wanted
+    best: Any = None  # its parameters
 
-    def numbers(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """Return all but the array, by name."""
         return {key: value for key, value in vars(self).items() if key != "best"}
 
@@ -64,7 +65,7 @@ def save(path: str | PathLike[str], net: Net, optimizer: Optimizer, state: State
             numbers[name] = value
         else:
             arrays[_OPTIMIZER + name] = to_numpy(value)
-    about = {"optimizer": type(optimizer).__name__, "numbers": numbers, "state": state.numbers()}
+    about = {"optimizer": type(optimizer).__name__, "numbers": numbers, "state": state.plain()}
     if state.best is not None:
         arrays[_BEST] = to_numpy(state.best)
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -92,6 +93,8 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
     vectors = own if best is None else {**own, _BEST: best}
     if set(own) | set(about["numbers"]) != set(optimizer.state()) or not all(map(_fits(net), vectors.items())):
         raise _damaged(path)
+    if (best is None) != (about["state"]["kept"] == 0):
+        raise _damaged(path)
     xp = net.xp
     net.set_flat(xp.asarray(saved.flat()))
     net.normalisation, net.class_values, net.record = saved.normalisation, saved.class_values, saved.record
@@ -116,12 +119,12 @@ def _read(path: str | PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, A
         state, numbers, name = about["state"], about["numbers"], about["optimizer"]
         if not isinstance(name, str) or not all(value is None or _is_number(value) for value in numbers.values()):
             raise ValueError
-        for key, usual in State().numbers().items():
+        for key, usual in State().plain().items():
             if not (_is_number(state[key]) and state[key] >= 0 if key != "records" else isinstance(state[key], list)):
                 raise ValueError
             if isinstance(usual, int) and not isinstance(state[key], int):
                 raise ValueError
-        if len(state) != len(State().numbers()) or not all(isinstance(record, dict) for record in state["records"]):
+        if len(state) != len(State().plain()) or not all(isinstance(record, dict) for record in state["records"]):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _damaged(path) from error
@@ -133,7 +136,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _fits(net: Net) -> Callable[[tuple[str, np.ndarray]], bool]:
-    """Return a function that tells whether an array, given as (name, array), can be an optimiser's over `net`."""
+    """Return a function that tells whether an array, given as (name, array), has a place in a run of `net`."""
 
     def fits(item: tuple[str, np.ndarray]) -> bool:
         name, array = item

@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
     train.add_argument("--downsample", type=int, default=1, metavar="N", help="shrink images and labels by N (1)")
     train.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
-    train.add_argument("--keep", choices=KEEPS, default="last", help="which epoch: last, or best on those (last)")
+    train.add_argument("--keep", choices=KEEPS, default="last", help="last epoch, or best by validation (last)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
     train.add_argument("--seed", type=arguments.seed, default=0, metavar="S", help="of everything random (0)")

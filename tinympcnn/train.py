@@ -91,8 +91,8 @@ def fit(
     validation : (images, labels), optional
         Evaluated after every epoch.
     keep : {"last", "best"}
-        The parameters that the net is left with when the run is over: those of the last epoch, or of the epoch with the
-        lowest loss on the validation images.
+        The parameters that the net is left with: those of the last epoch or, from the last record on, those of the
+        epoch with the lowest loss on the validation images.
     seed : int
         Of the order of the images and the augmentation.
     executor : concurrent.futures.Executor, optional
@@ -164,6 +164,10 @@ def fit(
         state = checkpoints.load(checkpoint, net, optimizer)
         if state.seed != seed:
             raise UsageError(f"{checkpoint} was written by a run with seed {state.seed}, not {seed}: resume with that")
+        if state.records and (state.kept > 0) != (keep == "best"):
+            raise UsageError(
+                f"{checkpoint} was written by a run that did not keep the {keep} epoch: resume as it began"
+            )
     closure = set_closure(net, data.everything(), loss, executor) if whole_set else None
     run = _Run(net, data, held, optimizer, loss, epochs, decay, warmup, keep, closure)
     return _epochs(run, state, _Keeper(run, checkpoint, minutes), progress)
@@ -282,6 +286,7 @@ class _Keeper:
 def _epochs(
     run: _Run, state: checkpoints.State, keeper: _Keeper, progress: Callable[[int, int], None] | None
 ) -> Iterator[Record]:
+    _finish(run, state)  # a run may have been over before
     try:
         while state.epoch < run.epochs:
             start = time.perf_counter()
@@ -297,16 +302,22 @@ def _epochs(
             state.seconds = earlier + time.perf_counter() - start
             state.images += len(run.data.images)
             state.records = [*state.records, _record(run.net, run.optimizer, state, validated)]
-            if run.keep == "best" and validated[0] == min(record["loss_val"] for record in state.records):
-                state.best = run.net.flat()
             state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
+            lowest = min((record["loss_val"] for record in state.records[:-1]), default=math.inf)
+            if run.keep == "best" and validated[0] < lowest:
+                state.kept, state.best = state.epoch, run.net.flat()
             keeper.write(state)
+            _finish(run, state)
             yield dict(state.records[-1])
-        if state.best is not None:
-            run.net.set_flat(state.best)
     except KeyboardInterrupt:
         keeper.rescue()
         raise
+
+
+def _finish(run: _Run, state: checkpoints.State) -> None:
+    """Leave the net with its best parameters, if the run is over and they are wanted."""
+    if state.epoch == run.epochs and state.best is not None:
+        run.net.set_flat(state.best)
 
 
 def _record(net: Net, optimizer: Optimizer, state: checkpoints.State, validated: tuple[float, float]) -> Record:

@@ -128,7 +128,7 @@ def read_images(paths: Paths, axes: str | None = None) -> tuple[list[np.ndarray]
         (H, W, C) each.
     names : list of str
         The file's stem, with the page's number where there are several: "train-volume[03]". Where stems are alike, the
-        file's name, with its folder if need be: "day2/a.png".
+        file's name, with its folder ("day2/a.png") or its whole path if need be.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def page_names(files: Sequence[ImageFile]) -> list[str]:
     forms = [
         [path.stem for path in paths],
         [path.name for path in paths],
-        [f"{path.parent.name}/{path.name}" for path in paths],
+        ["/".join(path.parts[-2:]) for path in paths],
         [str(path) for path in paths],
     ]
     stems = next(form for form in forms if len(set(form)) == len(set(paths)))

@@ -33,7 +33,10 @@ DECISIVE = (
 )  # fmt: skip
 """What decides the result of a run, by its name in the record: the same on the same machine gives the same bits."""
 
-STATE_SIZE = 4  # parameters, the arrays of an optimiser, and the model: what a run writes, in sizes of its net
+BEFORE = {"warmup": 0, "keep": "last"}
+"""What runs did before it could be chosen."""
+
+STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: what a run writes, in sizes of its net
 
 
 def train_files(
@@ -176,8 +179,9 @@ def _records_to_resume(place: Path, record: dict[str, Any], echo: Echo) -> list[
         return []
     before, records = checkpoint.peek(place)
     for key in DECISIVE:
-        if before.get(key) != record[key]:
-            what = "other images or labels" if key == "data_sha256" else f"{key} {before.get(key)!r}"
+        had = before.get(key, BEFORE.get(key))
+        if had != record[key]:
+            what = "other images or labels" if key == "data_sha256" else f"{key} {had!r}"
             raise UsageError(
                 f"the run in {place} had {what}; resume with the options of that run, or start anew without --resume"
             )

@@ -38,7 +38,10 @@ def product_rows(K: int, maps: int) -> int:
 
 @cache
 def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
-    """Return in how many equal parts to sum up over `n` windows, where each sum is kh products of K x maps."""
+    """Return in how many equal parts, and a rest, to sum over `n` windows; every part makes kh products of K x maps.
+
+    As many as BLAS is at its best with, if these are few; and in any case so many that NumPy does not hold up others.
+    """
     parts = -(-K * maps * n // UNPACKED)
     if not small_products() or parts > FEW:
         parts = 1
