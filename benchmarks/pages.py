@@ -38,5 +38,6 @@ def fill(page: Path, kinds: dict[str, Callable[[list[str]], Table]]) -> None:
         )
 
     pattern = rf"<!-- ({'|'.join(kinds)}): (.*?) -->\n.*?<!-- end -->"
+    text = re.sub(pattern, filled, page.read_text(), flags=re.DOTALL)
     with replacing(page) as temporary:
-        temporary.write_text(re.sub(pattern, filled, page.read_text(), flags=re.DOTALL))
+        temporary.write_text(text)

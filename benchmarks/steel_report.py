@@ -71,9 +71,14 @@ def surface(models: list[Path], views: int, name: str | None) -> None:
     if run["set"] == "steel-strip":
         rows = strip_rows(judged(held, 0), judged(test, 0))
     else:
-        rim = max(RIMS if nets[0].out_maps > UNEVEN else RIMS[:1], key=lambda rim: best_auc(judged(held, rim)))
-        found = judged(test, rim)
-        rows = [{**row, "rim": rim} for row in tile_rows(judged(held, rim), found)]
+        aucs = {rim: best_auc(judged(held, rim)) for rim in (RIMS if nets[0].out_maps > UNEVEN else RIMS[:1])}
+        rim = max(aucs, key=lambda rim: aucs[rim])
+        found, without = judged(test, rim), tile_rows(judged(held, 0), judged(test, 0))
+        rows = [
+            {**row, "rim": rim, "ROC AUC at rim 0": other["ROC AUC"]}
+            for row, other in zip(tile_rows(judged(held, rim), found), without, strict=True)
+        ]
+        print("area on validation images, by rim:", {rim: round(auc, 4) for rim, auc in aucs.items()})
     about = {key: " + ".join(str(net.record[key]) for net in nets) for key in ("net", "downsample", "epochs", "seed")}
     about = {"model": name, "parameters": sum(net.n_params for net in nets), **about, "views": views}
     FOLDER.mkdir(parents=True, exist_ok=True)

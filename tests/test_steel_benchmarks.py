@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import steel_protocol
+import steel_report
 import surfaces
 
 from tinympcnn import Net
@@ -129,3 +130,22 @@ def test_a_benchmark_that_is_interrupted_and_goes_on_has_every_row_once(benchmar
     (tmp_path / "cut.csv").unlink()
     run("cut")
     assert [row["epoch"] for row in logged(tmp_path / "cut.csv")] == [str(n) for n in range(1, 8)]
+
+
+def test_the_outline_of_an_uneven_area_at_the_rim_is_no_evidence_and_other_defects_there_are():
+    classes = np.zeros((6, 7, 6))
+    classes[..., 0] = 1
+    for q, p, kind, share in ((0, 3, steel_report.UNEVEN, 0.9), (3, 3, steel_report.UNEVEN, 0.6), (5, 6, 2, 0.3)):
+        classes[q, p, 0], classes[q, p, kind] = 1 - share, share
+    blank = np.zeros((6, 7), bool)
+    all_of_it, inside = (steel_report.judge(classes, blank, "MT_Break", rim) for rim in (0, 1))
+    assert (all_of_it.evidence, inside.evidence) == pytest.approx((0.9, 0.6))
+    assert inside.probability[5, 6] == pytest.approx(0.3) and inside.probability[0, 3] == pytest.approx(0)
+    assert all_of_it.truth and not steel_report.judge(classes, blank, "MT_Free", 0).truth
+
+
+def test_nets_of_different_resolutions_are_averaged_at_that_of_the_first():
+    fine, coarse = np.arange(24.0).reshape(4, 6, 1), np.array([[[0.0], [1], [2]], [[3], [4], [5]]])
+    np.testing.assert_array_equal(
+        steel_report.averaged([fine, coarse]), (fine + coarse.repeat(2, axis=0).repeat(2, axis=1)) / 2
+    )
