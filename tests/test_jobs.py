@@ -82,6 +82,15 @@ def test_the_best_epoch_is_written_and_told(job):
         train(job, "c", **{**options, "val": 0.0})
 
 
+def test_processes_change_no_bit(job):
+    options = {"optimizer": "lbfgs", "options": {}}
+    one, two = (train(job, name, **options, processes=n) for name, n in (("a", 1), ("b", 2)))
+    assert (one.flat() == two.flat()).all()
+    for wrong in ({"processes": 2}, {"processes": 0, **options}):
+        with pytest.raises(UsageError, match="for --optimizer lbfgs on the CPU"):
+            train(job, "c", **wrong)
+
+
 def test_a_run_from_before_there_was_a_choice_goes_on(job, monkeypatch):
     net = train(job)
     real = jobs.training.checkpoint.peek

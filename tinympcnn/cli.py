@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
     train.add_argument("--seed", type=arguments.seed, default=0, metavar="S", help="of everything random (0)")
     train.add_argument("--minutes", type=float, default=10, help="longest time between two checkpoints (10)")
+    train.add_argument("--processes", type=int, default=1, metavar="N", help="of one thread each, for lbfgs (1)")
     arguments.reading(train)
     arguments.machine(train)
 
@@ -194,7 +195,7 @@ def _train(options: argparse.Namespace) -> None:
             augment=options.augment, crop=options.crop, decay=options.decay, warmup=options.warmup,
             val=options.val, keep=options.keep, resume=options.resume, log=options.log, seed=options.seed,
             device=options.backend, axes=options.axes, threshold=options.threshold, downsample=options.downsample,
-            minutes=options.minutes, report=bar.epoch, progress=bar.update,
+            minutes=options.minutes, processes=options.processes, report=bar.epoch, progress=bar.update,
         )  # fmt: skip
     finally:
         bar.clear()

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import multiprocessing
 import platform
+import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinympcnn import backend, checkpoint, data, zoo
+from tinympcnn import backend, checkpoint, data, schedule, zoo
 from tinympcnn.atomic import check_writable, replacing
 from tinympcnn.errors import UsageError
 from tinympcnn.jobs.outputs import check_outputs
@@ -63,6 +67,7 @@ def train_files(
     threshold: float | None = None,
     downsample: int = 1,
     minutes: float = 10,
+    processes: int = 1,
     echo: Echo = print,
     report: Callable[[Record], None] = lambda record: None,
     progress: Callable[[int, int], None] | None = None,
@@ -89,6 +94,9 @@ def train_files(
         See ``tinympcnn.data.read_pairs``.
     downsample : int
         Shrink images and labels by this factor; the model records it, and `segment_files` and `detect_files` follow.
+    processes : int
+        For L-BFGS on the CPU: spread the images over so many processes of one thread each, which do not wait for each
+        other as threads do. No bit depends on it.
     echo, report, progress : callable
         Told what was read and chosen; the record of every epoch; every update.
 
@@ -103,6 +111,8 @@ def train_files(
     inputs = [*data.expand(images, "images"), *data.expand(labels, "labels")]
     written = check_outputs((output, place, log), inputs)
     xp, why = backend.load(device)
+    if processes != 1 and (processes < 1 or optimizer != "lbfgs" or xp is not np):
+        raise UsageError(f"{processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images")
     echo(f"backend: {why}")
     pairs = data.downsample_pairs(data.read_pairs(images, labels, axes, threshold), downsample)
     for line in pairs.description:
@@ -147,10 +157,11 @@ def train_files(
     def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
 
+    workers = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin) if processes > 1 else None
     epochs_of = fit(
         model, *pick(kept), epochs=epochs, optimizer=optimizer, options=options, balance=balance, augment=augment,
         crop=crop, decay=decay, warmup=warmup, validation=pick(held) if held else None, keep=keep, seed=seed,
-        checkpoint=place, minutes=minutes, resume=resume, progress=progress,
+        executor=workers, checkpoint=place, minutes=minutes, resume=resume, progress=progress,
     )  # fmt: skip
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
@@ -159,17 +170,24 @@ def train_files(
     check_writable(place, STATE_SIZE * model.n_params * model.dtype.itemsize)
     if log is not None and records:  # the last row may be missing, or the log may be a new one
         write_log(log, records)
-    for record in epochs_of:
-        records.append(record)
-        if log is not None:
-            write_log(log, records)
-        report(record)
+    with workers or nullcontext():
+        for record in epochs_of:
+            records.append(record)
+            if log is not None:
+                write_log(log, records)
+            report(record)
     model = model.to("numpy")
     final = min(records, key=lambda record: record["loss_val"]) if keep == "best" else records[-1]
     model.record = {**model.record, "kept": final["epoch"], "log": records}
     model.save(output)
     echo(f"wrote {output}" + (f", as it was after epoch {final['epoch']}" if final is not records[-1] else ""))
     return model
+
+
+def _begin() -> None:
+    """Make a process ready for one image at a time; Ctrl-C is for the process that asks for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    schedule.set_threads(1)
 
 
 def _records_to_resume(place: Path, record: dict[str, Any], echo: Echo) -> list[Record]:
