@@ -18,10 +18,7 @@ from tinympcnn.backend import to_numpy
 from tinympcnn.objective import Example, image_closure
 
 LIMITS = {"float32": 1e-5, "float64": 1e-11}  # of the norm
-GRADIENT_LIMITS = {
-    "float32": 2e-2,
-    "float64": 1e-11,
-}  # where float32 rounds a tie the other way, gradients take another
+GRADIENT_LIMITS = {**LIMITS, "float32": 2e-2}  # a tie rounded the other way sends a gradient another way
 SIZES = {"N3": (96, 84), "N4": (48, 64), "steel": (60, 137)}  # outputs, rows and columns
 
 

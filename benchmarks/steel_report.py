@@ -78,7 +78,7 @@ def surface(models: list[Path], views: int, name: str | None) -> None:
             {**row, "rim": rim, "ROC AUC at rim 0": other["ROC AUC"]}
             for row, other in zip(tile_rows(judged(held, rim), found), without, strict=True)
         ]
-        print("area on validation images, by rim:", {rim: round(auc, 4) for rim, auc in aucs.items()})
+        print("area on validation images, by rim:", {rim: round(area, 4) for rim, area in aucs.items()})
     about = {key: " + ".join(str(net.record[key]) for net in nets) for key in ("net", "downsample", "epochs", "seed")}
     about = {"model": name, "parameters": sum(net.n_params for net in nets), **about, "views": views}
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -122,8 +122,12 @@ def judge(classes: np.ndarray, defect: np.ndarray, kind: str, rim: int) -> Inspe
 def best_auc(held: list[Inspected]) -> float:
     """Return the area under the ROC curve for the best number of pixels."""
     pixels = detection.choose_pixels([one.probability for one in held], [one.area for one in held])
-    held = inspection.recounted(held, pixels)
-    return detection.roc([one.evidence for one in held], [one.truth for one in held]).auc
+    return auc(inspection.recounted(held, pixels))
+
+
+def auc(found: list[Inspected]) -> float:
+    """Return the area under the ROC curve."""
+    return detection.roc([one.evidence for one in found], [one.truth for one in found]).auc
 
 
 def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
@@ -157,12 +161,11 @@ def tile_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, An
             [one for one in part if kind in ("all", one.name) or not one.truth] for part in (held, test)
         )
         result = detection.decide([one.evidence for one in some], [one.truth for one in some], threshold)
-        aucs = [detection.roc([one.evidence for one in p], [one.truth for one in p]).auc for p in (validation, some)]
         rows.append({
             "kind": kind, "images": len(some), "pixels": pixels, "threshold": round(threshold, 4),
             "misses": result.misses, "false alarms": result.false_alarms,
             "precision": round(result.precision, 4), "recall": round(result.recall, 4),
-            "validation AUC": round(aucs[0], 4), "ROC AUC": round(aucs[1], 4),
+            "validation AUC": round(auc(validation), 4), "ROC AUC": round(auc(some), 4),
         })  # fmt: skip
     return rows
 

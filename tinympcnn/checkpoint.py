@@ -39,9 +39,8 @@ class State:
     patches: int = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
-    kept: int = 0  # the epoch with the lowest validation loss so far, where that is wanted
     records: list[dict[str, Any]] = field(default_factory=list)
-    best: Any = None  # its parameters
+    best: Any = None  # the parameters with the lowest validation loss so far, where they are wanted
 
     def plain(self) -> dict[str, Any]:
         """Return all but the array, by name."""
@@ -92,8 +91,6 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
         )
     vectors = own if best is None else {**own, _BEST: best}
     if set(own) | set(about["numbers"]) != set(optimizer.state()) or not all(map(_fits(net), vectors.items())):
-        raise _damaged(path)
-    if (best is None) != (about["state"]["kept"] == 0):
         raise _damaged(path)
     xp = net.xp
     net.set_flat(xp.asarray(saved.flat()))

@@ -164,7 +164,7 @@ def fit(
         state = checkpoints.load(checkpoint, net, optimizer)
         if state.seed != seed:
             raise UsageError(f"{checkpoint} was written by a run with seed {state.seed}, not {seed}: resume with that")
-        if state.records and (state.kept > 0) != (keep == "best"):
+        if state.records and (state.best is not None) != (keep == "best"):
             raise UsageError(
                 f"{checkpoint} was written by a run that did not keep the {keep} epoch: resume as it began"
             )
@@ -305,7 +305,7 @@ def _epochs(
             state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
             lowest = min((record["loss_val"] for record in state.records[:-1]), default=math.inf)
             if run.keep == "best" and validated[0] < lowest:
-                state.kept, state.best = state.epoch, run.net.flat()
+                state.best = run.net.flat()
             keeper.write(state)
             _finish(run, state)
             yield dict(state.records[-1])
