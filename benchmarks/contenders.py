@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
-from tinympcnn import Net, SoftmaxCrossEntropy, info, schedule, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, engine, zoo
+from tinympcnn.cli import info
 from tinympcnn.data.borders import mirrored
-from tinympcnn.losses import softmax
-from tinympcnn.objective import Example, image_closure
+from tinympcnn.nn.losses import softmax
+from tinympcnn.training.objective import Example, image_closure
 
 OURS = "tinympcnn"
 TWINS = ("fragments default", "fragments channels_last", "dilated default", "dilated channels_last")
@@ -74,7 +75,7 @@ def make(case: Case, contender: str, work: str) -> Callable[[], object]:
     import torch
     from pytorch_twins import Twin
 
-    torch.set_num_threads(schedule.get_threads())
+    torch.set_num_threads(engine.get_threads())
     twin, images = Twin(case.net, *contender.split()), torch.tensor(case.images.transpose(0, 3, 1, 2))
     if work == "segment":
         return lambda: [twin.segment(images[i : i + 1]) for i in range(case.n)]

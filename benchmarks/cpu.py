@@ -24,7 +24,8 @@ import torch
 from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
 
 import tinympcnn
-from tinympcnn import info, schedule
+from tinympcnn import engine
+from tinympcnn.cli import info
 
 WORKS = ("train", "segment")
 SIZES = (128, 256, 512, 1024, 2048, 4096)  # of the figure; training stops where memory does
@@ -43,7 +44,7 @@ def main() -> None:
     for name in HALTS:
         if name in os.environ:
             print(f"warning: {name} is set, which may halve NumPy's speed; run with: env -u {name} ...")
-    torch.set_num_threads(schedule.get_threads())
+    torch.set_num_threads(engine.get_threads())
     machine = describe_machine()
     print(*(f"{key}: {value}" for key, value in machine.items()), sep="\n")
     for name in options.nets:
@@ -143,7 +144,7 @@ def measure_sizes(name: str, options: argparse.Namespace) -> list[dict]:
             print(line_of(row))
         del case, tasks
         gc.collect()
-        schedule.free_memory()
+        engine.free_memory()
     return rows
 
 
@@ -236,7 +237,7 @@ def describe_machine() -> dict[str, str]:
     overrides = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(info.OVERRIDES)]
     return {
         "date": datetime.date.today().isoformat(),
-        "CPU": f"{info.cpu()}, {schedule.available_cores()} cores, {schedule.get_threads()} threads used",
+        "CPU": f"{info.cpu()}, {engine.available_cores()} cores, {engine.get_threads()} threads used",
         "vector units": ", ".join(info.vector_units()),
         "versions": f"tinympcnn {tinympcnn.__version__}, NumPy {np.__version__}, PyTorch {torch.__version__}, "
         f"Python {sys.version.split()[0]}",

@@ -25,7 +25,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 import gpu_checks
 
-from tinympcnn import UsageError, backend, data, fit, zoo
+from tinympcnn import UsageError, data, fit, zoo
+from tinympcnn.engine import backend
+from tinympcnn.io.pairs import read_pairs
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 300  # seconds of training, after which the time of the epochs left is extrapolated
@@ -96,7 +98,7 @@ def train_n3(epochs: int, slices: int = 20, size: int = 512, net: str = "N3") ->
     """Train N3 with rotations on the first slices of ISBI 2012, or on synthetic ones, for at most PATIENCE seconds."""
     root = Path(os.environ.get("TINYMPCNN_DATA", "")) / "isbi2012"
     if os.environ.get("TINYMPCNN_DATA") and root.is_dir():
-        pairs = data.read_pairs([root / "train-volume.tif"], [root / "train-labels.tif"])
+        pairs = read_pairs([root / "train-volume.tif"], [root / "train-labels.tif"])
         images, labels, source = pairs.images[:slices], pairs.labels[:slices], "ISBI 2012"
     else:
         made, truth = data.synthetic_membranes(slices, size, rng=0)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinympcnn import DataError, Net, SoftmaxCrossEntropy, fit, zoo
-from tinympcnn.backend import to_numpy
-from tinympcnn.objective import Example, image_closure
+from tinympcnn.engine.backend import to_numpy
+from tinympcnn.training.objective import Example, image_closure
 
 LIMITS = {"float32": 1e-5, "float64": 1e-11}  # of the norm
 GRADIENT_LIMITS = {**LIMITS, "float32": 2e-2}  # a tie rounded the other way sends a gradient another way

@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from gpu_checks import problem
 from gpu_steps import SIZES
 
-from tinympcnn import SoftmaxCrossEntropy, backend, zoo
-from tinympcnn.objective import Example, image_closure
+from tinympcnn import SoftmaxCrossEntropy, zoo
+from tinympcnn.engine import backend
+from tinympcnn.training.objective import Example, image_closure
 
 WARM, STEPS = 3, 10
 

@@ -21,8 +21,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 from gpu_checks import problem
 
-from tinympcnn import Net, SoftmaxCrossEntropy, backend, info, zoo
-from tinympcnn.objective import Example, image_closure
+from tinympcnn import Net, SoftmaxCrossEntropy, zoo
+from tinympcnn.cli import info
+from tinympcnn.engine import backend
+from tinympcnn.training.objective import Example, image_closure
 
 SIZES = {"N3": (512, 512), "N4": (512, 512), "steel": (60, 137)}
 TF32 = os.environ.get("CUPY_TF32", "0") != "0"

@@ -26,7 +26,7 @@ import tifffile
 from memory import peak_mb
 
 from tinympcnn import Net, cli, zoo
-from tinympcnn.atomic import replacing
+from tinympcnn.io.atomic import replacing
 
 BAND = 1024  # rows of an image that are drawn together
 

@@ -19,7 +19,7 @@ import numpy as np
 import pages
 from contenders import Case, make
 
-from tinympcnn import schedule
+from tinympcnn import engine
 
 
 def main() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("layer_times.csv"))
     options = parser.parse_args()
     rows = []
-    for threads in (1, schedule.available_cores()):
-        schedule.set_threads(threads)
+    for threads in (1, engine.available_cores()):
+        engine.set_threads(threads)
         for name, size, steps in (("N3", (512, 512), 4), ("N4", (512, 512), 3), ("steel", (60, 137), 100)):
             rows += measured(Case(name, size), steps, threads)
     pages.write(options.output, rows)

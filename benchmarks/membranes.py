@@ -22,13 +22,19 @@ from typing import Any
 import numpy as np
 import pages
 
-from tinympcnn import Net, SoftmaxCrossEntropy, data, draw, metrics, optim, postprocess, zoo
-from tinympcnn.calibration import fit_calibration
+from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics, zoo
+from tinympcnn.cli import pictures
+from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.train import write_log
 from tinympcnn.data import augment
 from tinympcnn.data.borders import mirrored
-from tinympcnn.jobs import segment_files, write_log
-from tinympcnn.objective import Example, image_closure
-from tinympcnn.trainset import mean_and_std
+from tinympcnn.inference import postprocess
+from tinympcnn.inference.calibration import fit_calibration
+from tinympcnn.io.images import read_images
+from tinympcnn.io.predictions import read_prediction
+from tinympcnn.nn import optim
+from tinympcnn.training.dataset import mean_and_std
+from tinympcnn.training.objective import Example, image_closure
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "membranes.md"
 FOLDER = PAGE.with_suffix("")
@@ -59,8 +65,8 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
         start = time.perf_counter()
         segment_files(["held.tif"], [f"{name}.npz" for name in models], folder, turns=turns)
         seconds = time.perf_counter() - start
-        p = np.stack(data.read_prediction(f"{folder}/held_prob.tif").pages)
-    truth = np.stack([data.class_indices(y[:, :, 0], (0, 255)) for y in data.read_images(["held-labels.tif"])[0]])
+        p = np.stack(read_prediction(f"{folder}/held_prob.tif").pages)
+    truth = np.stack([data.class_indices(y[:, :, 0], (0, 255)) for y in read_images(["held-labels.tif"])[0]])
     if calibrated:
         half = len(p) // 2
         fits = [fit_calibration(zip(p[k][..., 1], truth[k] == 1, strict=True), (0, 255)).calibration
@@ -85,8 +91,8 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
 
 def patches(name: str, spec: str, minutes: float, seed: int) -> None:
     """Train the patch net on random patches, BATCH in an update, for so many minutes; log and save as `train` does."""
-    images, labels = (data.read_images([f"train{suffix}.tif"])[0] for suffix in ("", "-labels"))
-    held, truth = (data.read_images([f"held{suffix}.tif"])[0] for suffix in ("", "-labels"))
+    images, labels = (read_images([f"train{suffix}.tif"])[0] for suffix in ("", "-labels"))
+    held, truth = (read_images([f"held{suffix}.tif"])[0] for suffix in ("", "-labels"))
     values, rng = (0, 255), np.random.default_rng(seed)
     net = zoo.build(spec, rng=seed)
     net.class_values, net.normalisation = values, mean_and_std(images)
@@ -125,12 +131,12 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
 def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:
     """Draw a slice, the probability of the interior, and where the more probable class is wrong."""
     net = Net.load(model)
-    pixels, truth = (data.read_images([path])[0][page] for path in (image, labels))
+    pixels, truth = (read_images([path])[0][page] for path in (image, labels))
     interior = truth[:, :, 0] == net.class_values[-1]
     p = net.segment(pixels)[:, :, -1]
     wrong = np.where((p > 0.5) == interior, np.uint8(255), np.uint8(0))
     panels = [pixels[:, :, 0].astype(np.uint8), interior, p, wrong]
-    draw.side_by_side(panels, ["image", "labels", "p(interior)", "wrong (black)"], output,
+    pictures.side_by_side(panels, ["image", "labels", "p(interior)", "wrong (black)"], output,
                       f"pixel error {(wrong == 0).mean():.4f}")  # fmt: skip
 
 

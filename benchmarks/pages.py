@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinympcnn.atomic import replacing
+from tinympcnn.io.atomic import replacing
 
 Table = list[list[str]]
 

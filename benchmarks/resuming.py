@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from tinympcnn import checkpoint
+from tinympcnn.training import checkpoint
 
 Rows = list[dict[str, Any]]
 

@@ -20,9 +20,10 @@ from math import prod
 import numpy as np
 from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
 
-from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, data, info, schedule
-from tinympcnn.atomic import replacing
-from tinympcnn.objective import BATCH_PIXELS, Example, set_closure
+from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, data, engine
+from tinympcnn.cli import info
+from tinympcnn.io.atomic import replacing
+from tinympcnn.training.objective import BATCH_PIXELS, Example, set_closure
 
 FULL, SIZE, IMAGES = (240, 550), (60, 137), 534
 
@@ -39,7 +40,7 @@ def main() -> None:
         print(f"{name:<60}{value:>14,.6g} {unit}")
     if options.output:
         with replacing(options.output) as temporary, open(temporary, "w", newline="") as file:
-            csv.writer(file).writerows([("what", "value", "unit"), *rows, ("threads", schedule.get_threads(), "")])
+            csv.writer(file).writerows([("what", "value", "unit"), *rows, ("threads", engine.get_threads(), "")])
 
 
 def training(rounds: int) -> list[tuple[str, float, str]]:
@@ -52,8 +53,8 @@ def training(rounds: int) -> list[tuple[str, float, str]]:
     fastest = max(speed[name] for name in TWINS)
     pairs = [Example(case.images[i % case.n][None], case.labels[i % case.n][None]) for i in range(IMAGES)]
     seconds = evaluation(case.net, pairs)
-    cores, spawn = schedule.get_threads(), multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, spawn, schedule.set_threads, (1,)) as executor:
+    cores, spawn = engine.get_threads(), multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, spawn, engine.set_threads, (1,)) as executor:
         apart = IMAGES * prod(SIZE) / evaluation(case.net, pairs, executor)
     whole = IMAGES * prod(SIZE) / seconds
     return [

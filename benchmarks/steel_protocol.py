@@ -16,12 +16,12 @@ import itertools
 import numpy as np
 from resuming import rows_before
 
-from tinympcnn import SoftmaxCrossEntropy, schedule, zoo
+from tinympcnn import SoftmaxCrossEntropy, engine, zoo
+from tinympcnn.cli.train import write_log
 from tinympcnn.data import downsample, downsample_labels, synthetic_strip
-from tinympcnn.jobs import write_log
-from tinympcnn.losses import balanced_weights
-from tinympcnn.objective import example, set_closure
-from tinympcnn.train import fit
+from tinympcnn.nn.losses import balanced_weights
+from tinympcnn.training.fit import fit
+from tinympcnn.training.objective import example, set_closure
 
 FACTOR, CHECK = 4, 5
 
@@ -53,7 +53,7 @@ def main() -> None:
     train, held, _ = split(len(images), options.seed)
     net = zoo.steel(rng=options.seed)
     net.class_values = (0, 255)
-    net.record = {**vars(options), "threads": schedule.get_threads(), "downsample": FACTOR}
+    net.record = {**vars(options), "threads": engine.get_threads(), "downsample": FACTOR}
     weights = balanced_weights(np.bincount(np.concatenate([labels[i].ravel() for i in train]), minlength=2))
     loss, validation = SoftmaxCrossEntropy(weights), None
     rows, late = rows_before(options.output)

@@ -18,11 +18,13 @@ import numpy as np
 from resuming import rows_before
 from scipy import ndimage
 
-from tinympcnn import Net, SoftmaxCrossEntropy, backend, data, schedule, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, engine, zoo
+from tinympcnn.cli.train import write_log
 from tinympcnn.data import downsample, downsample_labels
-from tinympcnn.jobs import write_log
-from tinympcnn.losses import balanced_weights
-from tinympcnn.train import fit
+from tinympcnn.engine import backend
+from tinympcnn.io.pairs import read_pairs
+from tinympcnn.nn.losses import balanced_weights
+from tinympcnn.training.fit import fit
 
 TWINS = {"Pa_105": "Pa_101", "Sc_247": "Sc_232"}  # of one surface: kept on one side of the split
 SHARES = (0.6, 0.15, 0.25)  # of training, validation and test
@@ -37,7 +39,7 @@ def read(
     flat = (root / "images").is_dir()
     images = sorted(root.glob("images/*.png" if flat else "MT_*/*.jpg"))
     labels = [root / "masks" / path.name if flat else path.with_suffix(".png") for path in images]
-    pairs = data.read_pairs(images, labels, threshold=127)
+    pairs = read_pairs(images, labels, threshold=127)
     kinds = [path.stem[:2] if flat else path.parent.name for path in images]
     smaller = [downsample(image, factor) for image in pairs.images]
     classes = [downsample_labels(y, factor) for y in pairs.labels]
@@ -148,7 +150,7 @@ def main() -> None:
         net.set_flat(Net.load(options.start).flat())
     net = net.to(options.backend)
     net.class_values = tuple(range(net.out_maps))
-    net.record = {**vars(options), "threads": schedule.get_threads()}
+    net.record = {**vars(options), "threads": engine.get_threads()}
 
     def pick(part: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [images[i] for i in part], [labels[i] for i in part]

@@ -14,7 +14,7 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from tinympcnn import backend
+from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import tinympcnn
-from tinympcnn import Conv, DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh, UsageError, backend, info
+from tinympcnn import Conv, DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh, UsageError
+from tinympcnn.cli import info
+from tinympcnn.engine import backend
 
 PACKAGE = Path(tinympcnn.__file__).parent
 

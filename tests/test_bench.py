@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tinympcnn import bench, info, zoo
+from tinympcnn import zoo
+from tinympcnn.cli import bench, info
 
 
 def test_measure_counts_runs_and_orders_times():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from tinympcnn import DataError, UsageError
-from tinympcnn.calibration import Calibration, fit_calibration, steepest_fall
+from tinympcnn.inference.calibration import Calibration, fit_calibration, steepest_fall
 
 IDENTITY = (0.0, 1.0, 0.0, 0.0)
 

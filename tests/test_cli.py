@@ -12,7 +12,8 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import Net, __version__, arguments, cli
+from tinympcnn import Net, __version__, cli
+from tinympcnn.cli import arguments, entry
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -192,7 +193,7 @@ def test_help(command, capsys):
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = cli._Bar(2)
+    bar = entry._Bar(2)
     bar.update(1, 2)
     assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
     bar.clear()
@@ -405,7 +406,7 @@ def test_ctrl_c_before_there_is_a_checkpoint(run, made, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinympcnn.data.read_pairs", interrupted)
+    monkeypatch.setattr("tinympcnn.cli.train.read_pairs", interrupted)
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     assert run("train", *files, *NET)[::2] == (130, "tinympcnn: interrupted\n")
     assert list(tmp_path.iterdir()) == []
@@ -452,7 +453,7 @@ def test_any_words_are_work_or_one_sentence(made, tmp_path, monkeypatch, capsys,
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
     with monkeypatch.context() as short:
-        short.setattr("tinympcnn.cli._train", lambda options: None)  # whatever it would train, it would take time
+        short.setattr("tinympcnn.cli.entry._train", lambda options: None)  # whatever it would train, it would take time
         try:
             code = cli.main(some)
         except SystemExit as stopped:  # --help and --version

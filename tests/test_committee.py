@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinympcnn import Committee, DataError, Net, UsageError, schedule
+from tinympcnn import Committee, DataError, Net, UsageError, engine
 from tinympcnn.data import dihedral, dihedral_inverse
-from tinympcnn.segment import segment, segment_bands
-from tinympcnn.tiles import tile_memory, tile_size
+from tinympcnn.inference.segment import segment, segment_bands
+from tinympcnn.inference.tiling import tile_memory, tile_size
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x2", "C4x4x3 FC2"]
 
@@ -22,9 +22,9 @@ def make(spec, seed=0, in_maps=1):
 
 @pytest.fixture
 def threads():
-    before = schedule.get_threads()
-    yield schedule.set_threads
-    schedule.set_threads(before)
+    before = engine.get_threads()
+    yield engine.set_threads
+    engine.set_threads(before)
 
 
 def by_turning_whole_images(net, image, **options):
@@ -85,7 +85,7 @@ def test_the_memory_of_a_tile_bounds_what_a_committee_takes(rng):
     committee, image = Committee(nets, turns=True), rng.integers(0, 255, (500, 400, 1), dtype=np.uint8)
     size = tile_size(committee, 128)
     promised = tile_memory(committee, size, (500, 400))
-    schedule.free_memory()
+    engine.free_memory()
     tracemalloc.start()
     for _, band in segment_bands(committee, image, tile=128):
         assert band.shape[1:] == (400, 2)

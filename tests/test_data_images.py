@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinympcnn.data import expand, open_image, read_images
 from tinympcnn.errors import DataError
+from tinympcnn.io.images import expand, open_image, read_images
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -190,8 +190,8 @@ def test_without_pillow_a_sentence_names_the_extra(tmp_path):
     saved(tmp_path / "a.png", pixels(20, 30))
     code = (
         "import sys; sys.modules['PIL'] = None\n"
-        "import tinympcnn.data as data\n"
-        f"try: data.open_image({str(tmp_path / 'a.png')!r})\n"
+        "from tinympcnn.io.images import open_image\n"
+        f"try: open_image({str(tmp_path / 'a.png')!r})\n"
         "except data.images.DataError as error: print(error)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

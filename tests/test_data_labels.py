@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn.data import class_indices, class_shares, find_class_values, read_pairs
+from tinympcnn.data import class_indices, class_shares, find_class_values
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.pairs import read_pairs
 
 
 def write(path, array, **options):

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn.data import (
-    PageWriter,
-    label_dtype,
-    open_image,
-    page_writer,
-    read_prediction,
-    write_labels,
-    write_probabilities,
-)
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.images import open_image
+from tinympcnn.io.predictions import label_dtype, read_prediction, write_labels, write_probabilities
+from tinympcnn.io.tiff import writer
+from tinympcnn.io.tiff.writer import PageWriter
 
 
 @pytest.fixture
@@ -95,7 +90,7 @@ def test_bands_of_rows_make_the_same_file_as_whole_pages(tmp_path, probabilities
 
 
 def test_bigtiff_where_it_is_needed(tmp_path, monkeypatch, probabilities):
-    monkeypatch.setattr(page_writer, "CLASSIC_LIMIT", probabilities.nbytes - 1)
+    monkeypatch.setattr(writer, "CLASSIC_LIMIT", probabilities.nbytes - 1)
     write_probabilities(tmp_path / "a.tif", probabilities, (0, 7, 255))
     with tifffile.TiffFile(tmp_path / "a.tif") as tif:
         assert tif.is_bigtiff

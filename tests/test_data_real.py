@@ -5,8 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from tinympcnn.data import open_image, read_images, read_pairs
 from tinympcnn.errors import DataError
+from tinympcnn.io.images import open_image, read_images
+from tinympcnn.io.pairs import read_pairs
 
 pytestmark = pytest.mark.data
 

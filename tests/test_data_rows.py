@@ -9,8 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_data_tiff import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
 
-from tinympcnn.data import PageRows, downsample, open_image, tiff_rows
+from tinympcnn.data import downsample
 from tinympcnn.errors import DataError
+from tinympcnn.io.images import open_image
+from tinympcnn.io.page_rows import PageRows
+from tinympcnn.io.tiff import rows as tiff_rows
 
 KINDS = {
     "one image": (pixels(90, 30), {}, None),

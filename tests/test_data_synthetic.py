@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinympcnn.data import open_image, synthetic_membranes, synthetic_strip
+from tinympcnn.data import synthetic_membranes, synthetic_strip
 from tinympcnn.errors import UsageError
+from tinympcnn.io.images import open_image
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn.data import open_image, read_images, write_labels
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.images import open_image, read_images
+from tinympcnn.io.predictions import write_labels
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -181,9 +182,9 @@ def test_compression_that_needs_the_extra_says_so(tmp_path):
     path = written(tmp_path / "a.tif", pixels(20, 30), compression="lzw")
     code = (
         "import sys; sys.modules['imagecodecs'] = None\n"
-        "import tinympcnn.data as data\n"
-        f"print(data.open_image({str(DATA / 'membranes-test.tif')!r})[0].shape)\n"
-        f"try: data.open_image({str(path)!r})[0]\n"
+        "from tinympcnn.io.images import open_image\n"
+        f"print(open_image({str(DATA / 'membranes-test.tif')!r})[0].shape)\n"
+        f"try: open_image({str(path)!r})[0]\n"
         "except data.images.DataError as error: print(error)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

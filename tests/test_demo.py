@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Net, UsageError, cli, draw
-from tinympcnn import demo as module
-from tinympcnn.demo import demo
+from tinympcnn import Net, UsageError, cli
+from tinympcnn.cli import demo as module
+from tinympcnn.cli import pictures
+from tinympcnn.cli.demo import demo
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def tiny(monkeypatch):
 
 def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path, monkeypatch):
     Image = pytest.importorskip("PIL.Image")
-    said, captions, drawn = [], [], draw.side_by_side
-    monkeypatch.setattr(draw, "side_by_side", lambda *panels: (captions.append(panels[3]), drawn(*panels)))
+    said, captions, drawn = [], [], pictures.side_by_side
+    monkeypatch.setattr(pictures, "side_by_side", lambda *panels: (captions.append(panels[3]), drawn(*panels)))
     result = demo(tmp_path / "a" / "b", device="numpy", seconds=0, echo=said.append)
     assert result["epochs"] == 1 and f"the time is up after 1 of {module.EPOCHS} epochs" in "\n".join(said)
     errors = f"{result['pixel_error']:.3f}; the best grey threshold alone: {result['threshold_error']:.3f}"
@@ -56,14 +57,14 @@ def test_panels_stand_side_by_side_as_they_are(tmp_path, rng):
     Image = pytest.importorskip("PIL.Image")
     grey = rng.integers(0, 256, (30, 40), dtype=np.uint8)
     colour = rng.integers(0, 256, (20, 25, 3), dtype=np.uint8)
-    draw.side_by_side([grey, colour, grey > 99], ["grey", "colour", "mask"], tmp_path / "a.png", "caption")
+    pictures.side_by_side([grey, colour, grey > 99], ["grey", "colour", "mask"], tmp_path / "a.png", "caption")
     with Image.open(tmp_path / "a.png") as picture:
         pixels = np.asarray(picture)
-    top, gap = draw.STRIP, draw.GAP
+    top, gap = pictures.STRIP, pictures.GAP
     assert (pixels[top : top + 30, gap : gap + 40] == grey[:, :, None]).all()
     assert (pixels[top : top + 20, 2 * gap + 40 : 2 * gap + 65] == colour).all()
     assert (pixels[top : top + 30, -gap - 40 : -gap, 0] == 255 * (grey > 99)).all()
-    assert (pixels[:top] < 100).any() and (pixels[-draw.STRIP :] < 100).any()  # the titles and the caption
+    assert (pixels[:top] < 100).any() and (pixels[-pictures.STRIP :] < 100).any()  # the titles and the caption
 
 
 @pytest.mark.parametrize(
@@ -78,5 +79,5 @@ def test_panels_stand_side_by_side_as_they_are(tmp_path, rng):
 )
 def test_what_cannot_be_drawn_is_refused(panels, titles, words, tmp_path):
     with pytest.raises(UsageError, match=words):
-        draw.side_by_side(panels, titles, tmp_path / "a.png")
+        pictures.side_by_side(panels, titles, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

@@ -7,12 +7,15 @@ import pytest
 from PIL import Image
 
 from tinympcnn import Committee, Net, cli
-from tinympcnn.data import downsample, read_images, read_prediction
-from tinympcnn.detection import balanced_pixel_error, choose_pixels, choose_threshold, decide, evidence, roc
+from tinympcnn.cli.detect import detect_files, inspect
+from tinympcnn.cli.findings import BLUE, RED
+from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.train import train_files
+from tinympcnn.data import downsample
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.findings import BLUE, RED
-from tinympcnn.inspection import detect_files, inspect
-from tinympcnn.jobs import segment_files, train_files
+from tinympcnn.inference.inspection import balanced_pixel_error, choose_pixels, choose_threshold, decide, evidence, roc
+from tinympcnn.io.images import read_images
+from tinympcnn.io.predictions import read_prediction
 
 
 def test_evidence_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
@@ -187,7 +190,7 @@ def test_flagged_images_are_named_and_many_are_counted(plant, monkeypatch):
 
     assert told(pixels=20)[-1] == "flagged: 0, 3"
     assert not any("flagged: " in line for line in told(pixels=64))
-    monkeypatch.setattr("tinympcnn.inspection.NAMED", 1)
+    monkeypatch.setattr("tinympcnn.cli.detect.NAMED", 1)
     assert told(pixels=20)[-1] == "flagged: 0 and 1 more, see --csv"
 
 

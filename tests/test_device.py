@@ -23,12 +23,11 @@ from tinympcnn import (
     SoftmaxCrossEntropy,
     Tanh,
     cli,
-    objective,
-    optim,
-    schedule,
-    train,
+    engine,
 )
-from tinympcnn.layers.correlation import correlate
+from tinympcnn.engine.correlation import correlate
+from tinympcnn.nn import optim
+from tinympcnn.training import fit, objective
 
 HOST = Device("numpy", np)
 SPEC = "C3x3x4 MPF2x2 C2x2x4 MPF2x3 FC2x2x5 FC2"
@@ -86,14 +85,14 @@ def test_layers_give_what_numpy_gives(other, make, shape, same_bits, dtype, rng)
 def test_a_bounded_workspace_changes_nothing_and_takes_no_threads(fake, rng, monkeypatch):
     x, W, b = (rng.standard_normal(shape) for shape in ((4, 9, 8, 3), (3, 3, 3, 5), (5,)))
     on_device = [fake.cupy.asarray(array) for array in (x, W, b)]
-    monkeypatch.setattr(schedule.blocks, "DEVICE_BYTES", 1 << 14)
-    monkeypatch.setattr(schedule, "get_threads", lambda: 4)
-    monkeypatch.setattr(schedule.threads._workers, "executor", lambda: pytest.fail("a device was driven from threads"))
-    assert len(schedule.window_blocks((4, 7, 6), 3, 9, 5, on_device[0])) > 2
+    monkeypatch.setattr(engine.blocks, "DEVICE_BYTES", 1 << 14)
+    monkeypatch.setattr(engine, "get_threads", lambda: 4)
+    monkeypatch.setattr(engine.threads._workers, "executor", lambda: pytest.fail("a device was driven from threads"))
+    assert len(engine.window_blocks((4, 7, 6), 3, 9, 5, on_device[0])) > 2
     fake.counts.reset()
     before = fake.counts.live_bytes
     y = correlate(*on_device)
-    assert fake.counts.peak_bytes - before < y.nbytes + 2 * schedule.DEVICE_BYTES
+    assert fake.counts.peak_bytes - before < y.nbytes + 2 * engine.DEVICE_BYTES
     monkeypatch.undo()
     np.testing.assert_allclose(y.get(), correlate(x, W, b), rtol=1e-12)
 
@@ -206,7 +205,7 @@ def test_training_goes_where_numpy_goes_also_after_a_break(other, name, augment,
 
     def training(net, **more):
         options = {"epochs": 3, "optimizer": name, "augment": augment, "validation": (images, labels)}
-        return train.fit(net, images, labels, **options, **more)
+        return fit.fit(net, images, labels, **options, **more)
 
     start = Net.from_spec("C3x3x3 MPF2x2 FC2", rng=0).astype("float64")
     ours, theirs, again = start.astype("float64"), start.to("cupy"), start.to("cupy")
@@ -226,7 +225,7 @@ def test_training_goes_where_numpy_goes_also_after_a_break(other, name, augment,
 )
 def test_training_out_of_memory_is_one_sentence_with_a_way_out(fake, optimizer, advice, rng):
     net, image = Net.from_spec(SPEC, rng=0).to("cupy"), rng.standard_normal((100, 90))
-    run = train.fit(net, [image], [(image > 0).astype(int)], epochs=1, optimizer=optimizer)
+    run = fit.fit(net, [image], [(image > 0).astype(int)], epochs=1, optimizer=optimizer)
     fake.counts.max_bytes = fake.counts.live_bytes + (1 << 18)
     with pytest.raises(DataError, match=f"out of memory in epoch 1, .*: train on {advice}"):
         next(run)

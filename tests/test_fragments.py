@@ -7,8 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import MaxPoolFragment, reference
-from tinympcnn.fragments import merge, split
+from tinympcnn import MaxPoolFragment
+from tinympcnn.nn import reference
+from tinympcnn.nn.fragments import merge, split
 
 pools = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=3)
 few = st.integers(1, 3)

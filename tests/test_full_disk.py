@@ -12,27 +12,30 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import DataError, Net, atomic, checkpoint
+from tinympcnn import DataError, Net
+from tinympcnn.io import atomic
+from tinympcnn.training import checkpoint
 
 resource = pytest.importorskip("resource", reason="there are no limits to set here")
 
 PROGRAM = """
 import json, resource, sys
-from tinympcnn import cli, jobs
+from tinympcnn import cli
+from tinympcnn.cli import train as main
 limit, after = int(sys.argv[1]), int(sys.argv[2])
 
 def fill(*_):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 if after:
-    train_files = jobs.train_files
+    train_files = main.train_files
     def filling(*paths, report, **options):
         def told(record):
             report(record)
             if record["epoch"] == after:
                 fill()
         return train_files(*paths, report=told, **options)
-    jobs.train_files = filling
+    main.train_files = filling
 else:
     fill()
 sys.exit(cli.main(sys.argv[3:]))

@@ -13,8 +13,8 @@ from test_cli import run  # noqa: F401  # a fixture
 from test_data_tiff import PLAIN, SEEDS, pixels, written
 
 from tinympcnn import Net
-from tinympcnn.data import tiff_rows
-from tinympcnn.memory import resident_memory
+from tinympcnn.engine.memory import resident_memory
+from tinympcnn.io.tiff import rows
 
 CASES = 80
 SECONDS = 5  # for one case; the slowest seen took a tenth of a second
@@ -50,7 +50,7 @@ def harmless(run, tmp_path):  # noqa: F811
 @pytest.mark.parametrize("command", ["train", "segment", "evaluate"])
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
 def test_mutated_images(harmless, tmp_path, monkeypatch, command, seed):
-    monkeypatch.setattr(tiff_rows, "AT_ONCE", 200)  # so that pages are read by rows
+    monkeypatch.setattr(rows, "AT_ONCE", 200)  # so that pages are read by rows
     array, options = SEEDS[seed]
     whole, chance = written(tmp_path / "a.tif", array, **options).read_bytes(), random.Random(seed)
     image, model, labels = tmp_path / "a.tif", tmp_path / "m.npz", tmp_path / "labels.tif"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinympcnn import UsageError, geometry
+from tinympcnn import UsageError
+from tinympcnn.nn import geometry
 
 small = st.integers(1, 5)
 sizes = st.integers(1, 40)

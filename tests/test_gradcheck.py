@@ -15,8 +15,8 @@ from tinympcnn import (
     SoftmaxCrossEntropy,
     Tanh,
 )
+from tinympcnn.engine.correlation import correlate, correlate_back
 from tinympcnn.gradcheck import check_contract, check_layer, check_loss, check_net
-from tinympcnn.layers.correlation import correlate, correlate_back
 
 
 def broken(layer, spoil):

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from tinympcnn import Net, SoftmaxCrossEntropy, info, schedule, zoo
-from tinympcnn.tiles import DEFAULT_MEMORY, tile_memory
+from tinympcnn import Net, SoftmaxCrossEntropy, engine, zoo
+from tinympcnn.cli import info
+from tinympcnn.inference.tiling import DEFAULT_MEMORY, tile_memory
 
 
 def test_system_names_versions_blas_threads_and_overrides(monkeypatch):
@@ -14,7 +15,7 @@ def test_system_names_versions_blas_threads_and_overrides(monkeypatch):
     text = info.system()
     assert f"NumPy {np.__version__}" in text and "BLAS: " in text and "vector units: " in text
     assert "OPENBLAS_CORETYPE=Haswell" in text
-    assert f"threads in use: {schedule.get_threads()}" in text and "backend: " in text
+    assert f"threads in use: {engine.get_threads()}" in text and "backend: " in text
 
 
 def test_the_ratios_of_the_paper():
@@ -68,10 +69,10 @@ def test_training_memory_is_what_a_step_takes(spec, size):
     P, Q = net.field_of_view
     images = np.zeros((1, size[0], size[1], 1), np.float32)
     labels = np.zeros((1, size[0] - P + 1, size[1] - Q + 1), int)
-    schedule.free_memory()
+    engine.free_memory()
     loss = SoftmaxCrossEntropy()
     loss.forward(net.forward(images), labels)
     net.backward(loss.backward(), input_grad=False)
-    from tinympcnn.schedule.workspace import _workspace
+    from tinympcnn.engine.workspace import _workspace
 
     assert 0.7 * _workspace.most_leased < info.training_bytes(net, size) < 1.5 * _workspace.most_leased + 4 * (8 << 20)

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Committee, DataError, Net, UsageError, checkpoint, data, jobs
-from tinympcnn.atomic import replacing
-from tinympcnn.calibration import Calibration
-from tinympcnn.data import read_prediction
-from tinympcnn.jobs import calibrate_files, evaluate_files, segment_files, train_files
-from tinympcnn.postprocess import median
+from tinympcnn import Committee, DataError, Net, UsageError, data
+from tinympcnn.cli import train as training
+from tinympcnn.cli.calibrate import calibrate_files
+from tinympcnn.cli.evaluate import evaluate_files
+from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.train import train_files
+from tinympcnn.inference.calibration import Calibration
+from tinympcnn.inference.postprocess import median
+from tinympcnn.io.atomic import replacing
+from tinympcnn.io.predictions import read_prediction, write_probabilities
+from tinympcnn.training import checkpoint
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
@@ -49,7 +54,7 @@ def rows(path):
 def test_a_model_is_trained_again_from_its_record_to_the_same_bits(job, options):
     net, said = train(job, **options), []
     record = json.loads(json.dumps(Net.load(job / "a.npz").record))
-    kept = {name: record[name] for name in jobs.training.DECISIVE if name != "data_sha256"}
+    kept = {name: record[name] for name in training.DECISIVE if name != "data_sha256"}
     again = train(job, "b", said, **kept, device=record["backend"])
     assert (again.flat() == net.flat()).all() and again.record["data_sha256"] == record["data_sha256"]
     for name, value in kept.items():
@@ -93,13 +98,13 @@ def test_processes_change_no_bit(job):
 
 def test_a_run_from_before_there_was_a_choice_goes_on(job, monkeypatch):
     net = train(job)
-    real = jobs.training.checkpoint.peek
+    real = training.checkpoint.peek
 
     def older(path):
         record, records = real(path)
         return {key: value for key, value in record.items() if key not in ("warmup", "keep")}, records
 
-    monkeypatch.setattr(jobs.training.checkpoint, "peek", older)
+    monkeypatch.setattr(training.checkpoint, "peek", older)
     assert (train(job, resume=True).flat() == net.flat()).all()
     with pytest.raises(UsageError, match="had warmup 0"):
         train(job, resume=True, warmup=1)
@@ -162,7 +167,7 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
 
 def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
     train(job)
-    monkeypatch.setattr(jobs.training, "_version", lambda: "9.9")
+    monkeypatch.setattr(training, "_version", lambda: "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)
@@ -527,7 +532,7 @@ def test_a_calibration_is_fitted_on_files_and_applied_to_them(job, model):
 def test_a_calibration_on_inverted_labels_is_refused(job):
     truth = (tifffile.imread(job / "labels.tif") == 255)[..., None]
     p = np.where(truth, 0.8, 0.3).astype(np.float32)
-    data.write_probabilities(job / "good_prob.tif", np.concatenate([1 - p, p], axis=-1), (7, 255))
+    write_probabilities(job / "good_prob.tif", np.concatenate([1 - p, p], axis=-1), (7, 255))
     with pytest.raises(DataError, match=r"polynomial is constant .*: are the labels inverted\? \(--invert\)"):
         calibrate_files([job / "good_prob.tif"], [job / "labels.tif"], job / "c.json", invert=True)
     assert not (job / "c.json").exists()
@@ -542,7 +547,7 @@ def test_a_calibration_of_something_else_is_refused(job, model):
         calibrate_files([prob], [job / "labels.tif"], prob)
     with pytest.raises(DataError, match="there is no folder"):
         calibrate_files([prob], [job / "labels.tif"], job / "no" / "c.json")
-    data.write_probabilities(job / "three_prob.tif", np.full((3, 20, 24, 3), 1 / 3, np.float32), (7, 9, 255))
+    write_probabilities(job / "three_prob.tif", np.full((3, 20, 24, 3), 1 / 3, np.float32), (7, 9, 255))
     with pytest.raises(DataError, match="not on prob of 3"):
         calibrate_files([job / "three_prob.tif"], [job / "labels.tif"], job / "c.json")
     assert not (job / "c.json").exists()

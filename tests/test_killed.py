@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the tests fork"
 
 PROGRAM = """
 import os, random, signal, sys, tempfile, time
-from tinympcnn import atomic, cli, modelfile
+from tinympcnn import cli
+from tinympcnn.io import atomic, modelfile
 
 def in_child(arguments, prepare=lambda: None, seconds=None):
     child = os.fork()  # all is imported already: what the kill meets is work, and not Python's start

@@ -4,19 +4,9 @@ import numpy as np
 import pytest
 from conftest import Device
 
-from tinympcnn import (
-    Conv,
-    FullyConnected,
-    Logistic,
-    MaxPool,
-    MaxPoolFragment,
-    Net,
-    Tanh,
-    UsageError,
-    reference,
-    schedule,
-)
+from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, engine
 from tinympcnn.gradcheck import check_layer
+from tinympcnn.nn import reference
 
 HOST = Device("numpy", np)
 
@@ -287,9 +277,9 @@ large_layers = pytest.mark.parametrize(("make", "shape"), LARGE.values(), ids=LA
 @large_layers
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_results_do_not_depend_on_the_number_of_threads(make, shape, dtype, threads, monkeypatch):
-    monkeypatch.setattr(schedule.blocks, "STRIP_BYTES", 1 << 12)
-    monkeypatch.setattr(schedule.blocks, "SMALLEST_BLOCK", 1)
-    monkeypatch.setattr(schedule.blocks, "CACHE_ITEMS", 500)
+    monkeypatch.setattr(engine.blocks, "STRIP_BYTES", 1 << 12)
+    monkeypatch.setattr(engine.blocks, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(engine.blocks, "CACHE_ITEMS", 500)
     layer, x = placed(make(), HOST, dtype), noise(HOST, shape, dtype)
     dy = noise(HOST, layer.output_shape(shape), dtype, seed=1)
     results = []
@@ -308,13 +298,13 @@ def test_results_do_not_depend_on_how_blocks_are_cut(make, shape, dtype, monkeyp
     results = []
     for strip_bytes, items, rows in (
         (1 << 30, 1 << 30, 1),
-        (1 << 12, 700, schedule.threads.LANES),
-        (1, 1, schedule.threads.LANES),
+        (1 << 12, 700, engine.threads.LANES),
+        (1, 1, engine.threads.LANES),
     ):
-        monkeypatch.setattr(schedule.blocks, "STRIP_BYTES", strip_bytes)
-        monkeypatch.setattr(schedule.blocks, "SMALLEST_BLOCK", items)
-        monkeypatch.setattr(schedule.blocks, "CACHE_ITEMS", items)
-        monkeypatch.setattr(schedule.threads, "LANES", rows)
+        monkeypatch.setattr(engine.blocks, "STRIP_BYTES", strip_bytes)
+        monkeypatch.setattr(engine.blocks, "SMALLEST_BLOCK", items)
+        monkeypatch.setattr(engine.blocks, "CACHE_ITEMS", items)
+        monkeypatch.setattr(engine.threads, "LANES", rows)
         results.append(passes(HOST, layer, x, dy))
     for y, dx, *grads in results[1:]:
         assert (y == results[0][0]).all() and (dx == results[0][1]).all()  # to the last bit
@@ -327,7 +317,7 @@ def test_a_tile_gives_the_bits_of_the_whole(dtype):
     layer, x = placed(Conv(3, 48, (4, 3), rng=0), HOST, dtype), noise(HOST, (2, 60, 50, 3), dtype)
     whole = layer.forward(x, train=False)
     assert (layer.forward(x[:1, 7:50], train=False) == whole[:1, 7:47]).all()
-    start = schedule.row_period(np.dtype(dtype))  # where tiles may begin in a row; see schedule.py, rule 2
+    start = engine.row_period(np.dtype(dtype))  # where tiles may begin in a row; see schedule.py, rule 2
     assert (layer.forward(x[1:, :, start:40], train=False) == whole[1:, :, start:38]).all()
 
 
@@ -359,6 +349,6 @@ def test_a_broadcast_input_gives_the_same(device):
 
 @pytest.fixture
 def threads():
-    before = schedule.get_threads()
-    yield schedule.set_threads
-    schedule.set_threads(before)
+    before = engine.get_threads()
+    yield engine.set_threads
+    engine.set_threads(before)

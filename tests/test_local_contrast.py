@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from test_layers import close, noise, placed
 
-from tinympcnn import LocalContrast, Net, UsageError, info, schedule
+from tinympcnn import LocalContrast, Net, UsageError, engine
+from tinympcnn.cli import info
 from tinympcnn.gradcheck import check_contract, check_layer, check_net
-from tinympcnn.layers.local_contrast import gaussian
-from tinympcnn.segment import segment
+from tinympcnn.inference.segment import segment
+from tinympcnn.nn.layers.contrast import gaussian
 
 CASES = {
     "5x5": (LocalContrast(1, 5), (2, 7, 8, 1)),
@@ -77,13 +78,13 @@ def test_nets_with_it_keep_the_contract(rng):
 def test_tiles_and_threads_change_no_bit(rng):
     net = Net.from_spec("LC9x5 C5x5x4 MPF2x2 FC2x2x6 FC2", rng=0)
     image = rng.standard_normal((70, 95))
-    whole, before = segment(net, image), schedule.get_threads()
+    whole, before = segment(net, image), engine.get_threads()
     try:
         for tile, threads in ((32, 1), (32, 3), (64, 2)):
-            schedule.set_threads(threads)
+            engine.set_threads(threads)
             assert (segment(net, image, tile=tile) == whole).all()
     finally:
-        schedule.set_threads(before)
+        engine.set_threads(before)
 
 
 def test_files_hold_it(tmp_path, rng):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tinympcnn import DataError, MeanSquaredError, SoftmaxCrossEntropy, UsageError
 from tinympcnn.gradcheck import check_loss
-from tinympcnn.losses import balanced_weights, softmax
+from tinympcnn.nn.losses import balanced_weights, softmax
 
 
 @given(st.integers(1, 4), st.booleans(), st.sampled_from(["pixels", "weights"]), st.integers(0, 2**32))

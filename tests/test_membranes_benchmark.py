@@ -8,8 +8,8 @@ import pytest
 import tifffile
 
 from tinympcnn import Net
+from tinympcnn.cli.train import train_files
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.jobs import train_files
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import membranes

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Net, memory, zoo
-from tinympcnn.calibration import Calibration
+from tinympcnn import Net, zoo
+from tinympcnn.engine import memory
+from tinympcnn.inference.calibration import Calibration
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -39,7 +40,7 @@ def test_what_cannot_be_known_is_not_guessed():
 @linux
 def test_a_limit_of_the_shell_is_seen():
     code = (
-        "import resource\nfrom tinympcnn import memory\n"
+        "import resource\nfrom tinympcnn.engine import memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nprint(memory.free_memory())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

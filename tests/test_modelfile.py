@@ -8,8 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from tinympcnn import Adam, Conv, DataError, Layer, Logistic, Net, UsageError, checkpoint, modelfile
+from tinympcnn import Adam, Conv, DataError, Layer, Logistic, Net, UsageError
 from tinympcnn.gradcheck import check_contract
+from tinympcnn.io import modelfile
+from tinympcnn.training import checkpoint
 
 
 @pytest.fixture

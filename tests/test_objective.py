@@ -6,10 +6,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, schedule
+from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, engine
 from tinympcnn.data import downsample, downsample_labels, synthetic_strip
-from tinympcnn.losses import balanced_weights
-from tinympcnn.objective import Example, batches, example, image_closure, set_closure
+from tinympcnn.nn.losses import balanced_weights
+from tinympcnn.training.objective import Example, batches, example, image_closure, set_closure
 
 SPEC = "C5x5x4 MPF2x2 C3x3x4 FC8 FC2"
 
@@ -69,12 +69,12 @@ def test_threads_change_no_bit(strip):
     with ThreadPoolExecutor(3) as executor:
         assert set_closure(net, pairs, loss, executor)() == value
     assert (net.flat_grads() == gradient).all()
-    before = schedule.get_threads()
+    before = engine.get_threads()
     try:
-        schedule.set_threads(3)
+        engine.set_threads(3)
         assert set_closure(net, pairs, loss)() == value
     finally:
-        schedule.set_threads(before)
+        engine.set_threads(before)
     assert (net.flat_grads() == gradient).all()
 
 

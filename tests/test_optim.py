@@ -8,8 +8,8 @@ from scipy import optimize
 
 from tinympcnn import Net, SoftmaxCrossEntropy, UsageError
 from tinympcnn.errors import DivergenceError
-from tinympcnn.objective import Example, image_closure, set_closure
-from tinympcnn.optim import LBFGS, OPTIMIZERS, SGD, Adam, ArmijoSGD, build
+from tinympcnn.nn.optim import LBFGS, OPTIMIZERS, SGD, Adam, ArmijoSGD, build
+from tinympcnn.training.objective import Example, image_closure, set_closure
 
 
 class Problem:

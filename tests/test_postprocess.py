@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tinympcnn import UsageError
-from tinympcnn.calibration import Calibration
-from tinympcnn.postprocess import Postprocess, median, median_bands
+from tinympcnn.inference.calibration import Calibration
+from tinympcnn.inference.postprocess import Postprocess, median, median_bands
 
 DISC = np.array([[0, 1, 1, 1, 0], [1] * 5, [1] * 5, [1] * 5, [0, 1, 1, 1, 0]], bool)
 

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from tinympcnn import UsageError, schedule
-from tinympcnn.schedule.products import GEMM_ROWS, HELD, product, product_rows, sum_parts
+from tinympcnn import UsageError, engine
+from tinympcnn.engine.matmul import GEMM_ROWS, HELD, product, product_rows, sum_parts
 
 
 @pytest.fixture
 def threads():
-    before = schedule.get_threads()
-    yield schedule.set_threads
-    schedule.set_threads(before)
+    before = engine.get_threads()
+    yield engine.set_threads
+    engine.set_threads(before)
 
 
 # ------------------------------------------------------------------------------------------------------ threads
@@ -31,9 +31,9 @@ def threads():
 def test_run_calls_the_task_once_for_each_item(n, threads):
     threads(n)
     seen = []
-    schedule.run(seen.append, range(100))
+    engine.run(seen.append, range(100))
     assert sorted(seen) == list(range(100))
-    schedule.run(seen.append, [])
+    engine.run(seen.append, [])
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -45,16 +45,16 @@ def test_an_error_in_a_task_comes_through_and_the_workers_live_on(n, threads):
             raise ZeroDivisionError("seven")
 
     with pytest.raises(ZeroDivisionError, match="seven"):
-        schedule.run(task, range(20))
+        engine.run(task, range(20))
     seen = []
-    schedule.run(seen.append, range(20))
+    engine.run(seen.append, range(20))
     assert len(seen) == 20
 
 
 def test_a_task_may_run_tasks(threads):
     threads(2)
     seen = []
-    schedule.run(lambda i: schedule.run(lambda j: seen.append((i, j)), range(4)), range(4))
+    engine.run(lambda i: engine.run(lambda j: seen.append((i, j)), range(4)), range(4))
     assert sorted(seen) == [(i, j) for i in range(4) for j in range(4)]
 
 
@@ -70,7 +70,7 @@ def test_sums_do_not_depend_on_threads_and_are_added_to_what_is_there(items, thr
     for n in (1, 2, 3):
         threads(n)
         total, count = np.full(3, 10, np.float32), np.zeros(1)
-        schedule.accumulate(task, range(items), (total, count))
+        engine.accumulate(task, range(items), (total, count))
         assert count == items
         results.append(total)
     assert all((total == results[0]).all() for total in results)
@@ -79,7 +79,7 @@ def test_sums_do_not_depend_on_threads_and_are_added_to_what_is_there(items, thr
 
 def in_new_process(code, **environment):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"from tinympcnn import schedule\n{code}"],
+        [sys.executable, "-W", "error", "-c", f"from tinympcnn import engine\n{code}"],
         env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
         capture_output=True,
         text=True,
@@ -90,21 +90,21 @@ def in_new_process(code, **environment):
 
 
 def test_threads_come_from_the_environment():
-    code = "print(schedule.get_threads())"
+    code = "print(engine.get_threads())"
     assert in_new_process(code, TINYMPCNN_THREADS="3") == "3"
-    assert in_new_process(code, TINYMPCNN_THREADS="") == str(schedule.available_cores())
+    assert in_new_process(code, TINYMPCNN_THREADS="") == str(engine.available_cores())
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
 def test_threads_that_make_no_sense_raise(text, monkeypatch):
     monkeypatch.setenv("TINYMPCNN_THREADS", text)
     with pytest.raises(UsageError, match=f"TINYMPCNN_THREADS must be a positive integer, not '{text}'"):
-        schedule.threads._threads_from_environment()
+        engine.threads._threads_from_environment()
 
 
 def test_fewer_than_one_thread_raises():
     with pytest.raises(UsageError, match="at least 1"):
-        schedule.set_threads(0)
+        engine.set_threads(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -112,16 +112,16 @@ def test_a_forked_process_has_workers_of_its_own():
     code = """
 import os, warnings, signal
 import numpy as np
-schedule.set_threads(2)
-schedule.run(lambda i: None, range(10))
+engine.set_threads(2)
+engine.run(lambda i: None, range(10))
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads
 pid = os.fork()
 if pid == 0:
     signal.alarm(20)  # a deadlock must not hang the test
     seen = []
-    schedule.run(seen.append, range(10))
-    schedule.set_threads(3)
-    schedule.run(seen.append, range(10))
+    engine.run(seen.append, range(10))
+    engine.set_threads(3)
+    engine.run(seen.append, range(10))
     os._exit(len(seen))
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
@@ -134,9 +134,9 @@ def blas_threads():
 
 def test_blas_runs_on_one_thread_inside_and_as_before_outside():
     before = blas_threads()
-    with schedule.single_threaded_blas():
+    with engine.single_threaded_blas():
         assert set(blas_threads()) <= {1}
-        with pytest.raises(ValueError), schedule.single_threaded_blas():
+        with pytest.raises(ValueError), engine.single_threaded_blas():
             raise ValueError
         assert set(blas_threads()) <= {1}
     assert blas_threads() == before
@@ -150,8 +150,8 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside():
 def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps):
     x = np.zeros(1)
     for blocks in (
-        schedule.window_blocks((fragments, rows, columns), kh, strip, maps, x),
-        schedule.cache_blocks(fragments, rows, columns * strip * maps, x),
+        engine.window_blocks((fragments, rows, columns), kh, strip, maps, x),
+        engine.cache_blocks(fragments, rows, columns * strip * maps, x),
     ):
         seen = np.zeros((fragments, rows), int)
         for f, q in blocks:
@@ -162,15 +162,15 @@ def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps):
 
 def test_blocks_stay_near_their_limit():
     x = np.zeros(1)
-    for f, q in schedule.window_blocks((16, 120, 120), 5, 240, 48, x):
+    for f, q in engine.window_blocks((16, 120, 120), 5, 240, 48, x):
         strips = (f.stop - f.start) * (q.stop - q.start + 4) * 120
-        assert strips * (240 + 48) * 8 <= schedule.STRIP_BYTES
-    for f, q in schedule.cache_blocks(16, 120, 5760, x):
-        assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= schedule.blocks.CACHE_ITEMS
+        assert strips * (240 + 48) * 8 <= engine.STRIP_BYTES
+    for f, q in engine.cache_blocks(16, 120, 5760, x):
+        assert (f.stop - f.start) * (q.stop - q.start) * 5760 <= engine.blocks.CACHE_ITEMS
 
 
 def test_blocks_put_narrow_fragments_side_by_side_until_products_are_full():
-    blocks = schedule.window_blocks((256, 32, 32), 3, 144, 200, np.zeros(1, np.float32))
+    blocks = engine.window_blocks((256, 32, 32), 3, 144, 200, np.zeros(1, np.float32))
     rows = product_rows(432, 200)
     for f, _ in blocks[:-4]:
         filled = (f.stop - f.start) * 32
@@ -180,7 +180,7 @@ def test_blocks_put_narrow_fragments_side_by_side_until_products_are_full():
 def test_cutting_takes_no_time():
     x, start = np.zeros(1), time.perf_counter()
     for _ in range(100):
-        assert len(schedule.cache_blocks(1, 3 * schedule.blocks.CACHE_ITEMS, 1, x)) == 3
+        assert len(engine.cache_blocks(1, 3 * engine.blocks.CACHE_ITEMS, 1, x)) == 3
     assert time.perf_counter() - start < 1  # a search through all sizes of a block took 5
 
 
@@ -189,9 +189,9 @@ def test_cutting_takes_no_time():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_row_period_divides_and_holds(dtype):
-    period = schedule.row_period(np.dtype(dtype))
-    assert schedule.GEMM_ROWS % period == 0
-    assert all(schedule.pitch(n, np.zeros(1, dtype)) == -(-n // period) * period for n in range(1, 60))
+    period = engine.row_period(np.dtype(dtype))
+    assert engine.GEMM_ROWS % period == 0
+    assert all(engine.pitch(n, np.zeros(1, dtype)) == -(-n // period) * period for n in range(1, 60))
     rng = np.random.default_rng(1)
     for K, maps in ((100, 37), (1200, 48), (7, 3)):
         row, W = rng.standard_normal(K).astype(dtype), rng.standard_normal((K, maps)).astype(dtype)
@@ -231,10 +231,10 @@ def test_a_product_has_a_number_of_rows_that_fits_every_kernel(K, maps):
 def test_windows_in_strips_give_what_columns_give(kh, kw, F, h, w, C, gap):
     rng = np.random.default_rng(kh)
     x, W = rng.standard_normal((F, h + kh - 1, w + kw - 1, C)), rng.standard_normal((kh * kw * C, 5))
-    cols = schedule.columns(x, (kh, kw))
-    y = schedule.window_products(x, W, (kh, kw), w + gap, np.empty((F, h, w, 5)))
+    cols = engine.columns(x, (kh, kw))
+    y = engine.window_products(x, W, (kh, kw), w + gap, np.empty((F, h, w, 5)))
     np.testing.assert_allclose(y, (cols @ W).reshape(F, h, w, 5), atol=1e-12)
-    dW, db = schedule.window_gradients(x, y, (kh, kw))
+    dW, db = engine.window_gradients(x, y, (kh, kw))
     np.testing.assert_allclose(dW.reshape(W.shape), cols.T @ y.reshape(-1, 5), atol=1e-10)
     np.testing.assert_allclose(db, y.sum(axis=(0, 1, 2)), atol=1e-11)
 
@@ -245,8 +245,8 @@ def test_sums_over_many_windows_are_cut_into_parts_that_other_threads_need_not_w
         parts = sum_parts(kh, K, maps, n)
         assert parts == n or parts * kh * K * maps > HELD
         x, dy = rng.standard_normal((1, kh, n + K - 1, 1)), rng.standard_normal((1, 1, n, maps))
-        dW, _ = schedule.window_gradients(x, dy, (kh, K))
-        np.testing.assert_allclose(dW.reshape(-1, maps), schedule.columns(x, (kh, K)).T @ dy[0, 0], atol=1e-10)
+        dW, _ = engine.window_gradients(x, dy, (kh, K))
+        np.testing.assert_allclose(dW.reshape(-1, maps), engine.columns(x, (kh, K)).T @ dy[0, 0], atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------------------------- workspace
@@ -258,19 +258,19 @@ like = np.zeros(1, np.uint8)
 @pytest.fixture
 def workspace():
     gc.collect()
-    schedule.free_memory()
-    yield schedule.workspace._workspace
+    engine.free_memory()
+    yield engine.workspace._workspace
     gc.collect()
-    schedule.free_memory()
+    engine.free_memory()
 
 
 def test_arrays_have_the_type_and_shape_asked_for():
     for shape in ((3, 4), (200, 300), (0, 5), ()):
         for dtype in (np.float32, np.float64, np.uint8):
-            y = schedule.empty(shape, np.zeros(1, dtype))
+            y = engine.empty(shape, np.zeros(1, dtype))
             assert y.shape == shape and y.dtype == dtype and y.flags.c_contiguous and y.flags.writeable
             assert y.ctypes.data % y.dtype.alignment == 0
-    assert schedule.empty((300, 300), np.zeros(1), "uint8").dtype == np.uint8
+    assert engine.empty((300, 300), np.zeros(1), "uint8").dtype == np.uint8
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
@@ -280,26 +280,26 @@ def test_a_copy_has_the_same_bits_wherever_the_maps_begin(device, rng, dtype, ma
     bits = rng.integers(0, 256, (3, 5, 12 * np.dtype(dtype).itemsize), dtype=np.uint8)  # NaNs with a payload among them
     x = device.xp.asarray(bits.view(dtype))[1:, ::2, first : first + maps]
     into = device.xp.zeros((3, 6, 16), dtype)[:2, 1:4, 4 : 4 + maps]
-    schedule.copy(x, into)
+    engine.copy(x, into)
     wanted = np.ascontiguousarray(bits.view(dtype)[1:, ::2, first : first + maps])
     assert (device.asnumpy(into).copy().view(np.uint8) == wanted.view(np.uint8)).all()
 
 
 def test_live_arrays_never_share_memory(workspace):
-    arrays = [schedule.empty(LARGE, like) for _ in range(20)]
+    arrays = [engine.empty(LARGE, like) for _ in range(20)]
     for i, array in enumerate(arrays):
         array[...] = i
     del arrays[::2]
-    arrays += [schedule.empty(LARGE, like) for _ in range(15)]
+    arrays += [engine.empty(LARGE, like) for _ in range(15)]
     for i, array in enumerate(arrays):
         assert not any(np.shares_memory(array, other) for other in arrays[:i])
     assert [int(array[0]) for array in arrays[:10]] == list(range(1, 20, 2))
 
 
 def test_a_view_keeps_its_memory_on_loan(workspace):
-    view = schedule.empty(LARGE, like).reshape(2, -1)[1:, ::3]
+    view = engine.empty(LARGE, like).reshape(2, -1)[1:, ::3]
     view[...] = 7
-    others = [schedule.empty(LARGE, like) for _ in range(3)]
+    others = [engine.empty(LARGE, like) for _ in range(3)]
     for other in others:
         other[...] = 0
     assert (view == 7).all()
@@ -307,32 +307,32 @@ def test_a_view_keeps_its_memory_on_loan(workspace):
 
 
 def test_memory_returns_and_is_used_again(workspace):
-    first = schedule.empty(LARGE, like)
+    first = engine.empty(LARGE, like)
     place = first.ctypes.data
     del first
     assert (workspace.leased_bytes, workspace.free_bytes) == (0, 1 << 18)
-    again = schedule.empty((LARGE[0] // 8,), like, np.float64)
+    again = engine.empty((LARGE[0] // 8,), like, np.float64)
     assert again.ctypes.data == place and workspace.free_bytes == 0
     del again
-    schedule.free_memory()
+    engine.free_memory()
     assert workspace.free_bytes == 0 and not workspace.free
 
 
 def test_kept_memory_adds_no_more_than_the_slack_to_the_peak(workspace, monkeypatch):
     monkeypatch.setattr(type(workspace), "SLACK", 1 << 20)
     for size in (1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 17):
-        schedule.empty((size,), like)
+        engine.empty((size,), like)
         assert workspace.leased_bytes + workspace.free_bytes <= workspace.most_leased + workspace.SLACK
 
 
 def test_blocks_of_several_sizes_take_turns_in_kept_memory(workspace):
     sizes = [1 << 18, 3 << 17, 5 << 17]
     for size in sizes:
-        schedule.empty((size,), like)
+        engine.empty((size,), like)
     idle = workspace.free_bytes
     for _ in range(3):
         for size in sizes:
-            schedule.empty((size - 100,), like)
+            engine.empty((size - 100,), like)
     assert workspace.free_bytes == idle  # nothing was let go, nothing was fetched anew
 
 
@@ -341,7 +341,7 @@ def test_many_threads_get_memory_of_their_own(workspace):
 
     def work(number):
         for _ in range(300):
-            mine = schedule.empty(LARGE, like)
+            mine = engine.empty(LARGE, like)
             mine[::1000] = number
             if (mine[::1000] != number).any():
                 wrong.append(number)

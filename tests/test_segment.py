@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import DataError, Net, UsageError, schedule, segment
-from tinympcnn.committee import alignment
+from tinympcnn import DataError, Net, UsageError, engine
 from tinympcnn.data import mirror
-from tinympcnn.losses import softmax
-from tinympcnn.tiles import SMALLEST_TILE, spans, tile_memory, tile_size
+from tinympcnn.inference import segment
+from tinympcnn.inference.committee import alignment
+from tinympcnn.inference.tiling import SMALLEST_TILE, spans, tile_memory, tile_size
+from tinympcnn.nn.losses import softmax
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
 
@@ -45,9 +46,9 @@ def test_every_pixel_is_that_of_the_patch_net(spec, size, maps, rng):
 
 @pytest.fixture
 def threads():
-    before = schedule.get_threads()
-    yield schedule.set_threads
-    schedule.set_threads(before)
+    before = engine.get_threads()
+    yield engine.set_threads
+    engine.set_threads(before)
 
 
 @pytest.mark.parametrize("spec", SPECS[:2])
@@ -100,7 +101,7 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (700, 600), dtype=np.uint8)
     rows, columns = tile_size(net, 128)
     promised = tile_memory(net, max(rows, columns))
-    schedule.free_memory()
+    engine.free_memory()
     tracemalloc.start()
     for _, band in segment.segment_bands(net, image[:, :, None], tile=128):
         assert band.shape[1:] == (600, 2)
@@ -141,7 +142,7 @@ def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
     net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
     row = 3000 * 4 * 3
     size = tile_size(net, None, memory, (3000, 3000), row)
-    schedule.free_memory()
+    engine.free_memory()
     tracemalloc.start()
     for _ in segment.segment_bands(net, image, size):
         pass

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, zoo
-from tinympcnn.spec import parse, unparse
+from tinympcnn.nn.spec import parse, unparse
 
 size = st.integers(1, 5)
 words = st.one_of(

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, UsageError, checkpoint, optim
+from tinympcnn import DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, UsageError
 from tinympcnn.errors import DivergenceError
-from tinympcnn.losses import balanced_weights
-from tinympcnn.train import evaluate, fit
-from tinympcnn.trainset import TrainingSet, split_validation
+from tinympcnn.nn import optim
+from tinympcnn.nn.losses import balanced_weights
+from tinympcnn.training import checkpoint
+from tinympcnn.training.dataset import TrainingSet, split_validation
+from tinympcnn.training.fit import evaluate, fit
 
 SPEC = "C3x3x4 MPF2x2 FC2"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tinympcnn import Net, SoftmaxCrossEntropy
-from tinympcnn.objective import image_closure, set_closure
-from tinympcnn.trainset import TrainingSet
+from tinympcnn.training.dataset import TrainingSet
+from tinympcnn.training.objective import image_closure, set_closure
 
 SPEC = "C3x3x3 MPF2x2 C2x3x3 FC2"
 

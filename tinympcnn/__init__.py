@@ -6,13 +6,13 @@ Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Start with ``n
 """
 
 from tinympcnn import zoo
-from tinympcnn.committee import Committee
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
-from tinympcnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from tinympcnn.inference.committee import Committee
 from tinympcnn.net import Net
-from tinympcnn.optim import LBFGS, SGD, Adam, ArmijoSGD
-from tinympcnn.train import fit
+from tinympcnn.nn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
+from tinympcnn.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
+from tinympcnn.nn.optim import LBFGS, SGD, Adam, ArmijoSGD
+from tinympcnn.training.fit import fit
 
 __version__ = "0.1.0"
 __all__ = [

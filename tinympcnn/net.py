@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn import backend, modelfile, schedule
-from tinympcnn import plan as planning
-from tinympcnn.backend import Array
-from tinympcnn.committee import Committee
+from tinympcnn import engine
+from tinympcnn.engine import backend
+from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
-from tinympcnn.fragments import merge, split
-from tinympcnn.geometry import Pair, Shape
-from tinympcnn.layers import Conv, Layer
-from tinympcnn.segment import segment
-from tinympcnn.spec import parse
+from tinympcnn.inference.committee import Committee
+from tinympcnn.inference.segment import segment
+from tinympcnn.io import modelfile
+from tinympcnn.nn import plan as planning
+from tinympcnn.nn.fragments import merge, split
+from tinympcnn.nn.layers import Conv, Layer
+from tinympcnn.nn.spec import parse
 
 
 class Net:
@@ -157,10 +158,10 @@ class Net:
         padded = planning.padded_size(self.layers, (H, W))
         x = images.astype(self.dtype, copy=False)
         if padded != (H, W):
-            x = schedule.empty((N, *padded, C), x)
+            x = engine.empty((N, *padded, C), x)
             x[:, H:], x[:, :H, W:] = 0, 0
             x[:, :H, :W] = images
-        with schedule.single_threaded_blas():
+        with engine.single_threaded_blas():
             ours = False  # whether x may be overwritten: not the caller's image, nor what a layer keeps
             for layer in self.layers:
                 in_place = {"out": x} if layer.pointwise and ours else {}
@@ -199,12 +200,12 @@ class Net:
         dy = dscores.astype(self.dtype, copy=False)
         ours = False  # whether dy may be overwritten: not before it is another array than the caller's
         if (rows, columns) != (n, m):  # the outputs that were cropped have no part in the loss
-            dy, ours = schedule.empty((N, rows, columns, shape[3]), dy), True
+            dy, ours = engine.empty((N, rows, columns, shape[3]), dy), True
             dy[:, n:], dy[:, :n, m:] = 0, 0
             dy[:, :n, :m] = dscores
         dy = split(dy, self.pools) if self.pools else dy
         first = next((i for i, layer in enumerate(self.layers) if layer.params), len(self.layers))
-        with schedule.single_threaded_blas():
+        with engine.single_threaded_blas():
             for i, layer in reversed(list(enumerate(self.layers))):
                 if i < first and not input_grad:
                     layer.cache = None
@@ -236,9 +237,9 @@ class Net:
         return centred.astype(self.dtype, copy=False)
 
     def segment(self, image: Array, turns: bool = False, **options: Any) -> np.ndarray:
-        """Return the class probabilities (H, W, K) of one image; see ``tinympcnn.segment.segment``.
+        """Return the class probabilities (H, W, K) of one image; see ``inference/segment.py``.
 
-        `turns` averages over the eight flips and quarter turns of the image; see ``tinympcnn.committee.Committee``.
+        `turns` averages over the eight flips and quarter turns of the image; see ``inference/committee.py``.
         """
         return segment(Committee([self], turns), image, **options)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinympcnn.errors import UsageError
 from tinympcnn.net import Net
-from tinympcnn.spec import is_name
+from tinympcnn.nn.spec import is_name
 
 N3 = "C3x3x48 MPF3x3 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x100 FC2"
 N4 = "C4x4x48 MPF2x2 C5x5x48 MPF2x2 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x200 FC2"

@@ -29,8 +29,8 @@ from course.style import show
 
 from tinympcnn import Net
 from tinympcnn.data import class_indices, synthetic_membranes
-from tinympcnn.losses import softmax
 from tinympcnn.metrics import best_threshold_error, pixel_error
+from tinympcnn.nn.losses import softmax
 
 rng = np.random.default_rng(0)
 
@@ -249,8 +249,8 @@ grade_softmax(your_softmax)
 #
 # The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. `net.segment` mirrors the
 # image at its borders, so that border pixels have a window too, and cuts large images into tiles that give the same
-# numbers: see `tinympcnn/segment.py`. Pixel error is not the last word on membranes: one wrong pixel can merge two
-# cells. Tutorial 13 measures that, on a workflow from TIFF files to scores.
+# numbers: see `tinympcnn/inference/segment.py`. Pixel error is not the last word on membranes: one wrong pixel can
+# merge two cells. Tutorial 13 measures that, on a workflow from TIFF files to scores.
 #
 # ## Next
 #

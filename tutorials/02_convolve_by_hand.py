@@ -29,9 +29,10 @@ from course.grading_basics import grade_conv, grade_output_size
 from course.style import show
 from scipy.signal import convolve2d
 
-from tinympcnn import Conv, reference
-from tinympcnn.geometry import correlated
-from tinympcnn.schedule import columns
+from tinympcnn import Conv
+from tinympcnn.engine import columns
+from tinympcnn.nn import reference
+from tinympcnn.nn.geometry import correlated
 
 rng = np.random.default_rng(2)
 
@@ -268,10 +269,10 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 # ## In practice
 #
 # The matrix of columns of a whole image would be $k_h k_w$ times as large as the image. So the library builds it for
-# a block of rows at a time: read `correlate` in `tinympcnn/layers/correlation.py`, and `tinympcnn/schedule/` for how
+# a block of rows at a time: read `correlate` in `tinympcnn/engine/correlation.py`, and `tinympcnn/engine/` for how
 # the blocks are cut and spread over threads. A window's row of $k_w$ pixels with $C$ maps each lies in memory as one
 # run of $k_w C$ numbers; that is one of the reasons why maps come last (tutorial 01). A fully connected layer is the
-# same operation over all that is left of the window: `FullyConnected` in `tinympcnn/layers/conv.py` is nine lines.
+# same operation over all that is left of the window: `FullyConnected` in `tinympcnn/nn/layers/conv.py` is nine lines.
 
 # %% [markdown]
 # ## Next

@@ -30,8 +30,8 @@ from course.grading_basics import grade_central_difference, grade_checker, grade
 from course.style import show
 
 from tinympcnn import Conv, MaxPool, MaxPoolFragment, Tanh
-from tinympcnn.differences import Differences
 from tinympcnn.gradcheck import check_layer
+from tinympcnn.gradcheck.differences import Differences
 
 rng = np.random.default_rng(3)
 
@@ -324,10 +324,11 @@ grade_checker(is_right)
 # %% [markdown]
 # ## In practice
 #
-# Read `tinympcnn/gradcheck.py` and then `tinympcnn/differences.py`: besides the above they check that `backward` adds
-# to the gradients it finds, that nobody writes into `x` or `dy`, and that float64 stays float64.
-# `tinympcnn/diagnosis.py` finds the words: it computes the whole Jacobian and tries one typical mistake after the
-# other. `tests/test_gradcheck.py` checks the checker: every mistake it should catch is made there on purpose.
+# Read `tinympcnn/gradcheck/__init__.py` and then `tinympcnn/gradcheck/differences.py`: besides the above they check
+# that `backward` adds to the gradients it finds, that nobody writes into `x` or `dy`, and that float64 stays float64.
+# `tinympcnn/gradcheck/diagnosis.py` finds the words: it computes the whole Jacobian and tries one typical mistake
+# after the other. `tests/test_gradcheck.py` checks the checker: every mistake it should catch is made there on
+# purpose.
 #
 # ## Next
 #

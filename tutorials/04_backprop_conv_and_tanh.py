@@ -37,11 +37,12 @@ from course import figures
 from course.grading import grade
 from course.style import show
 
-from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh, reference
+from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.data import synthetic_membranes
+from tinympcnn.engine import correlation
 from tinympcnn.gradcheck import check_layer
-from tinympcnn.layers import correlation
-from tinympcnn.optim import SGD
+from tinympcnn.nn import reference
+from tinympcnn.nn.optim import SGD
 
 rng = np.random.default_rng(4)
 
@@ -317,7 +318,7 @@ grade(YourConv(2, 3, (2, 3), rng=4))
 # ## In practice
 #
 # - The library computes the same three sums as products of large matrices: the windows are laid out as rows of a
-#   matrix (`tinympcnn/layers/correlation.py`), because a processor multiplies matrices much faster than it slides.
+#   matrix (`tinympcnn/engine/correlation.py`), because a processor multiplies matrices much faster than it slides.
 # - It skips `dx` of the first layer (`input_grad=False`): nobody asks for the gradient of the image.
 # - Gradients are checked in float64. In float32 a central difference has too few digits to tell right from wrong.
 

@@ -33,9 +33,10 @@ from course import figures
 from course.grading import grade
 from course.style import show
 
-from tinympcnn import Layer, MaxPool, reference
+from tinympcnn import Layer, MaxPool
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.gradcheck import check_layer
+from tinympcnn.nn import reference
 
 rng = np.random.default_rng(5)
 
@@ -283,8 +284,9 @@ grade(
 # %% [markdown]
 # ## In practice
 #
-# - `window_max` in `tinympcnn/layers/pool.py` compares one place of all windows after the other, k * k comparisons of
-#   whole maps: much faster than a loop over windows, and the first maximum wins because a later one must be *larger*.
+# - `window_max` in `tinympcnn/nn/layers/pool.py` compares one place of all windows after the other, k * k comparisons
+#   of whole maps: much faster than a loop over windows, and the first maximum wins because a later one must be
+#   *larger*.
 # - Pooling makes a net see more with less work: behind a pool of 2 x 2 a kernel of 5 x 5 looks at 10 x 10 pixels.
 # - It also makes the output coarse: a pooled map has one value for each k x k pixels. For segmentation we want one
 #   for *every* pixel. That is the question from tutorial 07 on.

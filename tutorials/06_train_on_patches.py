@@ -36,8 +36,8 @@ from course.style import show
 from tinympcnn import SoftmaxCrossEntropy
 from tinympcnn.data import mirror
 from tinympcnn.gradcheck import check_loss
-from tinympcnn.losses import softmax
-from tinympcnn.optim import Adam
+from tinympcnn.nn.losses import softmax
+from tinympcnn.nn.optim import Adam
 
 rng = np.random.default_rng(6)
 

@@ -37,11 +37,12 @@ from course import figures
 from course.grading_fragments import grade_fragment_index, grade_split
 from course.style import show
 
-from tinympcnn import Layer, MaxPool, MaxPoolFragment, reference
+from tinympcnn import Layer, MaxPool, MaxPoolFragment
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.errors import UsageError
-from tinympcnn.fragments import merge
-from tinympcnn.geometry import fragmented, pair
+from tinympcnn.nn import reference
+from tinympcnn.nn.fragments import merge
+from tinympcnn.nn.geometry import fragmented, pair
 
 rng = np.random.default_rng(8)
 

@@ -34,8 +34,9 @@ from course import figures
 from course.grading_fragments import grade_field_of_view, grade_merge, grade_padded_size
 from course.style import show
 
-from tinympcnn import MaxPoolFragment, Net, fragments, reference, zoo
+from tinympcnn import MaxPoolFragment, Net, zoo
 from tinympcnn.data import mirror, synthetic_membranes
+from tinympcnn.nn import fragments, reference
 
 rng = np.random.default_rng(9)
 

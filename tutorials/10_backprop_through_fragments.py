@@ -36,10 +36,11 @@ from course import figures
 from course.grading_fragments import grade_fragment_layer, grade_sum
 from course.style import show
 
-from tinympcnn import Conv, Layer, MaxPool, MaxPoolFragment, Net, reference
-from tinympcnn.fragments import merge
-from tinympcnn.geometry import fragmented, pair
+from tinympcnn import Conv, Layer, MaxPool, MaxPoolFragment, Net
 from tinympcnn.gradcheck import check_contract, check_layer
+from tinympcnn.nn import reference
+from tinympcnn.nn.fragments import merge
+from tinympcnn.nn.geometry import fragmented, pair
 
 rng = np.random.default_rng(10)
 

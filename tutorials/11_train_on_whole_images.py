@@ -39,8 +39,8 @@ from course.style import show
 
 from tinympcnn import Conv, Net, SoftmaxCrossEntropy, zoo
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.objective import Example, example, image_closure
-from tinympcnn.train import fit
+from tinympcnn.training.fit import fit
+from tinympcnn.training.objective import Example, example, image_closure
 
 rng = np.random.default_rng(11)
 

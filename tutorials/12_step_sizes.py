@@ -41,8 +41,8 @@ from course.style import show
 
 from tinympcnn import FullyConnected, MeanSquaredError, Net, SoftmaxCrossEntropy
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.objective import Example, example, image_closure
-from tinympcnn.optim import LBFGS, SGD, ArmijoSGD
+from tinympcnn.nn.optim import LBFGS, SGD, ArmijoSGD
+from tinympcnn.training.objective import Example, example, image_closure
 
 rng = np.random.default_rng(12)
 

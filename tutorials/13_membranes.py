@@ -41,14 +41,10 @@ from course.grading_training import grade_best_threshold, grade_v_rand
 from course.style import show
 
 from tinympcnn import Net
-from tinympcnn.data import (
-    open_image,
-    read_pairs,
-    read_prediction,
-    synthetic_membranes,
-    write_labels,
-    write_probabilities,
-)
+from tinympcnn.data import synthetic_membranes
+from tinympcnn.io.images import open_image
+from tinympcnn.io.pairs import read_pairs
+from tinympcnn.io.predictions import read_prediction, write_labels, write_probabilities
 from tinympcnn.metrics import (
     best_threshold_error,
     evaluate,
@@ -58,7 +54,7 @@ from tinympcnn.metrics import (
     thin_borders,
     v_scores,
 )
-from tinympcnn.train import fit
+from tinympcnn.training.fit import fit
 
 rng = np.random.default_rng(13)
 

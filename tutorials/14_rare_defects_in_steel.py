@@ -39,10 +39,11 @@ from course.grading_training import grade_choose_threshold, grade_class_weights
 from course.style import show
 
 from tinympcnn import Net, SoftmaxCrossEntropy, zoo
-from tinympcnn.data import class_shares, read_pairs, synthetic_strip
-from tinympcnn.losses import balanced_weights
+from tinympcnn.data import class_shares, synthetic_strip
+from tinympcnn.io.pairs import read_pairs
 from tinympcnn.metrics import balanced_error, confusion, pixel_error, precision_recall_f1
-from tinympcnn.train import fit
+from tinympcnn.nn.losses import balanced_weights
+from tinympcnn.training.fit import fit
 
 rng = np.random.default_rng(14)
 

@@ -40,8 +40,9 @@ from course import figures
 from course.grading_training import DeviceArray, grade_rms, grade_timing
 from course.style import show
 
-from tinympcnn import Net, SoftmaxCrossEntropy, Tanh, backend
-from tinympcnn.objective import Example, image_closure
+from tinympcnn import Net, SoftmaxCrossEntropy, Tanh
+from tinympcnn.engine import backend
+from tinympcnn.training.objective import Example, image_closure
 
 rng = np.random.default_rng(15)
 

@@ -35,10 +35,10 @@ from course.grading_training import grade_prelu, grade_relu
 from course.style import show
 
 from tinympcnn import Conv, FullyConnected, Layer, Net, SoftmaxCrossEntropy, Tanh
-from tinympcnn.backend import array_module
-from tinympcnn.fragments import merge, split
-from tinympcnn.geometry import fragmented, pair, pooled
+from tinympcnn.engine.backend import array_module
 from tinympcnn.gradcheck import check_contract, check_layer, check_net
+from tinympcnn.nn.fragments import merge, split
+from tinympcnn.nn.geometry import fragmented, pair, pooled
 
 rng = np.random.default_rng(16)
 
@@ -362,7 +362,7 @@ grade_prelu(PReLU)
 # ## In practice
 #
 # - `MaxPoolFragment` does the same as our layer in blocks, on worker threads, with memory that is kept from step to
-#   step (`tinympcnn/schedule`). Ours is the plain form: right first, fast later.
+#   step (`tinympcnn/engine`). Ours is the plain form: right first, fast later.
 # - A layer that computes each output from one input only can set `pointwise = True` and take `out=`, as `Tanh` does.
 #   The net then runs it in place.
 # - Ask the data for the module, `array_module(x)`, and use nothing that only NumPy has. Then the layer runs on a GPU,
@@ -373,6 +373,6 @@ grade_prelu(PReLU)
 # %% [markdown]
 # ## Next
 #
-# There is no next tutorial. You have derived, written and checked a convolutional network, its training on whole images
-# and an extension of your own. `tinympcnn/reference.py` has the paper's four algorithms on one page; read it once more,
-# and see how short it has become.
+# There is no next tutorial. You have derived, written and checked a convolutional network, its training on whole
+# images and an extension of your own. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read it
+# once more, and see how short it has become.

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from tinympcnn.data.deform import displacements, resample, rotation
-from tinympcnn.data.turns import dihedral
+from tinympcnn.data.dihedral import dihedral
 from tinympcnn.errors import UsageError
 
 KINDS = ("flip", "rotate", "elastic", "intensity")

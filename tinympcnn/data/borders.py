@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn.backend import array_module
+from tinympcnn.engine.backend import array_module
 
 
 def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:

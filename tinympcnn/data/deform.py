@@ -9,7 +9,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from tinympcnn.schedule import single_threaded_blas
+from tinympcnn.engine import single_threaded_blas
 
 SPACING = 64
 """Pixels between the nodes of an elastic deformation: somewhat more than the cells of the paper's images are wide."""

@@ -4,11 +4,8 @@ A model that was trained on down-sampled images says so in its record (``record[
 shrinks its images alike. Read next: ``borders.py``.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from tinympcnn.data.pairs import Pairs
 from tinympcnn.errors import UsageError
 
 
@@ -69,15 +66,6 @@ def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
     values = np.unique(blocks)
     counts = [(blocks == value).sum(axis=(1, 3)) for value in values]
     return values[np.argmax(counts, axis=0)]
-
-
-def downsample_pairs(pairs: Pairs, factor: int) -> Pairs:
-    """Shrink all images of a set and their labels; its description says so."""
-    if factor == 1:
-        return pairs
-    images = [downsample(image, factor) for image in pairs.images]
-    labels = [downsample_labels(y, factor) for y in pairs.labels]
-    return replace(pairs, images=images, labels=labels, description=[*pairs.description, f"down-sampled by {factor}"])
 
 
 def _blocks(image: np.ndarray, factor: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinympcnn.gradcheck import check_layer
-from tinympcnn.layers import Layer
+from tinympcnn.nn.layers import Layer
 
 BLANK = "still blank"
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from course.grading import Verdict, attempt, grade, grade_function, verdict
 from tinympcnn import Conv, MaxPool, MaxPoolFragment, Tanh
-from tinympcnn.layers import Layer
-from tinympcnn.losses import softmax
 from tinympcnn.metrics import pixel_error
+from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.losses import softmax
 
 Function = Callable[..., Any]
 

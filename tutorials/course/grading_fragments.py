@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from course.grading import attempt, difference, grade_function, tie_words, verdict
-from tinympcnn import Conv, FullyConnected, Layer, Net, Tanh, reference
-from tinympcnn.fragments import merge
+from tinympcnn import Conv, FullyConnected, Layer, Net, Tanh
 from tinympcnn.gradcheck import check_contract, check_layer
+from tinympcnn.nn import reference
+from tinympcnn.nn.fragments import merge
 
 
 def grade_split(layer: Layer) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from course.grading import Verdict, grade_function
-from tinympcnn.losses import softmax
+from tinympcnn.nn.losses import softmax
 
 
 def grade_score_gradient(yours: Callable[..., Any]) -> Verdict:

@@ -11,10 +11,10 @@ import numpy as np
 
 from course.grading import attempt, difference, grade, grade_function, is_blank, verdict
 from tinympcnn import Layer, Net, SoftmaxCrossEntropy
-from tinympcnn.losses import balanced_weights
 from tinympcnn.metrics import v_scores
-from tinympcnn.objective import Example, set_closure
-from tinympcnn.optim import LBFGS
+from tinympcnn.nn.losses import balanced_weights
+from tinympcnn.nn.optim import LBFGS
+from tinympcnn.training.objective import Example, set_closure
 
 # ---------------------------------------------------------------------------------------- 11 whole images
 
@@ -267,7 +267,7 @@ def grade_best_threshold(best_threshold: Callable[..., Any]) -> bool:
 
 
 def grade_class_weights(class_weights: Callable[..., Any]) -> bool:
-    """Judge ``class_weights(counts)`` against `tinympcnn.losses.balanced_weights`."""
+    """Judge ``class_weights(counts)`` against `tinympcnn.nn.losses.balanced_weights`."""
 
     def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(counts: np.ndarray) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinympcnn import Net
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.trainset import mean_and_std
+from tinympcnn.training.dataset import mean_and_std
 
 SPEC = "C5x5x8 MPF2x2 C5x5x16 MPF2x2 C4x4x16 MPF2x2 FC2x2x16 FC2"
 SEED = 6

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinympcnn import Net
 from tinympcnn.data import class_indices, synthetic_membranes
-from tinympcnn.train import fit
+from tinympcnn.training.fit import fit
 
 SPEC = "C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2"
 IMAGES, SIZE, EPOCHS, SEED = 16, 128, 50, 1000

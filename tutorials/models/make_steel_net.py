@@ -7,8 +7,8 @@ seed gives the same file on the same machine.
 from pathlib import Path
 
 from tinympcnn import zoo
-from tinympcnn.data import read_pairs
-from tinympcnn.train import fit
+from tinympcnn.io.pairs import read_pairs
+from tinympcnn.training.fit import fit
 
 DATA = Path(__file__).parents[2] / "data"
 EPOCHS, SEED = 40, 0

@@ -3,7 +3,7 @@
 import numpy as np
 from course.grading import Wrong
 
-from tinympcnn.losses import softmax
+from tinympcnn.nn.losses import softmax
 
 
 def score_gradient(scores, target):

@@ -4,7 +4,7 @@ import numpy as np
 from course.grading import Wrong
 
 from tinympcnn import Layer, MaxPool
-from tinympcnn.geometry import fragmented, pair
+from tinympcnn.nn.geometry import fragmented, pair
 
 
 def fragment_index(f, r, c, k):

@@ -1,0 +1,162 @@
+"""The main job on synthetic membranes, in under a minute: train, segment unseen images, score, time, draw.
+
+Everything that a script of your own would do, in its order. Read next: ``jobs``, the same from files to files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from tinympcnn import data, metrics
+from tinympcnn.cli import pictures
+from tinympcnn.engine import backend
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.atomic import replacing
+from tinympcnn.io.predictions import write_labels, write_probabilities
+from tinympcnn.net import Net
+from tinympcnn.nn.losses import softmax
+from tinympcnn.training.fit import fit
+
+SPEC = "C5x5x12 MPF2x2 C4x4x16 MPF2x2 FC4x4x32 FC2"
+EPOCHS = 30
+VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 2012 challenge
+SAMPLE = 4096  # patches that the patch net is timed on
+BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
+
+
+def demo(
+    output: str | PathLike[str] = "demo",
+    device: str = "auto",
+    seed: int = 0,
+    seconds: float = 40,
+    echo: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Train a small net on synthetic membranes, segment two unseen images, and say how good and how fast that was.
+
+    Parameters
+    ----------
+    output : path
+        Folder for the results, made if it does not exist; what an earlier demo left there is replaced.
+    device : {"auto", "numpy", "cupy"}
+        Where to compute.
+    seed : int
+        Of the images, the initial weights and the order of training.
+    seconds : float
+        Training ends with the first epoch after this time, on a slow machine before the last.
+    echo : callable
+        Told what happens.
+
+    Returns
+    -------
+    dict
+        epochs, pixel_error and threshold_error (of the best grey threshold) on the unseen images, patches_per_second
+        of segmentation, speedup over the patch net, largest_difference from the patch net's probabilities, and files.
+    """
+    xp, why = backend.load(device)
+    echo(f"backend: {why}")
+    folder = _made(Path(output))
+    images, labels = data.synthetic_membranes(48, 80, rng=seed)
+    unseen, truth = data.synthetic_membranes(2, 256, rng=np.random.default_rng([seed, 1]))
+
+    net = Net.from_spec(SPEC, rng=seed).to("numpy" if xp is np else "cupy")
+    net.class_values = VALUES
+    net.record = {"made by": "tinympcnn demo", "net": SPEC, "seed": seed, "numpy": np.__version__}
+    echo(f"training {SPEC}\non {len(images)} images of 80x80, for at most {seconds:g} s and the epoch then begun:")
+    epochs = _train(net, images, labels, seed, seconds, echo)
+
+    net.segment(unseen[0])  # the first time threads start and memory is taken
+    start = time.perf_counter()
+    probabilities = np.stack([net.segment(image) for image in unseen])
+    rate = truth.size / (time.perf_counter() - start)
+    classes = np.asarray(VALUES)[probabilities.argmax(axis=-1)].astype(np.uint8)
+    error = float((classes != truth).mean())
+    best = metrics.best_threshold_error(unseen, data.class_indices(truth, VALUES))
+    alone = f"the best grey threshold alone: {best.error:.3f}"
+    echo(f"pixel error on {len(unseen)} unseen images of 256x256: {error:.3f}; {alone}")
+
+    patch_rate, difference = _patch_by_patch(net, unseen[0], probabilities[0], seed)
+    echo(
+        f"segmented {rate:,.0f} patches per second; patch by patch it would be {patch_rate:,.0f}, measured on {SAMPLE} "
+        f"of them, {BATCH} at a time, and scaled: {rate / patch_rate:.0f} times slower, for the same probabilities "
+        f"(to {difference:.0e})"
+    )
+    files = _write(folder, net, unseen, truth, probabilities, classes)
+    caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
+    try:
+        panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
+        pictures.side_by_side(panels, ["image", "truth", "probability", "labels"], folder / "membranes.png", caption)
+        files.append(folder / "membranes.png")
+    except UsageError as missing:
+        echo(f"no picture: {missing}")
+    echo(f"wrote {', '.join(file.name for file in files)} in {folder}")
+    return {
+        "epochs": epochs,
+        "pixel_error": error,
+        "threshold_error": best.error,
+        "patches_per_second": rate,
+        "speedup": rate / patch_rate,
+        "largest_difference": difference,
+        "files": files,
+    }
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _train(
+    net: Net, images: np.ndarray, labels: np.ndarray, seed: int, seconds: float, echo: Callable[[str], None]
+) -> int:
+    """Train until the last epoch or until the time is up; return the number of epochs."""
+    targets = list(data.class_indices(labels, VALUES))
+    options = {"lr": 0.01}
+    for record in fit(net, list(images), targets, epochs=EPOCHS, options=options, augment="flip", seed=seed):
+        echo(
+            f"  epoch {record['epoch']}/{EPOCHS}: loss {record['loss_train']:.3f}, {record['seconds']:.1f} s, "
+            f"{record['patches_per_second']:,.0f} patches per second"
+        )
+        if record["seconds"] > seconds:
+            break
+    if record["epoch"] < EPOCHS:
+        echo(f"  the time is up after {record['epoch']} of {EPOCHS} epochs: more would make the result better")
+    return record["epoch"]
+
+
+def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray, seed: int) -> tuple[float, float]:
+    """Return the patch net's speed on random pixels, in patches per second, and its distance from `probabilities`."""
+    rng, patch = np.random.default_rng(seed), net.as_patch()
+    rows, columns = (rng.integers(n, size=SAMPLE) for n in image.shape)
+    mirrored = data.mirror(net.normalised(image[:, :, None]), net.field_of_view)[:, :, 0]
+    windows = np.lib.stride_tricks.sliding_window_view(mirrored, net.field_of_view)
+    start, found = time.perf_counter(), []
+    for i in range(0, SAMPLE, BATCH):
+        batch = net.xp.asarray(windows[rows[i : i + BATCH], columns[i : i + BATCH]][..., None])
+        found.append(backend.to_numpy(softmax(patch.forward(batch, train=False))[:, 0, 0]))
+    rate = SAMPLE / (time.perf_counter() - start)
+    return rate, float(np.abs(np.concatenate(found) - probabilities[rows, columns]).max())
+
+
+def _write(
+    folder: Path, net: Net, unseen: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, classes: np.ndarray
+) -> list[Path]:
+    """Write model, images and results, under the names that ``tinympcnn segment`` would give them."""
+    net.to("numpy").save(folder / "model.npz")
+    for name, stack in (("unseen", unseen), ("unseen_truth", truth)):
+        with replacing(folder / f"{name}.tif") as temporary:
+            tifffile.imwrite(temporary, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    write_probabilities(folder / "unseen_prob.tif", probabilities, VALUES, force=True)
+    indices = data.class_indices(classes, VALUES)
+    write_labels(folder / "unseen_labels.tif", indices, VALUES, force=True)
+    names = ["model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif"]
+    return [folder / name for name in names]

@@ -1,0 +1,178 @@
+"""What this machine is, and what a net will cost on it: sizes, operations, memory, before anything is computed.
+
+Read next: ``plan.py`` (sizes) and ``bench.py`` (times).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import scipy
+from threadpoolctl import threadpool_info
+
+import tinympcnn
+from tinympcnn import engine, zoo
+from tinympcnn.engine import backend
+from tinympcnn.engine.backend import Pair
+from tinympcnn.inference.tiling import tile_memory, tile_size
+from tinympcnn.net import Net
+from tinympcnn.nn.layers import MaxPoolFragment
+from tinympcnn.nn.plan import block_bytes
+
+OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
+
+
+def system() -> str:
+    """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU.
+
+    Examples
+    --------
+    >>> system().splitlines()[0].startswith("tinympcnn ")
+    True
+    """
+    xp, why = backend.load("auto")
+    set_here = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(OVERRIDES)]
+    lines = [
+        f"tinympcnn {tinympcnn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"SciPy {scipy.__version__}",
+        *(f"BLAS: {line}" for line in blas()),
+        f"CPU: {cpu()}, {engine.available_cores()} core(s) available",
+        f"vector units: {', '.join(vector_units()) or 'not known'}",
+        f"environment: {', '.join(set_here) or 'nothing that overrides BLAS or threads'}",
+        f"threads in use: {engine.get_threads()}, BLAS at one thread in each",
+        f"backend: {why}",
+        *([] if xp is np else [f"GPU: {backend.card()}"]),
+    ]
+    return "\n".join(lines)
+
+
+def blas() -> list[str]:
+    """Return one line for every BLAS that is loaded (NumPy and SciPy may bring one each)."""
+    lines = [
+        f"{info['internal_api']} {info['version']}, kernel {info.get('architecture', 'not known')}, "
+        f"{info['num_threads']} thread(s), {info.get('threading_layer', 'threads not known')}"
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    ]
+    return lines or [f"{np.show_config(mode='dicts')['Build Dependencies']['blas']['name']}"]
+
+
+def cpu() -> str:
+    """Return the name of the CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or not x86
+        return platform.processor() or platform.machine()
+
+
+def vector_units() -> list[str]:
+    """Return the groups of vector instructions for which NumPy has code and which this CPU has."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return [*extensions.get("baseline", []), *extensions.get("found", [])]
+
+
+def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
+    """Return `describe` of a model file, with its record, of a net of the zoo or of a spec, whichever `what` is."""
+    net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else zoo.build(what, in_maps)
+    return "\n".join([describe(net, size), *training_lines(net)])
+
+
+def training_lines(net: Net) -> list[str]:
+    """Return what a net remembers of its training: classes, normalisation, and all that decided the result."""
+    if not net.record:
+        return []
+    lines = ["", f"classes: {', '.join(str(value) for value in net.class_values or range(net.out_maps))}"]
+    if net.normalisation is not None:
+        mean, std = ([f"{value:.6g}" for value in part] for part in net.normalisation)
+        lines.append(f"images are normalised by mean {', '.join(mean)} and standard deviation {', '.join(std)}")
+    for name, value in net.record.items():
+        if name != "log":
+            lines.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    log = net.record.get("log")
+    if isinstance(log, list) and log and isinstance(log[-1], dict):
+        lines.append("after training: " + ", ".join(f"{name} {value}" for name, value in log[-1].items()))
+    return lines
+
+
+def describe(net: Net, size: Pair | None = None) -> str:
+    """Return the table of a net and, for an image of `size`, the sizes, operations and memory that it leads to.
+
+    Parameters
+    ----------
+    net : Net
+    size : (rows, columns), optional
+        Of an image as `segment` takes it: it is mirrored at the borders, so that every pixel gets an output.
+    """
+    net = net.as_image()
+    if size is None:
+        return str(net)
+    mirrored = size[0] + net.field_of_view[0] - 1, size[1] + net.field_of_view[1] - 1
+    lines = [str(net), "", f"An image of {size[0]}x{size[1]}, mirrored at the borders to {mirrored[0]}x{mirrored[1]}:"]
+    lines.append(f"{'layer':>5}  {'':<20}{'fragments':>10}{'size':>11}{'maps':>6}{'MFLOP':>12}")
+    for i, (layer, (F, h, w, maps), _, flop) in enumerate(net.plan(mirrored)):
+        mflop = f"{flop / 1e6:.1f}" if flop else ""
+        lines.append(f"{i:>5}  {type(layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
+    forward, training = flop_forward(net, mirrored), flop_training(net, mirrored)
+    rows, columns = map(min, tile_size(net, None, largest=size), size)
+    lines += [
+        f"{forward / 1e9:.3g} GFLOP forward, {training / 1e9:.3g} GFLOP for a training step",
+        f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
+        f"memory, about: {training_bytes(net, mirrored) / 1e6:,.0f} MB for a training step; to segment, "
+        f"{tile_memory(net, (rows, columns), size) / 1e6:,.0f} MB at most, in tiles of {rows}x{columns}",
+    ]
+    return "\n".join(lines)
+
+
+def flop_forward(net: Net, size: Pair) -> int:
+    """Return the operations of one forward pass over an image of `size` (as `forward` takes it, not mirrored)."""
+    return sum(row.flop for row in net.plan(size))
+
+
+def flop_training(net: Net, size: Pair) -> int:
+    """Return the operations of forward and backward: three times forward, less the gradient of the image.
+
+    The first layer with parameters passes no gradient on, and those before it have nothing to do with any.
+    """
+    rows = net.plan(size)
+    first = next(i for i, row in enumerate(rows) if row.n_params)
+    return sum(row.flop * (1 if i < first else 2 if i == first else 3) for i, row in enumerate(rows))
+
+
+def patch_ratio(net: Net, size: Pair) -> float:
+    """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
+
+    The padding to whole fragments counts as work of the image net: without it the first of these would be 83.
+
+    Examples
+    --------
+    >>> round(patch_ratio(zoo.steel(), (60, 137))), round(patch_ratio(zoo.n4(), (512, 512)))
+    (82, 475)
+    """
+    P, Q = net.field_of_view
+    patches = prod(size) * flop_forward(net.as_patch(), (P, Q))
+    return patches / flop_forward(net, (size[0] + P - 1, size[1] + Q - 1))
+
+
+def training_bytes(net: Net, size: Pair) -> int:
+    """Return about how many bytes a training step on an image of `size` takes at its peak.
+
+    Every layer keeps what its backward pass needs: tanh its output, which is also the next layer's input; a pool one
+    byte for each output, and its output, which the next convolution keeps. Going back, a layer's gradients of
+    output and input stand beside what the layers below keep.
+    """
+    plan, item = net.plan(size), net.dtype.itemsize
+    kept, peak, before = prod(size) * net.in_maps * item, 0, 0
+    for row in plan:
+        out = prod(row.shape)
+        if row.layer.keeps_output:
+            kept += out * item
+        elif isinstance(row.layer, MaxPoolFragment):
+            kept += out * (item + 1)
+        peak, before = max(peak, kept + (before + out) * item), out
+    return peak + block_bytes(plan, item)

@@ -1,0 +1,54 @@
+"""How large the tiles of a job may be: what reading, tiles, postprocessing and writing take together.
+
+Read next: ``tinympcnn/inference/tiling.py``, which knows what a tile takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tinympcnn.engine.backend import Pair
+from tinympcnn.engine.memory import free_memory, resident_memory
+from tinympcnn.inference import tiling
+from tinympcnn.inference.committee import Committee
+from tinympcnn.inference.postprocess import Postprocess
+from tinympcnn.io.image_file import ImageFile
+
+
+def plan_tiles(
+    committee: Committee,
+    factor: int,
+    post: Postprocess,
+    files: Sequence[ImageFile],
+    tile: int | None,
+    memory: int | None,
+    echo: Callable[[str], None],
+) -> Pair:
+    """Return the rows and columns of the tiles, and say what memory the process will take at most."""
+    taken = resident_memory()
+    budget = memory if memory is not None else taken + free_memory() // 2
+    each = (_page_memory(committee, file, factor, post) for file in files)
+    fixed, row = (max(part) for part in zip(*each, strict=True))
+    fixed += post.filter_bytes()
+    largest = max(file.shape[0] for file in files) // factor, max(file.shape[1] for file in files) // factor
+    room = max(min(budget - taken - fixed, tiling.DEFAULT_MEMORY), 1)
+    rows, columns = size = tiling.tile_size(committee, tile, room, largest, row)
+    peak = taken + fixed + rows * row + tiling.tile_memory(committee, size, largest)
+    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
+    if peak > budget:
+        advice = "the least that is possible" if tile is None else "a smaller --tile takes less"
+        echo(f"this is more than the {budget / 1e6:.0f} MB asked for; {advice}")
+    return size
+
+
+def _page_memory(committee: Committee, file: ImageFile, factor: int, post: Postprocess) -> tuple[int, int]:
+    """Return the bytes that reading a page and writing its results take besides tiles: at least, and for each row."""
+    height, width, maps = file.shape
+    row, halo = width * maps * file.dtype.itemsize, committee.halo
+    shrunk = width // factor * maps * 4 if factor > 1 else 0
+    on_the_way = post.pixel_bytes(committee.out_maps)
+    result = width // factor * (4 * committee.out_maps + 17 + on_the_way)  # probabilities, classes found, their values
+    fixed = halo * shrunk + 2 * post.radius * width // factor * on_the_way  # rows that wait for those below them
+    if file.rows_at_once == height:  # decoded whole, and perhaps brought into order
+        return 2 * height * row + fixed, shrunk + result
+    return 2 * (halo * factor + 2 * file.rows_at_once) * row + fixed, 2 * factor * row + shrunk + result

@@ -1,0 +1,44 @@
+"""How the loops of Algorithms 1 and 2 are run: which blocks, on which threads, in which memory.
+
+The layers say what is computed for a block of fragments and rows; this package alone decides how storages are cut.
+On a CPU a block is small enough for its windows to stay in cache, worker threads take blocks in turn, and BLAS
+runs single-threaded inside each. On a GPU a block is as much of the storage as the workspace allows, and there
+are no threads. Three rules make results independent of the number of threads and of how an image is tiled:
+
+1. In a forward pass the products with one matrix all have one number of rows (`product_rows`), the last ones filled
+   up with zeros, because BLAS may round a row differently in products of other sizes.
+2. Some BLAS kernels round a row differently depending on its place in the product, with a period. `row_period`
+   measures that period, and every row of a map starts at a multiple of it.
+3. Sums over blocks run in a fixed number of lanes, each in block order, and the lanes are added in order.
+"""
+
+from tinympcnn.engine.blocks import DEVICE_BYTES, STRIP_BYTES, Block, block_bytes, cache_blocks, window_blocks
+from tinympcnn.engine.im2col import columns, repeated, window_gradients, window_products
+from tinympcnn.engine.matmul import GEMM_ROWS, pitch, row_period
+from tinympcnn.engine.threads import accumulate, available_cores, get_threads, run, set_threads, single_threaded_blas
+from tinympcnn.engine.workspace import copy, empty, free_memory
+
+__all__ = [
+    "DEVICE_BYTES",
+    "GEMM_ROWS",
+    "STRIP_BYTES",
+    "Block",
+    "accumulate",
+    "available_cores",
+    "block_bytes",
+    "cache_blocks",
+    "columns",
+    "copy",
+    "empty",
+    "free_memory",
+    "get_threads",
+    "pitch",
+    "repeated",
+    "row_period",
+    "run",
+    "set_threads",
+    "single_threaded_blas",
+    "window_blocks",
+    "window_gradients",
+    "window_products",
+]

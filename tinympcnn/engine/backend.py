@@ -1,0 +1,135 @@
+"""NumPy or CuPy: the only file that names CuPy.
+
+Creation asks the default, computation asks the data: a layer calls ``array_module`` on what it was handed and
+works with whatever module answers, so one code path serves both devices. Importing this file never imports
+CuPy; only asking for it does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinympcnn.errors import DataError, UsageError
+
+Array = Any  # numpy.ndarray or cupy.ndarray; the two share an interface but no type
+Pair = tuple[int, int]  # (rows, columns)
+Shape = tuple[int, int, int, int]  # (F, H, W, C)
+BACKENDS = ("auto", "numpy", "cupy")
+
+
+def is_device_array(array: object) -> bool:
+    """Tell whether `array` lives on a GPU (without importing CuPy: no array of its kind exists before that)."""
+    ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)  # also None where an import of it broke off
+    return ndarray is not None and isinstance(array, ndarray)
+
+
+def array_module(*arrays: object) -> ModuleType:
+    """Return ``numpy`` or ``cupy``, whichever module all `arrays` belong to.
+
+    Raises
+    ------
+    DataError
+        If some arrays live on the host and some on the device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> array_module(np.zeros(3)).__name__
+    'numpy'
+    """
+    on_device = [is_device_array(array) for array in arrays]
+    if not any(on_device):
+        return np
+    if not all(on_device):
+        raise DataError(
+            "NumPy and CuPy arrays were mixed: move the net with net.to('cupy') or net.to('numpy') and the data "
+            "with cupy.asarray(x) or cupy.asnumpy(x), so that both live in one place"
+        )
+    return sys.modules["cupy"]
+
+
+def load(name: str) -> tuple[ModuleType, str]:
+    """Return the array module called `name` and one line that says what was chosen and why.
+
+    Parameters
+    ----------
+    name : {"numpy", "cupy", "auto"}
+        ``auto`` takes CuPy where it imports and one tiny kernel really runs, NumPy otherwise.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown, or CuPy was asked for by name and does not work.
+
+    Examples
+    --------
+    >>> load("numpy")[1]
+    'numpy, as asked'
+    """
+    if name == "numpy":
+        return np, "numpy, as asked"
+    if name not in BACKENDS:
+        raise UsageError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CuPy warns of optional libraries that are not needed here
+            import cupy
+
+            if int(cupy.asnumpy(cupy.arange(3) + 1)[2]) != 3:  # one tiny kernel, compiled, run and read back
+                raise RuntimeError("a test kernel gave a wrong result")
+    except Exception as error:  # ImportError, a missing driver, no kernel for this card, ... all mean: no GPU
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        if name == "cupy":
+            raise UsageError(
+                f"the cupy backend does not work here ({reason}): install tinympcnn[cuda12] or [cuda13] on a "
+                "machine with an NVIDIA GPU, or use the numpy backend"
+            ) from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return np, "numpy (CuPy is not installed)"
+        return np, f"numpy, because CuPy does not work here ({reason})"
+    return cupy, "cupy, as asked" if name == "cupy" else "cupy, because a test kernel ran"
+
+
+def card() -> str:
+    """Return one line about the GPU in use, its software, and whether products are rounded to TF32.
+
+    CuPy multiplies float32 in TF32, which keeps 10 of 23 bits, where the environment says CUPY_TF32=1 and the card
+    can; the package leaves that switch alone. "none" before CuPy is imported.
+    """
+    cuda = getattr(sys.modules.get("cupy"), "cuda", None)
+    if cuda is None:
+        return "none"
+    device = cuda.Device()
+    properties = cuda.runtime.getDeviceProperties(device.id)
+    runtime, driver = (
+        f"{version // 1000}.{version % 1000 // 10}"
+        for version in (cuda.runtime.runtimeGetVersion(), cuda.runtime.driverGetVersion())
+    )
+    return (
+        f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB, compute capability "
+        f"{device.compute_capability}, CuPy {sys.modules['cupy'].__version__} on CUDA {runtime}, driver for CUDA "
+        f"{driver}, TF32 {'off' if os.environ.get('CUPY_TF32', '0') == '0' else 'on'} (CUPY_TF32)"
+    )
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """Copy `array` to the host if it is not there yet.
+
+    Examples
+    --------
+    >>> to_numpy(np.arange(3)).tolist()
+    [0, 1, 2]
+    """
+    return sys.modules["cupy"].asnumpy(array) if is_device_array(array) else np.asarray(array)
+
+
+def out_of_memory_errors() -> tuple[type[BaseException], ...]:
+    """Return the exception types that mean "the device (or the host) has no room for this"."""
+    cuda = getattr(sys.modules.get("cupy"), "cuda", None)
+    return (MemoryError,) if cuda is None else (MemoryError, cuda.memory.OutOfMemoryError)

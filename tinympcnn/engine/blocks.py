@@ -1,0 +1,83 @@
+"""How a storage is cut into blocks of fragments and rows, and that is all the layers see of caches and threads."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+from tinympcnn.engine.backend import Array, is_device_array
+from tinympcnn.engine.matmul import product_rows
+from tinympcnn.engine.threads import LANES
+
+SMALLEST_BLOCK = 8192  # windows: of smaller blocks NumPy's calls would take longer than their work
+STRIP_BYTES = 3 << 20  # strips and results of one block on a CPU
+DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
+CACHE_ITEMS = 1 << 18  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
+HALO = 0.3  # what making a strip takes, in products with the windows that begin there
+START = 64  # what a block takes beside its products, in products with one window
+
+Block = tuple[slice, slice]  # of fragments, of rows
+
+
+def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int, like: Array) -> list[Block]:
+    """Cut an output storage into blocks of some rows of some fragments, for products with all their windows.
+
+    Parameters
+    ----------
+    outputs : (fragments, rows, columns)
+        Size of the output storage.
+    kh : int
+        Rows of a window.
+    strip, maps : int
+        Numbers that a window takes of one row of the input, and numbers that it results in.
+    like : array
+        Where the work will be done.
+    """
+    fragments, rows, columns = outputs
+    if is_device_array(like):
+        limit = windows = max(1, DEVICE_BYTES // (kh * strip * like.dtype.itemsize))
+        multiple = 1
+    else:
+        multiple = product_rows(kh * strip, maps)
+        limit = STRIP_BYTES // ((strip + maps) * like.dtype.itemsize)
+        windows = max(SMALLEST_BLOCK, fragments * rows * columns // LANES)
+    m, n = _step(fragments, rows, columns, kh - 1, multiple, limit, windows)
+    return [
+        (slice(f, min(f + m, fragments)), slice(q, min(q + n, rows)))
+        for f in range(0, fragments, m)
+        for q in range(0, rows, n)
+    ]
+
+
+def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> int:
+    """Return the bytes that a block of a storage with so many columns takes at most: of one row of outputs, if wide."""
+    return 2 * max(STRIP_BYTES, columns * (kh * strip + maps) * itemsize)
+
+
+@cache
+def _step(
+    fragments: int, rows: int, columns: int, halo: int, multiple: int, limit: int, windows: int
+) -> tuple[int, int]:
+    """Return the fragments and rows of one block: of at most `limit` strips and `windows` windows, the cheapest."""
+    cheapest, best = math.inf, (1, 1)
+    for m in range(1, fragments + 1):
+        width = -(-m * columns // multiple) * multiple
+        most = min(limit // width - halo, windows // width)
+        if most < 1 and m > 1:
+            break
+        bands = -(-rows // max(1, most))
+        blocks = -(-fragments // m) * bands
+        cost = -(-fragments // m) * width * (rows + HALO * halo * bands) + START * blocks
+        if cost < cheapest:
+            cheapest, best = cost, (m, -(-rows // bands))
+    return best
+
+
+def cache_blocks(fragments: int, rows: int, row_items: int, like: Array) -> list[Block]:
+    """Cut a storage into blocks whose arrays stay in the cache of one core (one block on a GPU)."""
+    if is_device_array(like):
+        return [(slice(0, fragments), slice(0, rows))]
+    most = max(1, CACHE_ITEMS // row_items)
+    if most >= rows:
+        return [(slice(f, min(f + most // rows, fragments)), slice(0, rows)) for f in range(0, fragments, most // rows)]
+    return [(slice(f, f + 1), slice(q, min(q + most, rows))) for f in range(fragments) for q in range(0, rows, most)]

@@ -1,0 +1,93 @@
+"""Matrix products whose rounding depends neither on how an image is tiled nor on the number of threads."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+from tinympcnn.engine.backend import Array, array_module, is_device_array
+from tinympcnn.engine.threads import libraries, single_threaded_blas
+from tinympcnn.engine.workspace import empty
+
+UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies of a product's factors, see below
+FEW = 16  # products that may stand for a large one where their results have to be added
+HELD = 500  # numbers of a result up to which NumPy's matmul keeps the interpreter, and other threads wait
+LEAST_ROWS = 12  # of a product
+GEMM_ROWS = 192  # of a large one, where tiling must not change it: a multiple of common kernels' 12, 16 and 24
+
+
+@cache
+def small_products() -> bool:
+    """Return whether BLAS is at its best in small products.
+
+    OpenBLAS has kernels for AVX-512 that multiply up to 100**3 numbers without copying them first (the "small matrix
+    optimization" in its interface/gemm.c): up to 15 % faster here than its product of large matrices.
+    """
+    return any(library.get("architecture") in ("SkylakeX", "Cooperlake", "SapphireRapids") for library in libraries())
+
+
+@cache
+def product_rows(K: int, maps: int) -> int:
+    """Return the number of rows of all products with a matrix of K x maps."""
+    if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
+        return 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
+    return GEMM_ROWS
+
+
+@cache
+def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
+    """Return in how many equal parts, and a rest, to sum over `n` windows; every part makes kh products of K x maps.
+
+    As many as BLAS is at its best with, if these are few; and in any case so many that NumPy does not hold up others.
+    """
+    parts = -(-K * maps * n // UNPACKED)
+    if not small_products() or parts > FEW:
+        parts = 1
+    return min(n, max(parts, HELD // (kh * K * maps) + 1))
+
+
+@cache
+def row_period(dtype: np.dtype) -> int:
+    """Return the period with which BLAS's rounding of a row depends on the row's place in a product.
+
+    Measured: a product of identical rows, which gives identical rows where the place does not matter.
+    """
+    rng = np.random.default_rng(0)
+    worst = 1
+    with single_threaded_blas():
+        for rows in (LEAST_ROWS, 2 * LEAST_ROWS, GEMM_ROWS):
+            for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
+                y = np.tile(rng.standard_normal(61), (rows, 1)).astype(dtype)
+                y = y @ rng.standard_normal((61, maps)).astype(dtype)
+                divisors = (n for n in range(1, rows + 1) if rows % n == 0)
+                worst = math.lcm(worst, next(n for n in divisors if (y.reshape(-1, n, maps) == y[:n]).all()))
+    return worst
+
+
+def pitch(columns: int, like: Array) -> int:
+    """Return the distance at which rows of `columns` pixels follow each other in a product."""
+    if is_device_array(like):
+        return columns
+    period = row_period(like.dtype)
+    return -(-columns // period) * period
+
+
+def product(a: Array, W: Array, rows: int, y: Array) -> None:
+    """Write ``a @ W`` to `y`, in products of exactly `rows` rows; zeros fill up the last.
+
+    Parameters
+    ----------
+    a : array, shape (n, K)
+    W : array, shape (K, maps)
+    y : array, shape (n, maps)
+    """
+    xp, (n, K), maps = array_module(a, W), a.shape, W.shape[1]
+    full = n - n % rows
+    if full:
+        xp.matmul(a[:full].reshape(-1, rows, K), W, out=y[:full].reshape(-1, rows, maps))
+    if full < n:
+        tail = empty((rows, K), a)
+        tail[: n - full], tail[n - full :] = a[full:], 0
+        y[full:] = xp.matmul(tail, W)[: n - full]

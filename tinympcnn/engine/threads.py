@@ -1,0 +1,159 @@
+"""The worker threads: a loop over blocks, and a sum over blocks that does not depend on who computes what."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from tinympcnn.engine.backend import Array, array_module, is_device_array
+from tinympcnn.errors import UsageError
+
+LANES = 8  # partial sums; fixed, so that the order of additions does not depend on the threads
+
+
+def available_cores() -> int:
+    """Return the cores this process may use: its affinity, within the limit of its cgroup."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup v2, or no limit ("max")
+        pass
+    return cores
+
+
+def _threads_from_environment() -> int:
+    text = os.environ.get("TINYMPCNN_THREADS", "")
+    if not text:
+        return available_cores()
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"TINYMPCNN_THREADS must be a positive integer, not {text!r}")
+    return int(text)
+
+
+class _Workers:
+    """The worker threads and BLAS's own thread setting, made on first use."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew, as in a process just forked: threads do not survive a fork."""
+        self.threads: int | None = None
+        self.pool: ThreadPoolExecutor | None = None
+        self.depth = 0
+        self.lock = threading.RLock()
+        self.controller: ThreadpoolController | None = None
+        self.limits: Any = None
+
+    def count(self) -> int:
+        if self.threads is None:
+            self.threads = _threads_from_environment()
+        return self.threads
+
+    def blas(self) -> ThreadpoolController:
+        if self.controller is None:
+            self.controller = ThreadpoolController()
+        return self.controller
+
+    def executor(self) -> ThreadPoolExecutor:
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self.count(), thread_name_prefix="tinympcnn")
+        return self.pool
+
+
+_workers = _Workers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.reset)
+
+
+def get_threads() -> int:
+    """Return the number of worker threads: TINYMPCNN_THREADS, or the cores available to this process."""
+    return _workers.count()
+
+
+def set_threads(n: int) -> None:
+    """Use `n` worker threads from now on; results do not depend on it, to the last bit."""
+    if n < 1:
+        raise UsageError(f"threads must be at least 1, not {n}")
+    with _workers.lock:
+        if _workers.pool is not None:
+            _workers.pool.shutdown()
+        _workers.threads, _workers.pool = n, None
+
+
+def libraries() -> list[dict[str, Any]]:
+    """Return what threadpoolctl knows of the libraries with threads of their own, BLAS among them."""
+    return _workers.blas().info()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS at one thread inside: the blocks are what runs in parallel. May be nested, costs little then."""
+    with _workers.lock:
+        if _workers.depth == 0:
+            _workers.limits = _workers.blas().limit(limits=1, user_api="blas")
+        _workers.depth += 1
+    try:
+        yield
+    finally:
+        with _workers.lock:
+            _workers.depth -= 1
+            if _workers.depth == 0:
+                _workers.limits.restore_original_limits()
+
+
+def run(task: Callable[[Any], None], items: Sequence[Any], like: Array = None) -> None:
+    """Call ``task(item)`` for every item, on the worker threads; the calls must write to disjoint places.
+
+    Where `like` is on a GPU, one after the other on this thread: kernels queue up anyway, and every other thread would
+    take a workspace of its own, on the default device instead of the chosen one.
+    """
+    with single_threaded_blas():
+        helpers = 0 if is_device_array(like) else min(get_threads(), len(items)) - 1
+        if helpers < 1:
+            for item in items:
+                task(item)
+            return
+        ticket = itertools.count()  # next() on it is one step of the interpreter: no two threads draw the same
+
+        def work() -> None:
+            while (i := next(ticket)) < len(items):
+                task(items[i])
+
+        futures = [_workers.executor().submit(work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            for future in futures:
+                future.result()
+
+
+def accumulate(task: Callable[..., None], items: Sequence[Any], totals: Sequence[Array]) -> None:
+    """Add to `totals` what ``task(item, *partials)`` adds to its partial sums, over all items, in a fixed order."""
+    if is_device_array(totals[0]):  # one lane, in the order of the items: no partial sums
+        for item in items:
+            task(item, *totals)
+        return
+    bounds = [len(items) * lane // LANES for lane in range(LANES + 1)]
+    lanes = [(low, high) for low, high in itertools.pairwise(bounds) if low < high]
+    xp = array_module(*totals)
+    partials = [[xp.zeros_like(total) for total in totals] for _ in lanes]
+
+    def lane(number: int) -> None:
+        for item in items[slice(*lanes[number])]:
+            task(item, *partials[number])
+
+    run(lane, range(len(lanes)))
+    for sums in partials:
+        for total, partial in zip(totals, sums, strict=True):
+            xp.add(total, partial, out=total)

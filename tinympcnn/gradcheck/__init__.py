@@ -1,0 +1,226 @@
+"""Is a gradient right? Central differences say so, for a layer, a whole net or a loss of yours or of the library.
+
+All in float64, along a random direction for every tensor, under a RANDOM upstream gradient: one of ones cannot
+tell a wrong order of fragments (``differences.py``). What is wrong is said in words (``diagnosis.py``). Inputs are
+a shuffled range, so that no two values are close; where a max layer's winner changes all the same, the function has
+a kink and no derivative there, which is reported as a kink and not as an error. `check_contract` holds a net
+against the promise of section 3.2 of the paper: an image net gives what its patch net gives, at every pixel, and
+its gradient is the sum of the patches' gradients.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinympcnn.engine.backend import Array, array_module
+from tinympcnn.gradcheck.differences import Check, Differences, Subject, distance
+from tinympcnn.net import Net
+from tinympcnn.nn.layers import Layer
+
+Rng = int | np.random.Generator | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The checks of one layer, net or loss; true if all are ok. Print it to read it."""
+
+    subject: str
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        """True if every check is."""
+        return all(check.ok for check in self.checks)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        return "\n".join([self.subject, *(f"  {check}" for check in self.checks)])
+
+    def raise_if_wrong(self) -> Report:
+        """Raise AssertionError, with the report as its message, unless every check is ok."""
+        if not self.ok:
+            raise AssertionError(str(self))
+        return self
+
+
+# ------------------------------------------------------------------------------------------ what is checked
+
+
+def check_layer(
+    layer: Layer,
+    x: Array | None = None,
+    shape: Sequence[int] | None = None,
+    rng: Rng = 0,
+    h: float = 1e-6,
+    tolerance: float = 1e-6,
+) -> Report:
+    """Check the gradients of a layer's input and parameters. The layer itself stays as it is.
+
+    Parameters
+    ----------
+    layer : Layer
+        Any layer with ``forward(x)`` and ``backward(dy)``. Parameters that are all zero get random values in the
+        copy that is checked: a zero hides mistakes.
+    x : array, shape (F, H, W, C), optional
+        Input. By default a shuffled range of `shape`, and that by default a small one that suits the layer's
+        `in_maps`, `window` and `step`, with H != W.
+    h, tolerance : float
+        Step of the differences, and largest relative error that is right.
+
+    Examples
+    --------
+    >>> from tinympcnn import MaxPoolFragment, Tanh
+    >>> check_layer(MaxPoolFragment((2, 3))).ok
+    True
+    >>> class Careless(Tanh):
+    ...     def backward(self, dy):
+    ...         return dy * (1 - self.take_cache())
+    >>> print(check_layer(Careless()).checks[0].message)
+    the gradient of x: the factor (1 + y) is missing
+    """
+    rng = np.random.default_rng(rng)
+    twin = _in_float64(layer, rng)
+    if x is None:
+        rows, columns = (int(n) * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
+        host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
+        x = array_module(*twin.params.values()).asarray(host)
+    subject = Subject(twin.forward, twin.backward, {"": twin})
+    name = repr(layer) if type(layer).__repr__ is not object.__repr__ else type(layer).__name__
+    return Report(name, Differences(subject, x.astype(np.float64), None, rng, h, tolerance).checks())
+
+
+def check_net(
+    net: Net,
+    images: Array | None = None,
+    target: Array | None = None,
+    loss: Any = None,
+    rng: Rng = 0,
+    h: float = 1e-6,
+    tolerance: float = 1e-6,
+) -> Report:
+    """Check the gradients of all parameters of a net, and of its images. The net itself stays as it is.
+
+    Parameters
+    ----------
+    images : array, shape (N, H, W, C), optional
+        By default two small ones, H != W.
+    target, loss : optional
+        With both, the upstream gradient is the loss's, and that is checked too (the line "scores").
+
+    Examples
+    --------
+    >>> check_net(Net.from_spec("C3x3x2 MPF2x2 FC2", rng=0)).ok
+    True
+    """
+    rng = np.random.default_rng(rng)
+    twin = net.astype(np.float64)
+    for layer in twin.layers:
+        _fill_zeros(layer.params, rng)
+    if images is None:
+        P, Q = twin.field_of_view
+        images = twin.xp.asarray(_distinct((2, P + 2, Q + 3, twin.in_maps), rng))
+    x, dscores, checks = images.astype(np.float64), None, []
+    if loss is not None:
+        scores = twin.forward(x, train=False)
+        checks = check_loss(loss, scores, target, rng, h, tolerance).checks
+        loss.forward(scores, target)
+        dscores = loss.backward()
+    layers = {f"{i}.{type(layer).__name__}.": layer for i, layer in enumerate(twin.layers)}
+    subject = Subject(twin.forward, twin.backward, layers, "images")
+    checks += Differences(subject, x, dscores, rng, h, tolerance).checks()
+    return Report(repr(net), checks)
+
+
+def check_loss(
+    loss: Any, scores: Array, target: Array, rng: Rng = 0, h: float = 1e-6, tolerance: float = 1e-6
+) -> Report:
+    """Check the gradient of a loss: ``forward(scores, target) -> float``, ``backward() -> dscores``.
+
+    Examples
+    --------
+    >>> from tinympcnn import MeanSquaredError
+    >>> check_loss(MeanSquaredError(), np.eye(3)[None, None], np.ones((1, 1, 3, 3))).ok
+    True
+    """
+    one = array_module(scores, target).ones((1, 1, 1, 1))
+    x = scores.astype(np.float64)
+    subject = Subject(lambda x: loss.forward(x, target) * one, lambda dy: loss.backward() * dy, {}, "scores")
+    differences = Differences(subject, x, one, np.random.default_rng(rng), h, tolerance, spread=x.size**0.5)
+    return Report(type(loss).__name__, differences.checks())
+
+
+class Contract(NamedTuple):
+    """How far an image net is from its patch net, relative to the norm: its scores, and its gradient."""
+
+    scores: float
+    gradient: float
+
+
+def check_contract(net: Net, image: Array, rng: Rng = 0) -> Contract:
+    """Compare a net on an image with its patch net on every window of that image, in float64.
+
+    Parameters
+    ----------
+    image : array, shape (H, W, C)
+
+    Returns
+    -------
+    Contract
+        Both should be below 1e-12. The gradient is that of a random linear function of the scores.
+
+    Examples
+    --------
+    >>> net = Net.from_spec("C3x3x2 MPF2x2 FC2", rng=0)
+    >>> max(check_contract(net, np.random.default_rng(0).standard_normal((7, 8, 1)))) < 1e-12
+    True
+    """
+    twin = net.astype(np.float64)
+    whole, patch, xp = twin.as_image(), twin.as_patch(), twin.xp
+    image, (P, Q) = image.astype(np.float64), twin.field_of_view
+    scores = whole.forward(image[None])
+    dscores = xp.asarray(np.random.default_rng(rng).standard_normal(scores.shape))
+    twin.zero_grads()
+    whole.backward(dscores)
+    gradient = twin.flat_grads()
+    twin.zero_grads()
+    patch_scores = xp.zeros_like(scores[0])
+    for q in range(scores.shape[1]):  # one row of windows at a time
+        windows = xp.stack([image[q : q + P, p : p + Q] for p in range(scores.shape[2])])
+        patch_scores[q] = patch.forward(windows)[:, 0, 0]
+        patch.backward(dscores[0, q][:, None, None])
+    return Contract(distance(scores[0], patch_scores), distance(gradient, twin.flat_grads()))
+
+
+# ------------------------------------------------------------------------------------------ small helpers
+
+
+def _in_float64(layer: Layer, rng: np.random.Generator) -> Layer:
+    """Return a copy of `layer` in float64; attributes that name a parameter or a gradient still do."""
+    twin = copy.deepcopy(layer)
+    twin.cache = None
+    for arrays in (twin.params, twin.grads):
+        for name, old in list(arrays.items()):
+            arrays[name] = old.astype(np.float64)
+            for attribute, value in list(vars(twin).items()):
+                if value is old:
+                    setattr(twin, attribute, arrays[name])
+    _fill_zeros(twin.params, rng)
+    return twin
+
+
+def _fill_zeros(params: dict[str, Array], rng: np.random.Generator) -> None:
+    for param in params.values():
+        if not param.any():
+            param[...] = array_module(param).asarray(rng.standard_normal(param.shape))
+
+
+def _distinct(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return a shuffled range between -2 and 2: no two values are close."""
+    return rng.permutation(np.linspace(-2, 2, int(np.prod(shape)))).reshape(shape)

@@ -1,0 +1,188 @@
+"""A trained net as one .npz file: architecture, parameters, normalisation, class values, training record.
+
+Nothing in a model file is ever executed (``allow_pickle=False``, the description is JSON), and everything in it is
+checked before it is used: version, names, shapes, types, sizes against the file, finite values.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from tinympcnn.engine.backend import to_numpy
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.atomic import replacing
+from tinympcnn.nn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
+
+if TYPE_CHECKING:
+    from tinympcnn.net import Net
+
+VERSION = 1
+LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh)}
+STATE = "state"  # the entry that a checkpoint has and a model has not; see ``checkpoint.py``
+_ABOUT = "about"  # the entry that holds the JSON description
+_MOST_JSON = 1 << 24  # bytes
+
+
+def save(net: Net, path: str | PathLike[str]) -> None:
+    """Write `net` to an .npz file, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        If the net has layers of your own, which a model file cannot describe.
+    DataError
+        If the file cannot be written.
+    """
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        write_arrays(file, to_arrays(net))
+
+
+def write_arrays(file: BinaryIO, arrays: dict[str, Any]) -> None:
+    """Write named arrays as an uncompressed .npz: what `read_arrays` reads."""
+    np.savez(file, **arrays)  # without allow_pickle, which NumPy before 2.2 takes for an array
+
+
+def to_arrays(net: Net) -> dict[str, Any]:
+    """Return what a model file holds, as named arrays."""
+    for layer in net.layers:
+        if LAYERS.get(type(layer).__name__) is not type(layer):
+            raise UsageError(
+                f"a model file holds the library's own layers only, and {type(layer).__name__} is not one; "
+                "save net.flat() with numpy.save and build the net in code"
+            )
+    about = {
+        "format": "tinympcnn",
+        "version": VERSION,
+        "layers": [[type(layer).__name__, layer.config()] for layer in net.layers],
+        "dtype": net.dtype.name,
+        "normalisation": None if net.normalisation is None else [list(map(float, part)) for part in net.normalisation],
+        "class_values": None if net.class_values is None else list(net.class_values),
+        "record": net.record,
+    }
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
+
+
+def load(path: str | PathLike[str], make: Callable[[list[Layer]], Net]) -> Net:
+    """Read a net that `save` wrote; `make` makes a net of layers.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated, of another version, or holds anything that does not fit together.
+    """
+    arrays = read_arrays(Path(path))
+    if STATE in arrays:
+        model = str(path).replace(".checkpoint", "")
+        raise DataError(f"{path} is a checkpoint, for 'train --resume'; the end of the run writes the model, {model}")
+    return from_arrays(arrays, str(path), make)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file, none of which can be larger than the file itself."""
+    if not path.is_file():
+        raise DataError(f"there is no model file {path}; train one with 'tinympcnn train'")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it holds compressed entries")
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise ValueError("its entries claim to be larger than the file")
+            for entry in archive.infolist():
+                with archive.open(entry) as member:
+                    version = np.lib.format.read_magic(member)
+                    if version not in ((1, 0), (2, 0)):
+                        raise ValueError(f"entry {entry.filename!r} has the unknown .npy version {version}")
+                    read = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0
+                    )
+                    shape, _, dtype = read(member)
+                    if dtype.hasobject or np.prod(shape, dtype=float) * dtype.itemsize > entry.file_size:
+                        raise ValueError(f"entry {entry.filename!r} claims an array that it does not hold")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile and numpy raise a dozen types on damaged files; each means the same here
+        raise DataError(f"{path} is not a whole tinympcnn model file ({_in_short(error)})") from error
+
+
+def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Net]) -> Net:
+    """Return the net that `to_arrays` described; `where` names the file in error messages."""
+    about = read_about(arrays, where)
+    try:
+        layers = _layers(about["layers"], arrays)
+        net = make(layers).astype(about["dtype"])
+        expected = {name: param for name, param, _ in net.parameters()}
+        for name, param in expected.items():
+            value = arrays[name]
+            if value.shape != param.shape or value.dtype != param.dtype:
+                raise ValueError(f"{name} is {value.dtype}{value.shape} instead of {param.dtype}{param.shape}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} has NaN or infinite values")
+            param[...] = value
+        if extra := set(arrays) - set(expected) - {_ABOUT}:
+            raise ValueError(f"it holds the unknown entry {min(extra)!r}")
+        if about["normalisation"] is not None:
+            mean, std = (np.asarray(part, np.float64) for part in about["normalisation"])
+            if mean.shape != (net.in_maps,) or std.shape != mean.shape or not (np.isfinite(mean) & (std > 0)).all():
+                raise ValueError("its normalisation does not fit the net")
+            net.normalisation = mean, std
+        if about["class_values"] is not None:
+            net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
+            if len(set(net.class_values)) != net.out_maps:
+                raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
+        net.record = about["record"]
+        return net
+    except KeyError as error:
+        raise DataError(f"the model {where} has no {error}") from error
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise DataError(f"the model {where} does not fit together: {_in_short(error)}") from error
+
+
+def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
+    """Return the description of a model file of this version."""
+    text = arrays.get(_ABOUT)
+    try:
+        if text is None or text.dtype != np.uint8 or text.size > _MOST_JSON:
+            raise ValueError
+        about = json.loads(text.tobytes())
+        if about["format"] != "tinympcnn":
+            raise ValueError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise DataError(f"{where} is not a tinympcnn model file; 'tinympcnn train' writes them") from None
+    if about.get("version") != VERSION:
+        raise DataError(
+            f"the model {where} has version {about.get('version')!r}, and this tinympcnn reads version {VERSION}; "
+            "use the tinympcnn that wrote it, or train anew"
+        )
+    if not isinstance(about.get("record"), dict):
+        raise DataError(f"the model {where} has no record of its training")
+    return about
+
+
+def _layers(described: Any, arrays: dict[str, np.ndarray]) -> list[Layer]:
+    """Make the layers described, after a look at the arrays: a description cannot ask for more than the file has."""
+    layers: list[Layer] = []
+    for i, (name, config) in enumerate(described):
+        if name not in LAYERS:
+            raise ValueError(f"unknown layer {str(name)[:40]!r}")
+        if issubclass(LAYERS[name], Conv):
+            W = arrays[f"{i}.{name}.W"]
+            kernel = config.get("kernel", config.get("window"))
+            out = config.get("out_maps", config.get("out"))
+            if W.shape != (*kernel, config["in_maps"], out):
+                raise ValueError(f"{i}.{name}.W has shape {W.shape}, and the layer is described as {config}")
+        layers.append(LAYERS[name](**config))
+    return layers
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

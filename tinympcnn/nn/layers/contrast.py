@@ -1,0 +1,157 @@
+"""Local contrast: an image beside itself under even light. Not the paper's; its strip has light that is not even.
+
+Normalising by the mean and deviation of the surroundings is of the same years: Pinto, Cox, DiCarlo, PLoS Comput. Biol.
+4 (2008); Jarrett, Kavukcuoglu, Ranzato, LeCun, ICCV 2009. As a layer it is a part of the net: of its field of view, of
+its file, and of the equality of image net and patch net. Read next: ``pool.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinympcnn import engine
+from tinympcnn.engine.backend import Array, Shape, array_module
+from tinympcnn.errors import UsageError
+from tinympcnn.nn.geometry import correlated, count, pair
+from tinympcnn.nn.layers.base import Layer
+
+FLOOR = 0.1
+"""Of the deviation: a tenth of that of normalised images."""
+
+
+class LocalContrast(Layer):
+    """Every map as it is, and beside it how far it is from the mean of its surroundings, in deviations of these.
+
+    The surroundings are a Gaussian window of kh x kw pixels with weights ``w[i, j] = u[i] * v[j]`` of sum 1 and a
+    standard deviation of a quarter of the window. With x0 the pixel in the middle of the window::
+
+        m[f, q, p]  = sum_ij w[i, j] * x[f, q+i, p+j]
+        s2[f, q, p] = sum_ij w[i, j] * x[f, q+i, p+j]**2 - m[f, q, p]**2
+        r           = 1 / sqrt(s2 + floor**2)
+        y           = x0 in the first maps, z = (x0 - m) * r in as many more
+
+    Through m and s2 each pixel has a part in z all over its surroundings. With dx0 and dz the two halves of dy::
+
+        dm          = dz * r * (m * r * z - 1)
+        ds2         = -dz * r**2 * z / 2
+        dx[f, q, p] = dx0 + dz * r  at the middle, + sum_ij w[i, j] * (dm + 2 * x[f, q, p] * ds2)[f, q-i, p-j]
+
+    where dm holds what m does by itself and within s2.
+
+    Parameters
+    ----------
+    in_maps : int
+        Number of maps that come in; twice as many go out.
+    window : int or (int, int)
+        Size of the surroundings (rows, columns): odd, so that there is a middle.
+    floor : float
+        Deviation below which contrast is hardly raised: it keeps noise on an even surface small. It is in the units
+        of the maps, which are best normalised: s2 is a difference of squares, and of large ones little is left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scratch = np.zeros((1, 5, 9, 1))
+    >>> scratch[:, :, 4] = 1
+    >>> layer = LocalContrast(1, 5)
+    >>> bright, dark = layer.forward(9 * scratch), layer.forward(3 * scratch)
+    >>> bright[0, 0, :, 0].round(1), bright[0, 0, :, 1].round(1), dark[0, 0, :, 1].round(1)
+    (array([0., 0., 9., 0., 0.]), array([-0.2, -0.6,  1.2, -0.6, -0.2]), array([-0.2, -0.6,  1.2, -0.6, -0.2]))
+    """
+
+    in_maps: int
+
+    def __init__(self, in_maps: int, window: int | Sequence[int], floor: float = FLOOR) -> None:
+        super().__init__()
+        self.in_maps, self.window, self.floor = count(in_maps, "in_maps"), pair(window, "window"), float(floor)
+        if not all(size % 2 for size in self.window):
+            raise UsageError(f"a window of local contrast has a middle: odd sizes, such as 33, not {window!r}")
+        if not 0 < self.floor < np.inf:
+            raise UsageError(f"floor must be a positive number, such as 0.1, not {floor!r}")
+
+    def __repr__(self) -> str:
+        return f"LocalContrast({self.in_maps}, {self.window}, {self.floor})"
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"in_maps": self.in_maps, "window": self.window, "floor": self.floor}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (F, H-kh+1, W-kw+1, 2*in_maps)."""
+        F, H, W, C = shape
+        self.check_maps(C)
+        return (F, *correlated((H, W), self.window, self), 2 * C)
+
+    def flop(self, shape: Shape) -> int:
+        """Return two operations for each tap of both means, first along columns, then along rows."""
+        F, h, w, maps = self.output_shape(shape)
+        return 2 * F * h * maps * (self.window[0] * shape[2] + self.window[1] * w)
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return the storage of maps and their contrasts, (F, H-kh+1, W-kw+1, 2*in_maps)."""
+        F, h, w, maps = self.output_shape(x.shape)
+        xp, C = array_module(x), self.in_maps
+        y = engine.empty((F, h, w, maps), x)
+        m, r = (engine.empty((F, h, w, C), x) for _ in range(2)) if train else (None, None)
+
+        def contrast(block: engine.Block) -> None:
+            f, q = block
+            seen = x[f, q.start : q.stop + self.window[0] - 1]
+            mean, square = self._mean(seen), self._mean(seen * seen)
+            scale = 1 / xp.sqrt(xp.maximum(square - mean * mean, 0) + self.floor**2)
+            y[f, q, :, :C] = self._middle(seen)
+            y[f, q, :, C:] = (y[f, q, :, :C] - mean) * scale
+            if m is not None and r is not None:
+                m[f, q], r[f, q] = mean, scale
+
+        engine.run(contrast, engine.cache_blocks(F, h, 4 * x.shape[2] * C, x))
+        self.cache = (x, m, r) if train else None
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return the gradient of the maps."""
+        x, m, r = self.take_cache()
+        self.check_dy(dy, self.output_shape(x.shape))
+        xp, C = array_module(dy, x), self.in_maps
+        dx0, dz = dy[..., :C], dy[..., C:]
+        z = (self._middle(x) - m) * r
+        kh, kw = self.window
+
+        def spread(d: Array) -> Array:  # sum_ij w[i, j] * d[q-i, p-j]: the weights are the same from either end
+            return self._mean(xp.pad(d, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))))
+
+        dx = spread(dz * r * (m * r * z - 1)) - x * spread(dz * r * r * z)
+        self._middle(dx)[...] += dx0 + dz * r
+        return dx
+
+    def _middle(self, x: Array) -> Array:
+        """Return the view of the pixels that have their whole surroundings in `x`."""
+        (kh, kw), (H, W) = self.window, x.shape[1:3]
+        return x[:, kh // 2 : H - kh // 2, kw // 2 : W - kw // 2]
+
+    def _mean(self, x: Array) -> Array:
+        """Return the weighted mean over the surroundings of each pixel of `_middle`: along columns, then along rows."""
+        for axis, size in enumerate(self.window):
+            n = x.shape[1 + axis] - size + 1
+            taps = [x[:, i : i + n] if axis == 0 else x[:, :, i : i + n] for i in range(size)]
+            mean = taps[0] * 0
+            for weight, tap in zip(gaussian(size), taps, strict=True):
+                mean += weight * tap
+            x = mean
+        return x
+
+
+def gaussian(size: int) -> list[float]:
+    """Return the weights of a Gaussian window of `size` pixels, with its ends at two standard deviations; sum 1.
+
+    Examples
+    --------
+    >>> [round(weight, 3) for weight in gaussian(5)]
+    [0.054, 0.244, 0.403, 0.244, 0.054]
+    """
+    place = np.linspace(-2, 2, size) if size > 1 else np.zeros(1)
+    weights = np.exp(-(place**2) / 2)
+    return (weights / weights.sum()).tolist()

@@ -1,0 +1,184 @@
+"""The losses: multiclass cross-entropy over pixels (section 4 of the paper, its MCCE) and mean squared error.
+
+Each has ``forward(scores, target) -> float`` and ``backward() -> dscores``; sums run in float64, and one loss costs
+a GPU one synchronisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinympcnn.engine.backend import Array, array_module, is_device_array, to_numpy
+from tinympcnn.errors import DataError, UsageError
+
+
+def softmax(scores: Array) -> Array:
+    """Return the class probabilities of scores, over the last axis.
+
+    Examples
+    --------
+    >>> softmax(np.array([0.0, 0.0, np.log(2.0)])).round(3).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    xp = array_module(scores)
+    shifted = _shifted(scores)
+    e = xp.exp(shifted, out=shifted)
+    e /= e.sum(axis=0)
+    return xp.moveaxis(e, 0, -1)
+
+
+def _shifted(scores: Array) -> Array:
+    """Return scores less their largest, (K, ...): with the classes first NumPy works on long runs of pixels."""
+    xp = array_module(scores)
+    first = xp.ascontiguousarray(xp.moveaxis(scores, -1, 0))
+    return first - first.max(axis=0)
+
+
+def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return class weights under which every class counts as much as every other, whatever its share of the pixels.
+
+    The paper minimises the MCCE "per class" without a formula; we take pixel weight 1 / (K * N_class), here times the
+    number of pixels, so that the mean weight is 1. A class that is absent gets weight zero.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Pixels of each class in the training set, N_class.
+
+    Examples
+    --------
+    >>> balanced_weights([90, 10, 0]).round(3).tolist()
+    [0.556, 5.0, 0.0]
+    """
+    n = np.asarray(counts, np.float64)
+    present = n > 0
+    return np.where(present, n.sum() / (present.sum() * np.where(present, n, 1)), 0.0)
+
+
+class SoftmaxCrossEntropy:
+    """Multiclass cross-entropy, the mean over counted pixels.
+
+    With s the scores of a pixel, t its label, p = softmax(s), w the weights of the classes and M the number of
+    pixels that are not ignored, or the sum of their weights::
+
+        L  = -1/M sum_pixels w[t] * log p[t]
+        ds = w[t]/M * (p - onehot(t))
+
+    Parameters
+    ----------
+    class_weights : sequence of float, optional
+        One weight for each class; by default all are 1. See `balanced_weights`.
+    ignore : int
+        Pixels of this label have no part in the loss.
+    over : {"pixels", "weights"}
+        What M is. Summed over a whole set both lead to the same net. Image by image, M as a sum of weights makes
+        updates of one size out of images with a rare class and without it, whose weights differ a hundredfold.
+
+    Attributes
+    ----------
+    counted : float
+        M of the last forward pass (on the host).
+
+    Examples
+    --------
+    >>> loss = SoftmaxCrossEntropy()
+    >>> round(loss.forward(np.zeros((1, 1, 2, 2)), np.array([[[0, -1]]])), 4)
+    0.6931
+    >>> loss.backward()[0, 0].tolist()
+    [[-0.5, 0.5], [0.0, 0.0]]
+    """
+
+    def __init__(
+        self, class_weights: Sequence[float] | np.ndarray | None = None, ignore: int = -1, over: str = "pixels"
+    ) -> None:
+        self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float64)
+        if self.class_weights is not None and not (np.isfinite(self.class_weights) & (self.class_weights >= 0)).all():
+            raise UsageError(f"class_weights must be finite and not negative, not {class_weights!r}")
+        if over not in ("pixels", "weights"):
+            raise UsageError(f"the mean is over 'pixels' or 'weights', not {over!r}")
+        self.ignore, self.over = ignore, over
+        self.counted = 0.0
+        self._dscores: Array | None = None
+
+    def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
+        """Return the loss of `scores` (N, n, m, K) for the labels `target` (N, n, m); `grad` prepares `backward`."""
+        xp = array_module(scores, target)
+        K = scores.shape[-1]
+        if target.shape != scores.shape[:-1]:
+            raise DataError(f"labels of shape {target.shape} do not fit scores of shape {scores.shape}")
+        if self.class_weights is not None and len(self.class_weights) != K:
+            raise UsageError(f"{len(self.class_weights)} class weights were given for {K} classes")
+        if not is_device_array(target):  # on a device this would wait for it; labels are checked when they are read
+            wrong = (target != self.ignore) & ((target < 0) | (target >= K))
+            if wrong.any():
+                raise DataError(f"label {int(target[wrong][0])} is not a class: {K} scores mean classes 0 to {K - 1}")
+        counted = target != self.ignore
+        onehot = target == xp.arange(K).reshape(K, *[1] * target.ndim)
+        if 0 <= self.ignore < K:
+            onehot &= counted
+        shifted = _shifted(scores)
+        e = xp.exp(shifted)
+        total = e.sum(axis=0)
+        weights = (
+            xp.ones(K, scores.dtype) if self.class_weights is None else xp.asarray(self.class_weights, scores.dtype)
+        )
+        weighted = onehot * weights.reshape(K, *[1] * target.ndim)
+        log_p = shifted - xp.log(total)
+        summed = counted if self.over == "pixels" else weighted
+        sums = xp.stack([-(weighted * log_p).sum(dtype="float64"), summed.sum(dtype="float64")])
+        loss, self.counted = (float(value) for value in to_numpy(sums))  # the one synchronisation
+        M = self.counted or 1.0
+        if grad:
+            dscores = (weighted.sum(axis=0) * (e / total) - weighted) / M
+            self._dscores = xp.ascontiguousarray(xp.moveaxis(dscores, 0, -1))
+        return loss / M
+
+    def backward(self) -> Array:
+        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
+        return _taken(self)
+
+
+class MeanSquaredError:
+    """Half the squared distance between scores and target, the mean over pixels.
+
+    With s and t the vectors of a pixel and M the number of pixels::
+
+        L  = 1/M sum_pixels |s - t|**2 / 2
+        ds = (s - t) / M
+
+    so that the gradient of the sum over pixels is the paper's ``x^ - t`` (section 3.2).
+
+    Examples
+    --------
+    >>> loss = MeanSquaredError()
+    >>> loss.forward(np.array([[[[3.0, 1.0]]]]), np.array([[[[1.0, 1.0]]]])), loss.backward().ravel().tolist()
+    (2.0, [2.0, 0.0])
+    """
+
+    def __init__(self) -> None:
+        self.counted = 0.0
+        self._dscores: Array | None = None
+
+    def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
+        """Return the loss of `scores` for a `target` of the same shape (N, n, m, K); `grad` prepares `backward`."""
+        array_module(scores, target)
+        if target.shape != scores.shape:
+            raise DataError(f"a target of shape {target.shape} does not fit scores of shape {scores.shape}")
+        difference = scores - target.astype(scores.dtype)
+        self.counted = float(scores.size // scores.shape[-1])
+        if grad:
+            self._dscores = difference / self.counted
+        return float((difference * difference).sum(dtype="float64")) / 2 / self.counted
+
+    def backward(self) -> Array:
+        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
+        return _taken(self)
+
+
+def _taken(loss: SoftmaxCrossEntropy | MeanSquaredError) -> Array:
+    if loss._dscores is None:
+        raise RuntimeError(f"{type(loss).__name__}.backward needs a forward pass with grad=True before it")
+    dscores, loss._dscores = loss._dscores, None
+    return dscores

@@ -1,0 +1,71 @@
+"""What every optimiser is: a net, a step, and a state that a checkpoint can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tinympcnn.engine.backend import Array
+from tinympcnn.errors import DivergenceError, UsageError
+from tinympcnn.net import Net
+
+Closure = Callable[..., float]
+
+
+class Optimizer:
+    """What every optimiser is: a net, a learning rate, and a state that a checkpoint can hold.
+
+    Attributes
+    ----------
+    net : Net
+    scale : float
+        Factor on the learning rate, set from outside by a schedule.
+    evaluations : int
+        Calls of the closure so far.
+    last_step : float
+        Step length of the last step; the learning rate where there is no line search.
+    """
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.scale = 1.0
+        self.evaluations = 0
+        self.last_step = 0.0
+
+    def step(self, closure: Closure) -> float:
+        """Change the parameters once; return the loss before the change."""
+        raise TypeError(f"{type(self).__name__} defines no step")
+
+    def evaluate(self, closure: Closure, grad: bool = True) -> float:
+        """Call the closure and count the call; a loss that is not finite counts as infinite in a forward-only trial."""
+        self.evaluations += 1
+        loss = closure(grad=grad)
+        if not math.isfinite(loss):
+            if grad:
+                raise DivergenceError(f"the loss is {loss}")
+            return math.inf
+        return loss
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next step depends on, by name: numbers and arrays."""
+        return {name: getattr(self, name) for name in ("evaluations", "last_step", *self.state_names)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def dot(a: Array, b: Array) -> float:
+    """Return the product of two vectors, summed in float64; one synchronisation on a GPU."""
+    return float((a * b).sum(dtype="float64"))
+
+
+def positive(value: float, name: str) -> float:
+    """Return `value`, or say what `name` should have been."""
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{name} must be positive, not {value!r}")
+    return value

@@ -1,0 +1,224 @@
+"""Algorithms 1 to 4 of the paper, literally: lists of fragments, loops over pixels, nothing clever.
+
+Read this file beside section 3.3 of the paper. A fragment is one array (H, W, C), a storage a list of fragments,
+which may differ in size. Nothing here is fast; the fast layers are tested against it. Where the printed algorithms
+cannot be followed to the letter, a comment says "Correction". Read next: ``layers/pool_fragment.py``, the same
+algorithms on one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinympcnn.engine.backend import Array, Pair, array_module
+from tinympcnn.nn.layers import Conv, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
+
+Storage = list[Array]
+Grads = tuple[Array, ...]  # of the parameters, W before b
+
+# ------------------------------------------------------------------------------- the algorithms, on storages
+
+
+def forward(fwd: Callable[[Array], Array], F_in: Storage) -> Storage:
+    """Algorithm 1: the forward pass of a layer whose plain operation on one fragment is `fwd`."""
+    F_out: Storage = []
+    for f in F_in:  # Alg. 1, line 1: for i = 1 to F_in.nFragments()
+        F_out = [*F_out, fwd(f)]  # Alg. 1, line 2: F_out = F_out U l.fwd(f_i)
+    return F_out
+
+
+def gradient(grad: Callable[[Array, Array], Grads], F_in: Storage, F_delta: Storage) -> Grads:
+    """Algorithm 2: the gradient of a layer's parameters; a sum over the fragments, not a mean.
+
+    Correction: the paper's ``grad(f_delta)`` also needs the input fragment that belongs to it.
+    """
+    g: Any = (0, 0)
+    for f, delta in zip(F_in, F_delta, strict=True):  # Alg. 2, line 1: for i = 1 to F_delta.nFragments()
+        g = tuple(total + part for total, part in zip(g, grad(f, delta), strict=True))  # line 2: g = g + l.grad(f_i)
+    return g
+
+
+def mpf_forward(F_in: Storage, P: Pair) -> tuple[Storage, list[Array]]:
+    """Algorithm 3: the forward pass of an MPF layer with a pooling kernel of size P = (kh, kw).
+
+    Returns
+    -------
+    F_out : list of array, shape (h, w, C)
+        kh*kw fragments for each input fragment.
+    mpIDXS : list of array of int, shape (h, w, C, 2)
+        Row and column of each maximum in its input fragment.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> F_out, mpIDXS = mpf_forward([np.arange(12.0).reshape(3, 4, 1)], (2, 2))
+    >>> [f[:, :, 0].tolist() for f in F_out]
+    [[[5.0, 7.0]], [[6.0]], [[9.0, 11.0]], [[10.0]]]
+    >>> mpIDXS[3].tolist()
+    [[[[2, 2]]]]
+    """
+    F_out: Storage = []  # Alg. 3, line 1: F_out = {}
+    mpIDXS: list[Array] = []
+    for f in F_in:  # Alg. 3, line 2: for i = 1 to F_in.nFragments()
+        for j in range(P[0] * P[1]):  # Alg. 3, line 3: for j = 1 to size(P, 1) * size(P, 2)
+            # Alg. 3, line 4: [r, c] = ind2sub(j, size(P)). Correction: Matlab counts by columns, we by rows
+            r, c = divmod(j, P[1])
+            a, b = mp_fwd(f[r:, c:], P)  # Alg. 3, line 5: [a, b] = MP.fwd(f_i(r:end, c:end), P)
+            F_out = [*F_out, a]  # Alg. 3, line 6: F_out = F_out U a
+            # Alg. 3, line 7: mpIDXS = mpIDXS U b. Correction: b refers to the cropped fragment, mpIDXS must not
+            mpIDXS = [*mpIDXS, b + array_module(f).asarray([r, c])]
+    return F_out, mpIDXS
+
+
+def mpf_backward(F_in: Storage, F_delta: Storage, P: Pair, mpIDXS: list[Array]) -> Storage:
+    """Algorithm 4: from the deltas of the output fragments of an MPF layer to those of its input fragments.
+
+    Correction: as printed it loops over the output fragments and over the offsets, though each output fragment
+    has one offset; it calls the deltas that come in and those that are summed up by one name; and it looks up
+    mpIDXS by source fragment. It means what stands here.
+    """
+    F_source = [array_module(f).zeros_like(f) for f in F_in]  # the sums start at zero
+    for i, delta in enumerate(F_delta):  # Alg. 4, lines 1-2: for i = 1 to F_out.nFragments()
+        s = find_source_fragment(i, P)  # Alg. 4, line 3: s = findSourceFragment(i, j)
+        # Alg. 4, line 4: f_s = f_s + MP_bkp(delta_i, mpIDXS_i)
+        F_source[s] = F_source[s] + mp_bkp(delta, mpIDXS[i], F_in[s])
+    return F_source
+
+
+def find_source_fragment(i: int, P: Pair) -> int:
+    """Return which input fragment output fragment `i` of an MPF layer came from."""
+    return i // (P[0] * P[1])
+
+
+def merge(F: Storage, pools: Sequence[Pair]) -> Storage:
+    """Interleave the fragments of a storage into dense maps, undoing the last pool first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.arange(12.0).reshape(3, 4, 1)
+    >>> F_out, _ = mpf_forward([image], (2, 2))
+    >>> merge(F_out, [(2, 2)])[0][:, :, 0]
+    array([[ 5.,  6.,  7.],
+           [ 9., 10., 11.]])
+    """
+    for kh, kw in reversed(pools):
+        groups = [F[i : i + kh * kw] for i in range(0, len(F), kh * kw)]
+        F = []
+        for group in groups:
+            height, width = sum(len(f) for f in group[::kw]), sum(f.shape[1] for f in group[:kw])
+            dense = array_module(*group).zeros((height, width, group[0].shape[2]), group[0].dtype)
+            for j, f in enumerate(group):
+                dense[j // kw :: kh, j % kw :: kw] = f
+            F.append(dense)
+    return F
+
+
+# ------------------------------------------------------------------- the plain operations, on one fragment
+
+
+def conv_fwd(f: Array, W: Array, b: Array) -> Array:
+    """Return the output maps of a convolutional layer, (H-kh+1, W-kw+1, out_maps); W is (kh, kw, C, out_maps)."""
+    kh, kw, _, maps = W.shape
+    y = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), maps), f.dtype)
+    for q in range(y.shape[0]):
+        for p in range(y.shape[1]):
+            y[q, p] = b + (f[q : q + kh, p : p + kw, :, None] * W).sum(axis=(0, 1, 2))
+    return y
+
+
+def conv_grad(f: Array, delta: Array, W: Array) -> Grads:
+    """Return the gradients of W and b: every output pixel adds its window times its delta."""
+    xp, (kh, kw) = array_module(f, delta, W), W.shape[:2]
+    dW, db = xp.zeros_like(W), xp.zeros_like(W[0, 0, 0])
+    for q in range(delta.shape[0]):
+        for p in range(delta.shape[1]):
+            dW += f[q : q + kh, p : p + kw, :, None] * delta[q, p]
+            db += delta[q, p]
+    return dW, db
+
+
+def conv_bkp(f: Array, delta: Array, W: Array) -> Array:
+    """Return the delta of the input `f`: every output pixel sends its delta back through the weights it came by."""
+    kh, kw = W.shape[:2]
+    back = array_module(f, delta, W).zeros_like(f)
+    for q in range(delta.shape[0]):
+        for p in range(delta.shape[1]):
+            back[q : q + kh, p : p + kw] += (W * delta[q, p]).sum(axis=3)
+    return back
+
+
+def mp_fwd(f: Array, P: Pair) -> tuple[Array, Array]:
+    """Return the maxima of the windows of `f`, (h, w, C), and where they stand: rows and columns, (h, w, C, 2).
+
+    Rows and columns that do not fill a window are dropped: the paper does not say so, but no other rule gives
+    what the net gives patch by patch. Of equal values the first in row-major order wins.
+    """
+    xp, (kh, kw), (h, w, C) = array_module(f), P, (len(f) // P[0], f.shape[1] // P[1], f.shape[2])
+    a, b = xp.zeros((h, w, C), f.dtype), xp.zeros((h, w, C, 2), int)
+    for q in range(h):
+        for p in range(w):
+            window = f[q * kh : q * kh + kh, p * kw : p * kw + kw].reshape(kh * kw, C)
+            a[q, p], winner = window.max(axis=0), window.argmax(axis=0)
+            b[q, p, :, 0], b[q, p, :, 1] = q * kh + winner // kw, p * kw + winner % kw
+    return a, b
+
+
+def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
+    """Return an array like `f`, zero but at the places `idx`, where `delta` is added."""
+    xp = array_module(delta, idx, f)
+    back, maps = xp.zeros_like(f), xp.arange(f.shape[2])
+    for q in range(delta.shape[0]):
+        for p in range(delta.shape[1]):
+            back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map
+    return back
+
+
+# ------------------------------------------------------------------------------------------- a whole net
+
+Backward = Callable[[Storage], tuple[Storage, list[Grads]]]
+
+
+def evaluate(layers: Sequence[Layer], F_in: Storage) -> tuple[Storage, Backward]:
+    """Run `layers` one after the other, and return the last storage with the way back.
+
+    Returns
+    -------
+    F_out : list of array
+    back : function
+        Takes the deltas of `F_out`; returns those of `F_in` and the gradients of each layer's parameters.
+    """
+    if not layers:
+        return F_in, lambda F_delta: (F_delta, [])
+    F_mid, back_first = _evaluate_one(layers[0], F_in)
+    F_out, back_rest = evaluate(layers[1:], F_mid)
+
+    def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
+        F_delta, rest = back_rest(F_delta)
+        F_delta, first = back_first(F_delta)
+        return F_delta, first + rest
+
+    return F_out, back
+
+
+def _evaluate_one(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
+    if isinstance(layer, Conv):  # and FullyConnected, which is one
+        W, b = layer.params["W"], layer.params["b"]
+        return forward(lambda f: conv_fwd(f, W, b), F_in), lambda F_delta: (
+            [conv_bkp(f, delta, W) for f, delta in zip(F_in, F_delta, strict=True)],
+            [gradient(lambda f, delta: conv_grad(f, delta, W), F_in, F_delta)],
+        )
+    if isinstance(layer, MaxPoolFragment):
+        F_out, mpIDXS = mpf_forward(F_in, layer.k)
+        return F_out, lambda F_delta: (mpf_backward(F_in, F_delta, layer.k, mpIDXS), [()])
+    if isinstance(layer, MaxPool):
+        pooled = [mp_fwd(f, layer.k) for f in F_in]
+        return [a for a, _ in pooled], lambda F_delta: (
+            [mp_bkp(delta, b, f) for f, delta, (_, b) in zip(F_in, F_delta, pooled, strict=True)],
+            [()],
+        )
+    slope = {Tanh: lambda y: 1 - y**2, Logistic: lambda y: y * (1 - y)}[type(layer)]
+    tanh = array_module(F_in[0]).tanh
+    F_out = forward(tanh if isinstance(layer, Tanh) else lambda f: (1 + tanh(f / 2)) / 2, F_in)
+    return F_out, lambda F_delta: ([d * slope(y) for d, y in zip(F_delta, F_out, strict=True)], [()])

@@ -1,0 +1,125 @@
+"""What is minimised: the loss of a net on one image, or summed over all images of a set, as a closure.
+
+The sum over a set is the mean over all its counted pixels; it is taken in image order and in float64, so an
+executor changes where the images are computed and not one bit of the result. Small images that follow each other and
+have one size go through the net together. Read next: ``optim``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinympcnn.data import mirror
+from tinympcnn.engine import backend
+from tinympcnn.engine.backend import Array
+from tinympcnn.errors import UsageError
+from tinympcnn.net import Net
+from tinympcnn.nn.optim import Closure
+
+BATCH_PIXELS = 1 << 17  # pixels that go through the net together: enough to hide the cost of calls, few enough for RAM
+
+
+class Example(NamedTuple):
+    """Training images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their labels, (N, H, W)."""
+
+    image: Array
+    target: Array
+
+
+def example(net: Net, image: np.ndarray, labels: np.ndarray) -> Example:
+    """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored, and its labels (H, W)."""
+    x = mirror(net.normalised(image), net.field_of_view)[None]
+    return Example(net.xp.asarray(x), net.xp.asarray(labels[None]))
+
+
+def image_closure(net: Net, pair: Example, loss: Any) -> Closure:
+    """Return ``closure(grad=True)``: the loss on one image, and its gradient left in the net."""
+
+    def closure(grad: bool = True) -> float:
+        scores = net.forward(pair.image, train=grad)
+        value = loss.forward(scores, pair.target, grad=grad)
+        if grad:
+            net.zero_grads()
+            net.backward(loss.backward(), input_grad=False)
+        return value
+
+    return closure
+
+
+def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executor | None = None) -> Closure:
+    """Return ``closure(grad=True)``: the loss over a whole set, and its gradient left in the net.
+
+    Parameters
+    ----------
+    net : Net
+    pairs : sequence of Example
+        Images of any sizes.
+    loss : SoftmaxCrossEntropy or MeanSquaredError
+    executor : concurrent.futures.Executor, optional
+        Where the images are computed, batch by batch; the sum is the same to the last bit.
+    """
+    if not pairs:
+        raise UsageError("a set to sum over needs at least one image")
+    joined = batches(pairs)
+
+    def closure(grad: bool = True) -> float:
+        net.zero_grads()
+        apply = map if executor is None else executor.map
+        jobs = [(net, batch, loss, grad) for batch in joined]
+        total, counted, gradient = _sum(apply(_evaluate, jobs))
+        if grad:
+            net.set_flat_grads((gradient / (counted or 1.0)).astype(net.dtype))
+        return total / (counted or 1.0)
+
+    return closure
+
+
+def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Example]:
+    """Join neighbours of one size, as many as make up to `pixels`; what is joined depends on the set alone.
+
+    Examples
+    --------
+    >>> small, large = (Example(np.zeros((1, n + 2, n + 2, 1)), np.zeros((1, n, n), int)) for n in (2, 3))
+    >>> [len(batch.target) for batch in batches([small, small, small, large, small], pixels=8)]
+    [2, 1, 1, 1]
+    """
+    groups: list[list[Example]] = []
+    for pair in pairs:
+        group = groups[-1] if groups else []
+        full = sum(other.target.size for other in group) + pair.target.size > pixels
+        if group and not full and group[0].image.shape[1:] == pair.image.shape[1:]:
+            group.append(pair)
+        else:
+            groups.append([pair])
+
+    def join(arrays: list[Array]) -> Array:
+        return arrays[0] if len(arrays) == 1 else backend.array_module(*arrays).concatenate(arrays)
+
+    return [Example(*(join(list(arrays)) for arrays in zip(*group, strict=True))) for group in groups]
+
+
+def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, float, Array | None]:
+    """Return one batch's loss, what its mean is over, and its gradient; the shared net is not touched."""
+    net, batch, loss, grad = job
+    own, loss = net.shadow(), copy.copy(loss)
+    value = image_closure(own, batch, loss)(grad)
+    return value, loss.counted, own.flat_grads() if grad else None
+
+
+def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, float, Any]:
+    total, counted, gradient = 0.0, 0.0, 0.0
+    for value, n, g in results:
+        total += n * value
+        counted += n
+        gradient = gradient + (0.0 if g is None else n * g.astype("float64"))
+    return total, counted, gradient
+
+
+def predict(net: Net, pair: Example) -> np.ndarray:
+    """Return the most probable class of every pixel of a training image, (H, W)."""
+    return backend.to_numpy(net.forward(pair.image, train=False).argmax(axis=-1))[0]
