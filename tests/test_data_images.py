@@ -192,7 +192,7 @@ def test_without_pillow_a_sentence_names_the_extra(tmp_path):
         "import sys; sys.modules['PIL'] = None\n"
         "from tinympcnn.io.images import open_image\n"
         f"try: open_image({str(tmp_path / 'a.png')!r})\n"
-        "except data.images.DataError as error: print(error)"
+        "except ValueError as error: print(error)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 'pip install "tinympcnn[images]"' in out

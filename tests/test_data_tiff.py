@@ -185,7 +185,7 @@ def test_compression_that_needs_the_extra_says_so(tmp_path):
         "from tinympcnn.io.images import open_image\n"
         f"print(open_image({str(DATA / 'membranes-test.tif')!r})[0].shape)\n"
         f"try: open_image({str(path)!r})[0]\n"
-        "except data.images.DataError as error: print(error)"
+        "except ValueError as error: print(error)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.startswith("(256, 256, 1)") and 'pip install "tinympcnn[images]"' in out

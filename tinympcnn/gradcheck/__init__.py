@@ -19,8 +19,8 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module
 from tinympcnn.gradcheck.differences import Check, Differences, Subject, distance
-from tinympcnn.net import Net
 from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.sequential import Sequential
 
 Rng = int | np.random.Generator | None
 
@@ -97,7 +97,7 @@ def check_layer(
 
 
 def check_net(
-    net: Net,
+    net: Sequential,
     images: Array | None = None,
     target: Array | None = None,
     loss: Any = None,
@@ -145,7 +145,7 @@ def check_loss(
 
     Examples
     --------
-    >>> from tinympcnn import MeanSquaredError
+    >>> from tinympcnn import MeanSquaredError, Net
     >>> check_loss(MeanSquaredError(), np.eye(3)[None, None], np.ones((1, 1, 3, 3))).ok
     True
     """
@@ -163,7 +163,7 @@ class Contract(NamedTuple):
     gradient: float
 
 
-def check_contract(net: Net, image: Array, rng: Rng = 0) -> Contract:
+def check_contract(net: Sequential, image: Array, rng: Rng = 0) -> Contract:
     """Compare a net on an image with its patch net on every window of that image, in float64.
 
     Parameters
@@ -177,6 +177,7 @@ def check_contract(net: Net, image: Array, rng: Rng = 0) -> Contract:
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> net = Net.from_spec("C3x3x2 MPF2x2 FC2", rng=0)
     >>> max(check_contract(net, np.random.default_rng(0).standard_normal((7, 8, 1)))) < 1e-12
     True

@@ -22,7 +22,7 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.nn.losses import softmax
 
 if TYPE_CHECKING:
-    from tinympcnn.net import Net
+    from tinympcnn.nn.sequential import Sequential
 
 
 class Committee:
@@ -30,7 +30,7 @@ class Committee:
 
     Parameters
     ----------
-    nets : sequence of Net
+    nets : sequence of Sequential
         With the same maps in, the same classes, and on the same backend; their fields of view may differ.
     turns : bool
         Whether each net sees the eight flips and quarter turns of an image, or the image alone. Equal to turning the
@@ -40,7 +40,7 @@ class Committee:
 
     Attributes
     ----------
-    nets : list of Net
+    nets : list of Sequential
         Image nets, in the order in which they are summed.
     views : range
         What `tinympcnn.data.dihedral` does to the image, in the order in which results are summed.
@@ -64,10 +64,10 @@ class Committee:
     True
     """
 
-    def __init__(self, nets: Sequence[Net], turns: bool = False, names: Sequence[str] | None = None) -> None:
-        from tinympcnn.net import Net
+    def __init__(self, nets: Sequence[Sequential], turns: bool = False, names: Sequence[str] | None = None) -> None:
+        from tinympcnn.nn.sequential import Sequential
 
-        if not isinstance(nets, Sequence) or not all(isinstance(net, Net) for net in nets):
+        if not isinstance(nets, Sequence) or not all(isinstance(net, Sequential) for net in nets):
             raise UsageError(
                 "a committee is made of a list of nets, such as Committee([Net.load('a.npz'), Net.load('b.npz')])"
             )
@@ -163,14 +163,14 @@ def _name(value: Any) -> str:
     return str(getattr(value, "__name__", value))
 
 
-def alignment(net: Net) -> tuple[int, int]:
+def alignment(net: Sequential) -> tuple[int, int]:
     """Return the multiples (rows, columns) at which tiles of a net must start for the same last bit."""
     step = net.split_step
     return step[0], step[1] * (1 if net.xp is not np else engine.row_period(net.dtype))
 
 
 def _opinion(
-    net: Net, k: int, pixels: np.ndarray, top: int, size: tuple[int, int], tile: tuple[slice, slice]
+    net: Sequential, k: int, pixels: np.ndarray, top: int, size: tuple[int, int], tile: tuple[slice, slice]
 ) -> np.ndarray:
     """Return the probabilities (h, w, K) of one tile, found on view k of the image and turned back."""
     (rows, first_row), (columns, first_column) = (_seen(net, k, axis, size[axis], tile[axis]) for axis in (0, 1))
@@ -183,7 +183,7 @@ def _opinion(
     return dihedral_inverse(backend.to_numpy(softmax(scores)[0])[first_row:, first_column:], k)
 
 
-def _seen(net: Net, k: int, axis: int, n: int, outputs: slice) -> tuple[np.ndarray, int]:
+def _seen(net: Sequential, k: int, axis: int, n: int, outputs: slice) -> tuple[np.ndarray, int]:
     """Return which of the image's `n` pixels along one of its axes are seen, in the order of the view.
 
     In view k the axis is perhaps another one, and perhaps flipped; the outputs then lie elsewhere, perhaps where no

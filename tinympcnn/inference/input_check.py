@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinympcnn.net import Net
+from tinympcnn.nn.sequential import Sequential
 
 SAMPLES = 256
 """Rows and columns that are looked at, of however many."""
@@ -21,18 +21,19 @@ RATIO = 20
 """Between the deviations; pixels of one value have none, and are left to the mean."""
 
 
-def off_scale(nets: Sequence[Net], pixels: np.ndarray) -> str:
+def off_scale(nets: Sequence[Sequential], pixels: np.ndarray) -> str:
     """Return what is wrong with the scale of an image, or of some of its rows; nothing if it is plausible.
 
     Parameters
     ----------
-    nets : sequence of Net
+    nets : sequence of Sequential
         Those that keep no normalisation have nothing to compare with.
     pixels : array (H, W, C)
         Of which a sample is looked at.
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> net = Net.from_spec("FC2", rng=0)
     >>> net.normalisation = np.array([120.0]), np.array([50.0])
     >>> image = np.random.default_rng(0).integers(0, 256, (30, 40, 1))

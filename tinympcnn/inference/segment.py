@@ -21,7 +21,7 @@ from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.tiling import DEFAULT_MEMORY, as_committee, spans, tile_size
 
 if TYPE_CHECKING:
-    from tinympcnn.net import Net
+    from tinympcnn.nn.sequential import Sequential
 
 
 class Rows(Protocol):
@@ -33,13 +33,13 @@ class Rows(Protocol):
 
 
 def segment(
-    net: Net | Committee, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
+    net: Sequential | Committee, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
 ) -> np.ndarray:
     """Return the class probabilities of every pixel of an image.
 
     Parameters
     ----------
-    net : Net or Committee
+    net : Sequential or Committee
         An image net, a patch net or several nets, on any backend.
     image : array, shape (H, W) or (H, W, C)
         Of any size, in the units of the training images.
@@ -68,7 +68,7 @@ def segment(
     return result
 
 
-def as_image(net: Net | Committee, image: np.ndarray) -> np.ndarray:
+def as_image(net: Sequential | Committee, image: np.ndarray) -> np.ndarray:
     """Return `image` as (H, W, C), or say in one sentence why the net cannot take it."""
     image = backend.to_numpy(image)
     if image.ndim == 2:
@@ -85,7 +85,7 @@ def as_image(net: Net | Committee, image: np.ndarray) -> np.ndarray:
 
 
 def segment_bands(
-    net: Net | Committee,
+    net: Sequential | Committee,
     image: Rows,
     tile: int | Pair | None = None,
     memory: int = DEFAULT_MEMORY,

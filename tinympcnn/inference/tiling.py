@@ -18,7 +18,7 @@ from tinympcnn.nn.geometry import pair
 from tinympcnn.nn.plan import block_bytes
 
 if TYPE_CHECKING:
-    from tinympcnn.net import Net
+    from tinympcnn.nn.sequential import Sequential
 
 SMALLEST_TILE = 32  # outputs per axis: of smaller tiles the halo would be nearly all of the work
 LARGEST_TILE = 1 << 15
@@ -27,7 +27,7 @@ IDLE = 48 << 20  # bytes that the schedule keeps for the next tile, at most
 
 
 def tile_size(
-    net: Net | Committee,
+    net: Sequential | Committee,
     tile: int | Pair | None,
     memory: int = DEFAULT_MEMORY,
     largest: Pair = (LARGEST_TILE, LARGEST_TILE),
@@ -37,7 +37,7 @@ def tile_size(
 
     Parameters
     ----------
-    net : Net or Committee
+    net : Sequential or Committee
     tile : int or (rows, columns), optional
         What was asked for; by default as much as `memory` allows.
     memory : int
@@ -68,7 +68,7 @@ def tile_size(
     return rounded(tile)
 
 
-def tile_memory(net: Net | Committee, tile: int | Pair, largest: Pair = (LARGEST_TILE, LARGEST_TILE)) -> int:
+def tile_memory(net: Sequential | Committee, tile: int | Pair, largest: Pair = (LARGEST_TILE, LARGEST_TILE)) -> int:
     """Return the bytes that one tile takes at most, from its pixels to its probabilities.
 
     In a committee a tile may have to start earlier, and lies on its side in some views; it is never larger than the
@@ -88,7 +88,7 @@ def tile_memory(net: Net | Committee, tile: int | Pair, largest: Pair = (LARGEST
     return total + max(each) + waste
 
 
-def _opinion_memory(net: Net, tile: tuple[int, ...]) -> int:
+def _opinion_memory(net: Sequential, tile: tuple[int, ...]) -> int:
     """Return the bytes that one tile takes at most in one net."""
     (rows, columns), (P, Q), item = tile, net.field_of_view, net.dtype.itemsize
     plan = net.plan((rows + P - 1, columns + Q - 1))
@@ -114,6 +114,6 @@ def spans(n: int, size: int, multiple: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in starts]
 
 
-def as_committee(net: Net | Committee) -> Committee:
+def as_committee(net: Sequential | Committee) -> Committee:
     """Return a committee as it is, and a net as a committee of one."""
     return net if isinstance(net, Committee) else Committee([net])

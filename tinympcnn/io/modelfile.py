@@ -21,7 +21,7 @@ from tinympcnn.io.atomic import replacing
 from tinympcnn.nn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
 
 if TYPE_CHECKING:
-    from tinympcnn.net import Net
+    from tinympcnn.nn.sequential import Sequential
 
 VERSION = 1
 LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh)}
@@ -30,7 +30,7 @@ _ABOUT = "about"  # the entry that holds the JSON description
 _MOST_JSON = 1 << 24  # bytes
 
 
-def save(net: Net, path: str | PathLike[str]) -> None:
+def save(net: Sequential, path: str | PathLike[str]) -> None:
     """Write `net` to an .npz file, whole or not at all.
 
     Raises
@@ -49,7 +49,7 @@ def write_arrays(file: BinaryIO, arrays: dict[str, Any]) -> None:
     np.savez(file, **arrays)  # without allow_pickle, which NumPy before 2.2 takes for an array
 
 
-def to_arrays(net: Net) -> dict[str, Any]:
+def to_arrays(net: Sequential) -> dict[str, Any]:
     """Return what a model file holds, as named arrays."""
     for layer in net.layers:
         if LAYERS.get(type(layer).__name__) is not type(layer):
@@ -70,7 +70,7 @@ def to_arrays(net: Net) -> dict[str, Any]:
     return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
 
 
-def load(path: str | PathLike[str], make: Callable[[list[Layer]], Net]) -> Net:
+def load(path: str | PathLike[str], make: Callable[[list[Layer]], Sequential]) -> Sequential:
     """Read a net that `save` wrote; `make` makes a net of layers.
 
     Raises
@@ -114,7 +114,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is not a whole tinympcnn model file ({_in_short(error)})") from error
 
 
-def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Net]) -> Net:
+def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Sequential]) -> Sequential:
     """Return the net that `to_arrays` described; `where` names the file in error messages."""
     about = read_about(arrays, where)
     try:

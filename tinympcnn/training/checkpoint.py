@@ -21,8 +21,8 @@ from tinympcnn.errors import DataError
 from tinympcnn.io import modelfile
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.modelfile import STATE
-from tinympcnn.net import Net
 from tinympcnn.nn.optim import Optimizer
+from tinympcnn.nn.sequential import Sequential
 
 _OPTIMIZER = "optimizer."  # prefix of the optimiser's arrays
 _BEST = "best"
@@ -52,7 +52,7 @@ def exists(path: str | PathLike[str]) -> bool:
     return Path(path).is_file()
 
 
-def save(path: str | PathLike[str], net: Net, optimizer: Optimizer, state: State) -> None:
+def save(path: str | PathLike[str], net: Sequential, optimizer: Optimizer, state: State) -> None:
     """Write a checkpoint; one that is there already stays whole until the new one is."""
     numbers: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
@@ -72,7 +72,7 @@ def save(path: str | PathLike[str], net: Net, optimizer: Optimizer, state: State
         modelfile.write_arrays(file, modelfile.to_arrays(net) | arrays | {STATE: text})
 
 
-def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
+def load(path: str | PathLike[str], net: Sequential, optimizer: Optimizer) -> State:
     """Put `net` and `optimizer` where the checkpoint left them, and return the place in the run.
 
     Raises
@@ -83,7 +83,7 @@ def load(path: str | PathLike[str], net: Net, optimizer: Optimizer) -> State:
     arrays, about = _read(path)
     own = {name[len(_OPTIMIZER) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_OPTIMIZER)}
     best = arrays.pop(_BEST, None)
-    saved = modelfile.from_arrays(arrays, str(path), Net)
+    saved = modelfile.from_arrays(arrays, str(path), type(net))
     if about["optimizer"] != type(optimizer).__name__ or repr(saved) != repr(net):
         raise DataError(
             f"the checkpoint {path} was written by a run with another net or optimizer ({about['optimizer']}); "
@@ -132,7 +132,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _fits(net: Net) -> Callable[[tuple[str, np.ndarray]], bool]:
+def _fits(net: Sequential) -> Callable[[tuple[str, np.ndarray]], bool]:
     """Return a function that tells whether an array, given as (name, array), has a place in a run of `net`."""
 
     def fits(item: tuple[str, np.ndarray]) -> bool:

@@ -17,7 +17,7 @@ from tinympcnn.data.augment import augmented_size, parse_kinds
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.net import Net
+from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.objective import Example, example
 
 
@@ -26,7 +26,7 @@ class TrainingSet:
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
         Which will be trained; its normalisation is set from the images if it has none.
     images : sequence of array (H, W) or (H, W, C)
     labels : sequence of int array (H, W)
@@ -42,6 +42,7 @@ class TrainingSet:
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> net = Net.from_spec("C3x3x4 FC2", rng=0)
     >>> data = TrainingSet(net, [np.eye(40)], [np.eye(40, dtype=int)], crop=30)
     >>> len(data), data.example(0, 0).image.shape, data.example(0, 0).target.shape
@@ -50,7 +51,7 @@ class TrainingSet:
 
     def __init__(
         self,
-        net: Net,
+        net: Sequential,
         images: Sequence[np.ndarray],
         labels: Sequence[np.ndarray],
         augment: str = "none",
@@ -110,7 +111,7 @@ class TrainingSet:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.updates))
 
 
-def checked(net: Net, images: Sequence[Any], labels: Sequence[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def checked(net: Sequential, images: Sequence[Any], labels: Sequence[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return images as (H, W, C) and labels as integers, or say what does not fit."""
     if len(images) != len(labels) or not len(images):
         raise DataError(f"{len(images)} image(s) and {len(labels)} label image(s) do not make a training set")

@@ -20,10 +20,10 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, out_of_memory_errors, to_numpy
 from tinympcnn.errors import DataError, DivergenceError, UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn import optim
 from tinympcnn.nn.losses import SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.nn.optim import Closure, Optimizer
+from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training import checkpoint as checkpoints
 from tinympcnn.training.dataset import TrainingSet, checked
 from tinympcnn.training.objective import Example, example, image_closure, predict, set_closure
@@ -34,7 +34,7 @@ Record = dict[str, Any]
 
 
 def fit(
-    net: Net,
+    net: Sequential,
     images: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     *,
@@ -60,7 +60,7 @@ def fit(
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
         With one output for each class.
     images : sequence of array (H, W) or (H, W, C)
         Of any sizes, in any units: they are normalised by the set's mean and standard deviation, which the net keeps.
@@ -122,6 +122,7 @@ def fit(
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> rng = np.random.default_rng(0)
     >>> image = rng.standard_normal((20, 20))
     >>> net = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0)
@@ -201,7 +202,7 @@ def warmed(warmup: float, epochs: float) -> float:
 class _Run:
     """What stays the same from the first update to the last."""
 
-    net: Net
+    net: Sequential
     data: TrainingSet
     held: list[Example]
     optimizer: Optimizer
@@ -320,7 +321,7 @@ def _finish(run: _Run, state: checkpoints.State) -> None:
         run.net.set_flat(state.best)
 
 
-def _record(net: Net, optimizer: Optimizer, state: checkpoints.State, validated: tuple[float, float]) -> Record:
+def _record(net: Sequential, optimizer: Optimizer, state: checkpoints.State, validated: tuple[float, float]) -> Record:
     return {
         "epoch": state.epoch + 1,
         "images": state.images,
@@ -337,7 +338,7 @@ def _record(net: Net, optimizer: Optimizer, state: checkpoints.State, validated:
     }
 
 
-def evaluate(net: Net, examples: Sequence[Example], loss: Any) -> tuple[float, float]:
+def evaluate(net: Sequential, examples: Sequence[Example], loss: Any) -> tuple[float, float]:
     """Return the mean loss and the pixel error of the net over all counted pixels of some examples; nan for none."""
     if not examples:
         return math.nan, math.nan
@@ -350,7 +351,7 @@ def evaluate(net: Net, examples: Sequence[Example], loss: Any) -> tuple[float, f
     return value, wrong / max(counted, 1)
 
 
-def _culprit(net: Net) -> str:
+def _culprit(net: Sequential) -> str:
     """Return a clause naming the first parameter or gradient that is not finite, or nothing."""
     for name, param, grad in net.parameters():
         for what, array in (("parameter", param), ("gradient of", grad)):

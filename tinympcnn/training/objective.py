@@ -18,8 +18,8 @@ from tinympcnn.data import mirror
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn.optim import Closure
+from tinympcnn.nn.sequential import Sequential
 
 BATCH_PIXELS = 1 << 17  # pixels that go through the net together: enough to hide the cost of calls, few enough for RAM
 
@@ -31,13 +31,13 @@ class Example(NamedTuple):
     target: Array
 
 
-def example(net: Net, image: np.ndarray, labels: np.ndarray) -> Example:
+def example(net: Sequential, image: np.ndarray, labels: np.ndarray) -> Example:
     """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored, and its labels (H, W)."""
     x = mirror(net.normalised(image), net.field_of_view)[None]
     return Example(net.xp.asarray(x), net.xp.asarray(labels[None]))
 
 
-def image_closure(net: Net, pair: Example, loss: Any) -> Closure:
+def image_closure(net: Sequential, pair: Example, loss: Any) -> Closure:
     """Return ``closure(grad=True)``: the loss on one image, and its gradient left in the net."""
 
     def closure(grad: bool = True) -> float:
@@ -51,12 +51,12 @@ def image_closure(net: Net, pair: Example, loss: Any) -> Closure:
     return closure
 
 
-def set_closure(net: Net, pairs: Sequence[Example], loss: Any, executor: Executor | None = None) -> Closure:
+def set_closure(net: Sequential, pairs: Sequence[Example], loss: Any, executor: Executor | None = None) -> Closure:
     """Return ``closure(grad=True)``: the loss over a whole set, and its gradient left in the net.
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
     pairs : sequence of Example
         Images of any sizes.
     loss : SoftmaxCrossEntropy or MeanSquaredError
@@ -103,7 +103,7 @@ def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Exampl
     return [Example(*(join(list(arrays)) for arrays in zip(*group, strict=True))) for group in groups]
 
 
-def _evaluate(job: tuple[Net, Example, Any, bool]) -> tuple[float, float, Array | None]:
+def _evaluate(job: tuple[Sequential, Example, Any, bool]) -> tuple[float, float, Array | None]:
     """Return one batch's loss, what its mean is over, and its gradient; the shared net is not touched."""
     net, batch, loss, grad = job
     own, loss = net.shadow(), copy.copy(loss)
@@ -120,6 +120,6 @@ def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, f
     return total, counted, gradient
 
 
-def predict(net: Net, pair: Example) -> np.ndarray:
+def predict(net: Sequential, pair: Example) -> np.ndarray:
     """Return the most probable class of every pixel of a training image, (H, W)."""
     return backend.to_numpy(net.forward(pair.image, train=False).argmax(axis=-1))[0]

@@ -9,17 +9,17 @@ import inspect
 from typing import Any
 
 from tinympcnn.errors import UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn.optim.adam import Adam
 from tinympcnn.nn.optim.armijo import ArmijoSGD
 from tinympcnn.nn.optim.base import Closure, Optimizer
 from tinympcnn.nn.optim.lbfgs import LBFGS
 from tinympcnn.nn.optim.sgd import SGD
+from tinympcnn.nn.sequential import Sequential
 
 OPTIMIZERS = {"adam": Adam, "sgd": SGD, "armijo": ArmijoSGD, "lbfgs": LBFGS}
 
 
-def build(name: str, net: Net, **options: Any) -> Optimizer:
+def build(name: str, net: Sequential, **options: Any) -> Optimizer:
     """Return the optimiser called `name` (adam, sgd, armijo, lbfgs) over `net`."""
     if name not in OPTIMIZERS:
         raise UsageError(f"unknown optimizer {name!r}: use one of {', '.join(OPTIMIZERS)}")

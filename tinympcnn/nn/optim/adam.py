@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tinympcnn.engine.backend import Array, array_module
 from tinympcnn.errors import UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn.optim.base import Closure, Optimizer, positive
+from tinympcnn.nn.sequential import Sequential
 
 
 class Adam(Optimizer):
@@ -16,7 +16,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
     lr : float
         Learning rate.
     b1, b2 : float
@@ -27,7 +27,9 @@ class Adam(Optimizer):
 
     state_names = ("m", "v", "n")
 
-    def __init__(self, net: Net, lr: float = 0.002, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> None:
+    def __init__(
+        self, net: Sequential, lr: float = 0.002, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+    ) -> None:
         super().__init__(net)
         self.lr = positive(lr, "lr")
         if not (0 <= b1 < 1 and 0 <= b2 < 1 and eps > 0):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinympcnn.errors import DivergenceError, UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn.optim.base import Closure, Optimizer, dot, positive
+from tinympcnn.nn.sequential import Sequential
 
 
 class ArmijoSGD(Optimizer):
@@ -16,7 +16,7 @@ class ArmijoSGD(Optimizer):
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
     lr : float
         First trial step.
     c : float
@@ -33,7 +33,7 @@ class ArmijoSGD(Optimizer):
 
     def __init__(
         self,
-        net: Net,
+        net: Sequential,
         lr: float = 0.1,
         c: float = 1e-4,
         shrink: float = 0.5,

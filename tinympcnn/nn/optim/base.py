@@ -8,7 +8,7 @@ from typing import Any
 
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import DivergenceError, UsageError
-from tinympcnn.net import Net
+from tinympcnn.nn.sequential import Sequential
 
 Closure = Callable[..., float]
 
@@ -18,7 +18,7 @@ class Optimizer:
 
     Attributes
     ----------
-    net : Net
+    net : Sequential
     scale : float
         Factor on the learning rate, set from outside by a schedule.
     evaluations : int
@@ -29,7 +29,7 @@ class Optimizer:
 
     state_names: tuple[str, ...] = ()
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Sequential) -> None:
         self.net = net
         self.scale = 1.0
         self.evaluations = 0

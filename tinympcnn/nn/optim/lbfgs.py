@@ -6,8 +6,8 @@ import math
 
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn.optim.base import Closure, Optimizer, dot
+from tinympcnn.nn.sequential import Sequential
 
 
 class LBFGS(Optimizer):
@@ -21,7 +21,7 @@ class LBFGS(Optimizer):
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
     history : int
         Number m of pairs kept.
     c1, c2 : float
@@ -32,7 +32,7 @@ class LBFGS(Optimizer):
 
     state_names = ("pairs", "loss", "g")
 
-    def __init__(self, net: Net, history: int = 10, c1: float = 1e-4, c2: float = 0.9, trials: int = 20) -> None:
+    def __init__(self, net: Sequential, history: int = 10, c1: float = 1e-4, c2: float = 0.9, trials: int = 20) -> None:
         super().__init__(net)
         if history < 1 or trials < 1 or not 0 < c1 < c2 < 1:
             raise UsageError("L-BFGS needs history >= 1, trials >= 1 and 0 < c1 < c2 < 1")

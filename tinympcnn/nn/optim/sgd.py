@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import UsageError
-from tinympcnn.net import Net
 from tinympcnn.nn.optim.base import Closure, Optimizer, positive
+from tinympcnn.nn.sequential import Sequential
 
 
 class SGD(Optimizer):
@@ -13,7 +13,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    net : Net
+    net : Sequential
     lr : float
         Learning rate.
     momentum : float
@@ -21,6 +21,7 @@ class SGD(Optimizer):
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> net = Net.from_spec("FC1", rng=0)
     >>> SGD(net).lr
     0.01
@@ -28,7 +29,7 @@ class SGD(Optimizer):
 
     state_names = ("v",)
 
-    def __init__(self, net: Net, lr: float = 0.01, momentum: float = 0.9) -> None:
+    def __init__(self, net: Sequential, lr: float = 0.01, momentum: float = 0.9) -> None:
         super().__init__(net)
         self.lr = positive(lr, "lr")
         if not 0 <= momentum < 1:
