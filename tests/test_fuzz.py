@@ -9,8 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from test_cli import run  # noqa: F401  # a fixture
-from test_data_tiff import PLAIN, SEEDS, pixels, written
+from helpers import PLAIN, SEEDS, mutated, pixels, written
 
 from tinympcnn import Net
 from tinympcnn.engine.memory import resident_memory
@@ -20,17 +19,8 @@ CASES = 80
 SECONDS = 5  # for one case; the slowest seen took a tenth of a second
 
 
-def mutated(whole, chance):
-    """Return a file with a few bytes changed, mostly in its headers, and sometimes cut off."""
-    data = bytearray(whole)
-    for _ in range(chance.choice([1, 1, 2, 3, 8])):
-        place = chance.randrange(min(len(data), 700) if chance.random() < 0.85 else len(data))
-        data[place] = chance.choice([0, 1, 2, 127, 255, chance.randrange(256)])
-    return bytes(data[: chance.randrange(len(data))] if chance.random() < 0.1 else data)
-
-
 @pytest.fixture
-def harmless(run, tmp_path):  # noqa: F811
+def harmless(run, tmp_path):
     """Return a function that runs a command and checks how it ends."""
     held = resident_memory()
 
