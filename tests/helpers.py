@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import tifffile
 
 from tinympcnn import Layer
@@ -45,10 +46,10 @@ def close(device: Device, got: Any, wanted: Any, dtype: Any = np.float64) -> Non
 
 
 def pixels(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
-    """Return random pixels: of all values of an unsigned byte, or normal if `dtype` is a float."""
+    """Return random pixels: integers from 0 to the largest of `dtype`, or normal numbers if it is a float type."""
     rng = np.random.default_rng(seed)
-    values = rng.integers(0, 256, shape) if np.dtype(dtype).kind in "ui" else rng.normal(size=shape)
-    return values.astype(dtype)
+    whole = np.dtype(dtype).kind in "ui"
+    return (rng.integers(0, np.iinfo(dtype).max + 1, shape) if whole else rng.normal(size=shape)).astype(dtype)
 
 
 def written(path: Path, array: np.ndarray, **options: Any) -> Path:
@@ -69,6 +70,11 @@ SEEDS = [  # arrays and the options to write them with: what the fuzz tests muta
     (pixels(2, 20, 30, dtype=np.float32), {"ome": True, "metadata": {"axes": "ZYX"}}),
     (pixels(20, 30, 3), {"photometric": "rgb", "compression": "lzw"}),
 ]
+
+
+def lengths(short: int, full: int) -> pytest.MarkDecorator:
+    """Run a fuzz test with few cases, and with all of them where the slow tests run."""
+    return pytest.mark.parametrize("cases", [short, pytest.param(full, marks=pytest.mark.slow)])
 
 
 def mutated(whole: bytes, chance: random.Random) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
+from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, lengths, pixels, written
 
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import open_image, read_images
@@ -241,13 +241,14 @@ def test_truncated_files_never_give_a_shorter_stack(tmp_path, options):
         np.testing.assert_array_equal(np.stack(pages)[..., 0], array)
 
 
+@lengths(15, 150)
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_mutated_files_give_pixels_or_one_sentence(tmp_path, seed):
+def test_mutated_files_give_pixels_or_one_sentence(tmp_path, seed, cases):
     array, options = SEEDS[seed]
     whole = written(tmp_path / "whole.tif", array, **options).read_bytes()
     chance = random.Random(seed)
     mutant = tmp_path / "mutant.tif"
-    for _ in range(150):
+    for _ in range(cases):
         data = bytearray(whole)
         for _ in range(chance.choice([1, 1, 2, 8])):
             data[chance.randrange(min(len(data), 700)) if chance.random() < 0.8 else chance.randrange(len(data))] = (
