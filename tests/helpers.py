@@ -39,7 +39,7 @@ def close(device: Device, got: Any, wanted: Any, dtype: Any = np.float64) -> Non
     got, wanted = device.asnumpy(got), device.asnumpy(wanted)
     assert got.shape == wanted.shape and got.dtype == wanted.dtype == dtype
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
-    assert np.linalg.norm(got - wanted) <= tolerance * max(np.linalg.norm(wanted), 1e-30)
+    assert np.linalg.norm(got - wanted) <= tolerance * max(float(np.linalg.norm(wanted)), 1e-30)
 
 
 # -------------------------------------------------------------------------------------------------------- files

@@ -159,7 +159,7 @@ def conv(in_maps=1, out_maps=1, kernel=1):
     ("act", "words"),
     [
         (lambda: Net([]), "one or more layers"),
-        (lambda: Net(["C3x3x2"]), "one or more layers"),
+        (lambda: Net(["C3x3x2"]), "one or more layers"),  # type: ignore[list-item]
         (lambda: Net([tanh := Tanh(), conv(), tanh]), "stands twice"),
         (lambda: Net([conv(), MaxPoolFragment(2), MaxPool(2)]), "not both"),
         (lambda: Net([conv(1, 2), conv(3, 1)]), "takes 3 input maps and got 2"),
