@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +13,10 @@ import tifffile
 
 from tinympcnn import Layer
 
-if TYPE_CHECKING:
-    from conftest import Device
-
 # ------------------------------------------------------------------------------------------------------- layers
 
 
-def placed(layer: Layer, device: Device, dtype: Any = np.float64, seed: int = 5) -> Layer:
+def placed(layer: Layer, device: Any, dtype: Any = np.float64, seed: int = 5) -> Layer:
     """Return `layer` on the device, in `dtype`, with biases that are not zero."""
     rng = np.random.default_rng(seed)
     for name, param in layer.params.items():
@@ -29,12 +26,12 @@ def placed(layer: Layer, device: Device, dtype: Any = np.float64, seed: int = 5)
     return layer
 
 
-def noise(device: Device, shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> Any:
+def noise(device: Any, shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> Any:
     """Return normal random numbers on the device."""
     return device.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
 
 
-def close(device: Device, got: Any, wanted: Any, dtype: Any = np.float64) -> None:
+def close(device: Any, got: Any, wanted: Any, dtype: Any = np.float64) -> None:
     """Check shape, dtype and, relative to the norm, the values."""
     got, wanted = device.asnumpy(got), device.asnumpy(wanted)
     assert got.shape == wanted.shape and got.dtype == wanted.dtype == dtype
