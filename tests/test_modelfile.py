@@ -7,8 +7,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from helpers import lengths
 
-from tinympcnn import Adam, Conv, DataError, Layer, Logistic, MaxPoolFragment, Net, UsageError, register_layer
+from tinympcnn import Adam, Conv, DataError, Layer, Logistic, MaxPoolFragment, Net, UsageError
 from tinympcnn.gradcheck import check_contract
 from tinympcnn.io import modelfile
 from tinympcnn.nn.layers import LAYERS
@@ -83,15 +84,6 @@ def bias_layer():
     return Bias
 
 
-@pytest.fixture
-def register():
-    """Register layers for one test; afterwards the register is as before."""
-    before = dict(LAYERS)
-    yield register_layer
-    LAYERS.clear()
-    LAYERS.update(before)
-
-
 def test_a_registered_layer_of_ones_own_is_saved_loaded_and_drawn(register, tmp_path, rng):
     Bias = register(bias_layer())
     net = Net([Conv(1, 2, 3, rng=0), Bias(2, start=0.25), MaxPoolFragment(2), Conv(2, 2, 1, rng=0)])
@@ -158,9 +150,10 @@ def test_truncated_anywhere(path):
         assert "is not a whole tinympcnn model file" in damaged(path)
 
 
-def test_thousands_of_mutations_give_a_whole_net_or_one_sentence(net, path, rng):
+@lengths(120, 1200)
+def test_mutations_give_a_whole_net_or_one_sentence(net, path, rng, cases):
     whole, survivors = path.read_bytes(), 0
-    for i in range(1200):
+    for i in range(cases):
         mutated = bytearray(whole)
         if i % 4 == 0:  # the description and the headers are where a change means most
             low = whole.index(b'{"format"')
