@@ -13,8 +13,7 @@
 #
 # You have read every layer of the library. Now write one that it does not have: average pooling, for patches and for
 # whole images. It has to pass the same checks as the library's own layers.
-
-# %% [markdown]
+#
 # ## What you will build
 #
 # - `AveragePool`, for patches, and `AveragePoolFragment`, for whole images: formulas, a case by hand, code.
@@ -409,8 +408,7 @@ grade_prelu(PReLU)
 #   too: that was tutorial 15.
 # - `Net.save` refuses layers that are not registered, and `Net.load` names a layer that it does not know. No code comes
 #   from a file.
-
-# %% [markdown]
+#
 # ## Next
 #
 # There is no next tutorial. You have derived, written and checked a convolutional network, its training on whole
