@@ -14,10 +14,10 @@ from tinympcnn.nn.sequential import Sequential
 class LBFGS(Optimizer):
     """Limited-memory BFGS: the two loops of Nocedal, with a line search for the weak Wolfe conditions.
 
-    The direction is ``d = -H g``, where H is built from the last m changes ``s = theta' - theta``, ``y = g' - g``.
+    The direction is ``d = -H g``, where H is built from the last m pairs ``s = theta' - theta``, ``y = g' - g``.
     The step t must lower the loss, ``L(theta + t*d) <= L(theta) + c1*t*g.d``, and flatten the slope,
     ``g'.d >= c2*g.d``; doubling and bisection find it (A. Lewis, M. Overton, Math. Program. 141, 2013). If they find
-    none, the history is forgotten and steepest descent is tried once. Sources: J. Nocedal, Math. Comp. 35 (1980);
+    none, the pairs are forgotten and steepest descent is tried once. Sources: J. Nocedal, Math. Comp. 35 (1980);
     Nocedal and Wright, Numerical Optimization, algorithm 7.4.
 
     Parameters
@@ -25,7 +25,7 @@ class LBFGS(Optimizer):
     net : Sequential
         The net to train.
     history : int
-        The number m of changes (s, y) that are kept.
+        The number m of pairs (s, y) that are kept.
     c1, c2 : float
         The constants of the Wolfe conditions, 0 < c1 < c2 < 1.
     trials : int
