@@ -3,7 +3,8 @@
 ``CkxkxM`` is a convolution with M output maps, ``MPFkxk`` a MaxPoolFragment (``MPkxk`` means the same layer, ``MPF2``
 is short for ``MPF2x2``), ``FCM`` a fully connected layer on single pixels and ``FCwxwxM`` one over a w x w window.
 Tanh follows every C and FC but the last, as in the paper. One word is ours: ``LCkxk`` sets the local contrast of its
-maps in a k x k window beside them.
+maps in a k x k window beside them. A net for whole small images may also be written as in the papers on
+classification, ``1x29x29-20C4-MP2-40C5-MP3-150N-10N``; see ``columns.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from tinympcnn.errors import UsageError
+from tinympcnn.nn.columns import is_column, parse_column
 from tinympcnn.nn.geometry import count
 from tinympcnn.nn.layers import Conv, FullyConnected, Layer, LocalContrast, MaxPoolFragment, Tanh
 from tinympcnn.nn.layers.contrast import FLOOR
@@ -45,6 +47,8 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     >>> parse("C3x3x4 MPF2x2 FC2", rng=0)
     [Conv(1, 4, (3, 3)), Tanh(), MaxPoolFragment((2, 2)), FullyConnected(4, 2, (1, 1))]
     """
+    if is_column(spec):
+        return parse_column(spec, rng)
     if is_name(spec):
         raise UsageError(
             f"cannot read the spec {spec[:60]!r}: one looks like 'C5x5x8 MPF2x2 C3x3x8 FC2', and zoo.build('N3') makes "
