@@ -16,8 +16,9 @@ from tinympcnn.cli.planning import plan_tiles
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import segment
+from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
-from tinympcnn.inference.committee import Committee, agreed
+from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.io.image_file import ImageFile
