@@ -5,6 +5,7 @@ Read next: ``tinympcnn/inference/segment.py`` and ``tinympcnn/inference/postproc
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from os import PathLike
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinympcnn.cli import arguments
 from tinympcnn.cli.planning import plan_tiles
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
@@ -182,3 +184,40 @@ def resolution(net: Net) -> int:
     if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
         raise DataError(f"the model's record names the down-sampling {str(factor)[:40]!r}; it must be 1 or more")
     return factor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn segment``."""
+    parser.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
+    parser.add_argument(
+        "-m", "--model", nargs="+", action="extend", required=True, metavar="MODEL.npz",
+        help="as written by train; the probabilities of several are averaged",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="for {name}_prob.tif, {name}_labels.tif")
+    parser.add_argument("--turns", action="store_true", help="average over the eight flips and quarter turns")
+    parser.add_argument("--calibration", metavar="CAL.json", help="correct the average, as fitted by calibrate")
+    parser.add_argument(
+        "--median", type=int, default=0, metavar="R", help="then filter, radius R pixels (0: no filter)"
+    )
+    parser.add_argument(
+        "--tile",
+        type=arguments.ranged(int, 1, auto=True),
+        default=None,
+        metavar="auto|N",
+        help="outputs at a time (auto)",
+    )
+    parser.add_argument(
+        "--memory", type=arguments.memory, metavar="SIZE", help="such as 2G or 500M (half of what is free)"
+    )
+    parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, whatever the files say themselves")
+    parser.add_argument("--force", action="store_true", help="overwrite results that exist")
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Segment as the options of ``tinympcnn segment`` say."""
+    segment_files(
+        options.images, options.model, options.output, turns=options.turns, calibration=options.calibration,
+        median=options.median, tile=options.tile, memory=options.memory, axes=options.axes, force=options.force,
+        device=options.backend,
+    )  # fmt: skip
