@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine.backend import to_numpy
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import replacing
@@ -64,6 +65,8 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
         "dtype": net.dtype.name,
         "normalisation": None if net.normalisation is None else [list(map(float, part)) for part in net.normalisation],
         "class_values": None if net.class_values is None else list(net.class_values),
+        "class_names": None if net.class_names is None else list(net.class_names),
+        "preprocessing": net.preprocessing,
         "record": net.record,
     }
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -139,6 +142,12 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
             net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
             if len(set(net.class_values)) != net.out_maps:
                 raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
+        if about["class_names"] is not None:
+            net.class_names = tuple(map(str, about["class_names"]))
+            if len(set(net.class_names)) != net.out_maps:
+                raise ValueError(f"it has {len(set(net.class_names))} class names for {net.out_maps} outputs")
+        if about["preprocessing"] is not None:
+            net.preprocessing = Preprocessing(**about["preprocessing"]).config()
         net.record = about["record"]
         return net
     except KeyError as error:

@@ -43,6 +43,10 @@ class Sequential:
         One of each for every input map, from the training set; used by `segment` and `train`, not by `forward`.
     class_values : tuple of int or None
         The label image's value for each class.
+    class_names : tuple of str or None
+        The name of each class, for nets that classify whole images.
+    preprocessing : dict or None
+        What happens to an image before the net sees it, as ``tinympcnn.data.preprocessing`` writes and reads it.
     record : dict
         How the net was trained; anything JSON can hold.
 
@@ -70,6 +74,8 @@ class Sequential:
             raise UsageError("the same layer object stands twice in the net; make one for each place")
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
         self.class_values: tuple[int, ...] | None = None
+        self.class_names: tuple[str, ...] | None = None
+        self.preprocessing: dict[str, Any] | None = None
         self.record: dict[str, Any] = {}
         self._crop: tuple[Shape, Pair] | None = None
         if self.pools and self.stride != (1, 1):
@@ -311,8 +317,13 @@ class Sequential:
 
     def _with(self, layers: list[Layer]) -> Self:
         net = type(self)(layers)
-        net.normalisation, net.class_values, net.record = self.normalisation, self.class_values, self.record
+        net.copy_about(self)
         return net
+
+    def copy_about(self, other: Sequential) -> None:
+        """Take over what another net knows of its images and its training: all but layers and parameters."""
+        for name in ("normalisation", "class_values", "class_names", "preprocessing", "record"):
+            setattr(self, name, getattr(other, name))
 
     def _converted(self, convert: Any) -> Self:
         layers = []

@@ -94,7 +94,7 @@ def load(path: str | PathLike[str], net: Sequential, optimizer: Optimizer) -> St
         raise _damaged(path)
     xp = net.xp
     net.set_flat(xp.asarray(saved.flat()))
-    net.normalisation, net.class_values, net.record = saved.normalisation, saved.class_values, saved.record
+    net.copy_about(saved)
     restored = {name: xp.asarray(value) for name, value in own.items() if name != "pairs"}
     if "pairs" in own:
         restored["pairs"] = [(xp.asarray(s), xp.asarray(y)) for s, y in own["pairs"]]
