@@ -82,3 +82,12 @@ def test_a_net_is_made_or_refused_and_a_size_that_is_offered_fits(words, n):
                     Net.from_spec(spec.replace(f"x{n}x", f"x{size}x", 1), rng=0)
                 except UsageError as second:
                     assert "rows" not in str(second)
+
+
+def test_many_small_maps_share_products_instead_of_filling_each_with_zeros(monkeypatch):
+    from tinympcnn.engine import blocks
+
+    monkeypatch.setattr(blocks, "product_rows", lambda K, maps: 192)
+    cut = blocks.window_blocks((32, 9, 9), 4, 1000, 150, np.empty(0, np.float32))
+    products = sum(-(-(f.stop - f.start) * 9 // 192) * (q.stop - q.start) for f, q in cut)
+    assert products * 192 <= 1.4 * 32 * 9 * 9
