@@ -5,12 +5,15 @@ Update i of epoch e is a function of (seed, e, i) alone, as in ``dataset.py``, s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tinympcnn.data.checks import check_finite
 from tinympcnn.data.distort import Distortion
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.classify import as_input, prepared
+from tinympcnn.nn.losses import Loss, SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.dataset import mean_and_std
 from tinympcnn.training.objective import Example
@@ -44,6 +47,9 @@ class ClassifiedImages:
     (3, (2, 9, 9, 1), (1, 1, 1))
     """
 
+    measure = "error"
+    lighter = "smaller batches, such as --batch 8"
+
     def __init__(
         self,
         net: Sequential,
@@ -58,6 +64,7 @@ class ClassifiedImages:
         _check(net, images, classes)
         self.net, self.distortion, self.batch, self.seed = net, distortion or Distortion(), batch, seed
         self.images, self.classes = prepared(net, images), np.asarray(classes, np.int64)
+        self.n_images = len(self.images)
         if net.normalisation is None:
             net.normalisation = mean_and_std(list(self.images))
 
@@ -71,10 +78,19 @@ class ClassifiedImages:
         some = order[self.batch * position : self.batch * (position + 1)]
         return self._example(some, self.distortion, np.random.default_rng([self.seed, epoch, position]))
 
-    def everything(self) -> list[Example]:
-        """Return all images in batches, in their order and as they are."""
-        starts = range(0, len(self.images), self.batch)
-        return [self._example(np.arange(i, min(i + self.batch, len(self.images))), Distortion()) for i in starts]
+    def place(self, epoch: int, position: int) -> str:
+        """Return the words that name update `position` of an epoch."""
+        return f"batch {position}"
+
+    def everything(self) -> Iterator[Example]:
+        """Yield all images in batches, in their order and as they are."""
+        for i in range(0, len(self.images), self.batch):
+            yield self._example(np.arange(i, min(i + self.batch, len(self.images))), Distortion())
+
+    def loss(self, balance: str) -> Loss:
+        """Return cross-entropy, balanced as the recipe says."""
+        weights = None if balance == "none" else balanced_weights(self.counts())
+        return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
 
     def counts(self) -> np.ndarray:
         """Return the number of images of each class."""
