@@ -12,7 +12,9 @@ from tinympcnn.net import Net
 from tinympcnn.nn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
 from tinympcnn.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from tinympcnn.nn.optim import LBFGS, SGD, Adam, ArmijoSGD
+from tinympcnn.training.checkpoint import Checkpoint
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "SGD",
     "Adam",
     "ArmijoSGD",
+    "Checkpoint",
     "Committee",
     "Conv",
     "DataError",
@@ -31,6 +34,7 @@ __all__ = [
     "MaxPoolFragment",
     "MeanSquaredError",
     "Net",
+    "Recipe",
     "SoftmaxCrossEntropy",
     "Tanh",
     "UsageError",

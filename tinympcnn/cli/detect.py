@@ -20,8 +20,8 @@ import numpy as np
 from tinympcnn import data
 from tinympcnn.cli import arguments, pictures
 from tinympcnn.cli.findings import contact_sheet, outcome, plot_roc
+from tinympcnn.cli.models import load_committee
 from tinympcnn.cli.outputs import check_outputs
-from tinympcnn.cli.segment import load_committee
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import inspection
