@@ -12,10 +12,10 @@ from os import PathLike
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.compare import Paths, read_compared
-from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.errors import DataError
 from tinympcnn.inference.calibration import Calibration, fit_calibration
 from tinympcnn.io.images import expand
+from tinympcnn.io.outputs import check_outputs
 
 _LEAST_RISE = 0.05
 
@@ -52,7 +52,7 @@ def calibrate_files(
     DataError
         If these are not probabilities of two classes, do not fit the labels, or do not rise with them.
     """
-    check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")])
+    check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force=True)
     kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert, downsample)
     if kind != "prob" or len(values) != 2:
         raise DataError(
