@@ -16,7 +16,6 @@ from tinympcnn.cli.segment import Machine, Steps, segment_files
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import read_prediction, write_probabilities
 from tinympcnn.io.reading import Reading
 from tinympcnn.training import checkpoint
@@ -212,7 +211,7 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
             train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
-    with pytest.raises(UsageError, match="need 3 names"):
+    with pytest.raises(UsageError, match="two outputs have the name"):
         train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):
@@ -402,31 +401,6 @@ def test_models_that_do_not_go_together_are_named(job, model):
     with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         segmented(job, model, median=-1)
     assert not (job / "out").exists()
-
-
-def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
-    (job / "out").mkdir()
-    ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
-    others = [
-        job / "out" / name for name in (".images_prob.tif.abc.tmp", ".images_prob.tif.swp", ".other.tif.abcd.tmp")
-    ]
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
-        path.write_text("")
-    said = []
-    segmented(job, model, said=said)
-    train(job, said=said)
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
-        assert f"removed {path}, left by a run that was killed" in said and not path.exists()
-    assert all(path.exists() for path in others)
-
-
-def test_the_file_of_a_run_that_is_writing_now_stays(job, model):
-    said = []
-    with replacing(job / "a.npz") as temporary:
-        temporary.write_text("half")
-        train(job, said=said)
-        assert temporary.read_text() == "half"
-    assert any(f"{temporary} belongs to a run that is writing now" in line for line in said)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_page(job, model, monkeypatch):

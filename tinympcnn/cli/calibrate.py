@@ -11,10 +11,10 @@ from os import PathLike
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.compare import Paths, read_compared
-from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.errors import DataError
 from tinympcnn.inference.calibration import Calibration, fit_calibration
 from tinympcnn.io.images import expand
+from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
 
 LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothing
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=arguments.new_file, required=True, metavar="CAL.json",
         help="The file to write, for the option --calibration of segment.",
     )  # fmt: skip
+    arguments.force(files)
     arguments.reading(files)
     arguments.relabelling(files)
 
@@ -49,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
         reading=arguments.reading_of(options),
         mapping=options.map,
         invert=options.invert,
+        force=options.force,
     )
 
 
@@ -60,6 +62,7 @@ def calibrate_files(
     reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
+    force: bool = False,
     echo: Callable[[str], None] = print,
 ) -> Calibration:
     """Fit a calibration on probabilities of held-out images and write it to `output`.
@@ -74,17 +77,19 @@ def calibrate_files(
         The JSON file.
     reading, mapping, invert : optional
         How the labels are read; see ``tinympcnn.cli.compare.read_compared``.
+    force : bool
+        Whether `output` is replaced if it exists.
     echo : callable
         It is told what was fitted.
 
     Raises
     ------
     UsageError
-        If the output is an input.
+        If the output is an input, or exists and `force` is not given.
     DataError
         If the predictions are not probabilities of two classes, do not fit the labels, or do not rise with them.
     """
-    check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")])
+    check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force)
     kind, values, pages, truth = read_compared(predictions, labels, reading, mapping, invert)
     if kind != "prob" or len(values) != 2:
         raise DataError(
