@@ -21,7 +21,6 @@ from tinympcnn import data
 from tinympcnn.cli import arguments, pictures
 from tinympcnn.cli.findings import contact_sheet, outcome, plot_roc
 from tinympcnn.cli.models import load_committee
-from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import inspection
@@ -29,6 +28,7 @@ from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.images import expand, read_images
+from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.pairs import read_masks
 from tinympcnn.net import Net
 from tinympcnn.nn.geometry import count
@@ -167,7 +167,7 @@ def detect_files(
     models = [model] if isinstance(model, str | PathLike) else list(model)
     every = zip((images, labels, *(validation or ())), ("images", "labels") * 2, strict=False)
     read = [expand(paths, what) for paths, what in every if paths is not None]
-    check_outputs((csv_path, sheet, roc), [*models, *itertools.chain(*read)])
+    check_outputs((csv_path, sheet, roc), [*models, *itertools.chain(*read)], force=True)
     for picture in (sheet, roc):
         if picture is not None:
             pictures.pillow()

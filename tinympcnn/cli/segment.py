@@ -27,7 +27,7 @@ from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import expand, open_image
-from tinympcnn.io.leftovers import remove_leftovers
+from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.predictions import label_dtype
 from tinympcnn.io.reading import Reading
@@ -189,12 +189,7 @@ def segment_files(
         files = missing
     jobs = [(file, *_writers(file, folder, values, factor, force)) for file in files]
     writers = [writer for _, *pair in jobs for writer in pair]
-    taken = {path.resolve() for path in inputs}
-    for path in [writer.path for writer in writers]:
-        if path.resolve() in taken:
-            raise UsageError(f"{path} is an input and will not be overwritten; name another folder for the results")
-        for line in remove_leftovers(path):
-            echo(line)
+    check_outputs((writer.path for writer in writers), inputs, force)
     check_space(folder, writers)
     if factor > 1:
         echo(f"images are down-sampled by {factor}, as for training")
