@@ -106,7 +106,7 @@ def steel() -> Images:
 
 PLANS = {
     "digits": Plan(digits, "dannet-digits", DISTORTIONS["digits"], 30, 1e-3),
-    "signs": Plan(signs, "dannet-signs", DISTORTIONS["signs"], 25, 1e-3),
+    "signs": Plan(signs, "dannet-signs", DISTORTIONS["signs"], 25, 5e-4),
     "signs-small": Plan(signs, "dannet-signs-small", DISTORTIONS["signs"], 60, 3e-3),
     "synthetic-signs": Plan(synthetic, "3x32x32-16C5-MP2-32C3-MP2-64C3-MP2-100N-12N", DISTORTIONS["signs"], 30, 3e-3),
     "steel": Plan(
