@@ -151,7 +151,7 @@ class WholeImages:
         return augmented(image, blank, "intensity" if "intensity" in kinds else "none", rng)[0], target
 
     def _crop(self, whole: Example, n: int) -> Example:
-        """Return crop n of an image's grid, with its true surroundings. The crops share no target and leave none out."""
+        """Return crop n of an image, with its true surroundings. Crops share no target and leave none out."""
         if self.crop is None:
             return whole
         (H, W), (P, Q) = whole.target.shape[1:3], self.net.field_of_view
