@@ -28,7 +28,7 @@ import numpy as np
 from tinympcnn import Net, engine, zoo
 from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
 from tinympcnn.cli.classify import compared, measures
-from tinympcnn.cli.train import write_log
+from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, synthetic_signs
 from tinympcnn.data.distort import DISTORTIONS, Distortion
 from tinympcnn.data.preprocessing import Preprocessing

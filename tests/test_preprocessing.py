@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tinympcnn import UsageError
+from tinympcnn import DataError, UsageError
 from tinympcnn.data.preprocessing import (
     KINDS,
     Preprocessing,
@@ -110,3 +110,9 @@ def test_a_preprocessing_is_pure_and_survives_json(text):
 def test_what_is_no_preprocessing_is_refused(kind, options):
     with pytest.raises(UsageError, match="preprocessing"):
         Preprocessing(kind, **options)
+
+
+def test_brightness_of_an_unknown_scale_is_not_equalised():
+    for kind in ("imadjust", "histeq", "adapthisteq"):
+        with pytest.raises(DataError, match="from 0 to 255"):
+            Preprocessing(kind)(np.linspace(0, 255, 100).reshape(1, 10, 10, 1))

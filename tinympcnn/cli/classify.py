@@ -14,13 +14,15 @@ import numpy as np
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
-from tinympcnn.cli.outputs import check_outputs
+from tinympcnn.cli.models import resolution
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.inference.average import average
+from tinympcnn.inference.average import agreed, average
 from tinympcnn.inference.classify import check_columns, classify
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import Classified, has_classes, read_classified
+from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 from tinympcnn.metrics import confusion, mcnemar, rejection_curve, top_error
 from tinympcnn.net import Net
 
@@ -81,7 +83,8 @@ def classify_files(
     check_columns(nets, names)
     if nets[0].class_names is None:
         raise DataError(f"{names[0]} does not classify whole images: it was trained on label images; use segment")
-    data = read_classified(images, nets[0].class_names, axes)
+    factor = agreed("down-sampling", [resolution(net) for net in nets], names)
+    data = read_classified(images, nets[0].class_names, Reading(axes=axes, downsample=factor))
     echo(data.describe())
     nets = [net.to("numpy" if xp is np else "cupy") for net in nets]
     classify(nets, data.images[:1])  # the first call makes threads and memory, which is not what an image costs

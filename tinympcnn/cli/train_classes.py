@@ -19,6 +19,7 @@ from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 from tinympcnn.io.classes import Classified, has_classes, read_classified
+from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.training.classes import ClassifiedImages, split_stratified
 from tinympcnn.training.recipe import Recipe
@@ -28,12 +29,10 @@ USUAL = "32x32-16C5-MP2-32C3-MP2-64C3-MP2-100N"  # the net where none is given, 
 
 @dataclass(frozen=True)
 class Column:
-    """What makes a column, beside the recipe: its net, and what happens to an image before the net sees it.
+    """What happens to an image before the net of a column sees it, and how many images make an update.
 
     Attributes
     ----------
-    net : str or None
-        The net, by name or in the notation ``1x29x29-20C4-MP2-40C5-MP3-150N-10N``. None takes a small one.
     preprocess : str
         "none", "width12" or another width, "imadjust", "histeq", "adapthisteq" or "conorm": always applied.
     distort : str
@@ -42,7 +41,6 @@ class Column:
         The number of images of one update.
     """
 
-    net: str | None = None
     preprocess: str = "none"
     distort: str = "none"
     batch: int = 32
@@ -58,8 +56,8 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--distort", default=usual.distort, metavar="RANGES",
-        help="How each image is distorted each time it is seen: digits, signs, or some of translation, scale, rotation, "
-        "shear, alpha and sigma, as in rotation=10,scale=0.1. The default is none.",
+        help="How each image is distorted each time it is seen: digits, signs, or some of translation, scale, "
+        "rotation, shear, alpha and sigma, as in rotation=10,scale=0.1. The default is none.",
     )  # fmt: skip
     parser.add_argument(
         "--batch", type=arguments.ranged(int, 1), default=usual.batch, metavar="N",
@@ -70,11 +68,12 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
 def train_classes(
     images: Sequence[str | PathLike[str]],
     output: str | PathLike[str],
-    column: Column = Column(),  # noqa: B008, it is immutable
     recipe: Recipe = Recipe(),  # noqa: B008
     *,
+    net: str | None = None,
+    column: Column = Column(),
     val: float = 0.0,
-    axes: str | None = None,
+    reading: Reading = Reading(),  # noqa: B008
     session: Session = Session(),  # noqa: B008
 ) -> Net:
     """Train a column on images with one class each, and write it to `output`.
@@ -85,14 +84,16 @@ def train_classes(
         One folder with a subfolder for each class, or one CSV with the columns file and class.
     output : path
         The model file, written at the end. A checkpoint lies beside it.
-    column : Column
-        The net, the preprocessing, the distortion and the batch.
     recipe : Recipe
-        All else that decides the result. Its augmentation and crops are for label images.
+        All that decides the result, beside the column and the data. Its augmentation and crops are for label images.
+    net : str, optional
+        The net, by name or in the notation ``1x29x29-20C4-MP2-40C5-MP3-150N-10N``. The default is a small net.
+    column : Column
+        The preprocessing, the distortion and the batch.
     val : float
         The share of the images of each class that is held out.
-    axes : str, optional
-        The axes of TIFF files that do not tell theirs.
+    reading : Reading
+        How the files are read: their axes, and the factor by which images are shrunk.
     session : Session
         How the run is carried out.
 
@@ -110,35 +111,35 @@ def train_classes(
         raise UsageError("images with one class each are distorted by --distort; leave out --augment and --crop")
     distortion = Distortion.parse(column.distort)
     check_session(session, output, [path for path in map(Path, images) if path.is_file()], recipe)
-    read = read_classified(images, axes=axes)
+    read = read_classified(images, reading=reading)
     session.echo(read.describe())
-    model = _model(column, read, recipe.seed).to("numpy" if backend.load(session.device)[0] is np else "cupy")
+    model = _model(net, column, read, recipe.seed).to("numpy" if backend.load(session.device)[0] is np else "cupy")
     assert read.classes is not None
     kept, held = split_stratified(read.classes, val, recipe.seed)
     data = ClassifiedImages(model, read.images[kept], read.classes[kept], distortion, column.batch, recipe.seed)
     validation = ClassifiedImages(model, read.images[held], read.classes[held], batch=column.batch) if val else None
     session.echo(f"training on {len(kept)} image(s), validating on {len(held)}")
-    choices = {**asdict(column), "axes": axes, "val": val, "data_sha256": _digest(read)}
+    choices = {"net": net, **asdict(column), **asdict(reading), "val": val, "data_sha256": _digest(read)}
     names = {"images": [read.names[i] for i in kept], "validation": [read.names[i] for i in held]}
     return train(model, data, recipe, validation=validation, job=Job(output, choices, names), session=session)
 
 
-def _model(column: Column, read: Classified, seed: int) -> Net:
+def _model(net: str | None, column: Column, read: Classified, seed: int) -> Net:
     """Return the patch net to train, with its preprocessing and the names of its classes."""
     maps, classes = read.images.shape[3], len(read.class_names)
     if classes < 2:
         raise UsageError(f"all images are of the class {read.class_names[0]!r}; a net needs two classes to tell apart")
-    spec = column.net or f"{maps}x{USUAL}-{classes}N"
-    net = zoo.build(spec, maps, rng=seed).as_patch()
-    if (net.in_maps, net.out_maps) != (maps, classes):
+    spec = net or f"{maps}x{USUAL}-{classes}N"
+    model = zoo.build(spec, maps, rng=seed).as_patch()
+    if (model.in_maps, model.out_maps) != (maps, classes):
         written = zoo.ZOO.get(spec.strip().lower(), spec)
         raise UsageError(
-            f"the net {written} takes images with {net.in_maps} channel(s) and tells {net.out_maps} classes apart; "
+            f"the net {written} takes images with {model.in_maps} channel(s) and tells {model.out_maps} classes apart; "
             f"here are {maps} channel(s) and {classes} classes: begin it with {maps}x and end it in {classes}N"
         )
-    net.class_names = read.class_names
-    net.preprocessing = Preprocessing.parse(column.preprocess).config()
-    return net
+    model.class_names = read.class_names
+    model.preprocessing = Preprocessing.parse(column.preprocess).config()
+    return model
 
 
 def _digest(read: Classified) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.data.distort import smoothing
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import DataError, UsageError
 
 LEVELS = 256  # grey levels that histograms tell apart
 
@@ -204,6 +204,11 @@ class Preprocessing:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return images (N, H, W, C) as the net of the column sees them, in float32."""
         images = unit(np.asarray(images))
+        if self.kind in ("imadjust", "histeq", "adapthisteq") and not (images.min() >= 0 and images.max() <= 1):
+            raise DataError(
+                f"{self.kind} takes brightness from 0 to 1, and these images reach from {images.min():g} to "
+                f"{images.max():g}; divide them by their largest possible value, or give integers"
+            )
         return KINDS[self.kind](images, **self.options) if self.kind in KINDS else images
 
     def __eq__(self, other: object) -> bool:

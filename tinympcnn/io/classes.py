@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinympcnn.data.downsample import downsample
 from tinympcnn.errors import DataError
-from tinympcnn.io.image_file import reading
+from tinympcnn.io.image_file import reading as opening
 from tinympcnn.io.images import Paths, _natural, expand, open_image, page_names
+from tinympcnn.io.reading import Reading
 
 
 class Classified(NamedTuple):
@@ -42,7 +44,11 @@ class Classified(NamedTuple):
         )
 
 
-def read_classified(source: Paths, class_names: Sequence[str] | None = None, axes: str | None = None) -> Classified:
+def read_classified(
+    source: Paths,
+    class_names: Sequence[str] | None = None,
+    reading: Reading = Reading(),  # noqa: B008
+) -> Classified:
     """Read images and their classes.
 
     Parameters
@@ -51,8 +57,8 @@ def read_classified(source: Paths, class_names: Sequence[str] | None = None, axe
         One folder with a subfolder for each class, one CSV, or image files and folders without classes.
     class_names : sequence of str, optional
         The classes there are, in order. By default the classes that occur, in natural order (2 before 10).
-    axes : str, optional
-        The axes of TIFF files that do not tell theirs.
+    reading : Reading
+        How the files are read: their axes, and the factor by which images are shrunk.
 
     Raises
     ------
@@ -70,9 +76,9 @@ def read_classified(source: Paths, class_names: Sequence[str] | None = None, axe
     else:
         known = tuple(class_names or ())
         files = [(path, -1) for path in expand(paths)]
-    opened = [open_image(path, axes) for path, _ in files]
+    opened = [open_image(path, reading.axes) for path, _ in files]
     names = page_names(opened)
-    pages = [page for file in opened for page in file]
+    pages = [_shrunk(page, reading.downsample) for file in opened for page in file]
     _check_sizes(pages, names)
     classes = np.repeat([k for _, k in files], [file.n_pages for file in opened]).astype(np.int64)
     return Classified(np.stack(pages), names, None if classes[0] < 0 else classes, known)
@@ -86,7 +92,7 @@ def has_classes(source: Sequence[str | os.PathLike[str]]) -> bool:
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    with reading(path):
+    with opening(path):
         inside = [folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != "."]
     return sorted(inside, key=_natural)
 
@@ -100,7 +106,7 @@ def _listed(path: Path) -> list[tuple[str, list[Path]]]:
 
 def _rows(path: Path) -> list[tuple[str, list[Path]]]:
     files: dict[str, list[Path]] = {}
-    with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
+    with opening(path), path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if missing := {"file", "class"} - set(rows.fieldnames or ()):
             raise DataError(
@@ -116,6 +122,12 @@ def _rows(path: Path) -> list[tuple[str, list[Path]]]:
     if not files:
         raise DataError(f"{path} lists no image")
     return list(files.items())
+
+
+def _shrunk(page: np.ndarray, factor: int) -> np.ndarray:
+    """Shrink an image and keep its type, which tells how bright its numbers are."""
+    small = downsample(page, factor)
+    return small.astype(page.dtype) if page.dtype.kind == "f" else np.rint(small).astype(page.dtype)
 
 
 def _check_sizes(pages: Sequence[np.ndarray], names: Sequence[str]) -> None:

@@ -133,27 +133,32 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
             param[...] = value
         if extra := set(arrays) - set(expected) - {_ABOUT}:
             raise ValueError(f"it holds the unknown entry {min(extra)!r}")
-        if about["normalisation"] is not None:
-            mean, std = (np.asarray(part, np.float64) for part in about["normalisation"])
-            if mean.shape != (net.in_maps,) or std.shape != mean.shape or not (np.isfinite(mean) & (std > 0)).all():
-                raise ValueError("its normalisation does not fit the net")
-            net.normalisation = mean, std
-        if about["class_values"] is not None:
-            net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
-            if len(set(net.class_values)) != net.out_maps:
-                raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
-        if about["class_names"] is not None:
-            net.class_names = tuple(map(str, about["class_names"]))
-            if len(set(net.class_names)) != net.out_maps:
-                raise ValueError(f"it has {len(set(net.class_names))} class names for {net.out_maps} outputs")
-        if about["preprocessing"] is not None:
-            net.preprocessing = Preprocessing(**about["preprocessing"]).config()
-        net.record = about["record"]
+        _take_over(net, about)
         return net
     except KeyError as error:
         raise DataError(f"the model {where} has no {error}") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"the model {where} does not fit together: {_in_short(error)}") from error
+
+
+def _take_over(net: Sequential, about: dict[str, Any]) -> None:
+    """Give the net what the description knows of its images, classes and training."""
+    if about["normalisation"] is not None:
+        mean, std = (np.asarray(part, np.float64) for part in about["normalisation"])
+        if mean.shape != (net.in_maps,) or std.shape != mean.shape or not (np.isfinite(mean) & (std > 0)).all():
+            raise ValueError("its normalisation does not fit the net")
+        net.normalisation = mean, std
+    if about["class_values"] is not None:
+        net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
+        if len(set(net.class_values)) != net.out_maps:
+            raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
+    if about["class_names"] is not None:
+        net.class_names = tuple(map(str, about["class_names"]))
+        if len(set(net.class_names)) != net.out_maps:
+            raise ValueError(f"it has {len(set(net.class_names))} class names for {net.out_maps} outputs")
+    if about["preprocessing"] is not None:
+        net.preprocessing = Preprocessing(**about["preprocessing"]).config()
+    net.record = about["record"]
 
 
 def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class ClassifiedImages:
     (3, (2, 9, 9, 1), (1, 1, 1))
     """
 
-    measure = "error"
+    measure: str | None = "error"
     lighter = "smaller batches, such as --batch 8"
 
     def __init__(
