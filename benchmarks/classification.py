@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinympcnn import Net, engine, zoo
+from tinympcnn import Net, engine
 from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
 from tinympcnn.cli.classify import compared, measures
 from tinympcnn.cli.session import write_log
@@ -125,7 +125,7 @@ def train(options: argparse.Namespace) -> None:
     plan = PLANS[options.set]
     images = plan.read()
     recipe = Recipe(options.epochs or plan.epochs, options={"lr": plan.lr}, seed=options.seed)
-    net = zoo.build(plan.net, rng=options.seed)
+    net = Net.from_spec(plan.net, rng=options.seed)
     net.class_names, net.preprocessing = images.names, Preprocessing.parse(options.column).config()
     net.record = {"set": options.set, "net": plan.net, "distortion": asdict(plan.distortion), "batch": plan.batch}
     place = Path(options.output, f"{options.set}_{options.column}_{options.seed}")
@@ -191,7 +191,7 @@ def speed(options: argparse.Namespace) -> None:
     """Time training steps of both nets on batches of 32 and 1, beside PyTorch where it is installed."""
     rows = []
     for name in ("dannet-digits", "dannet-signs"):
-        net = zoo.build(name, rng=0)
+        net = Net.from_spec(name, rng=0)
         for batch in (32, 1):
             x = np.random.default_rng(0).standard_normal((batch, *net.field_of_view, net.in_maps)).astype(np.float32)
             target = np.arange(batch).reshape(-1, 1, 1) % net.out_maps

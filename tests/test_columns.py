@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import Conv, FullyConnected, MaxPool, Net, Tanh, UsageError, zoo
+from tinympcnn import Conv, FullyConnected, MaxPool, Net, Tanh, UsageError
+from tinympcnn.nn.spec import NETS
 
-COLUMNS = {name: spec for name, spec in zoo.ZOO.items() if "-" in spec}
+COLUMNS = {name: spec for name, spec in NETS.items() if "-" in spec}
 
 
 def test_every_word_becomes_its_layer():
@@ -24,7 +25,7 @@ def test_every_word_becomes_its_layer():
 
 @pytest.mark.parametrize(("name", "spec"), COLUMNS.items())
 def test_nets_of_the_papers_see_their_whole_input(name, spec):
-    net = zoo.build(name, rng=0)
+    net = Net.from_spec(name, rng=0)
     maps, *size = map(int, spec.partition("-")[0].split("x"))
     assert net.in_maps == maps and net.field_of_view == tuple(size)
     assert net.out_maps == int(re.search(r"(\d+)N$", spec)[1])
@@ -33,7 +34,7 @@ def test_nets_of_the_papers_see_their_whole_input(name, spec):
 
 @pytest.mark.parametrize("name", ["dannet-digits", "dannet-signs-small", "mitosis2"])
 def test_on_a_large_image_the_image_net_says_at_every_pixel_what_the_patch_net_says(name):
-    net = zoo.build(name, rng=1).astype("float64")
+    net = Net.from_spec(name, rng=1).astype("float64")
     P, Q = net.field_of_view
     image = np.random.default_rng(0).standard_normal((1, P + 4, Q + 2, net.in_maps))
     dense = net.as_image().forward(image, train=False)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinympcnn import zoo
 from tinympcnn.cli import arguments
 from tinympcnn.cli.session import Job, Session, check_session, train
 from tinympcnn.data.distort import Distortion
@@ -21,6 +20,7 @@ from tinympcnn.errors import UsageError
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
+from tinympcnn.nn.spec import NETS
 from tinympcnn.training.classes import ClassifiedImages, split_stratified
 from tinympcnn.training.recipe import Recipe
 
@@ -130,9 +130,9 @@ def _model(net: str | None, column: Column, read: Classified, seed: int) -> Net:
     if classes < 2:
         raise UsageError(f"all images are of the class {read.class_names[0]!r}; a net needs two classes to tell apart")
     spec = net or f"{maps}x{USUAL}-{classes}N"
-    model = zoo.build(spec, maps, rng=seed).as_patch()
+    model = Net.from_spec(spec, maps, rng=seed).as_patch()
     if (model.in_maps, model.out_maps) != (maps, classes):
-        written = zoo.ZOO.get(spec.strip().lower(), spec)
+        written = NETS.get(spec.strip().lower(), spec)
         raise UsageError(
             f"the net {written} takes images with {model.in_maps} channel(s) and tells {model.out_maps} classes apart; "
             f"here are {maps} channel(s) and {classes} classes: begin it with {maps}x and end it in {classes}N"

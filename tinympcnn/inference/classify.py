@@ -115,7 +115,7 @@ def saliency(net: Sequential, images: np.ndarray, classes: np.ndarray) -> np.nda
     >>> saliency(net, np.zeros((2, 9, 9, 1)), np.array([0, 2])).shape
     (2, 9, 9, 1)
     """
-    own = net.as_patch().shadow()
+    own = net.as_patch().replica()
     scores = own.forward(net.xp.asarray(as_input(net, prepared(net, images))))
     dscores = net.xp.zeros(scores.shape, scores.dtype)
     dscores[net.xp.arange(len(images)), 0, 0, net.xp.asarray(classes)] = 1
