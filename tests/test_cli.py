@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import Net, __version__, cli
-from tinympcnn.cli import arguments, entry
+from tinympcnn.cli import arguments
+from tinympcnn.cli.progress import Bar
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -109,9 +110,10 @@ def test_resume_goes_on_and_says_so(run, made, tmp_path):
 def test_what_is_wrong_is_said_before_a_checkpoint_is_given_up(run, made, tmp_path, wrong):
     (tmp_path / "m.checkpoint.npz").write_bytes((made / "model.checkpoint.npz").read_bytes())
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
-    code, said, _ = run("train", *files, *NET, *wrong.split())
-    assert code == 2 and "starting anew" not in said
-    assert "starting anew, which will replace" in run("train", *files, *NET, "--epochs", "1")[1]
+    before = (tmp_path / "m.checkpoint.npz").read_bytes()
+    refused(run("train", *files, *NET), 2, "m.checkpoint.npz exists already; go on with its run by --resume")
+    assert run("train", *files, *NET, "--force", *wrong.split())[0] == 2
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 @pytest.mark.parametrize("text", ["2G", "2GB", "2gb", "2048M", "2147483648", "2147483648B"])
@@ -162,14 +164,14 @@ def test_help(command, capsys):
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = entry._Bar(2)
+    bar = Bar(2)
     bar.update(1, 2)
     assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
     bar.clear()
     assert capsys.readouterr().err.endswith("\r")
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     _, said, live = run("train", *files, *NET, "--epochs", "1")
-    assert "epoch 1/1" in said and "] 3/3 images" in live and "epoch" not in live
+    assert "epoch 1/1" in said and "] 3/3 updates" in live and "epoch" not in live
 
 
 # ------------------------------------------------------------------------------------------ what does not
@@ -196,18 +198,26 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l labels.tif -o m.npz --optimizer newton", 2, "invalid choice: 'newton'"),
         ("train -i images.tif -l labels.tif -o m.npz --lr 0", 2, "lr must be positive, not 0.0"),
         ("train -i images.tif -l labels.tif -o m.npz --lr nan", 2, "lr must be positive, not nan"),
-        ("train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs", 2, "lbfgs finds its own steps"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs",
+            2,
+            "lbfgs has no option 'lr'",
+        ),
         (
             "train -i images.tif -l labels.tif -o m.npz --on-failure stop",
             2,
-            "--on-failure belongs to --optimizer armijo",
+            "adam has no option 'on_failure': it takes lr",
         ),
         ("train -i images.tif -l labels.tif -o m.npz --optimizer lbfgs --augment flip", 2, "leave out augment"),
         ("train -i images.tif -l labels.tif -o m.npz --seed -1", 2, "a whole number from 0 up"),
         ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),
         ("train -i images.tif -l labels.tif -o m.npz --val 1", 2, "below 1"),
         ("train -i images.tif -l labels.tif -o m.npz --augment turn", 2, "there is no augmentation 'turn'"),
-        ("train -i images.tif -l labels.tif -o m.npz --decay step", 2, "invalid choice: 'step'"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --decay step",
+            2,
+            "a factor for each epoch, not 'step'",
+        ),
         ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes nan", 2, "minutes must be 0 or more, not nan"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes -1", 2, "minutes must be 0 or more, not -1.0"),
@@ -231,8 +241,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m cut.npz -o out", 1, "is not a whole tinympcnn model file"),
         ("segment -i images.tif -m labels.tif -o out", 1, "is not a whole tinympcnn model file"),
         ("segment -i no.tif -m model.npz -o out", 1, "no.tif: no such file"),
-        ("segment -i images.tif -m model.npz -o out --tile 0", 2, "expected auto or a positive number"),
-        ("segment -i images.tif -m model.npz -o out --tile ²", 2, "expected auto or a positive number"),
+        ("segment -i images.tif -m model.npz -o out --tile 0", 2, "expected auto or a whole number from 1 up"),
+        ("segment -i images.tif -m model.npz -o out --tile ²", 2, "expected auto or a whole number from 1 up"),
         ("segment -i images.tif -m model.npz -o out --memory much", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o out --memory nan", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o text.tif", 1, "cannot make the folder"),
@@ -252,7 +262,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:99999999999999999999", 2, "expected pairs of label values"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1,0:2", 2, "says twice what becomes of a value"),
-        ("evaluate -p labels.tif -l labels.tif --downsample 0", 2, "--downsample is a factor of at least 1, not 0"),
+        (
+            "evaluate -p labels.tif -l labels.tif --downsample 0",
+            2,
+            "--downsample: expected a whole number from 1 up, not '0'",
+        ),
         ("evaluate -p labels.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
         ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
@@ -265,11 +279,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("info N4 --in-maps 0", 2, "in_maps"),
         ("detect -i images.tif -m model.npz --probability 1.5", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --probability nan", 2, "--probability: expected a number from 0 to 1"),
-        ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number of pixels from 0 up"),
+        ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number from 0 up"),
         (
             "detect -i images.tif -m model.npz --pixels few",
             2,
-            "--pixels: expected auto or a number of pixels from 0 up",
+            "--pixels: expected auto or a number from 0 up",
         ),
         ("gradcheck MPF2x2", 2, "no C or FC layer"),
         ("demo --backend tpu", 2, "invalid choice: 'tpu'"),
@@ -422,7 +436,7 @@ def test_any_words_are_work_or_one_sentence(made, tmp_path, monkeypatch, capsys,
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
     with monkeypatch.context() as short:
-        short.setattr("tinympcnn.cli.entry._train", lambda options: None)  # whatever it would train, it would take time
+        short.setattr("tinympcnn.cli.train.run", lambda options: None)  # whatever it would train, it would take time
         try:
             code = cli.main(some)
         except SystemExit as stopped:  # --help and --version

@@ -3,22 +3,23 @@
 import csv
 import json
 import shutil
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Committee, DataError, Net, UsageError, data
-from tinympcnn.cli import train as training
+from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError, data
+from tinympcnn.cli import session as sessions
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
-from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.segment import Machine, Steps, segment_files
+from tinympcnn.cli.session import Session
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import read_prediction, write_probabilities
-from tinympcnn.training import checkpoint
+from tinympcnn.io.reading import Reading
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
@@ -33,9 +34,20 @@ def job(tmp_path, rng):
     return tmp_path
 
 
+def call(images, labels, output, said=None, **options):
+    """Call `train_files` with the fields of a recipe, a reading and a session in one list."""
+    options = {**TINY, "echo": said.append if said is not None else lambda line: None, **options}
+
+    def made(kind):
+        names = [field.name for field in fields(kind) if field.name in options]
+        return kind(**{name: options.pop(name) for name in names})
+
+    recipe, reading, session = map(made, (Recipe, Reading, Session))
+    return train_files(images, labels, output, recipe, reading=reading, session=session, **options)
+
+
 def train(job, name="a", said=None, **options):
-    paths = [job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz"
-    return train_files(*paths, **{**TINY, **options}, echo=said.append if said is not None else lambda line: None)
+    return call([job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz", said, **options)
 
 
 def rows(path):
@@ -46,7 +58,7 @@ def rows(path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": True, "val": 0.3},
+        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": "classes", "val": 0.3},
         {"optimizer": "lbfgs", "options": {}, "seed": 5},
         {"optimizer": "sgd", "crop": 9, "downsample": 2, "threshold": 100.0},
     ],
@@ -54,11 +66,13 @@ def rows(path):
 def test_a_model_is_trained_again_from_its_record_to_the_same_bits(job, options):
     net, said = train(job, **options), []
     record = json.loads(json.dumps(Net.load(job / "a.npz").record))
-    kept = {name: record[name] for name in training.DECISIVE if name != "data_sha256"}
+    names = ["net", "val", *(field.name for kind in (Recipe, Reading) for field in fields(kind))]
+    kept = {name: record[name] for name in names}
+    kept["ignore"] = tuple(kept["ignore"])
     again = train(job, "b", said, **kept, device=record["backend"])
     assert (again.flat() == net.flat()).all() and again.record["data_sha256"] == record["data_sha256"]
-    for name, value in kept.items():
-        assert any(f"{name} {value!r}" in line for line in said)
+    for name in names:
+        assert any(f"{name} {record[name]!r}" in line for line in said)
     for one, other in zip(net.record["log"], again.record["log"], strict=True):
         for name in ("epoch", "images", "loss_train", "step", "evaluations"):
             assert one[name] == other[name]
@@ -96,20 +110,6 @@ def test_processes_change_no_bit(job):
             train(job, "c", **wrong)
 
 
-def test_a_run_from_before_there_was_a_choice_goes_on(job, monkeypatch):
-    net = train(job)
-    real = training.checkpoint.peek
-
-    def older(path):
-        record, records = real(path)
-        return {key: value for key, value in record.items() if key not in ("warmup", "keep")}, records
-
-    monkeypatch.setattr(training.checkpoint, "peek", older)
-    assert (train(job, resume=True).flat() == net.flat()).all()
-    with pytest.raises(UsageError, match="had warmup 0"):
-        train(job, resume=True, warmup=1)
-
-
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
     said = []
     net = train(job, said=said, resume=True)
@@ -125,17 +125,91 @@ def test_resume_of_a_finished_run_writes_model_and_log_again(job):
     assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
 
 
-def test_starting_anew_over_a_checkpoint_is_said(job):
-    said = []
+def test_a_model_a_log_and_a_run_are_replaced_only_with_force(job):
+    first = train(job, log=job / "a.csv")
+    for name, words in (("a.npz", "go on with its run by --resume, "), ("a.checkpoint.npz", "go on"), ("a.csv", "")):
+        before = {path.name: path.read_bytes() for path in job.iterdir()}
+        with pytest.raises(UsageError, match=f"{name} exists already; {words}.*replace it by --force"):
+            train(job, log=job / "a.csv", seed=1, resume=name == "a.csv")  # there is no run to resume then
+        assert {path.name: path.read_bytes() for path in job.iterdir()} == before
+        (job / name).unlink()
+    train(job, log=job / "a.csv")
+    other = train(job, log=job / "a.csv", seed=1, force=True)
+    assert (Net.load(job / "a.npz").flat() == other.flat()).all() and (other.flat() != first.flat()).any()
+
+
+def test_names_with_dots_have_checkpoints_of_their_own(job):
+    for name in ("lr0.01", "lr0.001"):
+        train(job, name)
+    call([job / "images.tif"], [job / "labels.tif"], job / "lr0.1")  # without a suffix
+    found = sorted(path.name for path in job.glob("*checkpoint*"))
+    assert found == ["lr0.001.checkpoint.npz", "lr0.01.checkpoint.npz", "lr0.1.checkpoint.npz"]
+
+
+def test_a_finished_run_goes_on_for_more_epochs(job):
+    whole = train(job, "b", decay="none", epochs=5)
+    train(job, decay="none")
+    net = train(job, decay="none", epochs=5, resume=True)
+    assert (net.flat() == whole.flat()).all() and net.record["epochs"] == 5 and len(net.record["log"]) == 5
+
+
+def test_a_run_starts_from_another_model_and_its_record_says_so(job):
+    first, said = train(job), []
+    again = train(job, "b", said, net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1)
+    closer = again.record["log"][0]["loss_train"]
+    assert closer <= first.record["log"][-1]["loss_train"] < first.record["log"][0]["loss_train"]
+    assert again.record["net"] == str(job / "a.npz") and len(again.record["init_sha256"]) == 64
+    assert first.record["init_sha256"] is None and repr(again) == repr(first)
+    net = Net.load(job / "a.npz")
+    net.set_flat(net.flat() * 1.5)
+    net.save(job / "a.npz")
+    with pytest.raises(UsageError, match="had init_sha256"):
+        train(job, "b", net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1, resume=True)
+    with pytest.raises(UsageError, match=r"a\.npz is an input and will not be overwritten"):
+        train(job, net=str(job / "a.npz"), force=True)
+    Net.from_spec("FC3", rng=0).save(job / "c.npz")
+    with pytest.raises(UsageError, match=r"1 channel\(s\) and tells 3 classes apart; here are 1 channel\(s\) and 2"):
+        train(job, "d", net=str(job / "c.npz"))
+
+
+def test_labels_of_other_values_are_another_run(job):
     train(job)
-    train(job, said=said)
-    assert any("starting anew, which will replace" in line and "--resume would go on" in line for line in said)
+    labels = tifffile.imread(job / "labels.tif")
+    tifffile.imwrite(job / "labels.tif", (labels == 255).astype(np.uint8), photometric="minisblack")
+    with pytest.raises(UsageError, match="had other images or labels"):
+        train(job, resume=True)
+
+
+def test_a_class_that_validation_takes_is_named_before_training(job):
+    labels = np.zeros((3, 20, 24), np.uint8)
+    labels[:, ::2], labels[2, 5:9] = 7, 9
+    tifffile.imwrite(job / "labels.tif", labels, photometric="minisblack")
+    said = []
+    train(job, said=said, net="FC3", val=0.3)
+    assert "warning: no image to train on has a pixel of class 9, so the net cannot learn this class" in said
+    train(job, "b", said := [], net="FC3")
+    assert not any("warning" in line for line in said)
+
+
+def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(job):
+    log, said, seen = job / "log.csv", [], []
+
+    def report(record):
+        seen.append(len(rows(log)))
+        log.chmod({1: 0o444, 4: 0o644}.get(record["epoch"], log.stat().st_mode & 0o777))
+
+    train(job, said=said, log=log, epochs=5, report=report)
+    assert seen == [1, 1, 1, 1, 5] and (job / "a.npz").exists()
+    assert [line for line in said if "log.csv" in line] == [
+        f"warning: cannot write {log}: it is read-only; make it writable, or name another file; "
+        "training goes on, and writes the log when it can"
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epochs": 3}, "had epochs 2"),
+        ({"epochs": 3}, "had epochs 2.*--init"),
         ({"seed": 1}, "had seed 0"),
         ({"optimizer": "sgd"}, "had optimizer 'adam'"),
         ({"options": {"lr": 0.02}}, "had options"),
@@ -145,7 +219,7 @@ def test_starting_anew_over_a_checkpoint_is_said(job):
         ({"keep": "best", "val": 0.0}, "had keep 'last'"),
         ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
         ({"val": 0.4}, r"had val 0\.0"),
-        ({"balance": True}, "had balance False"),
+        ({"balance": "classes"}, "had balance 'none'"),
     ],
 )
 def test_a_run_with_other_options_is_not_gone_on_with(job, change, words):
@@ -167,7 +241,7 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
 
 def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
     train(job)
-    monkeypatch.setattr(training, "_version", lambda: "9.9")
+    monkeypatch.setattr(sessions, "__version__", "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)
@@ -182,7 +256,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(DataError, match=r"cannot write .*a\.checkpoint\.npz: No space left on device"):
-        train(job)
+        train(job, force=True)
     assert (job / "a.checkpoint.npz").read_bytes() == before
     assert not [path for path in job.iterdir() if path.suffix == ".tmp"]
 
@@ -194,7 +268,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
         ({"epochs": 0}, UsageError, "at least 1, not 0"),
         ({"val": 1.0}, UsageError, "below 1"),
         ({"val": 0.9}, UsageError, "leaves none to train on"),
-        ({"downsample": 0}, UsageError, "down-sampled by 0"),
+        ({"downsample": 0}, UsageError, "downsample must be at least 1, not 0"),
         ({"net": "C3x3x3 MPF"}, UsageError, "cannot read 'MPF'"),
         ({"device": "tpu"}, UsageError, "unknown backend"),
     ],
@@ -210,12 +284,12 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     before = (job / "labels.tif").read_bytes()
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
-            train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
-    with pytest.raises(UsageError, match="need 3 names"):
-        train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
+            call(*paths, output, log=log)
+    with pytest.raises(UsageError, match="two outputs have the name"):
+        call(*paths, job / "a.npz", log=job / "a.npz")
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):
-            train_files(*paths, missing, **TINY, echo=lambda line: None)
+            call(*paths, missing)
     assert (job / "labels.tif").read_bytes() == before and len(list(job.iterdir())) == 2
 
 
@@ -228,9 +302,14 @@ def model(job):
     return job / "a.npz"
 
 
-def segmented(job, model, *images, **options):
-    images = images or (job / "images.tif",)
-    return segment_files(images, model, job / "out", **options, echo=lambda line: None)
+def segmented(job, model, *images, said=None, **options):
+    """Segment images, by default those of `job`; sort the options into the groups of `segment_files`."""
+    groups = [
+        group(**{name: options.pop(name) for name in group.__dataclass_fields__ if name in options})
+        for group in (Steps, Machine)
+    ]
+    echo = (lambda line: None) if said is None else said.append
+    return segment_files(images or (job / "images.tif",), model, job / "out", *groups, **options, echo=echo)
 
 
 def test_a_stack_comes_back_as_probabilities_and_labels(job, model):
@@ -250,7 +329,7 @@ def test_pages_tiles_and_memory_change_no_bit_and_memory_is_said(job, model):
     said = []
     whole = [path.read_bytes() for path in segmented(job, model)]
     for options in ({"tile": 32}, {"tile": 1}, {"memory": 10**9}, {"memory": 1}):
-        segment_files([job / "images.tif"], model, job / "out", **options, force=True, echo=said.append)
+        segmented(job, model, **options, force=True, said=said)
         assert [path.read_bytes() for path in sorted((job / "out").iterdir(), reverse=True)] == whole
     assert any("MB at the peak" in line for line in said)
     assert any("more than the 0 MB asked for" in line for line in said)
@@ -271,7 +350,7 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
     with np.errstate(all="ignore"):
-        segment_files(paths, model, job / "out", tile=tile, echo=said.append)
+        segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
     assert "training images: bring it to their scale" in warnings[0]
@@ -291,7 +370,7 @@ def test_rgb(job, rng):
     image = rng.integers(0, 255, (18, 22, 3), dtype=np.uint8)
     tifffile.imwrite(job / "rgb.tif", image, photometric="rgb")
     tifffile.imwrite(job / "mask.tif", (image.mean(axis=2) > 120).astype(np.uint8))
-    train_files([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz", **TINY, echo=lambda line: None)
+    call([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz")
     prob, _ = segmented(job, job / "rgb.npz", job / "rgb.tif")
     assert (read_prediction(prob).pages[0] == Net.load(job / "rgb.npz").segment(image)).all()
     with pytest.raises(DataError, match=r"has 1 channel\(s\) and the model takes 3"):
@@ -369,9 +448,7 @@ def test_several_models_and_turns_are_averaged_then_calibrated_then_filtered(job
     mean = Committee([Net.load(path) for path in models], turns=True)
     expected = np.stack([median(calibration(mean.segment(page)), 2) for page in image])
     said = []
-    prob, labels = segment_files(
-        [job / "images.tif"], models, job / "out", turns=True, calibration=job / "c.json", median=2, echo=said.append
-    )
+    prob, labels = segmented(job, models, turns=True, calibration=job / "c.json", median=2, said=said)
     assert (pages(prob) == expected).all() and "mean of 2 net(s), each on 8 view(s) of the image" in said
     assert (tifffile.imread(labels) == np.array([7, 255])[expected.argmax(axis=-1)]).all()
     for options in ({"tile": 1}, {"memory": 1}):
@@ -398,31 +475,6 @@ def test_models_that_do_not_go_together_are_named(job, model):
     with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         segmented(job, model, median=-1)
     assert not (job / "out").exists()
-
-
-def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
-    (job / "out").mkdir()
-    ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
-    others = [
-        job / "out" / name for name in (".images_prob.tif.abc.tmp", ".images_prob.tif.swp", ".other.tif.abcd.tmp")
-    ]
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
-        path.write_text("")
-    said = []
-    segment_files([job / "images.tif"], model, job / "out", echo=said.append)
-    train(job, said=said)
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
-        assert f"removed {path}, left by a run that was killed" in said and not path.exists()
-    assert all(path.exists() for path in others)
-
-
-def test_the_file_of_a_run_that_is_writing_now_stays(job, model):
-    said = []
-    with replacing(job / "a.npz") as temporary:
-        temporary.write_text("half")
-        train(job, said=said)
-        assert temporary.read_text() == "half"
-    assert any(f"{temporary} belongs to a run that is writing now" in line for line in said)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_page(job, model, monkeypatch):
@@ -487,19 +539,19 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
 def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(job):
     train(job, "half", downsample=3)
     said = []
-    prob, found = segment_files([job / "images.tif"], job / "half.npz", job / "out", echo=said.append)
+    prob, found = segmented(job, job / "half.npz", said=said)
     assert said[-1] == f"Z=3, Y=20, X=24, uint8: wrote {prob} and {found}, of 6x8"
     truth = [data.downsample_labels(y, 3) for y in tifffile.imread(job / "labels.tif")]
     for prediction in (prob, found):
         with pytest.raises(DataError, match="a prediction of 6x8 meets labels of 20x24; --downsample 3 fits"):
             evaluate_files([prediction], [job / "labels.tif"])
         with pytest.raises(DataError, match="20x24, down-sampled by 4; --downsample 3 fits"):
-            evaluate_files([prediction], [job / "labels.tif"], downsample=4)
-        report = evaluate_files([prediction], [job / "labels.tif"], downsample=3)
+            evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=4))
+        report = evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=3))
         assert report["pixel_error"] == pytest.approx((tifffile.imread(found) != truth).mean())
-    with pytest.raises(UsageError, match="a factor of at least 1, not 0"):
-        evaluate_files([prob], [job / "labels.tif"], downsample=0)
-    calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
+    with pytest.raises(UsageError, match="downsample must be at least 1, not 0"):
+        Reading(downsample=0)
+    calibrate_files([prob], [job / "labels.tif"], job / "c.json", reading=Reading(downsample=3))
 
 
 def test_a_mapping_for_other_labels_is_refused(job, model):
@@ -570,4 +622,4 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
         evaluate_files([prob], [job / "labels.tif"], positive=1)
     with pytest.raises(DataError, match="no such file"):
         evaluate_files([job / "no.tif"], [job / "labels.tif"])
-    assert checkpoint.exists(job / "a.checkpoint.npz")
+    assert Checkpoint(job / "a.checkpoint.npz").exists()

@@ -5,6 +5,7 @@ Everything that a script of your own would do, in its order. Read next: ``jobs``
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -15,7 +16,7 @@ import numpy as np
 import tifffile
 
 from tinympcnn import data, metrics
-from tinympcnn.cli import pictures
+from tinympcnn.cli import arguments, pictures
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import replacing
@@ -23,6 +24,7 @@ from tinympcnn.io.predictions import write_labels, write_probabilities
 from tinympcnn.net import Net
 from tinympcnn.nn.losses import softmax
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 SPEC = "C5x5x12 MPF2x2 C4x4x16 MPF2x2 FC4x4x32 FC2"
 EPOCHS = 30
@@ -121,7 +123,7 @@ def _train(
     """Train until the last epoch or until the time is up; return the number of epochs."""
     targets = list(data.class_indices(labels, VALUES))
     options = {"lr": 0.01}
-    for record in fit(net, list(images), targets, epochs=EPOCHS, options=options, augment="flip", seed=seed):
+    for record in fit(net, (list(images), targets), Recipe(EPOCHS, options=options, augment="flip", seed=seed)):
         echo(
             f"  epoch {record['epoch']}/{EPOCHS}: loss {record['loss_train']:.3f}, {record['seconds']:.1f} s, "
             f"{record['patches_per_second']:,.0f} patches per second"
@@ -160,3 +162,17 @@ def _write(
     write_labels(folder / "unseen_labels.tif", indices, VALUES, force=True)
     names = ["model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif"]
     return [folder / name for name in names]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn demo``."""
+    parser.add_argument(
+        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
+        help="The folder of the results, which is made if it does not exist. The default is demo.",
+    )  # fmt: skip
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the demo."""
+    demo(options.output, device=options.backend)

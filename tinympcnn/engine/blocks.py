@@ -63,7 +63,7 @@ def _step(
     for m in range(1, fragments + 1):
         width = -(-m * columns // multiple) * multiple
         most = min(limit // width - halo, windows // width)
-        if most < 1 and m > 1:
+        if most < 1 and width > multiple:  # up to `multiple` columns one product has room for them all
             break
         bands = -(-rows // max(1, most))
         blocks = -(-fragments // m) * bands

@@ -2,9 +2,10 @@
 
 `pixels` and `thresholding` count pixels (any number of classes), `rand` compares segments, `warping` compares
 topologies; the last two are the ISBI 2012 challenge's measures for membranes. `report` computes everything at
-once, which is what `tinympcnn evaluate` prints. Read `pixels` first.
+once, which is what `tinympcnn evaluate` prints. `classification` is for whole images. Read `pixels` first.
 """
 
+from .classification import Rejection, mcnemar, rejection_curve, top_error
 from .pixels import (
     Scores,
     balanced_error,
@@ -25,6 +26,7 @@ __all__ = [
     "THRESHOLDS",
     "BestThreshold",
     "F1Error",
+    "Rejection",
     "Scores",
     "Sweep",
     "VScore",
@@ -38,11 +40,14 @@ __all__ = [
     "f1_error",
     "format_report",
     "iou",
+    "mcnemar",
     "pixel_error",
     "precision_recall_f1",
     "rand_error",
+    "rejection_curve",
     "segments",
     "thin_borders",
+    "top_error",
     "v_scores",
     "warp",
     "warping_error",
