@@ -184,7 +184,7 @@ def _checked(
             raise DataError(f"image {i} has shape {image.shape}; the net takes (H, W, {net.in_maps})")
         check_finite(image, f"image {i}")
         _check_target(net, y, wanted[0].ndim, image.shape[:2], i)
-    return whole, [y.astype(np.int64) if y.ndim == 2 else y for y in wanted]
+    return whole, [y.astype(np.int64) if y.dtype.kind in "bu" and y.ndim == 2 else y for y in wanted]  # -1 must fit
 
 
 def _check_target(net: Sequential, y: np.ndarray, ndim: int, size: tuple[int, ...], i: int) -> None:
