@@ -116,6 +116,7 @@ def check_net(
 
     Examples
     --------
+    >>> from tinympcnn import Net
     >>> check_net(Net.from_spec("C3x3x2 MPF2x2 FC2", rng=0)).ok
     True
     """
