@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .PHONY: demo test test-tutorials gpu-check lint tutorials clean
 
-demo: .venv/stamp-images
+demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
 
 test: .venv/stamp-test

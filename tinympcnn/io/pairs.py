@@ -13,6 +13,7 @@ from tinympcnn.data.labels import class_indices, class_shares, find_class_values
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, expand, open_image, page_names
+from tinympcnn.io.reading import Reading
 
 THRESHOLDED = (0, 255)
 """Class values of labels that were cut at a threshold."""
@@ -91,23 +92,27 @@ def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold:
 
 
 def read_masks(
-    images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None, sound: int = 0
+    images: Paths,
+    labels: Paths,
+    reading: Reading = Reading(),  # noqa: B008
+    sound: int = 0,
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
     """Read images, and where in them a defect is: wherever the label image holds anything but the value `sound`.
 
     Parameters
     ----------
-    images, labels, axes, threshold
+    images, labels : path or iterable of paths
         As in `read_pairs`. The labels may well be of one value only, as those of a flawless lot are.
+    reading : Reading
+        How the files are read.
     sound : int
         The value of pixels without a defect.
 
     Returns
     -------
-    images : list of ndarray
-        (H, W, C) each.
-    masks : list of ndarray of bool
-        (H, W) each.
+    images : list of array, shape (H, W, C)
+    masks : list of array of int8, shape (H, W)
+        1 where a defect is, 0 where none is, -1 where a pixel does not count.
     names : list of str
 
     Raises
@@ -115,13 +120,15 @@ def read_masks(
     DataError
         As in `read_pairs`, or if not one pixel is sound.
     """
-    pairs, raw = _read(images, labels, axes, threshold)
-    values = find_class_values(raw, least=1)
+    pairs, raw = _read(images, labels, reading.axes, reading.threshold)
+    uncounted = (-1, *reading.ignore)
+    values = [value for value in find_class_values(raw, least=1) if value not in uncounted]
     if sound not in values:
         held = ", ".join(map(str, values))
         raise DataError(f"no pixel of the labels has the value {sound}, which stands for sound; they hold {held}")
     pages = [page for image, _ in pairs for page in image]
-    return pages, [y != sound for y in raw], page_names([image for image, _ in pairs])
+    masks = [np.where(np.isin(y, uncounted), -1, y != sound).astype(np.int8) for y in raw]
+    return pages, masks, page_names([image for image, _ in pairs])
 
 
 def read_labels(labels: Paths, axes: str | None = None, threshold: float | None = None) -> list[np.ndarray]:
