@@ -38,13 +38,10 @@ Echo = Callable[[str], None]
 
 NAMED = 10  # damaged images that the error names
 
-EXAMPLE = """example:
-  tinympcnn segment -i slices/ -m membranes.npz -o results/
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn segment``."""
+    parser.epilog = "example:\n  tinympcnn segment -i slices/ -m membranes.npz -o results/"
     data = parser.add_argument_group("data")
     arguments.images(data)
     data.add_argument(
