@@ -9,6 +9,7 @@ contender is warmed up; then each step is timed by a pair of CUDA events, and th
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -114,7 +115,7 @@ def torch_times(net: Net, image: np.ndarray, labels: np.ndarray, wanted: float) 
                 yield (
                     name,
                     timed(
-                        lambda twin=twin: twin.step(images, target),
+                        functools.partial(twin.step, images, target),
                         lambda: torch.cuda.Event(enable_timing=True),
                         lambda start, stop: start.elapsed_time(stop),
                     ),

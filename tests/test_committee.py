@@ -20,13 +20,6 @@ def make(spec, seed=0, in_maps=1):
     return net
 
 
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)
-
-
 def by_turning_whole_images(net, image, **options):
     """Turn the image, segment it, turn the result back; the mean of all eight."""
     results = [dihedral_inverse(net.segment(dihedral(image, k), **options), k) for k in range(8)]

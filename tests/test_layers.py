@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import Device
+from helpers import close, noise, placed
 
 from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, engine
 from tinympcnn.gradcheck import check_layer
@@ -38,27 +39,6 @@ CASES = {
 }
 every_layer = pytest.mark.parametrize(("make", "shape"), CASES.values(), ids=CASES.keys())
 pooling = pytest.mark.parametrize("layer", [MaxPool(2), MaxPool((2, 4)), MaxPoolFragment(2), MaxPoolFragment((2, 4))])
-
-
-def placed(layer, device, dtype=np.float64, seed=5):
-    """Return `layer` on the device, in `dtype`, with biases that are not zero."""
-    rng = np.random.default_rng(seed)
-    for name, param in layer.params.items():
-        value = rng.standard_normal(param.shape) if name == "b" else param
-        layer.params[name] = device.asarray(np.asarray(value, dtype))
-        layer.grads[name] = device.asarray(np.zeros(param.shape, dtype))
-    return layer
-
-
-def noise(device, shape, dtype=np.float64, seed=0):
-    return device.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
-
-
-def close(device, got, wanted, dtype=np.float64):
-    got, wanted = device.asnumpy(got), device.asnumpy(wanted)
-    assert got.shape == wanted.shape and got.dtype == wanted.dtype == dtype
-    tolerance = 1e-12 if dtype == np.float64 else 2e-5
-    assert np.linalg.norm(got - wanted) <= tolerance * max(np.linalg.norm(wanted), 1e-30)
 
 
 def passes(device, layer, x, dy):
@@ -338,10 +318,3 @@ def test_a_broadcast_input_gives_the_same(device):
     broadcast = np.broadcast_to(np.ones(1), (2, 5, 6, 3))
     y = layer.forward(broadcast if device.on_host else device.asarray(broadcast))
     assert (device.asnumpy(y) == device.asnumpy(layer.forward(device.asarray(np.ones((2, 5, 6, 3)))))).all()
-
-
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)

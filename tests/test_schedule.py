@@ -16,14 +16,6 @@ from threadpoolctl import threadpool_info
 from tinympcnn import UsageError, engine
 from tinympcnn.engine.matmul import GEMM_ROWS, HELD, product, product_rows, sum_parts
 
-
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)
-
-
 # ------------------------------------------------------------------------------------------------------ threads
 
 

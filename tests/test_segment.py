@@ -44,13 +44,6 @@ def test_every_pixel_is_that_of_the_patch_net(spec, size, maps, rng):
     np.testing.assert_allclose(exact, patch_by_patch(net.astype("float64"), image), rtol=0, atol=1e-7)
 
 
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)
-
-
 @pytest.mark.parametrize("spec", SPECS[:2])
 def test_tiles_and_threads_change_no_bit(spec, rng, threads):
     net, image = make(spec), rng.integers(0, 255, (111, 157), dtype=np.uint8)

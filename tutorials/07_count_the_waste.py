@@ -29,7 +29,7 @@
 import time
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_patches import grade_alignments, grade_operations
 from course.style import show
 

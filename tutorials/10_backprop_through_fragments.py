@@ -32,7 +32,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_fragments import grade_fragment_layer, grade_sum
 from course.style import show
 

@@ -267,7 +267,9 @@ def _open(
             files.append(file)
         except DataError as error:
             failed[path] = error
-    if not files and not failed:
+    if not files and failed:
+        raise _summary(failed, len(failed))
+    if not files:
         raise DataError(f"{paths[0]} is a result of segment, and so are all other files that were given as images")
     if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
