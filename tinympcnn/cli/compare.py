@@ -17,6 +17,7 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.pairs import read_labels
 from tinympcnn.io.predictions import Prediction, read_prediction
+from tinympcnn.io.reading import Reading
 
 Paths = Sequence[str | PathLike[str]]
 
@@ -45,28 +46,22 @@ class Compared(NamedTuple):
 def read_compared(
     predictions: Paths,
     labels: Paths,
-    axes: str | None = None,
-    threshold: float | None = None,
+    reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
-    downsample: int = 1,
 ) -> Compared:
     """Read predictions (``_prob.tif`` or ``_labels.tif``) and label images, as many pages on either side, in order.
 
     Parameters
     ----------
     predictions, labels : sequence of path
-    axes : str, optional
-        Of the labels; see ``tinympcnn.data.open_image``.
-    threshold : float, optional
-        Labels above it become 255, the others 0.
+    reading : Reading
+        How the label images are read. They are shrunk by its factor after mapping and inverting.
     mapping : dict of int to int, optional
         Then, for data labelled in other values: what to take each label value for; others stay. Every value that is
         named must occur, and two classes at least be left.
     invert : bool
         Then, for data of the other polarity: exchange the two label values.
-    downsample : int
-        Then, for predictions of a model that was trained on down-sampled images: shrink the labels by this factor.
 
     Raises
     ------
@@ -82,7 +77,7 @@ def read_compared(
         )
     for prediction in opened:
         _check_classes(prediction)
-    raw = read_labels(labels, axes, threshold)
+    raw = read_labels(labels, reading.axes, reading.threshold)
     pages = [page for prediction in opened for page in prediction.pages]
     if len(pages) != len(raw):
         raise DataError(f"{len(pages)} page(s) of predictions and {len(raw)} label image(s) do not pair up")
@@ -93,15 +88,13 @@ def read_compared(
             raise UsageError(f"there are two classes to exchange, or none; these are {len(values)}: {tuple(values)}")
         raw = [data.map_values(y, dict(zip(values, values[::-1], strict=True))) for y in raw]
     for page, y in zip(pages, raw, strict=True):
-        _check_sizes(page.shape[:2], y.shape, downsample)
-    truth = [data.downsample_labels(data.class_indices(y, values), downsample) for y in raw]
+        _check_sizes(page.shape[:2], y.shape, reading.downsample)
+    truth = [data.downsample_labels(data.class_indices(y, values), reading.downsample) for y in raw]
     return Compared(opened[0].kind, tuple(values), pages, truth)
 
 
 def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], downsample: int) -> None:
     """Refuse labels of another size than the prediction; if they were not down-sampled as it was, say by how much."""
-    if downsample < 1:
-        raise UsageError(f"--downsample is a factor of at least 1, not {downsample}")
     if page == tuple(size // downsample for size in labels):
         return
     factor = max(labels) // max(page)

@@ -17,7 +17,6 @@ import numpy as np
 
 from tinympcnn.cli import arguments, pictures
 from tinympcnn.cli.models import load_committee
-from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import inspection
@@ -26,6 +25,7 @@ from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.inspection import PAPER_PIXELS, Inspected, inspect, recounted, summary
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.images import expand, read_images
+from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.pairs import read_masks
 from tinympcnn.io.reading import Reading
 from tinympcnn.nn.geometry import count
@@ -36,13 +36,12 @@ Echo = Callable[[str], None]
 
 NAMED = 20  # flagged images that are named
 
-EXAMPLE = """example:
-  tinympcnn detect -i line4/ -m steel.npz --val-images known/ --val-labels masks/ --csv rows.csv
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn detect``."""
+    parser.epilog = (
+        "example:\n  tinympcnn detect -i line4/ -m steel.npz --val-images known/ --val-labels masks/ --csv rows.csv"
+    )
     data = parser.add_argument_group("data")
     arguments.images(data)
     arguments.labels(
@@ -284,7 +283,7 @@ def _check(images: Paths, models: Paths, labels: Paths | None, rule: Rule, outpu
     inputs = [*models]
     for paths, what in ((images, "images"), (labels, "labels"), (held_images, "images"), (held_labels, "labels")):
         inputs += [] if paths is None else expand(paths, what)
-    check_outputs((outputs.csv, outputs.sheet, outputs.roc), inputs)
+    check_outputs((outputs.csv, outputs.sheet, outputs.roc), inputs, force=True)
     for picture in (outputs.sheet, outputs.roc):
         if picture is not None:
             pictures.check_picture(picture)
