@@ -5,7 +5,7 @@ topologies; the last two are the ISBI 2012 challenge's measures for membranes. `
 once, which is what `tinympcnn evaluate` prints. Read `pixels` first.
 """
 
-from .pixels import (
+from tinympcnn.metrics.pixels import (
     Scores,
     balanced_error,
     class_errors,
@@ -14,12 +14,12 @@ from .pixels import (
     pixel_error,
     precision_recall_f1,
 )
-from .rand import VScore, VScores, rand_error, v_scores
-from .report import evaluate, format_report
-from .sweep import THRESHOLDS, Sweep
-from .thinning import segments, thin_borders
-from .thresholding import BestThreshold, F1Error, best_threshold_error, f1_error
-from .warping import WarpingErrors, warp, warping_error
+from tinympcnn.metrics.rand import VScore, VScores, rand_error, v_scores
+from tinympcnn.metrics.report import evaluate, format_report
+from tinympcnn.metrics.sweep import THRESHOLDS, Sweep
+from tinympcnn.metrics.thinning import segments, thin_borders
+from tinympcnn.metrics.thresholding import BestThreshold, F1Error, best_threshold_error, f1_error
+from tinympcnn.metrics.warping import WarpingErrors, warp, warping_error
 
 __all__ = [
     "THRESHOLDS",
