@@ -36,9 +36,9 @@ MINISWHITE, PALETTE = 0, 3
 ORIENTATION, GDAL_NODATA = 274, 42113
 """Tags that tifffile does not apply."""
 
-PHYSICAL = "|".join(f"PhysicalSize{axis}(?:Unit)?" for axis in "XYZ")
-DESCRIBED = ("unit", "spacing", "finterval", "class_values", "content")
-"""The parts of ImageJ's and tifffile's descriptions that are kept; the last two are this library's own."""
+PHYSICAL = tuple(f"PhysicalSize{axis}{unit}" for axis in "XYZ" for unit in ("", "Unit"))
+DESCRIBED = (*PHYSICAL, "unit", "spacing", "finterval", "class_values", "content")
+"""The parts of OME's, ImageJ's and tifffile's descriptions that are kept; the last two are this library's own."""
 
 
 class TiffFile(ImageFile):
@@ -157,7 +157,8 @@ def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:
     """Return resolution and units from the tags, from ImageJ's or tifffile's description, or from OME's XML."""
     described = {**(tif.imagej_metadata or {}), **(tif.shaped_metadata or ({},))[0]}
     metadata = {key: described[key] for key in DESCRIBED if key in described}
-    metadata |= re.findall(rf'\b({PHYSICAL})="([^"]*)"', " ".join(checks.ome_pixels(tif.ome_metadata or "")[:1]))
+    first = "".join(checks.ome_pixels(tif.ome_metadata or "")[:1])
+    metadata |= re.findall(rf'\b({"|".join(PHYSICAL)})="([^"]*)"', first)
     tags = tif.pages.first.tags
     resolution = [tags.valueof(f"{axis}Resolution", default=(0, 0)) for axis in "XY"]
     if all(count > 0 for pair in resolution for count in pair):
