@@ -137,7 +137,7 @@ def read_labels(labels: Paths, axes: str | None = None, threshold: float | None 
     DataError
         If a file cannot be read or holds colours.
     """
-    files = [open_image(path, axes) for path in expand(labels, "labels")]
+    files = [open_image(path, axes, labels=True) for path in expand(labels, "labels")]
     return [_raw_labels(file, i, threshold) for file in files for i in range(file.n_pages)]
 
 
@@ -158,7 +158,7 @@ def _open_labels(path: Path, axes: str | None) -> ImageFile:
     """Open a label file of images that have these axes."""
     own = axes and axes.upper().translate({ord("C"): None, ord("S"): None})
     try:
-        return open_image(path, own)
+        return open_image(path, own, labels=True)
     except UsageError as error:
         raise UsageError(f"{error} (labels have the axes of their images, here {axes!r}, without C)") from None
 

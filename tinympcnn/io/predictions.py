@@ -117,7 +117,7 @@ def read_prediction(path: str | os.PathLike[str]) -> Prediction:
     DataError
         If the file cannot be read, or is neither.
     """
-    file = open_image(path)
+    file = open_image(path, labels=True)
     values = file.metadata.get("class_values")
     if values is not None and not (isinstance(values, list) and all(type(value) is int for value in values)):
         raise DataError(f"{file.path} has a damaged description: class values {values!r}")
