@@ -8,6 +8,7 @@ sizes in the header have been compared with the bytes in the file.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import re
@@ -57,16 +58,25 @@ def heeding_log(path: Path) -> Iterator[list[str]]:
         raise DataError(f"{path} is damaged or unusual; saving it anew may help ({damage[0][:200]})")
 
 
-def count_pages(path: Path, tif: tifffile.TiffFile) -> int:
-    """Count the TIFF pages, whose list tifffile would follow for ever if it led back to an earlier page."""
-    seen: set[int] = set()
-    for page in tif.pages:
-        if page.offset in seen:
-            raise DataError(f"{path} is damaged: page {len(seen)} leads back to an earlier one")
-        seen.add(page.offset)
+def page_offsets(path: Path, tif: tifffile.TiffFile) -> set[int]:
+    """Return where the TIFF pages lie; tifffile would follow their list for ever if it led back to an earlier page."""
+    pages, seen = tif.pages, set[int]()
+    pages.useframes = True  # so that only what differs between pages is read
+    for number in itertools.count():
+        try:
+            offset = pages[number].offset
+        except IndexError:
+            break
+        except RuntimeError:  # a page that differs in more
+            pages.useframes = False
+            offset = pages[number].offset
+        if offset in seen:
+            raise DataError(f"{path} is damaged: page {number} leads back to an earlier one")
+        seen.add(offset)
+    pages.useframes = False
     if not seen:
         raise DataError(f"{path} holds no pages")
-    return len(seen)
+    return seen
 
 
 def ome_pixels(tif: tifffile.TiffFile) -> list[str]:
@@ -85,34 +95,41 @@ def doubt_ome(path: Path, tif: tifffile.TiffFile, n_pages: int) -> str:
             return f"one of {n_files} files of a set, read by itself"
         numbers = map(int, re.findall(r'\b(?:First[A-Z]|IFD|PlaneCount|NumPlanes)="(\d+)"', text))
         if max(planes := math.prod(sizes.values()), *numbers) > n_pages * page.samplesperpixel:
-            raise DataError(f"{path} promises {planes} pages but holds {n_pages}")
+            raise DataError(f"the description of {path} promises {planes} pages, and the file holds {n_pages}")
     return ""
 
 
-def stack_series(path: Path, tif: tifffile.TiffFile) -> tuple[list[Any], list[str]]:
-    """Return tifffile's series that make up the stack, all of one shape, and notes of what was left out.
+def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple[list[Any], int, list[str]]:
+    """Return tifffile's series that make up the stack, the number of their pages in the file, and notes.
 
-    Programs that write page after page make several series. Smaller copies of an image are left out.
+    Programs that write page after page make several series, which have one shape. Smaller copies are left out.
     """
+    notes = []
     try:
         series = tif.series
-    except RuntimeError:  # tifffile's word for pages that differ
-        tif.is_uniform = False
+    except (RuntimeError, ValueError) as error:  # pages that differ; a description that cannot be read
+        tif.is_uniform = tif.is_shaped = False
         series = tif.series
+        notes += [STALE] if isinstance(error, ValueError) else []
+    if len(series) == 1 and not series[0].is_pyramidal:
+        return list(series), len(offsets), notes
     main = [one for one in series if not one.keyframe.is_reduced] or series
     pyramid = all(level.keyframe.is_reduced or level.keyframe.is_subifd for level in main[0].levels[1:])
     pyramid &= main[0].is_pyramidal
     if pyramid or main[0].kind not in STACKS:
         main = main[:1]
-    others = main if pyramid else [level for one in main for level in one.levels]
-    kinds = [_kind(one.keyframe) for one in others]
+    kinds = [_kind(one.keyframe) for one in (main if pyramid else [level for one in main for level in one.levels])]
     order = [page.index for one in main for page in one.pages if page is not None]
     if len({(one.shape, one.axes) for one in main}) > 1 or len(set(kinds)) > 1 or order != sorted(order):
         odd = next((f"{kinds[0]} and {kind}" for kind in kinds if kind != kinds[0]), "different compression or layout")
         raise DataError(f"{path} mixes pages of {odd}; save one file for each")
-    notes = ["the full resolution of a pyramid"] if pyramid else []
-    left_out = len(series) - len(main)
-    return main, notes + ([f"without {left_out} smaller or other picture(s)"] if left_out else [])
+    if pyramid:
+        notes.append("the full resolution of a pyramid")
+    if left_out := len(series) - len(main):
+        notes.append(f"without {left_out} smaller or other picture(s)")
+    own = {page.offset for one in main for page in one.pages if page}
+    every = {page.offset for one in series for level in one.levels for page in level.pages if page}
+    return main, len(offsets - every | own), notes
 
 
 def _kind(page: Any) -> str:
@@ -137,8 +154,8 @@ def check_promises(path: Path, tif: tifffile.TiffFile, series: list[Any], n_page
     if n_pages > len(series) and first.dataoffset is not None and (first.is_truncated or len(first) < n_pages):
         refuse_if_implausible(path, n_pages * page.nbytes, size - first.dataoffset, compressed=False)
         return True
-    if (n_pages != n_stored and first.kind in STACKS and not page.is_reduced) or n_promised > max(n_pages, n_stored):
-        raise DataError(f"{path} promises {n_promised} page(s) but holds {n_stored}")
+    if (n_pages != n_stored and first.kind in STACKS) or n_promised > max(n_pages, n_stored):
+        raise DataError(f"the description of {path} promises {n_promised} page(s), and the file holds {n_stored}")
     return False
 
 

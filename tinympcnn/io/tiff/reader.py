@@ -60,11 +60,11 @@ class TiffFile(ImageFile):
 
     def __init__(self, path: Path, axes: str | None = None) -> None:
         with reading(path), checks.heeding_log(path) as stale, tifffile.TiffFile(path) as tif:
-            n_stored = checks.count_pages(path, tif)
-            notes = [doubt] if (doubt := checks.doubt_ome(path, tif, n_stored)) else []
+            offsets = checks.page_offsets(path, tif)
+            doubt = checks.doubt_ome(path, tif, len(offsets))
             tif.is_ome = bool(tif.is_ome and not doubt)
-            self._series, left_out = checks.stack_series(path, tif)
-            notes += left_out + ([checks.STALE] if stale else [])
+            self._series, n_stored, notes = checks.stack_series(path, tif, offsets)
+            notes += [note for note in (doubt, checks.STALE if stale else "") if note]
             found, sizes, n_outer = long_axes(path, self._series)
             letters = settle_axes(path, axes, found, sizes, self._series[0].kind)
             n_pages = math.prod(sizes[:n_outer])
