@@ -208,7 +208,7 @@ def nothing(path, _):
 @pytest.mark.parametrize(
     ("array", "write", "words"),
     [
-        (None, mixed, "mixes pages of 2x16x18 uint8 (IYX) and 16x19 uint8"),
+        (None, mixed, "mixes pages of 16x18 uint8 (YX) and 16x19 uint8"),
         (FLOATS, STACK, "page 1 has 1 pixels that are NaN or infinite; replace them first"),
         (None, empty_folder, "holds no images (.tif, .tiff, .png, .jpg, .jpeg)"),
         (None, text, "a.tif is neither TIFF, PNG nor JPEG"),
