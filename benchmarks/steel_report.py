@@ -46,8 +46,8 @@ def synthetic(model: Path) -> None:
         )
         for part, which in (("validation", held), ("test", test))
     }
-    held = found["validation"]
-    threshold = inspection.choose_threshold([one.evidence for one in held], [one.truth for one in held])
+    known = found["validation"]
+    threshold = inspection.choose_threshold([one.evidence for one in known], [one.truth for one in known])
     FOLDER.mkdir(parents=True, exist_ok=True)
     for part, some in found.items():
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **detect.summary(some, threshold)}
@@ -81,8 +81,8 @@ def surface(models: list[Path], views: int, name: str | None) -> None:
             for row, other in zip(tile_rows(judged(held, rim), found), without, strict=True)
         ]
         print("area on validation images, by rim:", {rim: round(area, 4) for rim, area in aucs.items()})
-    about = {key: " + ".join(str(net.record[key]) for net in nets) for key in ("net", "downsample", "epochs", "seed")}
-    about = {"model": name, "parameters": sum(net.n_params for net in nets), **about, "views": views}
+    trained = {key: " + ".join(str(net.record[key]) for net in nets) for key in ("net", "downsample", "epochs", "seed")}
+    about = {"model": name, "parameters": sum(net.n_params for net in nets), **trained, "views": views}
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages.write(FOLDER / f"{name}_{views}_test_scores.csv", [{**about, **row} for row in rows])
     if run["set"] == "magnetic-tile":
@@ -117,7 +117,7 @@ def judge(classes: np.ndarray, defect: np.ndarray, kind: str, rim: int) -> Inspe
         edge = np.pad(np.zeros(np.subtract(probability.shape, 2 * rim)), rim, constant_values=1)
         probability = probability - edge * classes[:, :, UNEVEN]
     # the label of one uneven tile is empty, and down-sampling may leave nothing of a crack
-    area = max(np.count_nonzero(defect), float(kind != "MT_Free"))
+    area = float(max(int(np.count_nonzero(defect)), kind != "MT_Free"))
     return Inspected(kind, defect, defect, area, probability, inspection.evidence(probability), 0.0)
 
 
@@ -139,7 +139,7 @@ def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, A
     rows = []
     for kind in ("all", *sorted({one.name for one in test})):
         some = [one for one in test if kind in ("all", one.name)]
-        p, y = [one.probability for one in some], [one.defect for one in some]
+        p, y = [one.probability for one in some], [np.asarray(one.defect) for one in some]
         f1, iou = f1_iou(some, t_f1)
         rows.append({
             "kind": kind, "images": len(some),
@@ -180,8 +180,10 @@ def f1_iou(found: list[Inspected], threshold: float) -> tuple[float, float]:
 
 def table_of(found: list[Inspected], threshold: float) -> np.ndarray:
     """Return the confusion of all pixels of some images."""
-    tables = [metrics.confusion(*(a.astype(int) for a in (one.probability > threshold, one.defect)), n_classes=2)
-              for one in found]  # fmt: skip
+    tables = [
+        metrics.confusion((one.probability > threshold).astype(int), np.asarray(one.defect, int), n_classes=2)
+        for one in found
+    ]
     return np.sum(tables, axis=0)
 
 

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 import tifffile
+from helpers import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,38 +21,6 @@ NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
 def stack(path, pages):
     tifffile.imwrite(path, pages, photometric="minisblack", metadata={"axes": "ZYX"})
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Make a folder with images, labels, and a model trained on them by the command line."""
-    folder, rng = tmp_path_factory.mktemp("made"), np.random.default_rng(0)
-    images = rng.integers(0, 255, (3, 16, 18), dtype=np.uint8)
-    stack(folder / "images.tif", images)
-    stack(folder / "labels.tif", np.where(images > 120, 255, 0).astype(np.uint8))
-    files = ["-i", str(folder / "images.tif"), "-l", str(folder / "labels.tif")]
-    assert cli.main(["train", *files, "-o", str(folder / "model.npz"), "--epochs", "1", *NET]) == 0
-    return folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Return a function that runs one command and returns exit code, output and complaint."""
-
-    def call(*words):
-        code = cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
-
-
-def refused(answer, code, words):
-    """Check that a command ended with one sentence that holds `words`."""
-    assert answer[0] == code, answer
-    assert answer[2].startswith("tinympcnn: ") and answer[2].count("\n") == 1 and "Traceback" not in answer[2]
-    assert words in answer[2] and len(answer[2]) < 700
-    assert answer[2].strip()[-1] not in ":,"
 
 
 # -------------------------------------------------------------------------------------------- what works

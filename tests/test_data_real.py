@@ -9,7 +9,7 @@ from tinympcnn.errors import DataError
 from tinympcnn.io.images import open_image, read_images
 from tinympcnn.io.pairs import read_pairs
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 
 @pytest.fixture

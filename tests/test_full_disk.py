@@ -16,6 +16,7 @@ from tinympcnn import DataError, Net
 from tinympcnn.io import atomic
 from tinympcnn.training import checkpoint
 
+pytestmark = pytest.mark.slow
 resource = pytest.importorskip("resource", reason="there are no limits to set here")
 
 PROGRAM = """

@@ -17,6 +17,7 @@ from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
 from tinympcnn.io.predictions import read_prediction, write_probabilities
+from tinympcnn.io.reading import Reading
 from tinympcnn.training import checkpoint
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
@@ -471,12 +472,12 @@ def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(jo
         with pytest.raises(DataError, match="a prediction of 6x8 meets labels of 20x24; --downsample 3 fits"):
             evaluate_files([prediction], [job / "labels.tif"])
         with pytest.raises(DataError, match="20x24, down-sampled by 4; --downsample 3 fits"):
-            evaluate_files([prediction], [job / "labels.tif"], downsample=4)
-        report = evaluate_files([prediction], [job / "labels.tif"], downsample=3)
+            evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=4))
+        report = evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=3))
         assert report["pixel_error"] == pytest.approx((tifffile.imread(found) != truth).mean())
-    with pytest.raises(UsageError, match="a factor of at least 1, not 0"):
-        evaluate_files([prob], [job / "labels.tif"], downsample=0)
-    calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
+    with pytest.raises(UsageError, match="downsample must be at least 1, not 0"):
+        Reading(downsample=0)
+    calibrate_files([prob], [job / "labels.tif"], job / "c.json", reading=Reading(downsample=3))
 
 
 def test_a_mapping_for_other_labels_is_refused(job, model):

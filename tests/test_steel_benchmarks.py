@@ -65,6 +65,7 @@ def test_uneven_areas_count_by_their_outline():
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_real_sets_are_what_the_results_speak_of(data_root):
     if not (data_root / "steel-strip").is_dir() or not (data_root / "magnetic-tile").is_dir():
         pytest.skip("no steel-strip or magnetic-tile under TINYMPCNN_DATA")

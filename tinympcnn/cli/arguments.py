@@ -71,6 +71,11 @@ def labels(parser: argparse._ActionsContainer, help: str, required: bool = True)
     parser.add_argument("-l", "--labels", action=Files, required=required, metavar="FILE", help=help)
 
 
+def predictions(parser: argparse._ActionsContainer, help: str) -> None:
+    """Add the predictions that a command compares with label images."""
+    parser.add_argument("-p", "--predictions", action=Files, required=True, metavar="FILE", help=help)
+
+
 def models(parser: argparse._ActionsContainer, help: str) -> None:
     """Add the models whose probabilities are averaged, and test-time augmentation."""
     parser.add_argument("-m", "--model", action=Files, required=True, metavar="MODEL.npz", help=help)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import NamedTuple
 
@@ -33,15 +34,12 @@ class Compared(NamedTuple):
         The probabilities (H, W, K) or label values (H, W, 1).
     truth : list of array, shape (H, W)
         The class indices, or -1 for pixels that do not count.
-    description : list of str
-        Lines to print: the pairs of files that were found by order.
     """
 
     kind: str
     values: tuple[int, ...]
     pages: list[np.ndarray]
     truth: list[np.ndarray]
-    description: list[str]
 
 
 def read_compared(
@@ -50,6 +48,7 @@ def read_compared(
     reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
+    echo: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
 ) -> Compared:
     """Read predictions (``_prob.tif`` or ``_labels.tif``) and the label images that belong to them; see `pair`.
 
@@ -64,6 +63,8 @@ def read_compared(
         two classes at least be left.
     invert : bool
         Whether the two label values are exchanged then, for data of the other polarity.
+    echo : callable
+        It is told which files were paired by order.
 
     Raises
     ------
@@ -82,6 +83,8 @@ def read_compared(
         _check_classes(prediction)
     ((kind, values),) = kinds
     pairing = pair(predictions, labels, reading, predictions=True)
+    for line in pairing.by_order:
+        echo(line)
     pages = [page.image.page(page.index) for page in pairing.pages]
     raw = _mapped(read_labels(pairing.labels, reading), mapping or {})
     values = values or _common_values(pages, raw)
@@ -92,7 +95,7 @@ def read_compared(
     for page, y in zip(pages, raw, strict=True):
         _check_sizes(page.shape[:2], y.shape, reading.downsample)
     truth = [data.downsample_labels(data.class_indices(y, values), reading.downsample) for y in raw]
-    return Compared(kind, tuple(values), pages, truth, pairing.by_order)
+    return Compared(kind, tuple(values), pages, truth)
 
 
 def _common_values(pages: list[np.ndarray], raw: list[np.ndarray]) -> tuple[int, ...]:

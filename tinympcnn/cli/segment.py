@@ -38,13 +38,10 @@ Echo = Callable[[str], None]
 
 NAMED = 10  # damaged images that the error names
 
-EXAMPLE = """example:
-  tinympcnn segment -i slices/ -m membranes.npz -o results/
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn segment``."""
+    parser.epilog = "example:\n  tinympcnn segment -i slices/ -m membranes.npz -o results/"
     data = parser.add_argument_group("data")
     arguments.images(data)
     data.add_argument(
@@ -270,7 +267,9 @@ def _open(
             files.append(file)
         except DataError as error:
             failed[path] = error
-    if not files and not failed:
+    if not files and failed:
+        raise _summary(failed, len(failed))
+    if not files:
         raise DataError(f"{paths[0]} is a result of segment, and so are all other files that were given as images")
     if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
