@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import NamedTuple
 
@@ -48,7 +47,6 @@ def read_compared(
     reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
-    echo: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
 ) -> Compared:
     """Read predictions (``_prob.tif`` or ``_labels.tif``) and the label images that belong to them; see `pair`.
 
@@ -63,8 +61,6 @@ def read_compared(
         two classes at least be left.
     invert : bool
         Whether the two label values are exchanged then, for data of the other polarity.
-    echo : callable
-        It is told which files were paired by order.
 
     Raises
     ------
@@ -82,11 +78,10 @@ def read_compared(
     for prediction in opened:
         _check_classes(prediction)
     ((kind, values),) = kinds
-    pairing = pair(predictions, labels, reading, predictions=True)
-    for line in pairing.by_order:
-        echo(line)
-    pages = [page.image.page(page.index) for page in pairing.pages]
-    raw = _mapped(read_labels(pairing.labels, reading), mapping or {})
+    matched = pair(predictions, labels, reading, predictions=True)
+    pages = [page.image.page(page.index) for page in matched]
+    raw = read_labels([(page.label, page.label_index) for page in matched], reading)
+    raw = _mapped(raw, mapping or {})
     values = values or _common_values(pages, raw)
     if invert:
         if len(values) != 2:

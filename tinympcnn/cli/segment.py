@@ -285,9 +285,7 @@ def _without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile
     return [file for file in files if not all(path.exists() for path in _results(file, folder))]
 
 
-def _writers(
-    file: ImageFile, folder: Path, values: tuple[int, ...], factor: int
-) -> tuple[PageWriter, PageWriter]:
+def _writers(file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> tuple[PageWriter, PageWriter]:
     """Return the writers of probabilities and labels."""
     prob, labels = _results(file, folder)
     H, W = file.shape[0] // factor, file.shape[1] // factor

@@ -5,6 +5,7 @@ Names decide; see `match`. Only if no name of one side fits a name of the other,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,13 @@ import numpy as np
 
 from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.data.labels import IGNORED, advice, class_indices, class_shares, find_class_values
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, all_notes, expand, open_image, page_names
 from tinympcnn.io.labels import open_labels, read_labels
 from tinympcnn.io.names import is_mask, match
 from tinympcnn.io.outputs import identity_of
-from tinympcnn.io.predictions import is_result
+from tinympcnn.io.predictions import is_result, open_images
 from tinympcnn.io.reading import Reading
 
 
@@ -33,37 +34,11 @@ class Page(NamedTuple):
     label_index: int
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """The pages that belong together, and in words how they were found.
-
-    Attributes
-    ----------
-    pages : list of Page
-        All pages, in the order of the images.
-    by_order : list of str
-        One line for each pair of files, if they were paired by order for want of names that fit.
-    """
-
-    pages: list[Page]
-    by_order: list[str]
-
-    @property
-    def images(self) -> list[ImageFile]:
-        """The image files, in order."""
-        return list(dict.fromkeys(page.image for page in self.pages))
-
-    @property
-    def labels(self) -> list[tuple[ImageFile, int]]:
-        """The label file and the number of the page in it, for each page of the images."""
-        return [(page.label, page.label_index) for page in self.pages]
-
-
-def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> Pairing:  # noqa: B008
+def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:  # noqa: B008
     """Open images, or predictions, and the label files that belong to them.
 
     Where images and masks lie in one folder that is given for both, files named as masks are the labels. Results of
-    `segment` among other images are left out.
+    `segment` among other images are left out. Files that are paired by order are named in a `Notice`.
 
     Parameters
     ----------
@@ -76,8 +51,8 @@ def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions
 
     Returns
     -------
-    Pairing
-        The pages that belong together. Their sizes are not compared.
+    list of Page
+        The pages that belong together, in the order of the images. Their sizes are not compared.
 
     Raises
     ------
@@ -89,20 +64,14 @@ def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions
     shared = {identity_of(path) for path in left} & {identity_of(path) for path in right}
     if shared:
         left, right = _apart(left, right, shared, what)
-    opened = [open_image(path, None if predictions else reading.axes, labels=predictions) for path in left]
+    opened = [open_image(path, labels=True) for path in left] if predictions else open_images(left, reading)
     label_files = [open_labels(path, reading) for path in right]
-    if not predictions:
-        opened = [file for file in opened if not is_result(file)] or opened
     if shared:
         label_files = [file for file in label_files if not is_result(file)] or label_files
     matched = match([file.path for file in opened], [file.path for file in label_files], what)
-    if matched is not None:
-        pages = []
-        for image, number in zip(opened, matched, strict=True):
-            label = label_files[number]
-            pages += [Page(image, i, label, j) for i, j in enumerate(_page_order(image, label))]
-        return Pairing(pages, [])
-    return _by_order(opened, label_files, what)
+    return (
+        _by_order(opened, label_files, what) if matched is None else _by_file(opened, [label_files[i] for i in matched])
+    )
 
 
 def _apart(left: list[Path], right: list[Path], shared: set[Any], what: str) -> tuple[list[Path], list[Path]]:
@@ -129,17 +98,17 @@ def _page_order(image: ImageFile, label: ImageFile) -> list[int]:
     return [int(number) for number in order.ravel()]
 
 
-def _by_order(images: Sequence[ImageFile], labels: Sequence[ImageFile], what: str) -> Pairing:
-    """Pair pages in the order of the files; single files on both sides belong together whatever their names."""
+def _by_file(images: Sequence[ImageFile], labels: Sequence[ImageFile]) -> list[Page]:
+    files = zip(images, labels, strict=True)
+    return [Page(image, i, label, j) for image, label in files for i, j in enumerate(_page_order(image, label))]
+
+
+def _by_order(images: Sequence[ImageFile], labels: Sequence[ImageFile], what: str) -> list[Page]:
+    """Pair files, or pages, in the order in which they were given, and say so if there are several."""
     if len(images) == len(labels):
-        pages = [
-            Page(image, i, label, j)
-            for image, label in zip(images, labels, strict=True)
-            for i, j in enumerate(_page_order(image, label))
-        ]
+        pages = _by_file(images, labels)
     else:
-        left = [(file, i) for file in images for i in range(file.n_pages)]
-        right = [(file, i) for file in labels for i in range(file.n_pages)]
+        left, right = ([(file, i) for file in files for i in range(file.n_pages)] for files in (images, labels))
         if len(left) != len(right):
             raise DataError(
                 f"{len(images)} {what} files but {len(labels)} label files, with {len(left)} and {len(right)} pages; "
@@ -147,8 +116,10 @@ def _by_order(images: Sequence[ImageFile], labels: Sequence[ImageFile], what: st
             )
         pages = [Page(*a, *b) for a, b in zip(left, right, strict=True)]
     files = dict.fromkeys((page.image.path, page.label.path) for page in pages)
-    lines = [f"paired by order, for no name fits: {a} with {b}" for a, b in files] if len(files) > 1 else []
-    return Pairing(pages, lines)
+    if len(files) > 1:
+        said = ", ".join(f"{image} with {label}" for image, label in files)
+        warnings.warn(f"no name fits, so files are paired by order: {said}", Notice, stacklevel=3)
+    return pages
 
 
 def _a(what: str) -> str:
@@ -205,11 +176,11 @@ def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pa
         If files cannot be read or paired, images and labels differ in size, the labels are no classes, or down-sampling
         leaves no pixel of a class.
     """
-    pairing = pair(images, labels, reading)
-    pages, raw = _read(pairing, reading)
+    matched = pair(images, labels, reading)
+    pages, raw = _read(matched, reading)
     class_values = find_class_values(raw)
     indices = [class_indices(page, class_values) for page in raw]
-    lines = _describe(pairing)
+    lines = _describe(matched)
     if reading.downsample > 1:
         pages = [downsample(page, reading.downsample) for page in pages]
         indices = [downsample_labels(page, reading.downsample) for page in indices]
@@ -223,7 +194,7 @@ def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pa
             )
     classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
     lines.append(f"classes, by share of pixels: {classes}")
-    return Pairs(pages, indices, class_values, page_names(pairing.images), lines, advice(raw))
+    return Pairs(pages, indices, class_values, page_names(_images(matched)), lines, advice(raw))
 
 
 class Masks(NamedTuple):
@@ -237,14 +208,11 @@ class Masks(NamedTuple):
         1 where a defect is, 0 where none is, -1 where a pixel does not count.
     names : list of str
         One name per image.
-    description : list of str
-        Lines to print.
     """
 
     images: list[np.ndarray]
     defects: list[np.ndarray]
     names: list[str]
-    description: list[str]
 
 
 def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:  # noqa: B008
@@ -264,33 +232,42 @@ def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound
     DataError
         If files cannot be read or paired, images and labels differ in size, or not one pixel is sound.
     """
-    pairing = pair(images, labels, reading)
-    pages, raw = _read(pairing, reading)
+    matched = pair(images, labels, reading)
+    pages, raw = _read(matched, reading)
     values = find_class_values(raw, least=1)
     if sound not in values:
         held = ", ".join(map(str, values))
         raise DataError(f"no pixel of the labels has the value {sound}, which stands for sound; they hold {held}")
     defects = [np.where(y == IGNORED, IGNORED, y != sound).astype(np.int8) for y in raw]
-    return Masks(pages, defects, page_names(pairing.images), _describe(pairing))
+    return Masks(pages, defects, page_names(_images(matched)))
 
 
-def _read(pairing: Pairing, reading: Reading) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _read(matched: list[Page], reading: Reading) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Read all images and label values; refuse those that do not fit each other."""
-    first = pairing.pages[0].image
-    for image, label in dict.fromkeys((page.image, page.label) for page in pairing.pages):
+    first = matched[0].image
+    for image, label in _files(matched):
         if image.shape[:2] != label.shape[:2]:
             both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
             raise DataError(f"{both} differ in size")
         if image.shape[2] != first.shape[2]:
             others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
             raise DataError(f"{others} differ in their number of channels")
-    return [page.image.page(page.index) for page in pairing.pages], read_labels(pairing.labels, reading)
+    images = [page.image.page(page.index) for page in matched]
+    return images, read_labels([(page.label, page.label_index) for page in matched], reading)
 
 
-def _describe(pairing: Pairing) -> list[str]:
-    """Return what was read, in lines to print: the first files or, where order paired them, all."""
-    files = list(dict.fromkeys((page.image, page.label) for page in pairing.pages))
+def _files(matched: list[Page]) -> list[tuple[ImageFile, ImageFile]]:
+    return list(dict.fromkeys((page.image, page.label) for page in matched))
+
+
+def _images(matched: list[Page]) -> list[ImageFile]:
+    return list(dict.fromkeys(page.image for page in matched))
+
+
+def _describe(matched: list[Page]) -> list[str]:
+    """Return what was read, in lines to print: the first files, and what is special about any."""
+    files = _files(matched)
     lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in files[:3]]
     if len(files) > 3:
         lines[2:] = [f"and {len(files) - 2} more files"]
-    return [*lines, *pairing.by_order, *all_notes([*pairing.images, *(label for _, label in files)])]
+    return [*lines, *all_notes([*_images(matched), *(label for _, label in files)])]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import open_image
+from tinympcnn.io.images import Paths, expand, open_image
 from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter
 
 
@@ -97,6 +99,25 @@ def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
 def is_result(file: ImageFile) -> bool:
     """Tell whether a file is a result of this library, by its description."""
     return file.metadata.get("content") in ("labels", "probabilities")
+
+
+def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008
+    """Open images, and leave out the results of this library among other images, with a `Notice`.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        The files and folders.
+    reading : Reading
+        The axes of files that do not tell theirs.
+    """
+    files = [open_image(path, reading.axes) for path in expand(paths)]
+    others = [file for file in files if not is_result(file)] or files
+    if len(others) < len(files):
+        warnings.warn(
+            f"{len(files) - len(others)} results of segment among the images are left out", Notice, stacklevel=2
+        )
+    return others
 
 
 class Prediction(NamedTuple):
