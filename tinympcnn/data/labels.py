@@ -1,7 +1,7 @@
 """The values of label images, and which class each value stands for.
 
 The distinct values of all label images, sorted, are the classes: 0 and 255 become the classes 0 and 1. The value -1 is
-no class; its pixels do not count. Errors in labels are silent later on, so what looks wrong here is refused with advice.
+no class; its pixels do not count. Wrong labels show nowhere later on, so they are refused here, with advice.
 """
 
 from __future__ import annotations

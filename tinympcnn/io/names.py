@@ -73,6 +73,7 @@ def _without(words: str, name: str) -> str:
 
 
 def is_mask(path: Path) -> bool:
+    """Tell whether a file is named as masks are: cell_mask.png, labels-3.tif."""
     name = _plain(stem_of(path))
     return _without(MASKS, name) != name
 
@@ -85,6 +86,6 @@ def _plain(name: str) -> str:
 def _differing(paths: Sequence[Path]) -> list[str]:
     """Return of each path the part that not all have in common; numbers without zeros in front."""
     names = [_plain(str(path.with_name(stem_of(path)))) for path in paths]
-    start = len(os.path.commonprefix(names))
-    end = len(os.path.commonprefix([name[start:][::-1] for name in names]))
+    start = len(os.path.commonprefix(names))  # noqa: RUF071
+    end = len(os.path.commonprefix([name[start:][::-1] for name in names]))  # noqa: RUF071
     return [re.sub(r"\d+", lambda found: str(int(found[0])), name[start : len(name) - end]) for name in names]

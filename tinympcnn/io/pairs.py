@@ -1,6 +1,6 @@
 """Which file belongs to which: images with their labels, and predictions with the truth, page by page.
 
-Names decide; see `match`. Only if no name of one side fits a name of the other, and both have as many pages, files pair by order.
+Names decide; see `match`. Files pair by order only if no name fits another, and both sides have as many pages.
 """
 
 from __future__ import annotations
