@@ -3,14 +3,23 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Notebooks run with the kernel of .venv, not with one of the user's that has the same name.
+export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: demo test test-tutorials gpu-check lint tutorials clean
+.PHONY: demo test test-slow test-tutorials gpu-check lint tutorials clean
 
-demo: .venv/stamp-images
+demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
 
 test: .venv/stamp-test
 	$(BIN)/python -m pytest
+
+# What takes long; with the notebooks where `make test-tutorials` has installed what they need.
+test-slow: .venv/stamp-test
+	$(BIN)/python -m pytest -m slow
+
+test-tutorials: .venv/stamp-test .venv/stamp-tutorials
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py
 
 # On a machine with an NVIDIA GPU; CUDA=cuda13 for CUDA 13. See docs/gpu.md.
 CUDA ?= cuda12
@@ -22,15 +31,12 @@ lint: .venv/stamp-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The notebooks run as a part of `make test` once what they need is installed.
-test-tutorials: .venv/stamp-test .venv/stamp-tutorials
-	$(BIN)/python -m pytest tests/test_tutorials.py
-
 tutorials: .venv/stamp-tutorials
 	$(BIN)/jupyter lab tutorials
 
+# An environment that is half made, or of too old a Python, is made anew.
 .venv/stamp-%: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c "import pip, sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	touch $@
 

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from gpu_checks import problem
 from gpu_steps import SIZES
 
-from tinympcnn import SoftmaxCrossEntropy, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy
+from tinympcnn.cli import info
 from tinympcnn.engine import backend
 from tinympcnn.training.objective import Example, image_closure
 
@@ -31,9 +32,9 @@ WARM, STEPS = 3, 10
 def main() -> None:
     """Measure and print."""
     cp, _ = backend.load("cupy")
-    print(backend.card())
+    print(info.card(cp))
     for name, size in SIZES.items():
-        net, loss = zoo.build(name, rng=0), SoftmaxCrossEntropy()
+        net, loss = Net.from_spec(name, rng=0), SoftmaxCrossEntropy()
         pair = Example(*map(cp.asarray, problem(net, size)))
         net = net.to("cupy")
         step = image_closure(net, pair, loss)

@@ -39,7 +39,8 @@ def main() -> None:
 
 def measured(case: Case, steps: int, threads: int) -> list[dict[str, Any]]:
     """Return a row for each layer and direction, one for the rest, and one for the whole step."""
-    net, spent = case.net, defaultdict(list)
+    net = case.net
+    spent: dict[tuple[int, str], list[float]] = defaultdict(list)
     step = make(case, "tinympcnn", "train")
     plan = net.plan(case.images.shape[1:3])
     step()

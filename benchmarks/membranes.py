@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pages
 
-from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics
 from tinympcnn.cli import pictures
 from tinympcnn.cli.segment import Steps, segment_files
 from tinympcnn.cli.train import write_log
@@ -65,7 +65,7 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
         start = time.perf_counter()
         segment_files(["held.tif"], [f"{name}.npz" for name in models], folder, Steps(turns=turns))
         seconds = time.perf_counter() - start
-        p = np.stack(read_prediction(f"{folder}/held_prob.tif").pages)
+        p = np.stack(list(read_prediction(f"{folder}/held_prob.tif").pages))
     truth = np.stack([data.class_indices(y[:, :, 0], (0, 255)) for y in read_images(["held-labels.tif"])[0]])
     if calibrated:
         half = len(p) // 2
@@ -94,7 +94,7 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
     images, labels = (read_images([f"train{suffix}.tif"])[0] for suffix in ("", "-labels"))
     held, truth = (read_images([f"held{suffix}.tif"])[0] for suffix in ("", "-labels"))
     values, rng = (0, 255), np.random.default_rng(seed)
-    net = zoo.build(spec, rng=seed)
+    net = Net.from_spec(spec, rng=seed)
     net.class_values, net.normalisation = values, mean_and_std(images)
     (P, Q), (H, W) = net.field_of_view, images[0].shape[:2]
     rows, columns = mirrored(H, P), mirrored(W, Q)
@@ -103,8 +103,9 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
     ]
     classes = [data.class_indices(y[:, :, 0], values) for y in labels]
     patch_net, loss = net.as_patch(), SoftmaxCrossEntropy()
-    optimizer = optim.build("adam", patch_net, lr=0.001)
-    log, losses, seen, trained = [], [], 0, 0.0
+    optimizer = optim.Adam(patch_net, lr=0.001)
+    log: list[dict[str, float]] = []
+    losses, seen, trained = [], 0, 0.0
     while trained < minutes * 60:
         began = time.perf_counter()
         while time.perf_counter() - began < min(60, minutes * 60 - trained):
@@ -131,6 +132,7 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
 def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:
     """Draw a slice, the probability of the interior, and where the more probable class is wrong."""
     net = Net.load(model)
+    assert net.class_values is not None
     pixels, truth = (read_images([path])[0][page] for path in (image, labels))
     interior = truth[:, :, 0] == net.class_values[-1]
     p = net.segment(pixels)[:, :, -1]

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import fake_cupy
 import numpy as np
 import pytest
+from helpers import PLAIN, pixels, written
 
+from tinympcnn import cli, engine
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 
@@ -105,6 +107,37 @@ def real_array(real):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def threads():
+    """Return a function that sets the number of threads for this test."""
+    before = engine.get_threads()
+    yield engine.set_threads
+    engine.set_threads(before)
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs one command and returns exit code, output and complaint."""
+
+    def call(*words):
+        code = cli.main([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Make a folder with images, labels, and a model trained on them by the command line."""
+    folder, images = tmp_path_factory.mktemp("made"), pixels(3, 16, 18)
+    written(folder / "images.tif", images, **PLAIN, metadata={"axes": "ZYX"})
+    written(folder / "labels.tif", (images > 120).astype(np.uint8) * 255, **PLAIN, metadata={"axes": "ZYX"})
+    files = ["-i", f"{folder}/images.tif", "-l", f"{folder}/labels.tif", "-o", f"{folder}/model.npz"]
+    assert cli.main(["train", *files, "--net", "C3x3x3 MPF2x2 FC2", "--epochs", "1", "--backend", "numpy"]) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")

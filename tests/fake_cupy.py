@@ -16,7 +16,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from operator import attrgetter
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -181,7 +183,7 @@ class ndarray:
     """Stands for ``cupy.ndarray``."""
 
     __slots__ = ("__weakref__", "_host")
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __array__(self, *args, **kwargs):
         raise TypeError(
@@ -281,7 +283,7 @@ def _index(key):
 
 
 for _name in ("shape", "dtype", "size", "ndim", "nbytes", "itemsize", "strides", "flags"):
-    setattr(ndarray, _name, property(lambda self, name=_name: getattr(self._host, name)))
+    setattr(ndarray, _name, property(attrgetter(f"_host.{_name}")))
 for _name, _keywords in METHODS.items():
     setattr(ndarray, _name, _function(getattr(np.ndarray, _name), _keywords))
 for _name, _keywords in VIEW_METHODS.items():
@@ -290,7 +292,7 @@ for _name, _keywords in VIEW_METHODS.items():
 
 # ---------------------------------------------------------------------------------------------- the module
 
-cupy = ModuleType("cupy")
+cupy: Any = ModuleType("cupy")
 cupy.ndarray = ndarray
 cupy.__version__ = "0 (fake)"
 for _name in CONSTANTS:

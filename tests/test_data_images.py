@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import lengths, pixels
 
 from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.images import expand, open_image, read_images
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-
-
-def pixels(*shape, dtype=np.uint8):
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
 
 
 def saved(path, array, mode=None):
@@ -182,12 +179,13 @@ def test_animations_are_refused(tmp_path):
         open_image(tmp_path / "a.png")
 
 
+@lengths(30, 300)
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_mutated_pictures_give_pixels_or_one_sentence(tmp_path, suffix):
+def test_mutated_pictures_give_pixels_or_one_sentence(tmp_path, suffix, cases):
     whole = saved(tmp_path / f"whole.{suffix}", pixels(24, 30, 3)).read_bytes()
     chance = random.Random(0)
     mutant = tmp_path / f"mutant.{suffix}"
-    for _ in range(300):
+    for _ in range(cases):
         data = bytearray(whole)
         for _ in range(chance.choice([1, 2, 8])):
             place = chance.randrange(len(data) if chance.random() < 0.5 else 200)

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 import tifffile
+from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_data_tiff import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
 
 from tinympcnn.data import downsample
 from tinympcnn.errors import DataError

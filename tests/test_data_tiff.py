@@ -4,12 +4,12 @@ import random
 import struct
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, lengths, pixels, written
 
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import open_image, read_images
@@ -18,22 +18,6 @@ from tinympcnn.io.predictions import write_labels
 DATA = Path(__file__).parent.parent / "data"
 
 
-def pixels(*shape, dtype=np.uint8, seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.integers(0, 256, shape) if np.dtype(dtype).kind in "ui" else rng.normal(size=shape)
-    return values.astype(dtype)
-
-
-def written(path, array, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tifffile on stacks that it takes for colour
-        tifffile.imwrite(path, array, **options)
-    return path
-
-
-PLAIN = {"photometric": "minisblack"}
-IMAGEJ_ZCYX = {"imagej": True, "metadata": {"axes": "ZCYX"}}
-OME_TZCYX = {"ome": True, "metadata": {"axes": "TZCYX"}}
 STACKS = {
     "3 pages": (pixels(3, 20, 30), PLAIN, "ZYX"),
     "4 pages": (pixels(4, 20, 30), PLAIN, "ZYX"),
@@ -257,22 +241,14 @@ def test_truncated_files_never_give_a_shorter_stack(tmp_path, options):
         np.testing.assert_array_equal(np.stack(pages)[..., 0], array)
 
 
-SEEDS = [
-    (pixels(4, 20, 30), PLAIN),
-    (pixels(4, 20, 30), {"imagej": True, "metadata": {"axes": "ZYX"}}),
-    (pixels(3, 40, 30), {**PLAIN, "compression": "zlib", "tile": (16, 16)}),
-    (pixels(2, 20, 30, dtype=np.float32), {"ome": True, "metadata": {"axes": "ZYX"}}),
-    (pixels(20, 30, 3), {"photometric": "rgb", "compression": "lzw"}),
-]
-
-
+@lengths(15, 150)
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_mutated_files_give_pixels_or_one_sentence(tmp_path, seed):
+def test_mutated_files_give_pixels_or_one_sentence(tmp_path, seed, cases):
     array, options = SEEDS[seed]
     whole = written(tmp_path / "whole.tif", array, **options).read_bytes()
     chance = random.Random(seed)
     mutant = tmp_path / "mutant.tif"
-    for _ in range(150):
+    for _ in range(cases):
         data = bytearray(whole)
         for _ in range(chance.choice([1, 1, 2, 8])):
             data[chance.randrange(min(len(data), 700)) if chance.random() < 0.8 else chance.randrange(len(data))] = (

@@ -33,7 +33,7 @@ HOST = Device("numpy", np)
 SPEC = "C3x3x4 MPF2x2 C2x2x4 MPF2x3 FC2x2x5 FC2"
 
 
-def close(device, got, wanted, dtype=np.float64):
+def as_on_host(device, got, wanted, dtype=np.float64):
     """Compare relative to the norm: 1e-13 on the host's arithmetic, 1e-11 on a GPU's; 1e-6 and 1e-5 in float32."""
     tolerance = {("fake", 8): 1e-13, ("fake", 4): 1e-6, ("gpu", 8): 1e-11, ("gpu", 4): 1e-5}
     got = device.asnumpy(got)
@@ -79,7 +79,7 @@ def test_layers_give_what_numpy_gives(other, make, shape, same_bits, dtype, rng)
     for wanted, got in zip(*results, strict=True):
         if same_bits and other.name == "fake":
             np.testing.assert_array_equal(other.asnumpy(got), wanted)
-        close(other, got, wanted, dtype)
+        as_on_host(other, got, wanted, dtype)
 
 
 def test_a_bounded_workspace_changes_nothing_and_takes_no_threads(fake, rng, monkeypatch):
@@ -117,12 +117,12 @@ def test_nets_give_what_numpy_gives(other, net, rng):
     scores = net.forward(image)
     dscores = rng.standard_normal(scores.shape)
     dimage = net.backward(dscores)
-    close(other, twin.forward(other.asarray(image)), scores)
-    close(other, twin.backward(other.asarray(dscores)), dimage)
-    close(other, twin.flat_grads(), net.flat_grads())
+    as_on_host(other, twin.forward(other.asarray(image)), scores)
+    as_on_host(other, twin.backward(other.asarray(dscores)), dimage)
+    as_on_host(other, twin.flat_grads(), net.flat_grads())
     P, Q = net.field_of_view
     patches = image[:, 1 : 1 + P, 2 : 2 + Q]
-    close(other, twin.as_patch().forward(other.asarray(patches)), net.as_patch().forward(patches))
+    as_on_host(other, twin.as_patch().forward(other.asarray(patches)), net.as_patch().forward(patches))
 
 
 def test_the_contract_holds_on_the_device_at_every_pixel_and_for_every_gradient(other, net, rng):
@@ -134,11 +134,11 @@ def test_the_contract_holds_on_the_device_at_every_pixel_and_for_every_gradient(
     dimage, summed = whole.backward(xp.asarray(dscores)), np.zeros_like(image)
     for q, p in np.ndindex(5, 6):
         patch = alone.forward(xp.asarray(image[:, q : q + P, p : p + Q]))
-        close(other, scores[:, q : q + 1, p : p + 1], other.asnumpy(patch))
+        as_on_host(other, scores[:, q : q + 1, p : p + 1], other.asnumpy(patch))
         dpatch = alone.backward(xp.asarray(dscores[:, q : q + 1, p : p + 1]))
         summed[:, q : q + P, p : p + Q] += other.asnumpy(dpatch)
-    close(other, dimage, summed)
-    close(other, whole.flat_grads(), other.asnumpy(alone.flat_grads()))
+    as_on_host(other, dimage, summed)
+    as_on_host(other, whole.flat_grads(), other.asnumpy(alone.flat_grads()))
 
 
 def test_nets_go_to_the_device_and_back_as_copies(other, net):
@@ -184,7 +184,7 @@ def test_losses_give_what_numpy_gives(other, make, rng):
     wanted = loss.forward(scores, target)
     assert twin.forward(other.asarray(scores), other.asarray(target)) == pytest.approx(wanted, rel=1e-12)
     assert twin.counted == loss.counted
-    close(other, twin.backward(), loss.backward())
+    as_on_host(other, twin.backward(), loss.backward())
 
 
 @pytest.mark.parametrize("name", optim.OPTIMIZERS)

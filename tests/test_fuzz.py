@@ -9,28 +9,17 @@ import time
 
 import numpy as np
 import pytest
-from test_cli import run  # noqa: F401  # a fixture
-from test_data_tiff import PLAIN, SEEDS, pixels, written
+from helpers import PLAIN, SEEDS, lengths, mutated, pixels, written
 
 from tinympcnn import Net
 from tinympcnn.engine.memory import resident_memory
 from tinympcnn.io.tiff import rows
 
-CASES = 80
 SECONDS = 5  # for one case; the slowest seen took a tenth of a second
 
 
-def mutated(whole, chance):
-    """Return a file with a few bytes changed, mostly in its headers, and sometimes cut off."""
-    data = bytearray(whole)
-    for _ in range(chance.choice([1, 1, 2, 3, 8])):
-        place = chance.randrange(min(len(data), 700) if chance.random() < 0.85 else len(data))
-        data[place] = chance.choice([0, 1, 2, 127, 255, chance.randrange(256)])
-    return bytes(data[: chance.randrange(len(data))] if chance.random() < 0.1 else data)
-
-
 @pytest.fixture
-def harmless(run, tmp_path):  # noqa: F811
+def harmless(run, tmp_path):
     """Return a function that runs a command and checks how it ends."""
     held = resident_memory()
 
@@ -47,9 +36,10 @@ def harmless(run, tmp_path):  # noqa: F811
     return check
 
 
+@lengths(5, 80)
 @pytest.mark.parametrize("command", ["train", "segment", "evaluate"])
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_mutated_images(harmless, tmp_path, monkeypatch, command, seed):
+def test_mutated_images(harmless, tmp_path, monkeypatch, command, seed, cases):
     monkeypatch.setattr(rows, "AT_ONCE", 200)  # so that pages are read by rows
     array, options = SEEDS[seed]
     whole, chance = written(tmp_path / "a.tif", array, **options).read_bytes(), random.Random(seed)
@@ -75,17 +65,18 @@ def test_mutated_images(harmless, tmp_path, monkeypatch, command, seed):
         "evaluate": ["-p", image, "-l", labels],
     }[command]
     harmless(command, *words)
-    for _ in range(CASES):
+    for _ in range(cases):
         image.write_bytes(mutated(whole, chance))
         harmless(command, *words)
 
 
-def test_mutated_models(harmless, tmp_path):
+@lengths(15, 240)
+def test_mutated_models(harmless, tmp_path, cases):
     image, model, chance = written(tmp_path / "a.tif", pixels(20, 30)), tmp_path / "m.npz", random.Random(0)
     net = Net.from_spec("C3x3x2 FC2", rng=0)
     net.normalisation, net.class_values = (np.array([100.0]), np.array([50.0])), (0, 255)
     net.save(model)
     whole = model.read_bytes()
-    for _ in range(3 * CASES):
+    for _ in range(cases):
         model.write_bytes(mutated(whole, chance))
         harmless("segment", "-i", image, "-m", model, "-o", tmp_path / "out", "--force", "--backend", "numpy")

@@ -16,8 +16,8 @@ from tinympcnn.cli.segment import Machine, Steps, segment_files
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import read_prediction, write_probabilities
+from tinympcnn.io.reading import Reading
 from tinympcnn.training import checkpoint
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
@@ -211,7 +211,7 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
             train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
-    with pytest.raises(UsageError, match="need 3 names"):
+    with pytest.raises(UsageError, match="two outputs have the name"):
         train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):
@@ -338,6 +338,45 @@ def test_a_damaged_page_leaves_nothing_either(job, model):
     assert list((job / "out").iterdir()) == []
 
 
+def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
+    folder, out, said = job / "folder", job / "out", []
+    folder.mkdir()
+    for i in range(4):
+        tifffile.imwrite(folder / f"{i}.tif", np.full((9, 9), 60 * i, np.uint8))
+    whole = (folder / "1.tif").read_bytes()
+    (folder / "1.tif").write_bytes(whole[:100])  # cannot be opened
+    tifffile.imwrite(folder / "2.tif", np.full((9, 9), np.nan, np.float32))  # cannot be used
+    message = r"2 of 4 images were left out: .*1\.tif.*; so were .*2\.tif"
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    done = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert sorted(path.name[:2] for path in done) == ["0_", "0_", "3_", "3_"]
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    (folder / "1.tif").write_bytes(whole)
+    tifffile.imwrite(folder / "2.tif", np.zeros((9, 9), np.uint8))
+    assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
+    assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    with pytest.raises(UsageError, match="exists already; .*--force"):
+        segmented(job, model, folder)
+    assert len(segmented(job, model, folder, force=True)) == 8
+
+
+def test_results_are_no_images_and_images_are_no_results(job, model):
+    folder = job / "folder"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((9, 9), np.uint8))
+    for options in ({}, {"force": True}):
+        written = segment_files([folder], model, folder, **options, echo=lambda line: None)
+        assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
+    with pytest.raises(DataError, match=r"a_labels\.tif is a result of segment"):
+        segmented(job, model, folder / "a_labels.tif")
+    tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
+    with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
+        segment_files([folder], model, folder, force=True, echo=lambda line: None)
+
+
 def test_two_images_of_one_name_are_refused(job, model):
     (job / "b").mkdir()
     tifffile.imwrite(job / "b" / "images.tif", np.zeros((9, 9), np.uint8))
@@ -401,31 +440,6 @@ def test_models_that_do_not_go_together_are_named(job, model):
     with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         segmented(job, model, median=-1)
     assert not (job / "out").exists()
-
-
-def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
-    (job / "out").mkdir()
-    ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
-    others = [
-        job / "out" / name for name in (".images_prob.tif.abc.tmp", ".images_prob.tif.swp", ".other.tif.abcd.tmp")
-    ]
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
-        path.write_text("")
-    said = []
-    segmented(job, model, said=said)
-    train(job, said=said)
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
-        assert f"removed {path}, left by a run that was killed" in said and not path.exists()
-    assert all(path.exists() for path in others)
-
-
-def test_the_file_of_a_run_that_is_writing_now_stays(job, model):
-    said = []
-    with replacing(job / "a.npz") as temporary:
-        temporary.write_text("half")
-        train(job, said=said)
-        assert temporary.read_text() == "half"
-    assert any(f"{temporary} belongs to a run that is writing now" in line for line in said)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_page(job, model, monkeypatch):
@@ -497,12 +511,12 @@ def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(jo
         with pytest.raises(DataError, match="a prediction of 6x8 meets labels of 20x24; --downsample 3 fits"):
             evaluate_files([prediction], [job / "labels.tif"])
         with pytest.raises(DataError, match="20x24, down-sampled by 4; --downsample 3 fits"):
-            evaluate_files([prediction], [job / "labels.tif"], downsample=4)
-        report = evaluate_files([prediction], [job / "labels.tif"], downsample=3)
+            evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=4))
+        report = evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=3))
         assert report["pixel_error"] == pytest.approx((tifffile.imread(found) != truth).mean())
-    with pytest.raises(UsageError, match="a factor of at least 1, not 0"):
-        evaluate_files([prob], [job / "labels.tif"], downsample=0)
-    calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
+    with pytest.raises(UsageError, match="downsample must be at least 1, not 0"):
+        Reading(downsample=0)
+    calibrate_files([prob], [job / "labels.tif"], job / "c.json", reading=Reading(downsample=3))
 
 
 def test_a_mapping_for_other_labels_is_refused(job, model):

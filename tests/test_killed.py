@@ -11,7 +11,7 @@ import tifffile
 
 from tinympcnn import Net
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the tests fork")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="the tests fork")]
 
 PROGRAM = """
 import os, random, signal, sys, tempfile, time

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from conftest import Device
+from helpers import close, noise, placed
 
 from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, engine
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn import reference
+from tinympcnn.nn.layers.conv import plain_forward, plain_gradients
 
 HOST = Device("numpy", np)
 
@@ -37,27 +39,6 @@ CASES = {
 }
 every_layer = pytest.mark.parametrize(("make", "shape"), CASES.values(), ids=CASES.keys())
 pooling = pytest.mark.parametrize("layer", [MaxPool(2), MaxPool((2, 4)), MaxPoolFragment(2), MaxPoolFragment((2, 4))])
-
-
-def placed(layer, device, dtype=np.float64, seed=5):
-    """Return `layer` on the device, in `dtype`, with biases that are not zero."""
-    rng = np.random.default_rng(seed)
-    for name, param in layer.params.items():
-        value = rng.standard_normal(param.shape) if name == "b" else param
-        layer.params[name] = device.asarray(np.asarray(value, dtype))
-        layer.grads[name] = device.asarray(np.zeros(param.shape, dtype))
-    return layer
-
-
-def noise(device, shape, dtype=np.float64, seed=0):
-    return device.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
-
-
-def close(device, got, wanted, dtype=np.float64):
-    got, wanted = device.asnumpy(got), device.asnumpy(wanted)
-    assert got.shape == wanted.shape and got.dtype == wanted.dtype == dtype
-    tolerance = 1e-12 if dtype == np.float64 else 2e-5
-    assert np.linalg.norm(got - wanted) <= tolerance * max(np.linalg.norm(wanted), 1e-30)
 
 
 def passes(device, layer, x, dy):
@@ -190,32 +171,15 @@ def test_backward_adds_and_inputs_stay_as_they_are(make, shape, device):
     assert (device.asnumpy(x) == before[0]).all() and (device.asnumpy(dy) == before[1]).all()
 
 
-def test_without_input_grad_a_convolution_gives_the_parameters_gradients_only(device):
+def test_a_first_convolution_gives_the_parameters_gradients_only(device):
     layer, x = placed(Conv(2, 3, 3, rng=0), device), noise(device, (2, 5, 6, 2))
     dy = noise(device, (2, 3, 4, 3))
     wanted = passes(device, layer, x, dy)[2:]
     for grad in layer.grads.values():
         grad[...] = 0
     layer.forward(x)
-    assert layer.backward(dy, input_grad=False) is None
+    layer.backward_params(dy)
     assert all((device.asnumpy(a) == b).all() for a, b in zip(layer.grads.values(), wanted, strict=True))
-
-
-@pytest.mark.parametrize("layer", [Tanh(), Logistic()], ids=repr)
-def test_pointwise_layers_write_where_they_are_told(layer, device):
-    x, dy = noise(device, (2, 3, 4, 2)), noise(device, (2, 3, 4, 2), seed=1)
-    y, dx = passes(device, layer, x, dy)
-    assert layer.forward(x, out=x) is x and (device.asnumpy(x) == y).all()
-    assert layer.backward(dy, out=dy) is dy and (device.asnumpy(dy) == dx).all()
-
-
-@pytest.mark.parametrize("layer", [Tanh(), Logistic()], ids=repr)
-def test_pointwise_layers_write_into_views(layer, device):
-    x = noise(device, (2, 3, 4, 2))
-    y = device.asnumpy(layer.forward(x)).copy()
-    wide = device.asarray(np.zeros((2, 3, 9, 2)))
-    layer.forward(x, out=wide[:, :, 1:9:2])
-    assert (device.asnumpy(wide)[:, :, 1:9:2] == y).all()
 
 
 @pytest.mark.parametrize("layer", [Tanh(), Logistic()], ids=repr)
@@ -251,6 +215,15 @@ def test_an_upstream_gradient_of_another_shape_raises(make, shape, device):
 def test_arguments_that_make_no_layer_raise(arguments):
     with pytest.raises(UsageError):
         Conv(*arguments)
+
+
+def test_the_plain_convolution_is_the_fast_one(device):
+    for kernel, C, maps in (((3, 2), 2, 4), ((1, 1), 3, 2), ((2, 5), 1, 1)):
+        layer, x = placed(Conv(C, maps, kernel, rng=0), device), noise(device, (3, 6, 7, C))
+        W, b = layer.params["W"], layer.params["b"]
+        y, dy = plain_forward(x, W, b), noise(device, layer.output_shape(x.shape), seed=1)
+        for fast, plain in zip(passes(device, layer, x, dy), (y, *plain_gradients(x, dy, W)), strict=True):
+            close(device, fast, device.asnumpy(plain))
 
 
 def test_initial_weights_are_seeded_and_scaled():
@@ -317,7 +290,7 @@ def test_a_tile_gives_the_bits_of_the_whole(dtype):
     layer, x = placed(Conv(3, 48, (4, 3), rng=0), HOST, dtype), noise(HOST, (2, 60, 50, 3), dtype)
     whole = layer.forward(x, train=False)
     assert (layer.forward(x[:1, 7:50], train=False) == whole[:1, 7:47]).all()
-    start = engine.row_period(np.dtype(dtype))  # where tiles may begin in a row; see schedule.py, rule 2
+    start = engine.row_period(np.dtype(dtype))  # where tiles may begin in a row; see engine, rule 2
     assert (layer.forward(x[1:, :, start:40], train=False) == whole[1:, :, start:38]).all()
 
 
@@ -345,10 +318,3 @@ def test_a_broadcast_input_gives_the_same(device):
     broadcast = np.broadcast_to(np.ones(1), (2, 5, 6, 3))
     y = layer.forward(broadcast if device.on_host else device.asarray(broadcast))
     assert (device.asnumpy(y) == device.asnumpy(layer.forward(device.asarray(np.ones((2, 5, 6, 3)))))).all()
-
-
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)

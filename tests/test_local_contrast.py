@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_layers import close, noise, placed
+from helpers import close, noise, placed
 
 from tinympcnn import LocalContrast, Net, UsageError, engine
 from tinympcnn.cli import info

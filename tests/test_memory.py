@@ -128,6 +128,7 @@ def models(tmp_path_factory):
 
 
 @linux
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "given"),
     [("tiny", (300, 20000), 150), ("steel", (900, 900), 150), ("n3", (300, 300), 250), ("n3", (450, 500), 400)],
@@ -139,6 +140,7 @@ def test_the_command_line_keeps_to_its_memory(models, tmp_path, name, size, give
 
 
 @linux
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "given"), [((60, 4000), 200), ((400, 300), 150), ((1500, 60), 150)])
 def test_committees_calibration_and_filter_keep_to_it_too(models, tmp_path, size, given, rng):
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, size, dtype=np.uint8))
@@ -149,6 +151,7 @@ def test_committees_calibration_and_filter_keep_to_it_too(models, tmp_path, size
 
 
 @linux
+@pytest.mark.slow
 def test_a_wide_filter_keeps_to_it_too(models, tmp_path, rng):
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (100, 120), dtype=np.uint8))
     (plain, _), (promised, taken) = (
@@ -158,6 +161,7 @@ def test_a_wide_filter_keeps_to_it_too(models, tmp_path, rng):
 
 
 @linux
+@pytest.mark.slow
 def test_a_long_stack_takes_no_more_than_a_short_one(models, tmp_path, rng):
     peaks = []
     for pages in (10, 1000):

@@ -16,14 +16,6 @@ from threadpoolctl import threadpool_info
 from tinympcnn import UsageError, engine
 from tinympcnn.engine.matmul import GEMM_ROWS, HELD, product, product_rows, sum_parts
 
-
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)
-
-
 # ------------------------------------------------------------------------------------------------------ threads
 
 
@@ -258,10 +250,10 @@ like = np.zeros(1, np.uint8)
 @pytest.fixture
 def workspace():
     gc.collect()
-    engine.free_memory()
+    engine.release_memory()
     yield engine.workspace._workspace
     gc.collect()
-    engine.free_memory()
+    engine.release_memory()
 
 
 def test_arrays_have_the_type_and_shape_asked_for():
@@ -314,7 +306,7 @@ def test_memory_returns_and_is_used_again(workspace):
     again = engine.empty((LARGE[0] // 8,), like, np.float64)
     assert again.ctypes.data == place and workspace.free_bytes == 0
     del again
-    engine.free_memory()
+    engine.release_memory()
     assert workspace.free_bytes == 0 and not workspace.free
 
 

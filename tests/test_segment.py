@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tinympcnn import DataError, Net, UsageError, engine
 from tinympcnn.data import mirror
 from tinympcnn.inference import segment
-from tinympcnn.inference.committee import alignment
 from tinympcnn.inference.tiling import SMALLEST_TILE, spans, tile_memory, tile_size
+from tinympcnn.inference.views import alignment
 from tinympcnn.nn.losses import softmax
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
@@ -42,13 +42,6 @@ def test_every_pixel_is_that_of_the_patch_net(spec, size, maps, rng):
     exact = net.astype("float64").segment(image)
     assert exact.dtype == np.float32 and exact.shape == (*size, net.out_maps)
     np.testing.assert_allclose(exact, patch_by_patch(net.astype("float64"), image), rtol=0, atol=1e-7)
-
-
-@pytest.fixture
-def threads():
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)
 
 
 @pytest.mark.parametrize("spec", SPECS[:2])
@@ -101,7 +94,7 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (700, 600), dtype=np.uint8)
     rows, columns = tile_size(net, 128)
     promised = tile_memory(net, max(rows, columns))
-    engine.free_memory()
+    engine.release_memory()
     tracemalloc.start()
     for _, band in segment.segment_bands(net, image[:, :, None], tile=128):
         assert band.shape[1:] == (600, 2)
@@ -142,7 +135,7 @@ def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
     net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
     row = 3000 * 4 * 3
     size = tile_size(net, None, memory, (3000, 3000), row)
-    engine.free_memory()
+    engine.release_memory()
     tracemalloc.start()
     for _ in segment.segment_bands(net, image, size):
         pass
@@ -188,7 +181,7 @@ def test_several_threads_may_segment_at_once(rng):
     wanted = [net.segment(image) for image in images]
 
     def work(i):
-        results[i] = net.shadow().segment(images[i])
+        results[i] = net.replica().segment(images[i])
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for worker in workers:
@@ -211,3 +204,11 @@ def test_several_threads_may_segment_at_once(rng):
 def test_what_cannot_be_segmented_is_refused(image, options, error, words):
     with pytest.raises(error, match=words):
         make(SPECS[0]).segment(image, **options)
+
+
+def test_a_net_that_makes_nan_of_large_values_never_says_sound(rng):
+    net, image = make("C3x3x4 FC2"), rng.random((40, 50))
+    net.normalisation = np.array([0.0]), np.array([0.01])
+    image[35:38, 20:23] = -3e38
+    with pytest.raises(DataError, match=r"gives NaN in rows \d+ to \d+: their pixels, from -3e\+38 to"):
+        net.segment(image)

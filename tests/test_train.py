@@ -379,6 +379,7 @@ def rows(path):
         return [untimed(row) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(command, tmp_path):
     alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from test_cli import refused, run  # noqa: F401  # run is a fixture
-from test_data_tiff import written
+from helpers import refused, written
 
 from tinympcnn import Net
 
@@ -62,7 +61,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_image_is_trained_on_segmented_and_evaluated(run, tmp_path, kind):  # noqa: F811
+def test_every_kind_of_image_is_trained_on_segmented_and_evaluated(run, tmp_path, kind):
     array, write = KINDS[kind]
     image = write(tmp_path / "a", array)
     options = {"ome": True, "metadata": {"axes": "TZYX"}} if array.ndim == 4 else GREY
@@ -85,7 +84,7 @@ def test_every_kind_of_image_is_trained_on_segmented_and_evaluated(run, tmp_path
 
 
 @pytest.mark.parametrize("write", [tiff(photometric="rgb"), picture(".png"), picture(".png", "RGBA")])
-def test_colour_images(run, tmp_path, write):  # noqa: F811
+def test_colour_images(run, tmp_path, write):
     array = noise(16, 18, 3)
     image, labels = write(tmp_path / "a", array), tiff()(tmp_path / "truth", mask(array[..., 0]))
     words = ["train", "-i", image, "-l", labels, "-o", tmp_path / "m.npz", "--net", "C3x3x2 FC2", *NET]
@@ -100,7 +99,7 @@ def test_colour_images(run, tmp_path, write):  # noqa: F811
 @pytest.mark.parametrize(
     "write", [tiff(), picture(".png"), picture(".png", "1"), picture(".png", "P"), picture(".png", "LA")]
 )
-def test_labels_of_every_kind(run, tmp_path, write):  # noqa: F811
+def test_labels_of_every_kind(run, tmp_path, write):
     array = noise(16, 18)
     image, labels = tiff()(tmp_path / "a", array), write(tmp_path / "truth", mask(array))
     code, said, _ = run("train", "-i", image, "-l", labels, "-o", tmp_path / "m.npz", "--net", "FC2", *NET)
@@ -109,7 +108,7 @@ def test_labels_of_every_kind(run, tmp_path, write):  # noqa: F811
     assert Net.load(tmp_path / "m.npz").class_values == (0, 255)
 
 
-def test_inverted_labels_are_seen_in_the_shares(run, tmp_path):  # noqa: F811
+def test_inverted_labels_are_seen_in_the_shares(run, tmp_path):
     array = noise(16, 18)
     image, said = tiff()(tmp_path / "a", array), {}
     for name, values in (("right", (0, 255)), ("inverted", (255, 0))):
@@ -123,7 +122,7 @@ def test_inverted_labels_are_seen_in_the_shares(run, tmp_path):  # noqa: F811
 SMOOTH = np.tile(np.linspace(0, 255, 18).astype(np.uint8), (16, 1))
 
 
-def test_anti_aliased_labels_name_the_threshold_and_the_threshold_settles_them(run, tmp_path):  # noqa: F811
+def test_anti_aliased_labels_name_the_threshold_and_the_threshold_settles_them(run, tmp_path):
     image, labels = tiff()(tmp_path / "a", noise(16, 18)), tiff()(tmp_path / "smooth", SMOOTH)
     clean = tiff()(tmp_path / "clean", mask(SMOOTH))
     words = ["-i", image, "-o", tmp_path / "m.npz", "--net", "FC2", *NET]
@@ -142,7 +141,7 @@ def test_anti_aliased_labels_name_the_threshold_and_the_threshold_settles_them(r
         assert answers[0][0] == 0 and answers[0] == answers[1]
 
 
-def test_labels_in_colours(run, tmp_path):  # noqa: F811
+def test_labels_in_colours(run, tmp_path):
     array = noise(16, 18)
     image, colours = tiff()(tmp_path / "a", array), np.zeros((16, 18, 3), np.uint8)
     colours[mask(array) > 0, 1] = 255
@@ -162,7 +161,7 @@ PLANES = {
 
 
 @pytest.mark.parametrize("kind", PLANES)
-def test_ambiguous_axes_are_refused_with_those_that_settle_them(run, tmp_path, kind):  # noqa: F811
+def test_ambiguous_axes_are_refused_with_those_that_settle_them(run, tmp_path, kind):
     array, options, axes = PLANES[kind]
     image = tiff(**options)(tmp_path / "a", array)
     for choice, other in (axes, axes[::-1]):
@@ -217,7 +216,7 @@ def nothing(path, _):
         (noise(16, 18, 3), picture(".jpg", "CMYK"), "pixels of the kind CMYK; save it as grey or RGB"),
     ],
 )
-def test_what_is_no_image_is_refused_by_every_command(run, tmp_path, array, write, words):  # noqa: F811
+def test_what_is_no_image_is_refused_by_every_command(run, tmp_path, array, write, words):
     image = write(tmp_path / "a", array)
     labels = STACK(tmp_path / "truth", mask(noise(*(array.shape[:-2] if array is FLOATS else ()), 16, 18)))
     Net.from_spec("FC2", rng=0).save(tmp_path / "m.npz")
@@ -229,7 +228,7 @@ def test_what_is_no_image_is_refused_by_every_command(run, tmp_path, array, writ
     assert sorted(path for path in tmp_path.rglob("*") if path != tmp_path / "out") == before
 
 
-def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):  # noqa: F811
+def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels"
     for folder in (images, labels):
         folder.mkdir()
@@ -243,13 +242,13 @@ def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):
     (labels / "other_mask.tif").rename(labels / "else_mask.tif")
     refused(run(*words), 1, "no label file belongs to")
     (labels / "else_mask.tif").unlink()
-    missing = f"3 image files but 2 label files; each image needs one; the first without is {images / 'other.png'}"
+    missing = f"3 image files but 2 label files; no label file belongs to {images / 'other.png'}; expected other"
     refused(run(*words), 1, missing)
     (labels / "cell10.tif").write_bytes((labels / "cell10_mask.tif").read_bytes())
     refused(run(*words), 1, "no label file belongs to")
 
 
-def test_two_images_of_one_name_would_overwrite_each_other(run, tmp_path):  # noqa: F811
+def test_two_images_of_one_name_would_overwrite_each_other(run, tmp_path):
     Net.from_spec("FC2", rng=0).save(tmp_path / "m.npz")
     image, twin = tiff()(tmp_path / "a", noise(16, 18)), picture(".png")(tmp_path / "a", noise(16, 18))
     words = ["segment", "-i", image, twin, "-m", tmp_path / "m.npz", "-o", tmp_path / "out"]

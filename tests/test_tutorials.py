@@ -175,9 +175,20 @@ def test_nothing_in_a_notebook_varies_without_reason(path):
 
 @needs_extra
 @each_source
-def test_source_and_notebook_are_a_pair(source):
-    result = run_build("--check", source.stem)
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_source_and_notebook_are_a_pair(source, checked):
+    assert f"{source.stem}: pair is equal\n" in checked
+
+
+@pytest.fixture(scope="module")
+def checked():
+    """Return what is said about every pair of source and notebook."""
+    return run_build("--check").stdout
+
+
+@each_with_exercises
+def test_it_says_where_it_must_be_started(source):
+    first = next(line for line in source.read_text(encoding="utf-8").splitlines() if line.startswith("from course"))
+    assert first.endswith("  # not found? start Jupyter with `make tutorials`")
 
 
 # ------------------------------------------------------------------------------------------- the exercises
@@ -312,8 +323,40 @@ def run_build(*arguments, **environment):
 
 
 @needs_extra
+@pytest.mark.slow
 @each_source
 def test_it_runs_in_a_fresh_kernel(source, tmp_path):
     result = run_build("--to", tmp_path, source.stem, TUTORIALS_SMALL="1")
     assert result.returncode == 0, result.stderr
     test_no_error_and_no_warning_is_stored(tmp_path / f"{source.stem}.ipynb")
+
+
+@needs_extra
+def test_notebooks_run_with_this_python_whatever_kernels_the_user_has(tmp_path, monkeypatch):
+    spec = tmp_path / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text('{"argv": ["/nowhere/python"], "display_name": "Python 3", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    code = "import build, nbformat; notebook = build.read(build.HERE / '01_arrays_and_axes.py'); "
+    code += "notebook.cells = [nbformat.v4.new_code_cell('import sys; print(sys.executable)')]; "
+    code += "print(build.execute(notebook).cells[0].outputs[0].text)"
+    said = subprocess.run([sys.executable, "-c", code], cwd=TUTORIALS, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == sys.executable
+
+
+@needs_extra
+@pytest.mark.slow
+@each_source
+def test_every_cell_can_be_run_twice(source, monkeypatch):
+    """As readers do who change a number in a cell. The assertions in the cells are those of a first run."""
+    import jupytext
+
+    monkeypatch.chdir(TUTORIALS)
+    monkeypatch.syspath_prepend(TUTORIALS)
+    monkeypatch.setenv("TUTORIALS_SMALL", "1")
+    space = {"__name__": "__main__"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in jupytext.read(source, fmt="py:percent").cells:
+            for _ in range(2 if cell.cell_type == "code" else 0):
+                exec(compile(cell.source, source.name, "exec"), space)

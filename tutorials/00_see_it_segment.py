@@ -23,7 +23,7 @@
 
 # %%
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_basics import grade_pixel_error, grade_softmax
 from course.style import show
 

@@ -24,7 +24,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_basics import grade_conv, grade_output_size
 from course.style import show
 from scipy.signal import convolve2d

@@ -25,7 +25,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_basics import grade_central_difference, grade_checker, grade_slope_along
 from course.style import show
 

@@ -30,7 +30,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_fragments import grade_field_of_view, grade_merge, grade_padded_size
 from course.style import show
 

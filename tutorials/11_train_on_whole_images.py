@@ -32,7 +32,7 @@ import inspect
 import time
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_image_step, grade_loss_over_set
 from course.membranes import held_pixels, kept_curve, membrane_net, membrane_task
 from course.style import show

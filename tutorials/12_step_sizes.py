@@ -35,7 +35,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_backtracking, grade_two_loops
 from course.style import show
 

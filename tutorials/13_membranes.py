@@ -36,7 +36,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_best_threshold, grade_v_rand
 from course.style import show
 
@@ -168,8 +168,8 @@ show(
 # that suits it best; step 4 takes up V_Rand. IoU is the overlap of truth and answer, divided by their union.
 
 # %%
-write_probabilities(folder / "test_prob.tif", probabilities, net.class_values)
-write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), net.class_values)
+write_probabilities(folder / "test_prob.tif", probabilities, net.class_values, force=True)
+write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), net.class_values, force=True)
 print(open_image(folder / "test_prob.tif").describe(), "|", open_image(folder / "test_labels.tif").describe())
 prediction = read_prediction(folder / "test_prob.tif")
 p_interior = np.stack([page[..., 1] for page in prediction.pages])

@@ -34,7 +34,7 @@ import inspect
 from pathlib import Path
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_choose_threshold, grade_class_weights
 from course.style import show
 

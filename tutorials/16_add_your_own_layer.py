@@ -30,7 +30,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_prelu, grade_relu
 from course.style import show
 

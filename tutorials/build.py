@@ -49,8 +49,9 @@ def read(source: Path) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:
-    """Run a notebook in a fresh kernel, which finds the library and `course` beside the sources."""
+    """Run a notebook in a fresh kernel of this Python, which finds the library and `course` beside the sources."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, not one of the user's with the same name
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # or the kernel's debugger prints a warning
     client = NotebookClient(
         notebook,

@@ -28,7 +28,7 @@
 import inspect
 
 import numpy as np
-from course import figures
+from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading import grade
 from course.style import show
 

@@ -22,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn import engine, zoo
+from tinympcnn import engine
 from tinympcnn.cli import arguments
-from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.images import expand
-from tinympcnn.io.leftovers import remove_leftovers
-from tinympcnn.io.pairs import Pairs, downsample_pairs, read_pairs
+from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.pairs import Pairs, read_pairs
+from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.nn.optim import OPTIMIZERS
 from tinympcnn.training import checkpoint
@@ -118,15 +118,15 @@ def train_files(
     """
     place = checkpoint_path(output)
     inputs = [*expand(images, "images"), *expand(labels, "labels")]
-    written = check_outputs((output, place, log), inputs)
+    check_outputs((output, place, log), inputs, force=True)
     xp, why = backend.load(device)
     if processes != 1 and (processes < 1 or optimizer != "lbfgs" or xp is not np):
         raise UsageError(f"{processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images")
     echo(f"backend: {why}")
-    pairs = downsample_pairs(read_pairs(images, labels, axes, threshold), downsample)
+    pairs = read_pairs(images, labels, Reading(axes, threshold, downsample=downsample))
     for line in pairs.description:
         echo(line)
-    model = zoo.build(net, pairs.images[0].shape[2], rng=seed)
+    model = Net.from_spec(net, pairs.images[0].shape[2], rng=seed)
     if model.out_maps != len(pairs.class_values):
         raise UsageError(
             f"the net has {model.out_maps} outputs and the labels have {len(pairs.class_values)} classes "
@@ -174,8 +174,6 @@ def train_files(
     )  # fmt: skip
     if not resume and checkpoint.exists(place):
         echo(f"starting anew, which will replace {place}; --resume would go on from it")
-    for line in [line for path in written for line in remove_leftovers(path)]:
-        echo(line)
     check_writable(place, STATE_SIZE * model.n_params * model.dtype.itemsize)
     if log is not None and records:  # the last row may be missing, or the log may be a new one
         write_log(log, records)

@@ -77,7 +77,7 @@ class ImageFile:
         notes: Sequence[str] = (),
     ) -> None:
         self.path = path
-        self.stem = path.stem
+        self.stem = stem_of(path)
         self.dtype = dtype
         self.page_axes, self.page_sizes = "".join(pages or ()), tuple((pages or {}).values())
         self.n_pages = math.prod(self.page_sizes)
@@ -156,6 +156,17 @@ class ImageFile:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path.name}: {self.describe()}>"
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of an image: the name of its file without the suffix, which is .ome.tif in some.
+
+    Examples
+    --------
+    >>> stem_of(Path("day1/cell2.ome.tif")), stem_of(Path("a.b.png"))
+    ('cell2', 'a.b')
+    """
+    return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
 @contextmanager

@@ -163,7 +163,7 @@ def page_names(files: Sequence[ImageFile]) -> list[str]:
     """
     paths = [file.path for file in files]
     forms = [
-        [path.stem for path in paths],
+        [file.stem for file in files],
         [path.name for path in paths],
         ["/".join(path.parts[-2:]) for path in paths],
         [str(path) for path in paths],

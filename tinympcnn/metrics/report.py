@@ -9,7 +9,7 @@ from tinympcnn.errors import DataError, UsageError
 
 from .pixels import balanced_error, class_errors, confusion, iou, pixel_error, precision_recall_f1
 from .rand import rand_error, v_scores
-from .sweep import Sweep, check_probabilities, check_same_shape
+from .sweep import Sweep, check_probabilities, check_same_shape, is_series
 from .thresholding import f1_error
 from .warping import warping_error
 
@@ -29,7 +29,8 @@ def evaluate(
     ----------
     prediction : array_like
         Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z,
-        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere.
+        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of
+        several sizes are a list of arrays, here and in `labels`.
     labels : array_like of int, shape (Z, H, W)
         True labels 0 to K-1, or `ignore`.
     positive : int, optional
@@ -56,29 +57,31 @@ def evaluate(
     >>> report["pixel_error"], report["confusion"], report["f1_error"]["value"]
     (0.3333333333333333, [[1, 1], [0, 1]], 0.0)
     """
-    p, y = np.asarray(prediction), np.asarray(labels)
-    if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
-        raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
+    images, truth = _images(prediction, labels)
+    p, y = np.concatenate([image.reshape(-1, *image.shape[2:]) for image in images]), np.concatenate(truth, axis=None)
     if y.dtype.kind not in "iub":
         raise DataError(f"labels must be whole numbers; got {y.dtype}")
-    if y.ndim == 2:
-        p, y = p[None], y[None]
     soft = p.dtype.kind == "f"
     if not soft and p.dtype.kind not in "iub":
         raise DataError(f"prediction must be float probabilities or whole-number labels; got {p.dtype}")
-    given = p.shape[-1] if p.ndim == 4 else 0 if soft else int(p.max()) + 1
+    given = p.shape[-1] if p.ndim == 2 else 0 if soft else int(p.max()) + 1
     K = n_classes or max(2, int(y.max()) + 1, given)
     positive = K - 1 if positive is None else positive
     if not 0 <= positive < K:
         raise UsageError(f"positive must be a class, 0 to {K - 1}; got {positive}")
     predicted, p_positive = _labels_and_probability(p, y, K, positive) if soft else (p, p == positive)
-    check_same_shape(predicted, y, "prediction", "labels")
+
+    def apart(row: NDArray) -> list[NDArray]:
+        parts = np.split(row, np.cumsum([image.size for image in truth])[:-1])
+        return [part.reshape(image.shape) for part, image in zip(parts, truth, strict=True)]
 
     C = confusion(predicted, y, K, ignore)
     right = precision_recall_f1(C, positive)
-    f1 = f1_error(p_positive, y == positive, counted=y != ignore)
+    f1 = f1_error(p_positive[None], (y == positive)[None], counted=y != ignore)
+    slices = zip(apart(p_positive), truth, strict=True)
+    slice_errors = [f1_error(q[None], t[None] == positive, [f1.threshold], t != ignore).value for q, t in slices]
     report: dict[str, Any] = {
-        "slices": len(y),
+        "slices": len(truth),
         "pixels": int(C.sum()),
         "classes": K,
         "positive": positive,
@@ -88,14 +91,14 @@ def evaluate(
         "iou": _plain(iou(C)),
         "confusion": C.tolist(),
         **right._asdict(),
-        "f1_error": {**_best(f1, soft), "slices": _plain(f1.slice_errors)},
+        "f1_error": {**_best(f1, soft), "slices": _plain(np.array(slice_errors))},
     }
     if membranes:
         if K != 2 or (y == ignore).any():
             got = f"{K} classes, {int((y == ignore).sum())} ignored pixels"
             raise UsageError(f"membrane measures need two classes and a label for every pixel; got {got}")
-        rand, v = rand_error(p_positive, y == positive), v_scores(p_positive, y == positive)
-        warps = warping_error(p_positive, y == positive)
+        both = apart(p_positive), apart(y == positive)
+        rand, v, warps = rand_error(*both), v_scores(*both), warping_error(*both)
         report |= {
             "rand_error": _best(rand, soft),
             "v_rand": {**_best(v.rand, soft), "split": v.rand.split, "merge": v.rand.merge},
@@ -163,6 +166,21 @@ _NAMES = {
     "splits_and_mergers": "  splits and mergers",
 }
 _DIGITS = {"warping_error": 6, "splits_and_mergers": 6}  # a slice has 262,144 pixels and few mistakes
+
+
+def _images(prediction: Any, labels: Any) -> tuple[list[NDArray], list[NDArray]]:
+    """Return the images of a stack or of a list, (H, W) or (H, W, K), and their labels (H, W)."""
+    if not is_series(labels):
+        p, y = np.asarray(prediction), np.asarray(labels)
+        if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
+            raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
+        check_same_shape(p[..., 0] if p.ndim > y.ndim else p, y, "prediction", "labels")
+        return (list(p), list(y)) if y.ndim == 3 else ([p], [y])
+    if len(prediction) != len(labels):
+        raise DataError(f"prediction has {len(prediction)} images but labels have {len(labels)}")
+    for image, truth in zip(prediction, labels, strict=True):
+        check_same_shape(image[..., 0] if image.ndim == 3 else image, truth, "prediction", "labels")
+    return prediction, labels
 
 
 def _labels_and_probability(p: NDArray, y: NDArray, K: int, positive: int) -> tuple[NDArray, NDArray]:

@@ -73,12 +73,22 @@ def check_same_shape(a: NDArray, b: NDArray, a_name: str, b_name: str) -> None:
         raise DataError(f"{a_name} has no pixels (shape {a.shape}); give at least one")
 
 
-def probability_and_truth(probability: ArrayLike, truth: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Return the pair every membrane measure takes, checked: float (Z, H, W) in [0, 1] and bool (Z, H, W)."""
+def is_series(array: object) -> bool:
+    """Tell whether `array` is a list of images, arrays that may be of several sizes, and not one stack."""
+    return isinstance(array, list) and all(isinstance(image, np.ndarray) and image.ndim >= 2 for image in array)
+
+
+def probability_and_truth(
+    probability: ArrayLike | list[NDArray], truth: ArrayLike | list[NDArray]
+) -> tuple[list[NDArray], list[NDArray]]:
+    """Return the images that every membrane measure takes, checked: float (H, W) in [0, 1] and bool (H, W)."""
+    if is_series(truth):
+        pairs = [probability_and_truth(p, y) for p, y in zip(probability, truth, strict=True)]  # type: ignore[arg-type]
+        return [p for some, _ in pairs for p in some], [y for _, some in pairs for y in some]
     p, is_true = as_stack(probability, "probability_of_interior"), as_stack(truth, "truth_is_interior")
     check_same_shape(p, is_true, "probability_of_interior", "truth_is_interior")
     check_probabilities(p, "probability_of_interior")
     if not np.isin(is_true, (0, 1)).all():
         got = f"values from {is_true.min()} to {is_true.max()}"
         raise DataError(f"truth_is_interior must be boolean or 0 and 1; got {got}")
-    return p.astype(float, copy=False), is_true.astype(bool)
+    return list(p.astype(float, copy=False)), list(is_true.astype(bool))

@@ -74,7 +74,8 @@ def warping_error(
             wrong = warped != (q > tk)
             every[k] += wrong.sum()
             splits_and_mergers[k] += _splits_or_merges(warped, wrong).sum()
-    return WarpingErrors(lowest(every / p.size, t), lowest(splits_and_mergers / p.size, t))
+    pixels = sum(q.size for q in p)
+    return WarpingErrors(lowest(every / pixels, t), lowest(splits_and_mergers / pixels, t))
 
 
 def warp(truth: NDArray, probability: NDArray, threshold: float = 0.5, mask: NDArray | None = None) -> NDArray:

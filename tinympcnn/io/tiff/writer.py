@@ -30,7 +30,7 @@ CLASSIC_LIMIT = 2**32 - 2**26
 
 
 class PageWriter:
-    """Write a TIFF stack band by band; a context manager.
+    """Write a TIFF stack band by band; a context manager. A file that exists is replaced at the end.
 
     Parameters
     ----------
@@ -45,14 +45,12 @@ class PageWriter:
     class_values : sequence of int
         The class values that the description names.
     like : ImageFile, optional
-        The input, whose page axes, resolution and units are carried over. The input is never overwritten.
-    force : bool
-        Whether an existing file is overwritten.
+        The input, whose page axes, resolution and units are carried over.
 
     Raises
     ------
     UsageError
-        If the file exists and `force` is not given, if it is the input, or if not every row was written.
+        If rows do not fit, or not every row was written.
     DataError
         If the folder is missing, or the file cannot be written, for instance because the disk is full.
 
@@ -76,7 +74,6 @@ class PageWriter:
         dtype: Any,
         class_values: Sequence[int],
         like: ImageFile | None = None,
-        force: bool = False,
     ) -> None:
         self.path = Path(path)
         self._shape, self._dtype, self._n_pages = shape, np.dtype(dtype).newbyteorder("<"), n_pages
@@ -84,13 +81,6 @@ class PageWriter:
         self._row = 0
         self._file: Any = None
         self._exits = ExitStack()
-        if not self.path.parent.is_dir():
-            raise DataError(f"the folder {self.path.parent} does not exist; make it first")
-        if self.path.exists():
-            if like is not None and self.path.samefile(like.path):
-                raise UsageError(f"{self.path} is the input and will not be overwritten; name another output")
-            if not force:
-                raise UsageError(f"{self.path} exists already; remove it, or overwrite it with --force")
 
     @property
     def nbytes(self) -> int:

@@ -1,0 +1,94 @@
+"""What several test files need beside fixtures: arrays, files of every kind, and how results are judged."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from tinympcnn import Layer
+
+# ------------------------------------------------------------------------------------------------------- layers
+
+
+def placed(layer: Layer, device: Any, dtype: Any = np.float64, seed: int = 5) -> Layer:
+    """Return `layer` on the device, in `dtype`, with biases that are not zero."""
+    rng = np.random.default_rng(seed)
+    for name, param in layer.params.items():
+        value = rng.standard_normal(param.shape) if name == "b" else param
+        layer.params[name] = device.asarray(np.asarray(value, dtype))
+        layer.grads[name] = device.asarray(np.zeros(param.shape, dtype))
+    return layer
+
+
+def noise(device: Any, shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> Any:
+    """Return normal random numbers on the device."""
+    return device.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
+
+
+def close(device: Any, got: Any, wanted: Any, dtype: Any = np.float64) -> None:
+    """Check shape, dtype and, relative to the norm, the values."""
+    got, wanted = device.asnumpy(got), device.asnumpy(wanted)
+    assert got.shape == wanted.shape and got.dtype == wanted.dtype == dtype
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    assert np.linalg.norm(got - wanted) <= tolerance * max(float(np.linalg.norm(wanted)), 1e-30)
+
+
+# -------------------------------------------------------------------------------------------------------- files
+
+
+def pixels(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
+    """Return random pixels: integers from 0 to the largest of `dtype`, or normal numbers if it is a float type."""
+    rng = np.random.default_rng(seed)
+    whole = np.dtype(dtype).kind in "ui"
+    return (rng.integers(0, np.iinfo(dtype).max + 1, shape) if whole else rng.normal(size=shape)).astype(dtype)
+
+
+def written(path: Path, array: np.ndarray, **options: Any) -> Path:
+    """Write a TIFF file by tifffile; return its path."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tifffile warns of stacks that it takes for colour
+        tifffile.imwrite(path, array, **options)
+    return path
+
+
+PLAIN: dict[str, Any] = {"photometric": "minisblack"}
+IMAGEJ_ZCYX: dict[str, Any] = {"imagej": True, "metadata": {"axes": "ZCYX"}}
+OME_TZCYX: dict[str, Any] = {"ome": True, "metadata": {"axes": "TZCYX"}}
+SEEDS = [  # arrays and the options to write them with: what the fuzz tests mutate
+    (pixels(4, 20, 30), PLAIN),
+    (pixels(4, 20, 30), {"imagej": True, "metadata": {"axes": "ZYX"}}),
+    (pixels(3, 40, 30), {**PLAIN, "compression": "zlib", "tile": (16, 16)}),
+    (pixels(2, 20, 30, dtype=np.float32), {"ome": True, "metadata": {"axes": "ZYX"}}),
+    (pixels(20, 30, 3), {"photometric": "rgb", "compression": "lzw"}),
+]
+
+
+def lengths(short: int, full: int) -> pytest.MarkDecorator:
+    """Run a fuzz test with few cases, and with all of them where the slow tests run."""
+    return pytest.mark.parametrize("cases", [short, pytest.param(full, marks=pytest.mark.slow)])
+
+
+def mutated(whole: bytes, chance: random.Random) -> bytes:
+    """Return a file with a few bytes changed, mostly in its headers, and sometimes cut off."""
+    data = bytearray(whole)
+    for _ in range(chance.choice([1, 1, 2, 3, 8])):
+        place = chance.randrange(min(len(data), 700) if chance.random() < 0.85 else len(data))
+        data[place] = chance.choice([0, 1, 2, 127, 255, chance.randrange(256)])
+    return bytes(data[: chance.randrange(len(data))] if chance.random() < 0.1 else data)
+
+
+# --------------------------------------------------------------------------------------------- the command line
+
+
+def refused(answer: tuple[int, str, str], code: int, words: str) -> None:
+    """Check that a command ended with one sentence that holds `words`."""
+    assert answer[0] == code, answer
+    assert answer[2].startswith("tinympcnn: ") and answer[2].count("\n") == 1 and "Traceback" not in answer[2]
+    assert words in answer[2] and len(answer[2]) < 700
+    assert answer[2].strip()[-1] not in ":,"
