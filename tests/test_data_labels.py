@@ -7,6 +7,7 @@ import tifffile
 from tinympcnn.data import class_indices, class_shares, find_class_values
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.pairs import read_pairs
+from tinympcnn.io.reading import Reading
 
 
 def write(path, array, **options):
@@ -96,7 +97,7 @@ def test_smoothed_edges_need_a_threshold(tmp_path):
     labels = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (20, 1))
     with pytest.raises(DataError, match=r"more than 16 values, 0 to 248.*--threshold"):
         pair_with(tmp_path, labels)
-    pairs = pair_with(tmp_path, labels, threshold=127)
+    pairs = pair_with(tmp_path, labels, reading=Reading(threshold=127))
     assert pairs.class_values == (0, 255)
     np.testing.assert_array_equal(pairs.labels[0], labels > 127)
 
@@ -126,7 +127,7 @@ def test_axes_settle_images_and_labels_alike(tmp_path):
         tifffile.imwrite(tmp_path / f"{name}.tif", stack, photometric="rgb", planarconfig="separate")
     with pytest.raises(DataError, match="--axes ZYX"):
         read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif")
-    pairs = read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", axes="ZYX")
+    pairs = read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", Reading(axes="ZYX"))
     np.testing.assert_array_equal(np.stack(pairs.labels), stack)
 
 
@@ -134,7 +135,7 @@ def test_axes_win_over_those_that_a_file_names(tmp_path):
     stack = np.arange(1800, dtype=np.uint16).reshape(3, 20, 30) // 900
     for name, axes in (("image", "CYX"), ("truth", "CYX")):
         tifffile.imwrite(tmp_path / f"{name}.tif", stack, photometric="minisblack", metadata={"axes": axes})
-    assert len(read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", axes="ZYX").images) == 3
+    assert len(read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", Reading(axes="ZYX")).images) == 3
 
 
 def test_labels_that_lack_the_axes_of_their_images_are_told_which_axes_were_expected(tmp_path):
@@ -143,7 +144,7 @@ def test_labels_that_lack_the_axes_of_their_images_are_told_which_axes_were_expe
     with pytest.raises(
         UsageError, match=r"'YX' do not fit .*truth\.tif, .* axes of their images, here 'CYX', without C"
     ):
-        read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", axes="CYX")
+        read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", Reading(axes="CYX"))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64, np.float64])

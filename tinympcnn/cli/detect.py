@@ -24,9 +24,10 @@ from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.inspection import PAPER_PIXELS, Inspected, inspect, recounted, summary
 from tinympcnn.io.atomic import replacing
-from tinympcnn.io.images import expand, read_images
+from tinympcnn.io.images import expand, page_names
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.pairs import read_masks
+from tinympcnn.io.predictions import open_images
 from tinympcnn.io.reading import Reading
 from tinympcnn.nn.geometry import count
 
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--roc", type=arguments.new_file, metavar="ROC.png",
         help="Draw the ROC curve with the chosen point. This needs labels and matplotlib.",
     )  # fmt: skip
+    arguments.force(data)
     net = parser.add_argument_group("net")
     arguments.models(net, "The models that train wrote. The first class is sound. The probabilities are averaged.")
     net.add_argument(
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         options.model,
         options.labels,
         Rule(options.pixels, options.probability, validation, options.turns, options.downsample),
-        Outputs(options.csv, options.sheet, options.roc),
+        Outputs(options.csv, options.sheet, options.roc, options.force),
         reading=arguments.reading_of(options),
         device=options.backend,
     )
@@ -132,11 +134,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write: a CSV with a row for every image, the worst mistakes (PNG), and the ROC curve (PNG)."""
+    """The files to write: a CSV with a row for every image, the worst mistakes (PNG), and the ROC curve (PNG).
+
+    `force` says whether files that exist are replaced.
+    """
 
     csv: Path | None = None
     sheet: Path | None = None
     roc: Path | None = None
+    force: bool = False
 
 
 def detect_files(
@@ -283,7 +289,7 @@ def _check(images: Paths, models: Paths, labels: Paths | None, rule: Rule, outpu
     inputs = [*models]
     for paths, what in ((images, "images"), (labels, "labels"), (held_images, "images"), (held_labels, "labels")):
         inputs += [] if paths is None else expand(paths, what)
-    check_outputs((outputs.csv, outputs.sheet, outputs.roc), inputs, force=True)
+    check_outputs((outputs.csv, outputs.sheet, outputs.roc), inputs, outputs.force)
     for picture in (outputs.sheet, outputs.roc):
         if picture is not None:
             pictures.check_picture(picture)
@@ -295,7 +301,8 @@ def _read(
     """Return images (H, W, C), where their defects are, and their names."""
     defects: Sequence[np.ndarray | None]
     if labels is None:
-        pages, names = read_images(images, reading.axes)
+        files = open_images(images, reading)
+        pages, names = [page for file in files for page in file], page_names(files)
         defects = [None] * len(pages)
     else:
         sound = 0 if reading.threshold is not None or net.class_values is None else net.class_values[0]

@@ -184,7 +184,7 @@ def segment_files(
         if kept := len(files) - len(missing):
             echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them anew")
         files = missing
-    jobs = [(file, *_writers(file, folder, values, factor, force)) for file in files]
+    jobs = [(file, *_writers(file, folder, values, factor)) for file in files]
     writers = [writer for _, *pair in jobs for writer in pair]
     check_outputs((writer.path for writer in writers), inputs, force)
     check_space(folder, writers)
@@ -285,13 +285,11 @@ def _without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile
     return [file for file in files if not all(path.exists() for path in _results(file, folder))]
 
 
-def _writers(
-    file: ImageFile, folder: Path, values: tuple[int, ...], factor: int, force: bool
-) -> tuple[PageWriter, PageWriter]:
-    """Return the writers of probabilities and labels, which refuse what exists already."""
+def _writers(file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> tuple[PageWriter, PageWriter]:
+    """Return the writers of probabilities and labels."""
     prob, labels = _results(file, folder)
     H, W = file.shape[0] // factor, file.shape[1] // factor
     return (
-        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file, force),
-        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file, force),
+        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file),
+        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file),
     )

@@ -29,7 +29,8 @@ from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.images import expand
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.io.pairs import Pairs, downsample_pairs, read_pairs
+from tinympcnn.io.pairs import Pairs, read_pairs
+from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.nn.optim import OPTIMIZERS
 from tinympcnn.training import checkpoint
@@ -122,7 +123,7 @@ def train_files(
     if processes != 1 and (processes < 1 or optimizer != "lbfgs" or xp is not np):
         raise UsageError(f"{processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images")
     echo(f"backend: {why}")
-    pairs = downsample_pairs(read_pairs(images, labels, axes, threshold), downsample)
+    pairs = read_pairs(images, labels, Reading(axes, threshold, downsample=downsample))
     for line in pairs.description:
         echo(line)
     model = Net.from_spec(net, pairs.images[0].shape[2], rng=seed)
