@@ -17,7 +17,7 @@ from tinympcnn.inference.inspection import choose_pixels, choose_threshold, insp
 from tinympcnn.io.images import read_images
 from tinympcnn.io.predictions import read_prediction
 from tinympcnn.io.reading import Reading
-from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc
+from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve
 
 
 def test_the_score_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
@@ -49,7 +49,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
     truth = rng.random(60) < 0.4
     scores = (0.5 * rng.random(60) + 0.3 * truth).round(1)  # with ties
     above = scores[truth][:, None] - scores[~truth]
-    curve = roc(scores, truth)
+    curve = roc_curve(scores, truth)
     assert curve.auc == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
     for t, false_alarms, hits in zip(curve.thresholds, curve.false_alarm_rate, curve.hit_rate, strict=True):
         result = decide(scores, truth, t)
@@ -70,8 +70,8 @@ def test_the_balanced_error_draws_as_many_of_either_kind(rng):
     [
         (lambda: score([], 0), UsageError),
         (lambda: score([0.5], -1), UsageError),
-        (lambda: roc([0.1, 0.2], [True, True]), DataError),
-        (lambda: roc([0.1, 0.2], [True]), DataError),
+        (lambda: roc_curve([0.1, 0.2], [True, True]), DataError),
+        (lambda: roc_curve([0.1, 0.2], [True]), DataError),
         (lambda: choose_threshold([1.5], [True]), DataError),
         (lambda: choose_threshold([np.nan], [True]), DataError),
         (lambda: balanced_pixel_error([np.ones((2, 2))], [np.ones((2, 2))]), DataError),
@@ -219,7 +219,7 @@ def test_the_number_of_pixels_is_the_one_that_tells_the_kinds_apart_best(rng):
         p[4:9, 4:9] = np.minimum(p[4:9, 4:9] + 0.3 * defect, 0.95)
     pixels = choose_pixels(probabilities, 25 * truth)
     assert pixels == 8  # of 0, 1, 2, 4, ...: the smallest beyond the wrong pixels
-    assert roc([score(p, pixels) for p in probabilities], truth).auc == 1
+    assert roc_curve([score(p, pixels) for p in probabilities], truth).auc == 1
     assert choose_pixels(probabilities, 8 * truth) <= 4  # half of a defect
     assert choose_pixels([np.ones((1, 2)), np.zeros((1, 2))], [0.3, 0]) == 0
 

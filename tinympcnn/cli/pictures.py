@@ -17,7 +17,7 @@ import numpy as np
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.inspection import Inspected
 from tinympcnn.io.atomic import replacing
-from tinympcnn.metrics.roc import decide, roc
+from tinympcnn.metrics.roc import decide, roc_curve
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -131,7 +131,7 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
 def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: float) -> None:
     """Draw the ROC curve of images whose truth is known, some with a defect and some without, and the chosen point."""
     scores, truth = [one.score for one in found], [one.truth for one in found]
-    curve, chosen = roc(scores, truth), decide(scores, truth, threshold)
+    curve, chosen = roc_curve(scores, truth), decide(scores, truth, threshold)
     mistakes = f"{chosen.misses} missed, {chosen.false_alarms} false alarm(s)"
     with _drawing() as new_figure:
         figure = new_figure(figsize=(4.6, 4.6))

@@ -1,9 +1,9 @@
 """Calibration: correct probabilities by a monotone cubic polynomial, so that they are shares of the truth.
 
 A net that was trained with balanced classes, or averaged with others, says 0.7 where the share is 0.9. The winner of
-the ISBI 2012 challenge corrected that by a monotone cubic polynomial, fitted by least squares on labelled slices (Ciresan,
-Giusti, Gambardella, Schmidhuber, NIPS 2012). A monotone polynomial keeps the order of pixels, so measures that try every
-threshold stay the same; decisions at a fixed threshold change.
+the ISBI 2012 challenge corrected that by a monotone cubic polynomial, fitted by least squares on labelled slices
+(Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012). A monotone polynomial keeps the order of pixels, so measures
+that try every threshold stay the same; decisions at a fixed threshold change.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.segment import segment
 from tinympcnn.inference.views import Members
-from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc, scores_and_truth
+from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve, scores_and_truth
 from tinympcnn.nn.sequential import Sequential
 
 PAPER_PIXELS = 5000
@@ -102,7 +102,7 @@ def choose_pixels(probabilities: Sequence[np.ndarray], areas: ArrayLike) -> int:
     scores_and_truth(np.zeros_like(areas), areas > 0, "a number of pixels is chosen on")
     most = int(np.median(areas[areas > 0])) // 2
     numbers = [0, *(1 << i for i in range(most.bit_length()) if 1 << i <= most)]
-    aucs = [roc([score(p, m) for p in probabilities], areas > 0).auc for m in numbers]
+    aucs = [roc_curve([score(p, m) for p in probabilities], areas > 0).auc for m in numbers]
     return numbers[int(np.argmax(aucs))]
 
 
@@ -228,7 +228,7 @@ def summary(found: Sequence[Inspected], threshold: float) -> dict[str, Any]:
         "recall": round(result.recall, 4),
     }
     if 0 < sum(truth) < len(truth):
-        report["ROC AUC"] = round(roc(scores, truth).auc, 4)
+        report["ROC AUC"] = round(roc_curve(scores, truth).auc, 4)
         if any((defect == 1).any() for defect in defects):  # down-sampling may leave nothing of thin ones
             error = balanced_pixel_error([one.probability for one in found], defects)
             report["balanced pixel error at 0.5"] = round(error, 4)
