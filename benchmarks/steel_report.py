@@ -23,7 +23,7 @@ import steel_protocol
 import surfaces
 
 from tinympcnn import Committee, Net, metrics
-from tinympcnn.cli import detect, pictures
+from tinympcnn.cli import findings, pictures
 from tinympcnn.inference import inspection
 from tinympcnn.inference.inspection import Inspected
 
@@ -52,8 +52,8 @@ def synthetic(model: Path) -> None:
     for part, some in found.items():
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
         pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
-        print(part, detect.format_table(report), sep="\n")
-    detect.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
+        print(part, findings.format_table(report), sep="\n")
+    findings.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
     print(pictures.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
     pictures.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
