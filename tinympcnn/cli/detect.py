@@ -132,7 +132,7 @@ def detect_files(
     model: Path | Paths,
     labels: Paths | None = None,
     rule: Rule = Rule(),
-    outputs: Outputs = Outputs(),
+    outputs: Outputs = Outputs(),  # noqa: B008
     *,
     reading: Reading = Reading(),  # noqa: B008
     device: str = "numpy",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinympcnn.data.downsample import downsample, downsample_labels
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.segment import segment
 from tinympcnn.inference.views import Members
 from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve, scores_and_truth
@@ -173,6 +173,11 @@ def inspect(
     factor : int
         The factor by which the images are down-sampled; the seconds include that.
 
+    Raises
+    ------
+    DataError
+        If the net cannot use an image; the error names the image.
+
     Examples
     --------
     >>> from tinympcnn.nn.spec import parse
@@ -182,14 +187,17 @@ def inspect(
     ('blank', False, (4, 4))
     """
     if images:  # the first call makes threads and memory, which is not what a second image costs
-        segment(net, downsample(images[0], factor))
+        segment(net, np.zeros_like(downsample(images[0], factor)))
     done = []
     for image, defect, name in zip(images, defects, names, strict=True):
         truth = None if defect is None else downsample_labels(np.asarray(defect, np.int8), factor)
         area = 0.0 if defect is None else np.count_nonzero(defect == 1) / factor**2
         start = time.perf_counter()
         small = downsample(image, factor)
-        probability = 1 - segment(net, small)[:, :, 0]
+        try:
+            probability = 1 - segment(net, small)[:, :, 0]
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
         if truth is not None:
             probability[truth < 0] = 0
         found = score(probability, pixels / factor**2)
