@@ -171,11 +171,11 @@ def test_help_is_whole_sentences_with_examples_that_parse(command, capsys):
 
 
 EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
-    "train": "train -i a -l b -o c".split(),
-    "segment": "segment -i a -m b -o c".split(),
-    "detect": "detect -i a -m b".split(),
-    "evaluate": "evaluate -p a -l b".split(),
-    "calibrate": "calibrate -p a -l b -o c".split(),
+    "train": ["train", "-i", "a", "-l", "b", "-o", "c"],
+    "segment": ["segment", "-i", "a", "-m", "b", "-o", "c"],
+    "detect": ["detect", "-i", "a", "-m", "b"],
+    "evaluate": ["evaluate", "-p", "a", "-l", "b"],
+    "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
 }
 
 
@@ -198,9 +198,9 @@ def test_wildcards_that_the_shell_left_alone_are_expanded(run, made, tmp_path, m
 
 def test_values_that_begin_with_a_minus(run, made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -1, 0).astype(np.int8))
+    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -2, 0).astype(np.int8))
     score = ["evaluate", "-p", made / "labels.tif", "-l"]
-    for words in (["./-1.tif", "--map", "-1:255"], ["-1.tif", "--map=-1:255"]):
+    for words in (["./-1.tif", "--map", "-2:255"], ["-1.tif", "--map=-2:255"]):
         code, said, _ = run(*score, *words)
         assert code == 0 and "pixel error            0.0000" in said
     refused(run(*score, "-x.tif"), 2, "write a value that begins with a minus as --option=VALUE, and such a file as ./")
