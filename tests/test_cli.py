@@ -171,11 +171,11 @@ def test_help_is_whole_sentences_with_examples_that_parse(command, capsys):
 
 
 EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
-    "train": "train -i a -l b -o c".split(),
-    "segment": "segment -i a -m b -o c".split(),
-    "detect": "detect -i a -m b".split(),
-    "evaluate": "evaluate -p a -l b".split(),
-    "calibrate": "calibrate -p a -l b -o c".split(),
+    "train": ["train", "-i", "a", "-l", "b", "-o", "c"],
+    "segment": ["segment", "-i", "a", "-m", "b", "-o", "c"],
+    "detect": ["detect", "-i", "a", "-m", "b"],
+    "evaluate": ["evaluate", "-p", "a", "-l", "b"],
+    "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
 }
 
 
@@ -198,9 +198,9 @@ def test_wildcards_that_the_shell_left_alone_are_expanded(run, made, tmp_path, m
 
 def test_values_that_begin_with_a_minus(run, made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -1, 0).astype(np.int8))
+    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -2, 0).astype(np.int8))
     score = ["evaluate", "-p", made / "labels.tif", "-l"]
-    for words in (["./-1.tif", "--map", "-1:255"], ["-1.tif", "--map=-1:255"]):
+    for words in (["./-1.tif", "--map", "-2:255"], ["-1.tif", "--map=-2:255"]):
         code, said, _ = run(*score, *words)
         assert code == 0 and "pixel error            0.0000" in said
     refused(run(*score, "-x.tif"), 2, "write a value that begins with a minus as --option=VALUE, and such a file as ./")
@@ -295,7 +295,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l wide.tif -o m.npz", 1, "differ in size"),
         ("train -i images.tif images.tif -l labels.tif -o m.npz", 1, "2 image files but 1 label files"),
         ("train -i images.tif -l black.tif -o m.npz", 1, "hold only the value 0"),
-        ("train -i images.tif -l images.tif -o m.npz", 1, "--threshold"),
+        ("train -i images.tif -l grey.tif -o m.npz", 1, "--threshold"),
         ("train -i nan.tif -l labels.tif -o m.npz", 1, "NaN or infinite"),
         ("train -i cut.tif -l labels.tif -o m.npz", 1, "cut.tif"),
         ("train -i images.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
@@ -319,7 +319,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m model.npz -o out --median -1", 2, "0 to 25 pixels, not -1"),
         ("segment -i images.tif -m model.npz -o out --calibration no.json", 1, "cannot read the calibration no.json"),
         ("segment -i images.tif -m model.npz -o out --calibration text.tif", 1, "text.tif is not a calibration"),
-        ("calibrate -p labels.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
+        ("calibrate -p found.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
         ("calibrate -p labels.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
         ("evaluate -p labels.tif -l labels.tif --map 0=255", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
@@ -330,10 +330,12 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
             2,
             "--downsample: expected a whole number from 1 up, not '0'",
         ),
-        ("evaluate -p labels.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
+        ("evaluate -p found.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
+        ("evaluate -p labels.tif -l labels.tif", 1, "is given as a prediction and as its own label"),
+        ("train -i images.tif -l images.tif -o m.npz", 1, "is given as an image and as its own label"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
-        ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
-        ("evaluate -p labels.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
+        ("evaluate -p labels.tif -l short.tif", 1, "differ in their number of pages"),
+        ("evaluate -p found.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
         ("info unet", 2, "unknown net 'unet'"),
         ("info cut.npz", 1, "is not a whole tinympcnn model file"),
         ("info missing.npz", 1, "there is no model file"),
@@ -357,6 +359,8 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
     (tmp_path / "empty").mkdir()
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
+    for name, copy in (("images", "grey"), ("labels", "found")):
+        (tmp_path / f"{copy}.tif").write_bytes((made / f"{name}.tif").read_bytes())
     (tmp_path / "text.tif").write_text("no image")
     Net.from_spec("C3x3x2 FC3", rng=0).save(tmp_path / "three.npz")
     for name in ("images.tif", "model.npz"):
@@ -433,7 +437,7 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(run, made, tmp_path, monkeypa
 def test_existing_results_are_kept(run, made, tmp_path):
     job = ["segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path]
     assert run(*job)[0] == 0
-    refused(run(*job), 2, "exists already; remove it, or overwrite it with --force")
+    refused(run(*job), 2, "exists already; remove it, or replace it with --force")
     assert run(*job, "--force")[0] == 0
 
 

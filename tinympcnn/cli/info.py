@@ -27,9 +27,15 @@ from tinympcnn.nn.plan import block_bytes
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
 
+EXAMPLE = """examples:
+  tinympcnn info
+  tinympcnn info N4 --image 512x512
+  tinympcnn info cells.npz
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn info``."""
-    parser.epilog = "examples:\n  tinympcnn info\n  tinympcnn info N4 --image 512x512\n  tinympcnn info cells.npz"
     parser.add_argument(
         "what", nargs="?", metavar="MODEL.npz|N3|N4|steel|SPEC",
         help="The net to describe: a model file, a name or a spec. The default is to describe this machine.",
