@@ -358,7 +358,7 @@ def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
     assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
     assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    with pytest.raises(UsageError, match="exists already; .*--force"):
+    with pytest.raises(UsageError, match=r"exists already; .*--force"):
         segmented(job, model, folder)
     assert len(segmented(job, model, folder, force=True)) == 8
 
