@@ -79,8 +79,8 @@ def read_compared(
         _check_classes(prediction)
     ((kind, values),) = kinds
     matched = pair(predictions, labels, reading, predictions=True)
-    pages = [page.image.page(page.index) for page in matched]
-    raw = read_labels([(page.label, page.label_index) for page in matched], reading)
+    pages = [page.image.page(page.number) for page in matched]
+    raw = read_labels([(page.label, page.label_number) for page in matched], reading)
     raw = _mapped(raw, mapping or {})
     values = values or _common_values(pages, raw)
     if invert:

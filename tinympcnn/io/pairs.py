@@ -26,12 +26,12 @@ from tinympcnn.io.reading import Reading
 
 
 class Page(NamedTuple):
-    """One page of an image (or of a prediction), and the page of a label file that belongs to it."""
+    """The number of a page of an image (or of a prediction), and of the page of a label file that belongs to it."""
 
     image: ImageFile
-    index: int
+    number: int
     label: ImageFile
-    label_index: int
+    label_number: int
 
 
 def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:  # noqa: B008
@@ -89,13 +89,13 @@ def _page_order(image: ImageFile, label: ImageFile) -> list[int]:
     both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
     if image.n_pages != label.n_pages:
         raise DataError(f"{both} differ in their number of pages")
-    order = np.arange(label.n_pages)
+    order: np.ndarray = np.arange(label.n_pages)
     if min(len(image.page_axes), len(label.page_axes)) > 1:
         sizes = dict(zip(label.page_axes, label.page_sizes, strict=True))
         if dict(zip(image.page_axes, image.page_sizes, strict=True)) != sizes:
             raise DataError(f"{both} differ in the axes of their pages; --axes names them for both")
         order = order.reshape(label.page_sizes).transpose([label.page_axes.index(axis) for axis in image.page_axes])
-    return [int(number) for number in order.ravel()]
+    return order.ravel().tolist()
 
 
 def _by_file(images: Sequence[ImageFile], labels: Sequence[ImageFile]) -> list[Page]:
@@ -194,6 +194,8 @@ def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pa
             )
     classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
     lines.append(f"classes, by share of pixels: {classes}")
+    if ignored := sum(np.count_nonzero(page == IGNORED) for page in indices):
+        lines.append(f"{ignored / sum(page.size for page in indices):.1%} of all pixels do not count")
     return Pairs(pages, indices, class_values, page_names(_images(matched)), lines, advice(raw))
 
 
@@ -252,8 +254,8 @@ def _read(matched: list[Page], reading: Reading) -> tuple[list[np.ndarray], list
         if image.shape[2] != first.shape[2]:
             others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
             raise DataError(f"{others} differ in their number of channels")
-    images = [page.image.page(page.index) for page in matched]
-    return images, read_labels([(page.label, page.label_index) for page in matched], reading)
+    images = [page.image.page(page.number) for page in matched]
+    return images, read_labels([(page.label, page.label_number) for page in matched], reading)
 
 
 def _files(matched: list[Page]) -> list[tuple[ImageFile, ImageFile]]:
