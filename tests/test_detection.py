@@ -335,5 +335,5 @@ def test_an_image_whose_probabilities_are_nan_is_named_and_never_sound(plant):
     net = Net.load(plant / "model.npz")
     net.normalisation = np.array([0.0]), np.array([0.01])
     images = [np.zeros((4, 5, 1)), np.full((4, 5, 1), 3e38)]
-    with pytest.raises(DataError, match="^b: the net gives NaN in rows 0 to 3"):
+    with pytest.raises(DataError, match=r"^b: the net gives NaN in rows 0 to 3"):
         inspect(net, images, [None, None], ["a", "b"], pixels=0)

@@ -32,12 +32,13 @@ from tinympcnn.nn.geometry import count
 Paths = Sequence[Path]
 Echo = Callable[[str], None]
 
+EXAMPLE = """example:
+  tinympcnn detect -i line4/ -m steel.npz --val-images known/ --val-labels masks/ --csv rows.csv
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn detect``."""
-    parser.epilog = (
-        "example:\n  tinympcnn detect -i line4/ -m steel.npz --val-images known/ --val-labels masks/ --csv rows.csv"
-    )
     data = parser.add_argument_group("data")
     arguments.images(data)
     arguments.labels(
