@@ -150,6 +150,47 @@ def test_a_folder_that_may_not_be_written(files, monkeypatch):
         atomic.check_writable(files / "m.npz")
 
 
+@pytest.mark.parametrize(("call", "error"), [("chmod", PermissionError(1, "no")), ("fsync", OSError(22, "no"))])
+def test_a_file_system_that_refuses_modes_or_fsync_gets_the_file(tmp_path, monkeypatch, call, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(os, call, refuse)
+    with atomic.replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_is_followed_and_the_longest_name_can_be_written(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.txt").symlink_to("far/file.txt")
+    for name in ("link.txt", "x" * 251 + ".txt"):
+        with atomic.replacing(tmp_path / name) as temporary:
+            temporary.write_text("whole")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "far/file.txt").read_text() == "whole"
+    assert (tmp_path / ("x" * 251 + ".txt")).read_text() == "whole"
+
+
+def test_the_next_run_removes_what_a_killed_run_left_but_not_what_a_run_is_writing(tmp_path):
+    program = f"""
+import os, signal
+from tinympcnn.io import atomic
+with atomic.replacing({str(tmp_path / "a.txt")!r}) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program])
+    (tmp_path / ".a.txt.swp").write_text("another program's")
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic.replacing(tmp_path / "a.txt") as first:
+        first.write_text("first")
+        with atomic.replacing(tmp_path / "a.txt") as second:
+            second.write_text("second")
+        assert first.exists()
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.swp", "a.txt"]
+
+
 def test_a_file_system_that_sets_nothing_aside_is_no_full_one(files, monkeypatch):
     def unknown(*_):
         raise OSError(95, "Operation not supported")

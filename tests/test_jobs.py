@@ -12,12 +12,12 @@ from tinympcnn import Committee, DataError, Net, UsageError, data
 from tinympcnn.cli import train as training
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
-from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.segment import Machine, Steps, segment_files
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import read_prediction, write_probabilities
+from tinympcnn.io.reading import Reading
 from tinympcnn.training import checkpoint
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
@@ -211,7 +211,7 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
             train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
-    with pytest.raises(UsageError, match="need 3 names"):
+    with pytest.raises(UsageError, match="two outputs have the name"):
         train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):
@@ -228,9 +228,14 @@ def model(job):
     return job / "a.npz"
 
 
-def segmented(job, model, *images, **options):
-    images = images or (job / "images.tif",)
-    return segment_files(images, model, job / "out", **options, echo=lambda line: None)
+def segmented(job, model, *images, said=None, **options):
+    """Segment images, by default those of `job`; sort the options into the groups of `segment_files`."""
+    groups = [
+        group(**{name: options.pop(name) for name in group.__dataclass_fields__ if name in options})
+        for group in (Steps, Machine)
+    ]
+    echo = (lambda line: None) if said is None else said.append
+    return segment_files(images or (job / "images.tif",), model, job / "out", *groups, **options, echo=echo)
 
 
 def test_a_stack_comes_back_as_probabilities_and_labels(job, model):
@@ -250,7 +255,7 @@ def test_pages_tiles_and_memory_change_no_bit_and_memory_is_said(job, model):
     said = []
     whole = [path.read_bytes() for path in segmented(job, model)]
     for options in ({"tile": 32}, {"tile": 1}, {"memory": 10**9}, {"memory": 1}):
-        segment_files([job / "images.tif"], model, job / "out", **options, force=True, echo=said.append)
+        segmented(job, model, **options, force=True, said=said)
         assert [path.read_bytes() for path in sorted((job / "out").iterdir(), reverse=True)] == whole
     assert any("MB at the peak" in line for line in said)
     assert any("more than the 0 MB asked for" in line for line in said)
@@ -270,8 +275,8 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
     for name, stack in stacks.items():
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
-    with np.errstate(all="ignore"):
-        segment_files(paths, model, job / "out", tile=tile, echo=said.append)
+    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"1 of 6 images were left out: .*huge\.tif: "):
+        segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
     assert "training images: bring it to their scale" in warnings[0]
@@ -333,6 +338,43 @@ def test_a_damaged_page_leaves_nothing_either(job, model):
     assert list((job / "out").iterdir()) == []
 
 
+def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
+    folder, out, said = job / "folder", job / "out", []
+    folder.mkdir()
+    for i in range(4):
+        tifffile.imwrite(folder / f"{i}.tif", np.full((9, 9), 60 * i, np.uint8))
+    whole = (folder / "1.tif").read_bytes()
+    (folder / "1.tif").write_bytes(whole[:100])  # cannot be opened
+    tifffile.imwrite(folder / "2.tif", np.full((9, 9), np.nan, np.float32))  # cannot be used
+    message = r"2 of 4 images were left out: .*1\.tif.*; so were .*2\.tif"
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    done = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert sorted(path.name[:2] for path in done) == ["0_", "0_", "3_", "3_"]
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    (folder / "1.tif").write_bytes(whole)
+    tifffile.imwrite(folder / "2.tif", np.zeros((9, 9), np.uint8))
+    assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
+    assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    with pytest.raises(UsageError, match=r"exists already; .*--force"):
+        segmented(job, model, folder)
+    assert len(segmented(job, model, folder, force=True)) == 8
+
+
+def test_results_are_no_images_and_images_are_no_results(job, model):
+    folder = job / "folder"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((9, 9), np.uint8))
+    for options in ({}, {"force": True}):
+        written = segment_files([folder], model, folder, **options, echo=lambda line: None)
+        assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
+    tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
+    with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
+        segment_files([folder], model, folder, force=True, echo=lambda line: None)
+
+
 def test_two_images_of_one_name_are_refused(job, model):
     (job / "b").mkdir()
     tifffile.imwrite(job / "b" / "images.tif", np.zeros((9, 9), np.uint8))
@@ -344,7 +386,7 @@ def test_the_input_is_never_overwritten(job, model):
     (job / "out").mkdir()
     (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
     tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="is the input"):
+    with pytest.raises(UsageError, match="is an input and will not be overwritten"):
         segmented(job, model, job / "x.tif", force=True)
 
 
@@ -369,9 +411,7 @@ def test_several_models_and_turns_are_averaged_then_calibrated_then_filtered(job
     mean = Committee([Net.load(path) for path in models], turns=True)
     expected = np.stack([median(calibration(mean.segment(page)), 2) for page in image])
     said = []
-    prob, labels = segment_files(
-        [job / "images.tif"], models, job / "out", turns=True, calibration=job / "c.json", median=2, echo=said.append
-    )
+    prob, labels = segmented(job, models, turns=True, calibration=job / "c.json", median=2, said=said)
     assert (pages(prob) == expected).all() and "mean of 2 net(s), each on 8 view(s) of the image" in said
     assert (tifffile.imread(labels) == np.array([7, 255])[expected.argmax(axis=-1)]).all()
     for options in ({"tile": 1}, {"memory": 1}):
@@ -398,31 +438,6 @@ def test_models_that_do_not_go_together_are_named(job, model):
     with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         segmented(job, model, median=-1)
     assert not (job / "out").exists()
-
-
-def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
-    (job / "out").mkdir()
-    ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
-    others = [
-        job / "out" / name for name in (".images_prob.tif.abc.tmp", ".images_prob.tif.swp", ".other.tif.abcd.tmp")
-    ]
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
-        path.write_text("")
-    said = []
-    segment_files([job / "images.tif"], model, job / "out", echo=said.append)
-    train(job, said=said)
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
-        assert f"removed {path}, left by a run that was killed" in said and not path.exists()
-    assert all(path.exists() for path in others)
-
-
-def test_the_file_of_a_run_that_is_writing_now_stays(job, model):
-    said = []
-    with replacing(job / "a.npz") as temporary:
-        temporary.write_text("half")
-        train(job, said=said)
-        assert temporary.read_text() == "half"
-    assert any(f"{temporary} belongs to a run that is writing now" in line for line in said)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_page(job, model, monkeypatch):
@@ -480,26 +495,26 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
     three[0, 0, 0] = 9
     for name in ("three", "three_labels"):
         tifffile.imwrite(job / f"{name}.tif", three, photometric="minisblack")
-    with pytest.raises(UsageError, match=r"these are 3: \(7, 9, 255\)"):
+    with pytest.raises(UsageError, match=r"there are 3: \(7, 9, 255\)"):
         evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
 
 
 def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(job):
     train(job, "half", downsample=3)
     said = []
-    prob, found = segment_files([job / "images.tif"], job / "half.npz", job / "out", echo=said.append)
+    prob, found = segmented(job, job / "half.npz", said=said)
     assert said[-1] == f"Z=3, Y=20, X=24, uint8: wrote {prob} and {found}, of 6x8"
     truth = [data.downsample_labels(y, 3) for y in tifffile.imread(job / "labels.tif")]
     for prediction in (prob, found):
         with pytest.raises(DataError, match="a prediction of 6x8 meets labels of 20x24; --downsample 3 fits"):
             evaluate_files([prediction], [job / "labels.tif"])
         with pytest.raises(DataError, match="20x24, down-sampled by 4; --downsample 3 fits"):
-            evaluate_files([prediction], [job / "labels.tif"], downsample=4)
-        report = evaluate_files([prediction], [job / "labels.tif"], downsample=3)
+            evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=4))
+        report = evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=3))
         assert report["pixel_error"] == pytest.approx((tifffile.imread(found) != truth).mean())
-    with pytest.raises(UsageError, match="a factor of at least 1, not 0"):
-        evaluate_files([prob], [job / "labels.tif"], downsample=0)
-    calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
+    with pytest.raises(UsageError, match="downsample must be at least 1, not 0"):
+        Reading(downsample=0)
+    calibrate_files([prob], [job / "labels.tif"], job / "c.json", reading=Reading(downsample=3))
 
 
 def test_a_mapping_for_other_labels_is_refused(job, model):
@@ -557,7 +572,7 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     prob, labels = segmented(job, model)
     tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
+    with pytest.raises(DataError, match="differ in their number of pages"):
         evaluate_files([prob], [job / "one.tif"])
     for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
         with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):

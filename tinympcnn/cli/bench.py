@@ -1,10 +1,8 @@
-"""How fast this machine trains and segments, measured in under a minute: what ``tinympcnn bench`` shows.
-
-The comparison with PyTorch, with memory and figures, is ``benchmarks/cpu.py`` in the repository.
-"""
+"""``tinympcnn bench`` measures in under a minute how fast this machine trains and segments."""
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +19,22 @@ from tinympcnn.training.objective import Example, image_closure
 # the steel net on the paper's strip images at a quarter of their size; N3 and N4 on as many pixels as fit a minute
 CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)), ("N4", (256, 256)))
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
+
+
+EXAMPLE = """example:
+  tinympcnn bench
+
+benchmarks/cpu.py in the repository compares with PyTorch.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say where the other benchmarks are; ``tinympcnn bench`` takes no options."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the measurements."""
+    bench()
 
 
 def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
@@ -100,7 +114,7 @@ def patch_seconds(net: Net, image: np.ndarray, seconds: float) -> float:
     (P, Q), patch_net = net.field_of_view, net.as_patch()
     windows = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
     steps = [training_step(patch_net, np.ascontiguousarray(window)[None, :, :, None], (1, 1)) for window in windows]
-    return measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps)
+    return float(measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps))
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -1,10 +1,11 @@
-"""The main job on synthetic membranes, in under a minute: train, segment unseen images, score, time, draw.
+"""``tinympcnn demo`` does the main job on synthetic membranes: train, segment unseen images, score, time, draw.
 
-Everything that a script of your own would do, in its order. Read next: ``jobs``, the same from files to files.
+The steps are those of a script of your own, in their order.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -15,9 +16,10 @@ import numpy as np
 import tifffile
 
 from tinympcnn import data, metrics
-from tinympcnn.cli import pictures
+from tinympcnn.cli import arguments, pictures
+from tinympcnn.cli.results import made_folder
 from tinympcnn.engine import backend
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import write_labels, write_probabilities
 from tinympcnn.net import Net
@@ -29,6 +31,25 @@ EPOCHS = 30
 VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 2012 challenge
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
+
+
+EXAMPLE = """example:
+  tinympcnn demo -o demo
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn demo``."""
+    parser.add_argument(
+        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
+        help="The folder of the results, which is made if it does not exist. The default is demo.",
+    )  # fmt: skip
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the demo."""
+    demo(options.output, device=options.backend)
 
 
 def demo(
@@ -43,15 +64,15 @@ def demo(
     Parameters
     ----------
     output : path
-        Folder for the results, made if it does not exist; what an earlier demo left there is replaced.
+        The folder of the results, which is made if it does not exist. What an earlier demo left there is replaced.
     device : {"auto", "numpy", "cupy"}
-        Where to compute.
+        The library that computes.
     seed : int
-        Of the images, the initial weights and the order of training.
+        The seed of the images, of the initial weights and of the order of training.
     seconds : float
         Training ends with the first epoch after this time, on a slow machine before the last.
     echo : callable
-        Told what happens.
+        It is told what happens.
 
     Returns
     -------
@@ -61,7 +82,7 @@ def demo(
     """
     xp, why = backend.load(device)
     echo(f"backend: {why}")
-    folder = _made(Path(output))
+    folder = made_folder(Path(output))
     images, labels = data.synthetic_membranes(48, 80, rng=seed)
     unseen, truth = data.synthetic_membranes(2, 256, rng=np.random.default_rng([seed, 1]))
 
@@ -91,7 +112,8 @@ def demo(
     caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
     try:
         panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
-        pictures.side_by_side(panels, ["image", "truth", "probability", "labels"], folder / "membranes.png", caption)
+        titles = ["image", "truth (black: membrane)", "probability of the interior", "labels"]
+        pictures.side_by_side(panels, titles, folder / "membranes.png", caption)
         files.append(folder / "membranes.png")
     except UsageError as missing:
         echo(f"no picture: {missing}")
@@ -105,14 +127,6 @@ def demo(
         "largest_difference": difference,
         "files": files,
     }
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    return folder
 
 
 def _train(
@@ -130,7 +144,7 @@ def _train(
             break
     if record["epoch"] < EPOCHS:
         echo(f"  the time is up after {record['epoch']} of {EPOCHS} epochs: more would make the result better")
-    return record["epoch"]
+    return int(record["epoch"])
 
 
 def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray, seed: int) -> tuple[float, float]:
