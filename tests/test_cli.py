@@ -295,7 +295,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l wide.tif -o m.npz", 1, "differ in size"),
         ("train -i images.tif images.tif -l labels.tif -o m.npz", 1, "2 image files but 1 label files"),
         ("train -i images.tif -l black.tif -o m.npz", 1, "hold only the value 0"),
-        ("train -i images.tif -l images.tif -o m.npz", 1, "--threshold"),
+        ("train -i images.tif -l images.tif -o m.npz", 1, "is given as an image and as its own label"),
         ("train -i nan.tif -l labels.tif -o m.npz", 1, "NaN or infinite"),
         ("train -i cut.tif -l labels.tif -o m.npz", 1, "cut.tif"),
         ("train -i images.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
@@ -319,7 +319,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m model.npz -o out --median -1", 2, "0 to 25 pixels, not -1"),
         ("segment -i images.tif -m model.npz -o out --calibration no.json", 1, "cannot read the calibration no.json"),
         ("segment -i images.tif -m model.npz -o out --calibration text.tif", 1, "text.tif is not a calibration"),
-        ("calibrate -p labels.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
+        ("calibrate -p found.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
         ("calibrate -p labels.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
         ("evaluate -p labels.tif -l labels.tif --map 0=255", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
@@ -330,10 +330,10 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
             2,
             "--downsample: expected a whole number from 1 up, not '0'",
         ),
-        ("evaluate -p labels.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
+        ("evaluate -p found.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
-        ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
-        ("evaluate -p labels.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
+        ("evaluate -p labels.tif -l short.tif", 1, "differ in their number of pages"),
+        ("evaluate -p found.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
         ("info unet", 2, "unknown net 'unet'"),
         ("info cut.npz", 1, "is not a whole tinympcnn model file"),
         ("info missing.npz", 1, "there is no model file"),
@@ -357,6 +357,7 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
     (tmp_path / "empty").mkdir()
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
+    (tmp_path / "found.tif").write_bytes((made / "labels.tif").read_bytes())
     (tmp_path / "text.tif").write_text("no image")
     Net.from_spec("C3x3x2 FC3", rng=0).save(tmp_path / "three.npz")
     for name in ("images.tif", "model.npz"):
@@ -433,7 +434,7 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(run, made, tmp_path, monkeypa
 def test_existing_results_are_kept(run, made, tmp_path):
     job = ["segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path]
     assert run(*job)[0] == 0
-    refused(run(*job), 2, "exists already; remove it, or overwrite it with --force")
+    refused(run(*job), 2, "exists already; remove it, or replace it with --force")
     assert run(*job, "--force")[0] == 0
 
 

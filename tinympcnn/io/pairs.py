@@ -19,7 +19,7 @@ from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, all_notes, expand, open_image, page_names
 from tinympcnn.io.labels import open_labels, read_labels
-from tinympcnn.io.names import is_mask, match
+from tinympcnn.io.names import masks_among, match
 from tinympcnn.io.outputs import identity_of
 from tinympcnn.io.predictions import is_result, open_images
 from tinympcnn.io.reading import Reading
@@ -76,8 +76,9 @@ def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions
 
 def _apart(left: list[Path], right: list[Path], shared: set[Any], what: str) -> tuple[list[Path], list[Path]]:
     """Divide files that are given on both sides: those named as masks are labels, the others images."""
-    images = [path for path in left if identity_of(path) not in shared or not is_mask(path)]
-    labels = [path for path in right if identity_of(path) not in shared or is_mask(path)]
+    masks = masks_among([*left, *right])
+    images = [path for path in left if identity_of(path) not in shared or path not in masks]
+    labels = [path for path in right if identity_of(path) not in shared or path in masks]
     if what == "prediction" or not (images and labels):
         own = next(path for path in left if identity_of(path) in shared)
         raise DataError(f"{own} is given as {_a(what)} and as its own label; name the files of labels after -l")
