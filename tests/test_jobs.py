@@ -2,7 +2,12 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -108,6 +113,49 @@ def test_processes_change_no_bit(job):
     for wrong in ({"processes": 2}, {"processes": 0, **options}):
         with pytest.raises(UsageError, match="for --optimizer lbfgs on the CPU"):
             train(job, "c", **wrong)
+
+
+def test_a_killed_worker_ends_the_run_in_one_sentence_and_it_goes_on_to_the_same_bits(job):
+    options = {"optimizer": "lbfgs", "options": {}, "epochs": 4, "processes": 2}
+
+    def kill(record):
+        if record["epoch"] == 2:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    with pytest.raises(DataError, match=r"worker process was killed, .* --resume goes on from .*a\.checkpoint\.npz"):
+        train(job, **options, report=kill)
+    net = train(job, **options, resume=True)
+    assert [record["epoch"] for record in net.record["log"]] == [1, 2, 3, 4]
+    assert (net.flat() == train(job, "b", **options).flat()).all()
+
+
+SCRIPT = """
+import os, signal, sys
+from tinympcnn import Recipe
+from tinympcnn.cli.session import Session
+from tinympcnn.cli.train import train_files
+
+def die(record):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+files, recipe = [["images.tif"], ["labels.tif"], "a.npz"], Recipe(epochs=9, optimizer="lbfgs")
+train_files(*files, recipe, net="FC2", session=Session(processes=2, report=die))
+"""
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_their_run(job):
+    run = [sys.executable, "-c", SCRIPT]  # returns when nobody holds its output any more
+    assert subprocess.run(run, cwd=job, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert (job / "a.checkpoint.npz").exists()
+
+
+@pytest.mark.slow
+def test_workers_of_a_script_without_a_main_guard_are_told_of_it(job):
+    (job / "script.py").write_text(SCRIPT)
+    said = subprocess.run([sys.executable, "script.py"], cwd=job, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and not (job / "a.checkpoint.npz").exists()
+    assert """train under 'if __name__ == "__main__":'""" in said.stderr.splitlines()[-1]
 
 
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
