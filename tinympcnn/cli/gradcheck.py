@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tinympcnn import gradcheck, zoo
+from tinympcnn import Net, gradcheck
 from tinympcnn.errors import DataError
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the report of the check."""
-    report = gradcheck.check_net(zoo.build(options.spec, rng=0))
+    report = gradcheck.check_net(Net.from_spec(options.spec, rng=0))
     print(report)
     if not report:
         raise DataError("the gradients are wrong")

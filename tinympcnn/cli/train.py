@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn import zoo
 from tinympcnn.cli import arguments
 from tinympcnn.cli.progress import Bar
 from tinympcnn.cli.session import AnyPath, Job, Session, check_session, checkpoint_path, train
@@ -201,7 +200,7 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
                 f"here are {in_maps} channel(s) and {classes} classes"
             )
     else:
-        model = zoo.build(net, in_maps, rng=seed)
+        model = Net.from_spec(net, in_maps, rng=seed)
     if model.out_maps != classes:
         raise UsageError(
             f"the net has {model.out_maps} outputs and the labels have {classes} classes {pairs.class_values}; "
