@@ -460,6 +460,45 @@ def test_a_damaged_page_leaves_nothing_either(job, model):
     assert list((job / "out").iterdir()) == []
 
 
+def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
+    folder, out, said = job / "folder", job / "out", []
+    folder.mkdir()
+    for i in range(4):
+        tifffile.imwrite(folder / f"{i}.tif", np.full((9, 9), 60 * i, np.uint8))
+    whole = (folder / "1.tif").read_bytes()
+    (folder / "1.tif").write_bytes(whole[:100])  # cannot be opened
+    tifffile.imwrite(folder / "2.tif", np.full((9, 9), np.nan, np.float32))  # cannot be used
+    message = r"2 of 4 images were left out: .*1\.tif.*; so were .*2\.tif"
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    done = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert sorted(path.name[:2] for path in done) == ["0_", "0_", "3_", "3_"]
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    (folder / "1.tif").write_bytes(whole)
+    tifffile.imwrite(folder / "2.tif", np.zeros((9, 9), np.uint8))
+    assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
+    assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    with pytest.raises(UsageError, match=r"exists already; .*--force"):
+        segmented(job, model, folder)
+    assert len(segmented(job, model, folder, force=True)) == 8
+
+
+def test_results_are_no_images_and_images_are_no_results(job, model):
+    folder = job / "folder"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((9, 9), np.uint8))
+    for options in ({}, {"force": True}):
+        written = segment_files([folder], model, folder, **options, echo=lambda line: None)
+        assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
+    with pytest.raises(DataError, match=r"a_labels\.tif is a result of segment"):
+        segmented(job, model, folder / "a_labels.tif")
+    tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
+    with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
+        segment_files([folder], model, folder, force=True, echo=lambda line: None)
+
+
 def test_two_images_of_one_name_are_refused(job, model):
     (job / "b").mkdir()
     tifffile.imwrite(job / "b" / "images.tif", np.zeros((9, 9), np.uint8))
@@ -471,7 +510,7 @@ def test_the_input_is_never_overwritten(job, model):
     (job / "out").mkdir()
     (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
     tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="is the input"):
+    with pytest.raises(UsageError, match="is an input"):
         segmented(job, model, job / "x.tif", force=True)
 
 
@@ -580,7 +619,7 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
     three[0, 0, 0] = 9
     for name in ("three", "three_labels"):
         tifffile.imwrite(job / f"{name}.tif", three, photometric="minisblack")
-    with pytest.raises(UsageError, match=r"these are 3: \(7, 9, 255\)"):
+    with pytest.raises(UsageError, match=r"there are 3: \(7, 9, 255\)"):
         evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
 
 
@@ -657,7 +696,7 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     prob, labels = segmented(job, model)
     tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
+    with pytest.raises(DataError, match=r"differ in their number of pages"):
         evaluate_files([prob], [job / "one.tif"])
     for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
         with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):

@@ -1,7 +1,4 @@
-"""How fast this machine trains and segments, measured in under a minute: what ``tinympcnn bench`` shows.
-
-The comparison with PyTorch, with memory and figures, is ``benchmarks/cpu.py`` in the repository.
-"""
+"""``tinympcnn bench`` measures in under a minute how fast this machine trains and segments."""
 
 from __future__ import annotations
 
@@ -22,6 +19,16 @@ from tinympcnn.training.objective import Example, image_closure
 # the steel net on the paper's strip images at a quarter of their size; N3 and N4 on as many pixels as fit a minute
 CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)), ("N4", (256, 256)))
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say where the other benchmarks are; ``tinympcnn bench`` takes no options."""
+    parser.epilog = "example:\n  tinympcnn bench\n\nbenchmarks/cpu.py in the repository compares with PyTorch."
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the measurements."""
+    bench()
 
 
 def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
@@ -112,12 +119,3 @@ def _line(record: dict[str, Any]) -> str:
         f"{f'{low} to {high} ms':>24}{record['patches_per_second']:>12,.0f}{record['gflop_per_second']:>10.0f}"
         f"{record['share_of_sgemm']:>10.0%}"
     )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: ``tinympcnn bench`` takes no options."""
-
-
-def run(options: argparse.Namespace) -> None:
-    """Print the measurements."""
-    bench()

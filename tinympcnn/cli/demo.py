@@ -1,6 +1,6 @@
-"""The main job on synthetic membranes, in under a minute: train, segment unseen images, score, time, draw.
+"""``tinympcnn demo`` does the main job on synthetic membranes: train, segment unseen images, score, time, draw.
 
-Everything that a script of your own would do, in its order. Read next: ``jobs``, the same from files to files.
+The steps are those of a script of your own, in their order.
 """
 
 from __future__ import annotations
@@ -33,6 +33,21 @@ SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn demo``."""
+    parser.epilog = "example:\n  tinympcnn demo -o demo"
+    parser.add_argument(
+        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
+        help="The folder of the results, which is made if it does not exist. The default is demo.",
+    )  # fmt: skip
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the demo."""
+    demo(options.output, device=options.backend)
+
+
 def demo(
     output: str | PathLike[str] = "demo",
     device: str = "auto",
@@ -45,15 +60,15 @@ def demo(
     Parameters
     ----------
     output : path
-        Folder for the results, made if it does not exist; what an earlier demo left there is replaced.
+        The folder of the results, which is made if it does not exist. What an earlier demo left there is replaced.
     device : {"auto", "numpy", "cupy"}
-        Where to compute.
+        The library that computes.
     seed : int
-        Of the images, the initial weights and the order of training.
+        The seed of the images, of the initial weights and of the order of training.
     seconds : float
         Training ends with the first epoch after this time, on a slow machine before the last.
     echo : callable
-        Told what happens.
+        It is told what happens.
 
     Returns
     -------
@@ -162,17 +177,3 @@ def _write(
     write_labels(folder / "unseen_labels.tif", indices, VALUES, force=True)
     names = ["model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif"]
     return [folder / name for name in names]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``tinympcnn demo``."""
-    parser.add_argument(
-        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
-        help="The folder of the results, which is made if it does not exist. The default is demo.",
-    )  # fmt: skip
-    arguments.machine(parser)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run the demo."""
-    demo(options.output, device=options.backend)

@@ -38,13 +38,10 @@ Echo = Callable[[str], None]
 
 NAMED = 10  # damaged images that the error names
 
-EXAMPLE = """example:
-  tinympcnn segment -i slices/ -m membranes.npz -o results/
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn segment``."""
+    parser.epilog = "example:\n  tinympcnn segment -i slices/ -m membranes.npz -o results/"
     data = parser.add_argument_group("data")
     arguments.images(data)
     data.add_argument(
@@ -187,7 +184,7 @@ def segment_files(
         if kept := len(files) - len(missing):
             echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them anew")
         files = missing
-    jobs = [(file, *_writers(file, folder, values, factor, force)) for file in files]
+    jobs = [(file, *_writers(file, folder, values, factor)) for file in files]
     writers = [writer for _, *pair in jobs for writer in pair]
     check_outputs((writer.path for writer in writers), inputs, force)
     check_space(folder, writers)
@@ -270,7 +267,9 @@ def _open(
             files.append(file)
         except DataError as error:
             failed[path] = error
-    if not files and not failed:
+    if not files and failed:
+        raise _summary(failed, len(failed))
+    if not files:
         raise DataError(f"{paths[0]} is a result of segment, and so are all other files that were given as images")
     if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
@@ -286,13 +285,11 @@ def _without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile
     return [file for file in files if not all(path.exists() for path in _results(file, folder))]
 
 
-def _writers(
-    file: ImageFile, folder: Path, values: tuple[int, ...], factor: int, force: bool
-) -> tuple[PageWriter, PageWriter]:
-    """Return the writers of probabilities and labels, which refuse what exists already."""
+def _writers(file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> tuple[PageWriter, PageWriter]:
+    """Return the writers of probabilities and labels."""
     prob, labels = _results(file, folder)
     H, W = file.shape[0] // factor, file.shape[1] // factor
     return (
-        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file, force),
-        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file, force),
+        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file),
+        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file),
     )

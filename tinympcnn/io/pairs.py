@@ -1,24 +1,130 @@
-"""Which label image belongs to which image: files that are read together, as classes or as masks of defects.
+"""Which file belongs to which: images with their labels, and predictions with the truth, page by page.
 
-Colour pictures of masks, and files that do not pair up, are refused with the way out. Read next: `output.py`.
+Names decide; see `match`. Files pair by order only if no name fits another, and both sides have as many pages.
 """
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinympcnn.data.downsample import downsample, downsample_labels
-from tinympcnn.data.labels import class_indices, class_shares, find_class_values
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.data.labels import IGNORED, advice, class_indices, class_shares, find_class_values
+from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import Paths, expand, open_image, page_names
+from tinympcnn.io.images import Paths, all_notes, expand, open_image, page_names
+from tinympcnn.io.labels import open_labels, read_labels
+from tinympcnn.io.names import masks_among, match
+from tinympcnn.io.outputs import identity_of
+from tinympcnn.io.predictions import is_result, open_images
+from tinympcnn.io.reading import Reading
 
-THRESHOLDED = (0, 255)
-"""Class values of labels that were cut at a threshold."""
 
-LABEL_SUFFIXES = tuple(f"{mark}{word}" for mark in "_-" for word in ("label", "labels", "mask", "masks"))
-"""What the name of a label file may have after the name of its image: cell.png and cell_mask.png."""
+class Page(NamedTuple):
+    """The number of a page of an image (or of a prediction), and of the page of a label file that belongs to it."""
+
+    image: ImageFile
+    number: int
+    label: ImageFile
+    label_number: int
+
+
+def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:  # noqa: B008
+    """Open images, or predictions, and the label files that belong to them.
+
+    Where images and masks lie in one folder that is given for both, files named as masks are the labels. Results of
+    `segment` among other images are left out. Files that are paired by order are named in a `Notice`.
+
+    Parameters
+    ----------
+    images, labels : path or iterable of paths
+        The files and folders.
+    reading : Reading
+        The axes of files that do not tell theirs.
+    predictions : bool
+        Whether the images are predictions, as `read_prediction` opens them.
+
+    Returns
+    -------
+    list of Page
+        The pages that belong together, in the order of the images. Their sizes are not compared.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, is its own label, or belongs to none or to several.
+    """
+    what = "prediction" if predictions else "image"
+    left, right = expand(images, f"{what}s"), expand(labels, "labels")
+    shared = {identity_of(path) for path in left} & {identity_of(path) for path in right}
+    if shared:
+        left, right = _apart(left, right, shared, what)
+    opened = [open_image(path, labels=True) for path in left] if predictions else open_images(left, reading)
+    label_files = [open_labels(path, reading) for path in right]
+    if shared:
+        label_files = [file for file in label_files if not is_result(file)] or label_files
+    matched = match([file.path for file in opened], [file.path for file in label_files], what)
+    return (
+        _by_order(opened, label_files, what) if matched is None else _by_file(opened, [label_files[i] for i in matched])
+    )
+
+
+def _apart(left: list[Path], right: list[Path], shared: set[Any], what: str) -> tuple[list[Path], list[Path]]:
+    """Divide files that are given on both sides: those named as masks are labels, the others images."""
+    masks = masks_among([*left, *right])
+    images = [path for path in left if identity_of(path) not in shared or path not in masks]
+    labels = [path for path in right if identity_of(path) not in shared or path in masks]
+    if what == "prediction" or not (images and labels):
+        own = next(path for path in left if identity_of(path) in shared)
+        raise DataError(f"{own} is given as {_a(what)} and as its own label; name the files of labels after -l")
+    return images, labels
+
+
+def _page_order(image: ImageFile, label: ImageFile) -> list[int]:
+    """Return the number of the label's page for each page of the image; axes that both name are put in one order."""
+    both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
+    if image.n_pages != label.n_pages:
+        raise DataError(f"{both} differ in their number of pages")
+    order: np.ndarray = np.arange(label.n_pages)
+    if min(len(image.page_axes), len(label.page_axes)) > 1:
+        sizes = dict(zip(label.page_axes, label.page_sizes, strict=True))
+        if dict(zip(image.page_axes, image.page_sizes, strict=True)) != sizes:
+            raise DataError(f"{both} differ in the axes of their pages; --axes names them for both")
+        order = order.reshape(label.page_sizes).transpose([label.page_axes.index(axis) for axis in image.page_axes])
+    return order.ravel().tolist()
+
+
+def _by_file(images: Sequence[ImageFile], labels: Sequence[ImageFile]) -> list[Page]:
+    files = zip(images, labels, strict=True)
+    return [Page(image, i, label, j) for image, label in files for i, j in enumerate(_page_order(image, label))]
+
+
+def _by_order(images: Sequence[ImageFile], labels: Sequence[ImageFile], what: str) -> list[Page]:
+    """Pair files, or pages, in the order in which they were given, and say so if there are several."""
+    if len(images) == len(labels):
+        pages = _by_file(images, labels)
+    else:
+        left, right = ([(file, i) for file in files for i in range(file.n_pages)] for files in (images, labels))
+        if len(left) != len(right):
+            raise DataError(
+                f"{len(images)} {what} files but {len(labels)} label files, with {len(left)} and {len(right)} pages; "
+                f"each {what} needs one, with the same name"
+            )
+        pages = [Page(*a, *b) for a, b in zip(left, right, strict=True)]
+    files = dict.fromkeys((page.image.path, page.label.path) for page in pages)
+    if len(files) > 1:
+        said = ", ".join(f"{image} with {label}" for image, label in files)
+        warnings.warn(f"no name fits, so files are paired by order: {said}", Notice, stacklevel=3)
+    return pages
+
+
+def _a(what: str) -> str:
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
 
 
 @dataclass(frozen=True)
@@ -27,17 +133,19 @@ class Pairs:
 
     Attributes
     ----------
-    images : list of ndarray
-        (H, W, C) each, all with the same number of channels.
-    labels : list of ndarray
-        (H, W) each, int8: indices into `class_values`.
+    images : list of array, shape (H, W, C)
+        The images, all with the same number of channels.
+    labels : list of array of int8, shape (H, W)
+        The indices into `class_values`, or -1 for pixels that do not count.
     class_values : tuple of int
         The values of the label images, ascending.
     names : list of str
         One name per image, as from `read_images`.
     description : list of str
-        What was read, in lines to print: sizes, and the share of each class, by which inverted labels are
-        noticed.
+        Lines to print: the files, their sizes, how they were paired, and the share of each class, by which inverted
+        labels are noticed.
+    advice : str
+        What the labels may be instead of classes (numbered objects, resized masks) and what to do then, or nothing.
     """
 
     images: list[np.ndarray]
@@ -45,169 +153,124 @@ class Pairs:
     class_values: tuple[int, ...]
     names: list[str]
     description: list[str]
+    advice: str = ""
 
 
-def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None) -> Pairs:
-    """Read images and the label images that belong to them.
-
-    One file on either side pair as they are; several pair by stem (cell.png with cell.png, cell_label.tif or
-    cell-mask.png) or, where all of them are stacks, by order. Pages pair by order.
+def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pairs:  # noqa: B008
+    """Read images and the label images that belong to them; see `pair`.
 
     Parameters
     ----------
     images, labels : path or iterable of paths
-        Files and folders.
-    axes : str, optional
-        As in `open_image`; the labels have the same axes, without C.
-    threshold : float, optional
-        Labels above it become 255, the others 0. For label images with smoothed edges.
+        The files and folders.
+    reading : Reading
+        How the files are read.
 
     Returns
     -------
     Pairs
-        Everything read, with class indices for labels.
+        Everything that was read, with class indices for labels.
 
     Raises
     ------
     DataError
-        If a file cannot be read, images and labels differ in number or size, or the labels hold one single
-        value, more than 16 values, fractions or colours.
+        If files cannot be read or paired, images and labels differ in size, the labels are no classes, or down-sampling
+        leaves no pixel of a class.
     """
-    pairs, raw = _read(images, labels, axes, threshold)
+    matched = pair(images, labels, reading)
+    pages, raw = _read(matched, reading)
     class_values = find_class_values(raw)
     indices = [class_indices(page, class_values) for page in raw]
+    lines = _describe(matched)
+    if reading.downsample > 1:
+        pages = [downsample(page, reading.downsample) for page in pages]
+        indices = [downsample_labels(page, reading.downsample) for page in indices]
+        lines.append(f"down-sampled by {reading.downsample}")
     shares = class_shares(indices, len(class_values))
-    lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in pairs[:3]]
-    if len(pairs) > 3:
-        lines[2:] = [f"and {len(pairs) - 2} more files"]
+    for value, share in zip(class_values, shares, strict=True):
+        if share == 0:
+            raise DataError(
+                f"down-sampling by {reading.downsample} leaves no pixel of the class {value}; "
+                f"take a smaller factor, or leave the class out with --ignore {value}"
+            )
     classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
-    return Pairs(
-        [page for image, _ in pairs for page in image],
-        indices,
-        class_values,
-        page_names([image for image, _ in pairs]),
-        [*lines, f"classes, by share of pixels: {classes}"],
-    )
+    lines.append(f"classes, by share of pixels: {classes}")
+    if ignored := sum(np.count_nonzero(page == IGNORED) for page in indices):
+        lines.append(f"{ignored / sum(page.size for page in indices):.1%} of all pixels do not count")
+    return Pairs(pages, indices, class_values, page_names(_images(matched)), lines, advice(raw))
 
 
-def read_masks(
-    images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None, sound: int = 0
-) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
-    """Read images, and where in them a defect is: wherever the label image holds anything but the value `sound`.
+class Masks(NamedTuple):
+    """What `read_masks` returns.
+
+    Attributes
+    ----------
+    images : list of array, shape (H, W, C)
+        The images.
+    defects : list of array of int8, shape (H, W)
+        1 where a defect is, 0 where none is, -1 where a pixel does not count.
+    names : list of str
+        One name per image.
+    """
+
+    images: list[np.ndarray]
+    defects: list[np.ndarray]
+    names: list[str]
+
+
+def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:  # noqa: B008
+    """Read images and where they have a defect: wherever the label image has a value that counts, other than `sound`.
 
     Parameters
     ----------
-    images, labels, axes, threshold
-        As in `read_pairs`. The labels may well be of one value only, as those of a flawless lot are.
+    images, labels : path or iterable of paths
+        The files and folders. The labels may be of one value only, as for images without any defect.
+    reading : Reading
+        How the files are read. Nothing is down-sampled.
     sound : int
         The value of pixels without a defect.
-
-    Returns
-    -------
-    images : list of ndarray
-        (H, W, C) each.
-    masks : list of ndarray of bool
-        (H, W) each.
-    names : list of str
 
     Raises
     ------
     DataError
-        As in `read_pairs`, or if not one pixel is sound.
+        If files cannot be read or paired, images and labels differ in size, or not one pixel is sound.
     """
-    pairs, raw = _read(images, labels, axes, threshold)
+    matched = pair(images, labels, reading)
+    pages, raw = _read(matched, reading)
     values = find_class_values(raw, least=1)
     if sound not in values:
         held = ", ".join(map(str, values))
         raise DataError(f"no pixel of the labels has the value {sound}, which stands for sound; they hold {held}")
-    pages = [page for image, _ in pairs for page in image]
-    return pages, [y != sound for y in raw], page_names([image for image, _ in pairs])
+    defects = [np.where(y == IGNORED, IGNORED, y != sound).astype(np.int8) for y in raw]
+    return Masks(pages, defects, page_names(_images(matched)))
 
 
-def read_labels(labels: Paths, axes: str | None = None, threshold: float | None = None) -> list[np.ndarray]:
-    """Read all pages of label images as they are, (H, W) each.
-
-    Parameters
-    ----------
-    labels, axes, threshold
-        As in `read_pairs`.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read or holds colours.
-    """
-    files = [open_image(path, axes) for path in expand(labels, "labels")]
-    return [_raw_labels(file, i, threshold) for file in files for i in range(file.n_pages)]
+def _read(matched: list[Page], reading: Reading) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read all images and label values; refuse those that do not fit each other."""
+    first = matched[0].image
+    for image, label in _files(matched):
+        if image.shape[:2] != label.shape[:2]:
+            both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
+            raise DataError(f"{both} differ in size")
+        if image.shape[2] != first.shape[2]:
+            others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
+            raise DataError(f"{others} differ in their number of channels")
+    images = [page.image.page(page.number) for page in matched]
+    return images, read_labels([(page.label, page.label_number) for page in matched], reading)
 
 
-def _read(
-    images: Paths, labels: Paths, axes: str | None, threshold: float | None
-) -> tuple[list[tuple[ImageFile, ImageFile]], list[np.ndarray]]:
-    """Return the files that belong together, and all label pages as they are."""
-    image_files = [open_image(path, axes) for path in expand(images, "images")]
-    label_files = [_open_labels(path, axes) for path in expand(labels, "labels")]
-    pairs, raw = _pair(image_files, label_files), []
-    for image, label in pairs:
-        _check_pair(image, label, pairs[0][0])
-        raw += [_raw_labels(label, i, threshold) for i in range(label.n_pages)]
-    return pairs, raw
+def _files(matched: list[Page]) -> list[tuple[ImageFile, ImageFile]]:
+    return list(dict.fromkeys((page.image, page.label) for page in matched))
 
 
-def _open_labels(path: Path, axes: str | None) -> ImageFile:
-    """Open a label file of images that have these axes."""
-    own = axes and axes.upper().translate({ord("C"): None, ord("S"): None})
-    try:
-        return open_image(path, own)
-    except UsageError as error:
-        raise UsageError(f"{error} (labels have the axes of their images, here {axes!r}, without C)") from None
+def _images(matched: list[Page]) -> list[ImageFile]:
+    return list(dict.fromkeys(page.image for page in matched))
 
 
-def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
-    by_stem = {image.stem: image for image in images}
-    paired: dict[str, ImageFile] = {}
-    for label in labels:
-        stems = [label.stem, *(label.stem.removesuffix(suffix) for suffix in LABEL_SUFFIXES)]
-        stem = next((stem for stem in stems if stem in by_stem), None)
-        if stem is not None:
-            paired[stem] = label
-    if len(images) != len(labels):
-        without = [str(image.path) for image in images if image.stem not in paired]
-        which = f"; the first without is {without[0]}" if paired and without else ""
-        raise DataError(f"{len(images)} image files but {len(labels)} label files; each image needs one{which}")
-    if len(paired) == len(labels):
-        return [(image, paired[image.stem]) for image in images]
-    if len(images) == 1 or all(file.n_pages > 1 for file in images + labels):
-        return list(zip(images, labels, strict=True))
-    if twin := next((image for image in images if by_stem[image.stem] is not image), None):
-        raise DataError(f"{twin.path} and {by_stem[twin.stem].path} have one name; it is open which labels are whose")
-    alone = next(image for image in images if image.stem not in paired)
-    raise DataError(f"no label file belongs to {alone.path}; expected {alone.stem} or {alone.stem}_label")
-
-
-def _check_pair(image: ImageFile, label: ImageFile, first: ImageFile) -> None:
-    both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
-    if image.n_pages != label.n_pages:
-        raise DataError(f"{both} differ in their number of pages")
-    if image.shape[:2] != label.shape[:2]:
-        raise DataError(f"{both} differ in size")
-    if image.shape[2] != first.shape[2]:
-        others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
-        raise DataError(f"{others} differ in their number of channels")
-
-
-def _raw_labels(file: ImageFile, index: int, threshold: float | None) -> np.ndarray:
-    page = file.page(index)
-    if (page != page[..., :1]).any():
-        raise DataError(f"{file.path} is a colour image; labels are one number per pixel, save them as grey")
-    page = page[..., 0]
-    return page if threshold is None else np.where(page > threshold, *THRESHOLDED[::-1]).astype(np.uint8)
-
-
-def downsample_pairs(pairs: Pairs, factor: int) -> Pairs:
-    """Shrink all images of a set and their labels; its description says so."""
-    if factor == 1:
-        return pairs
-    images = [downsample(image, factor) for image in pairs.images]
-    labels = [downsample_labels(y, factor) for y in pairs.labels]
-    return replace(pairs, images=images, labels=labels, description=[*pairs.description, f"down-sampled by {factor}"])
+def _describe(matched: list[Page]) -> list[str]:
+    """Return what was read, in lines to print: the first files, and what is special about any."""
+    files = _files(matched)
+    lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in files[:3]]
+    if len(files) > 3:
+        lines[2:] = [f"and {len(files) - 2} more files"]
+    return [*lines, *all_notes([*_images(matched), *(label for _, label in files)])]
