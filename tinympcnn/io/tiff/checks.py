@@ -108,7 +108,8 @@ def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple
     try:
         series = tif.series
     except (RuntimeError, ValueError) as error:  # pages that differ; a description that cannot be read
-        tif.is_uniform = tif.is_shaped = False
+        tif.is_uniform = False
+        setattr(tif, "is_shaped", False)  # noqa: B010  # which tifffile makes on demand
         series = tif.series
         notes += [STALE] if isinstance(error, ValueError) else []
     if len(series) == 1 and not series[0].is_pyramidal:
