@@ -90,7 +90,7 @@ class TiffFile(ImageFile):
             np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("="),
             {letter: size[letter] for letter in letters if letter not in "YXC"},
             metadata,
-            int(tags.valueof(ORIENTATION, default=1)),
+            tags.valueof(ORIENTATION, default=1),
             list(dict.fromkeys(notes)),
         )
         self.no_data = _number(tags.valueof(GDAL_NODATA, default=""))
