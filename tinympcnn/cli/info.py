@@ -152,8 +152,9 @@ def describe(net: Net, size: Pair | None = None) -> str:
     Parameters
     ----------
     net : Net
+        The net, as image net or as patch net.
     size : (rows, columns), optional
-        Of an image as `segment` takes it: it is mirrored at the borders, so that every pixel gets an output.
+        The size of an image as `segment` takes it. The image is mirrored at its borders, and every pixel gets an output.
     """
     net = net.as_image()
     if size is None:
@@ -183,7 +184,7 @@ def flop_forward(net: Net, size: Pair) -> int:
 def flop_training(net: Net, size: Pair) -> int:
     """Return the operations of forward and backward: three times forward, less the gradient of the image.
 
-    The first layer with parameters passes no gradient on, and those before it have nothing to do with any.
+    The first layer with parameters passes no gradient on, and the layers before it run forward only.
     """
     rows = net.plan(size)
     first = next(i for i, row in enumerate(rows) if row.n_params)
@@ -193,7 +194,7 @@ def flop_training(net: Net, size: Pair) -> int:
 def patch_ratio(net: Net, size: Pair) -> float:
     """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
 
-    The padding to whole fragments counts as work of the image net: without it the first of these would be 83.
+    The padding to whole fragments counts as work of the image net: without it the first ratio would be 83.
 
     Examples
     --------
