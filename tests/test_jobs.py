@@ -275,7 +275,7 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
     for name, stack in stacks.items():
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"1 of 6 images were left out: .*huge\.tif: "):
         segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
@@ -358,7 +358,7 @@ def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
     assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
     assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    with pytest.raises(UsageError, match="exists already; .*--force"):
+    with pytest.raises(UsageError, match=r"exists already; .*--force"):
         segmented(job, model, folder)
     assert len(segmented(job, model, folder, force=True)) == 8
 
@@ -370,8 +370,6 @@ def test_results_are_no_images_and_images_are_no_results(job, model):
     for options in ({}, {"force": True}):
         written = segment_files([folder], model, folder, **options, echo=lambda line: None)
         assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
-    with pytest.raises(DataError, match=r"a_labels\.tif is a result of segment"):
-        segmented(job, model, folder / "a_labels.tif")
     tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
     with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
         segment_files([folder], model, folder, force=True, echo=lambda line: None)
@@ -388,7 +386,7 @@ def test_the_input_is_never_overwritten(job, model):
     (job / "out").mkdir()
     (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
     tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="is the input"):
+    with pytest.raises(UsageError, match="is an input and will not be overwritten"):
         segmented(job, model, job / "x.tif", force=True)
 
 
@@ -497,7 +495,7 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
     three[0, 0, 0] = 9
     for name in ("three", "three_labels"):
         tifffile.imwrite(job / f"{name}.tif", three, photometric="minisblack")
-    with pytest.raises(UsageError, match=r"these are 3: \(7, 9, 255\)"):
+    with pytest.raises(UsageError, match=r"there are 3: \(7, 9, 255\)"):
         evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
 
 
@@ -574,7 +572,7 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     prob, labels = segmented(job, model)
     tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
+    with pytest.raises(DataError, match="differ in their number of pages"):
         evaluate_files([prob], [job / "one.tif"])
     for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
         with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):

@@ -245,6 +245,11 @@ def _version() -> str:
     return __version__
 
 
+EXAMPLE = """example:
+  tinympcnn train -i slices/ -l masks/ -o membranes.npz --augment flip --val 0.2
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn train``."""
     parser.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
