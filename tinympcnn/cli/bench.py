@@ -43,16 +43,16 @@ def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[di
     Parameters
     ----------
     seconds : float
-        About how long to take. At least one run of everything is made, after one that is not counted.
-    echo : function
-        Called with each line of the report.
+        About how long the measurements take. Everything runs at least once, after a run that is not counted.
+    echo : callable
+        It is told each line of the report.
 
     Returns
     -------
     list of dict
-        One for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
-        patches_per_second, gflop_per_second, share_of_sgemm; for the training steps also patch_by_patch, how many
-        times longer the same image takes patch by patch.
+        A record for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
+        patches_per_second, gflop_per_second and share_of_sgemm. Training steps also have patch_by_patch, how many times
+        longer the same image takes patch by patch.
     """
     echo(info.system())
     share = seconds / (1 + 3 * len(CASES))
