@@ -273,7 +273,7 @@ def test_outputs_are_checked_before_the_work(plant):
         ({"csv": plant / "no" / "rows.csv"}, DataError, "there is no folder"),
         ({"sheet": plant / "image" / "0.png"}, UsageError, "is an input"),
         ({"roc": plant / "model.npz"}, UsageError, "is an input"),
-        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "need 2 names"),
+        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "two outputs have the name"),
         ({"sheet": plant / "a.jpg"}, UsageError, "ends in .png"),
     ):
         with pytest.raises(error, match=words):

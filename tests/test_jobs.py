@@ -194,7 +194,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
         ({"epochs": 0}, UsageError, "at least 1, not 0"),
         ({"val": 1.0}, UsageError, "below 1"),
         ({"val": 0.9}, UsageError, "leaves none to train on"),
-        ({"downsample": 0}, UsageError, "down-sampled by 0"),
+        ({"downsample": 0}, UsageError, "downsample must be at least 1, not 0"),
         ({"net": "C3x3x3 MPF"}, UsageError, "cannot read 'MPF'"),
         ({"device": "tpu"}, UsageError, "unknown backend"),
     ],

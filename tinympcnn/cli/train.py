@@ -128,9 +128,10 @@ def train_files(
         echo(line)
     model = Net.from_spec(net, pairs.images[0].shape[2], rng=seed)
     if model.out_maps != len(pairs.class_values):
+        n = len(pairs.class_values)
+        way_out = pairs.advice or f"end the spec in FC{n}, or leave values out with --ignore VALUE"
         raise UsageError(
-            f"the net has {model.out_maps} outputs and the labels have {len(pairs.class_values)} classes "
-            f"{pairs.class_values}; end the spec in FC{len(pairs.class_values)}"
+            f"the net has {model.out_maps} outputs and the labels have {n} classes {pairs.class_values}; {way_out}"
         )
     model = model.to("numpy" if xp is np else "cupy")
     stacks = all(name.endswith("]") for name in pairs.names)

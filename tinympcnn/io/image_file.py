@@ -136,7 +136,7 @@ class ImageFile:
             raise DataError(f"{self.path}: page {index} is {pixels.shape}, the file promised {self.shape}")
         where = "" if (start, stop) == (0, self.shape[0]) else f", rows {start} to {stop - 1},"
         check_finite(pixels, f"{self.path}: page {index}{where}", self.no_data)
-        return pixels.astype(self.dtype, copy=False)
+        return np.asarray(pixels, self.dtype)
 
     def describe(self) -> str:
         """Return the sizes along all axes, the type and all notes, such as "Z=30, Y=512, X=512, uint8"."""
@@ -195,18 +195,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def refuse_if_implausible(path: Path, claimed: int, stored: int, compressed: bool = True) -> None:
-    """Refuse a header that claims far more pixels than its file can hold, before anything is allocated.
-
-    Parameters
-    ----------
-    path : Path
-        The file that the error names.
-    claimed : int
-        The bytes of pixels that the header promises.
-    stored : int
-        The bytes of the file that hold the pixels.
-    compressed : bool
-        Whether fewer bytes than claimed may be stored.
+    """Refuse a header that claims far more bytes of pixels than are stored, before anything is allocated.
 
     Examples
     --------

@@ -8,11 +8,12 @@ sizes in the header have been compared with the bytes in the file.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ import tifffile
 from tinympcnn.errors import DataError
 from tinympcnn.io.image_file import refuse_if_implausible
 
-UNCOMPRESSED = 1
 STACKS = ("shaped", "ome", "imagej", "uniform", "generic")
 """The kinds of series in which every page of a file is a page of the stack."""
 
@@ -33,142 +33,137 @@ _one_listener = threading.Lock()
 
 @contextmanager
 def heeding_log(path: Path) -> Iterator[list[str]]:
-    """Raise what tifffile only logs of damage, and hand over what it logs of descriptions.
+    """Raise what tifffile only logs of damage, and collect what it logs of descriptions that do not fit.
 
-    The two methods are exchanged so that no level, filter or handler that a user has set for the log can hide damage.
+    Two methods of the log are exchanged, so that no level, filter or handler of the user's can hide damage.
     """
-    heard: list[str] = []
+    stale: list[str] = []
     damage: list[str] = []
 
     def handle(record: logging.LogRecord) -> None:
         message = " ".join(record.getMessage().split())
         if "series" in message:
-            heard.append(message)
+            stale.append(message)
         elif record.levelno >= logging.ERROR or "TiffPages" in message:
             damage.append(message)
 
-    logger = vars(logging.getLogger("tifffile"))
+    log = vars(logging.getLogger("tifffile"))
     with _one_listener:
-        logger.update(handle=handle, isEnabledFor=lambda level: level >= logging.WARNING)
+        log.update(handle=handle, isEnabledFor=lambda level: level >= logging.WARNING)
         try:
-            yield heard
+            yield stale
         finally:
-            del logger["handle"], logger["isEnabledFor"]
+            del log["handle"], log["isEnabledFor"]
     if damage:
         raise DataError(f"{path} is damaged or unusual; saving it anew may help ({damage[0][:200]})")
 
 
-def count_pages(path: Path, tif: tifffile.TiffFile) -> int:
-    """Count the TIFF pages, whose list tifffile would follow for ever if it led back to an earlier page."""
-    seen: set[int] = set()
-    for page in tif.pages:
-        if page.offset in seen:
-            raise DataError(f"{path} is damaged: page {len(seen)} leads back to an earlier one")
-        seen.add(page.offset)
+def page_offsets(path: Path, tif: tifffile.TiffFile) -> set[int]:
+    """Return where the TIFF pages lie; tifffile would follow their list for ever if it led back to an earlier page."""
+    pages, seen = tif.pages, set[int]()
+    pages.useframes = True  # so that only what differs between pages is read
+    for number in itertools.count():
+        try:
+            offset = pages[number].offset
+        except IndexError:
+            break
+        except RuntimeError:  # a page that differs in more
+            pages.useframes = False
+            offset = pages[number].offset
+        if offset in seen:
+            raise DataError(f"{path} is damaged: page {number} leads back to an earlier one")
+        seen.add(offset)
+    pages.useframes = False
     if not seen:
         raise DataError(f"{path} holds no pages")
-    return len(seen)
+    return seen
+
+
+def ome_pixels(tif: tifffile.TiffFile) -> list[str]:
+    """Return the start tags of all `Pixels` elements in OME's description."""
+    return re.findall(r"<(?:\w+:)?Pixels\s[^>]*>", tif.ome_metadata or "")
 
 
 def doubt_ome(path: Path, tif: tifffile.TiffFile, n_pages: int) -> str:
     """Return why OME's description is not to be used, if so; refuse it before tifffile lists more than a file holds."""
     text, page = tif.ome_metadata or "", tif.pages.first
-    for pixels in ome_pixels(text):
+    for pixels in ome_pixels(tif):
         sizes = {axis: int(size) for axis, size in re.findall(r'\bSize([A-Z])="(\d+)"', pixels)}
-        if (sizes.get("Y"), sizes.get("X")) != (page.imagelength, page.imagewidth):
+        if (sizes.pop("Y", 0), sizes.pop("X", 0)) != (page.imagelength, page.imagewidth):
             return STALE
-        planes = math.prod(sizes.values()) // (page.imagelength * page.imagewidth)
-        if (files := len(set(re.findall(r'\bFileName="([^"]*)"', text)))) > 1:
-            return f"one of {files} files of a set, read by itself"
+        if (n_files := len(set(re.findall(r'\bFileName="([^"]*)"', text)))) > 1:
+            return f"one of {n_files} files of a set, read by itself"
         numbers = map(int, re.findall(r'\b(?:First[A-Z]|IFD|PlaneCount|NumPlanes)="(\d+)"', text))
-        if max(planes, *numbers) > n_pages * page.samplesperpixel:
-            raise DataError(f"{path} promises {planes} pages but holds {n_pages}")
+        if max(planes := math.prod(sizes.values()), *numbers) > n_pages * page.samplesperpixel:
+            raise DataError(f"the description of {path} promises {planes} pages, and the file holds {n_pages}")
     return ""
 
 
-def stale(path: Path, tif: tifffile.TiffFile, n_pages: int) -> str:
-    """Return the note for a file whose description does not fit; refuse the file if the description promises pages."""
-    described = tif.imagej_metadata or {}
-    if max(described.get(key, 1) for key in ("images", "slices", "frames")) > n_pages:
-        raise DataError(f"{path} promises {described} but holds {n_pages} page(s)")
-    return STALE
+def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple[list[Any], int, list[str]]:
+    """Return tifffile's series that make up the stack, the number of their pages in the file, and notes.
 
-
-def ome_pixels(text: str) -> list[str]:
-    """Return the start tags of all `Pixels` elements in OME's description."""
-    return re.findall(r"<(?:\w+:)?Pixels\s[^>]*>", text)
-
-
-def stack_series(path: Path, tif: tifffile.TiffFile) -> tuple[list[Any], list[str]]:
-    """Return tifffile's series that make up the stack, all of one shape, and notes of what was left out.
-
-    Programs that write page after page make several series. Smaller copies of an image are left out.
+    Programs that write page after page make several series, which have one shape. Smaller copies are left out.
     """
+    notes = []
     try:
         series = tif.series
-    except RuntimeError:  # tifffile's word for pages that differ
-        tif.is_uniform = False
+    except (RuntimeError, ValueError) as error:  # pages that differ; a description that cannot be read
+        tif.is_uniform = tif.is_shaped = False
         series = tif.series
-    if not series:
-        raise DataError(f"{path} holds no pages of pixels")
+        notes += [STALE] if isinstance(error, ValueError) else []
+    if len(series) == 1 and not series[0].is_pyramidal:
+        return list(series), len(offsets), notes
     main = [one for one in series if not one.keyframe.is_reduced] or series
-    if main[0].kind not in STACKS or _is_pyramid(main[0]):
+    pyramid = all(level.keyframe.is_reduced or level.keyframe.is_subifd for level in main[0].levels[1:])
+    pyramid &= main[0].is_pyramidal
+    if pyramid or main[0].kind not in STACKS:
         main = main[:1]
-    shapes = [(one.shape, one.axes, one.dtype) for one in main]
-    levels = [level for one in main if not _is_pyramid(one) for level in one.levels[1:]]
+    kinds = [_kind(one.keyframe) for one in (main if pyramid else [level for one in main for level in one.levels])]
     order = [page.index for one in main for page in one.pages if page is not None]
-    odd = [one for one, shape in zip(main, shapes, strict=True) if shape != shapes[0]] + levels
-    if odd or order != sorted(order):
-        kinds = [_kind(one.keyframe) for one in (main[0], *odd)]
-        differ = [kind for kind in kinds if kind != kinds[0]]
-        mixture = f"{kinds[0]} and {differ[0]}" if differ else "different compression or layout"
-        raise DataError(f"{path} mixes pages of {mixture}; save one file for each")
-    notes = ["the full resolution of a pyramid"] if _is_pyramid(main[0]) else []
-    if len(series) > len(main):
-        notes.append(f"without {len(series) - len(main)} smaller or other pictures")
-    return main, notes
-
-
-def _is_pyramid(series: Any) -> bool:
-    return all(level.keyframe.is_reduced or level.keyframe.is_subifd for level in series.levels[1:]) and (
-        series.is_pyramidal
-    )
+    if len({(one.shape, one.axes) for one in main}) > 1 or len(set(kinds)) > 1 or order != sorted(order):
+        odd = next((f"{kinds[0]} and {kind}" for kind in kinds if kind != kinds[0]), "different compression or layout")
+        raise DataError(f"{path} mixes pages of {odd}; save one file for each")
+    if pyramid:
+        notes.append("the full resolution of a pyramid")
+    if left_out := len(series) - len(main):
+        notes.append(f"without {left_out} smaller or other picture(s)")
+    own = {page.offset for one in main for page in one.pages if page}
+    every = {page.offset for one in series for level in one.levels for page in level.pages if page}
+    return main, len(offsets - every | own), notes
 
 
 def _kind(page: Any) -> str:
     return f"{'x'.join(map(str, page.shape))} {page.dtype} ({page.axes})"
 
 
-def check_page_count(path: Path, series: Sequence[Any], n_pages: int, n_stored: int) -> None:
-    """Compare the pages that the description promises with those there are, and their bytes with the file's."""
-    page = series[0].keyframe
-    stored = page.parent.filehandle.size
-    refuse_if_implausible(path, n_pages * _packed(page), stored, page.compression != UNCOMPRESSED)
-    if is_headless(series[0], n_pages // len(series)) and series[0].dataoffset is not None:
-        refuse_if_implausible(path, n_pages * page.nbytes, stored - series[0].dataoffset, compressed=False)
-    elif n_pages != n_stored and series[0].kind in STACKS and not page.is_reduced:
-        raise DataError(f"{path} promises {n_pages} pages but holds {n_stored}")
+def check_promises(path: Path, tif: tifffile.TiffFile, series: list[Any], n_pages: int, n_stored: int) -> bool:
+    """Compare the pages that the description promises with the pages and bytes in the file.
 
-
-def is_headless(series: Any, n_pages: int) -> bool:
-    """Tell whether only the first page has a directory, as in ImageJ's largest stacks."""
-    return n_pages > 1 and (series.is_truncated or len(series) < n_pages)
+    Returns
+    -------
+    bool
+        Whether only the first page has a directory, as in ImageJ's largest stacks, and the others follow its pixels.
+    """
+    first, page, size = series[0], series[0].keyframe, tif.filehandle.size
+    unused = (tif.imagej_metadata or {}) if first.kind in ("uniform", "generic") else {}
+    n_promised = max(n_pages, unused.get("images", 1), unused.get("slices", 1))
+    packed = page.nbytes * page.bitspersample // (8 * page.dtype.itemsize)  # pixels of 1 or 12 bits
+    compressed = page.compression != tifffile.COMPRESSION.NONE
+    refuse_if_implausible(path, n_pages * packed, size, compressed)
+    refuse_if_implausible(path, math.prod(page.chunks) * packed // page.size, size, True)
+    if n_pages > len(series) and first.dataoffset is not None and (first.is_truncated or len(first) < n_pages):
+        refuse_if_implausible(path, n_pages * page.nbytes, size - first.dataoffset, compressed=False)
+        return True
+    if (n_pages != n_stored and first.kind in STACKS) or n_promised > max(n_pages, n_stored):
+        raise DataError(f"the description of {path} promises {n_promised} page(s), and the file holds {n_stored}")
+    return False
 
 
 def check_segments(path: Path, page: Any) -> None:
-    """Refuse a page whose strips or tiles lie outside of the file, or cannot hold what the page claims."""
+    """Refuse a page that is missing, or whose strips or tiles lie outside of the file and would be zeros."""
     if page is None:
         raise DataError(f"{path} lacks a page that its description promises")
     size = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not segments or any(offset + count > size or count == 0 for offset, count in segments):
         raise DataError(f"{path} is truncated or damaged: pixels of page {page.index} lie outside of it")
-    compressed = page.keyframe.compression != UNCOMPRESSED
-    refuse_if_implausible(path, _packed(page.keyframe), sum(count for _, count in segments), compressed)
-    chunk = math.prod(page.keyframe.chunks) * _packed(page.keyframe) // page.keyframe.size
-    refuse_if_implausible(path, chunk, max(count for _, count in segments), compressed)
-
-
-def _packed(page: Any) -> int:
-    """Return the bytes of a page before compression: pixels of 1 or 12 bits lie packed in the file."""
-    return int(page.nbytes * page.bitspersample // (8 * page.dtype.itemsize))

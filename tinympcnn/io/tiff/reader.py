@@ -59,19 +59,16 @@ class TiffFile(ImageFile):
     """
 
     def __init__(self, path: Path, axes: str | None = None) -> None:
-        with reading(path), checks.heeding_log(path) as heard, tifffile.TiffFile(path) as tif:
-            n_stored = checks.count_pages(path, tif)
-            notes = []
-            if doubt := checks.doubt_ome(path, tif, n_stored):
-                tif.is_ome = False
-                notes.append(doubt)
-            self._series, left_out = checks.stack_series(path, tif)
-            if heard:
-                notes.append(checks.stale(path, tif, n_stored))
+        with reading(path), checks.heeding_log(path) as stale, tifffile.TiffFile(path) as tif:
+            offsets = checks.page_offsets(path, tif)
+            doubt = checks.doubt_ome(path, tif, len(offsets))
+            tif.is_ome = bool(tif.is_ome and not doubt)
+            self._series, n_stored, notes = checks.stack_series(path, tif, offsets)
+            notes += [note for note in (doubt, checks.STALE if stale else "") if note]
             found, sizes, n_outer = long_axes(path, self._series)
             letters = settle_axes(path, axes, found, sizes, self._series[0].kind)
             n_pages = math.prod(sizes[:n_outer])
-            checks.check_page_count(path, self._series, n_pages, n_stored)
+            self._headless = checks.check_promises(path, tif, self._series, n_pages, n_stored)
             keyframe = self._series[0].keyframe
             at_once, tags = rows_at_once(keyframe), keyframe.tags
             metadata = _metadata(tif)
@@ -99,7 +96,7 @@ class TiffFile(ImageFile):
             {letter: size[letter] for letter in letters if letter not in "YXC"},
             metadata,
             int(tags.valueof(ORIENTATION, default=1)),
-            dict.fromkeys([*notes, *left_out]),
+            notes,
         )
         self.no_data = _number(tags.valueof(GDAL_NODATA, default=""))
         if letters[n_outer] == "Y" and not self._turn:
@@ -137,7 +134,7 @@ class TiffFile(ImageFile):
         which, position = divmod(number, n_pages)
         series, whole = self._series[which], stop - start == self._stored_height
         keyframe = series.keyframe
-        if checks.is_headless(series, n_pages) and series.dataoffset is not None:
+        if self._headless:
             rows = (0, keyframe.shape[0]) if whole else (start, stop)
             return read_stored(keyframe, series.dataoffset + position * keyframe.nbytes, *rows)
         page = series[position]
@@ -157,7 +154,7 @@ def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:
     """Return resolution and units from the tags, from ImageJ's or tifffile's description, or from OME's XML."""
     described = {**(tif.imagej_metadata or {}), **(tif.shaped_metadata or ({},))[0]}
     metadata = {key: described[key] for key in DESCRIBED if key in described}
-    first = "".join(checks.ome_pixels(tif.ome_metadata or "")[:1])
+    first = "".join(checks.ome_pixels(tif)[:1])
     metadata |= re.findall(rf'\b({"|".join(PHYSICAL)})="([^"]*)"', first)
     tags = tif.pages.first.tags
     resolution = [tags.valueof(f"{axis}Resolution", default=(0, 0)) for axis in "XY"]

@@ -85,7 +85,7 @@ class PageWriter:
     @property
     def nbytes(self) -> int:
         """The bytes of pixels that the file will hold."""
-        return self._n_pages * math.prod(self._shape) * self._dtype.itemsize
+        return int(self._n_pages * math.prod(self._shape) * self._dtype.itemsize)
 
     def __enter__(self) -> Self:
         planes, like = self._shape[2:], self._like
