@@ -353,7 +353,6 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif images.tif -l labels.tif -o m.npz", 1, "2 image files but 1 label files"),
         ("train -i images.tif -l black.tif -o m.npz", 1, "hold only the value 0"),
         ("train -i images.tif -l grey.tif -o m.npz", 1, "--threshold"),
-        ("train -i images.tif -l images.tif -o m.npz", 1, "is given as an image and as its own label"),
         ("train -i nan.tif -l labels.tif -o m.npz", 1, "NaN or infinite"),
         ("train -i cut.tif -l labels.tif -o m.npz", 1, "cut.tif"),
         ("train -i images.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
@@ -419,7 +418,6 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
         (tmp_path / name).write_bytes((made / name).read_bytes())
     for name, copy in (("images", "grey"), ("labels", "found")):
         (tmp_path / f"{copy}.tif").write_bytes((made / f"{name}.tif").read_bytes())
-    (tmp_path / "found.tif").write_bytes((made / "labels.tif").read_bytes())
     (tmp_path / "text.tif").write_text("no image")
     Net.from_spec("C3x3x2 FC3", rng=0).save(tmp_path / "three.npz")
     for name in ("images.tif", "model.npz"):
