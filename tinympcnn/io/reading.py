@@ -21,13 +21,19 @@ class Reading:
         Label values whose pixels do not count. The value -1 never counts.
     downsample : int
         The factor by which images and labels are shrunk.
+    radius : float or None
+        The radius of the discs that stand for objects, in pixels of the images as they are in the files, where labels
+        are points or numbered objects. None reads label images of classes.
     """
 
     axes: str | None = None
     threshold: float | None = None
     ignore: tuple[int, ...] = ()
     downsample: int = 1
+    radius: float | None = None
 
     def __post_init__(self) -> None:
         if self.downsample < 1:
             raise UsageError(f"downsample must be at least 1, not {self.downsample}")
+        if self.radius is not None and not 0 < self.radius < float("inf"):
+            raise UsageError(f"the radius of objects must be a positive number of pixels, not {self.radius}")

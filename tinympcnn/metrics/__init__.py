@@ -2,8 +2,8 @@
 
 `pixels` and `thresholding` count pixels (any number of classes), `rand` compares segments, `warping` compares
 topologies; the last two are the ISBI 2012 challenge's measures for membranes. `report` computes all of these at
-once, which is what `tinympcnn evaluate` prints. `classification` and `roc` judge whole
-images, `objects` what was found in them.
+once, which is what `tinympcnn evaluate` prints. `classification` and `roc` judge whole images, `objects` lists of
+objects.
 """
 
 from tinympcnn.metrics.classification import Rejection, mcnemar, rejection_curve, top_error

@@ -17,6 +17,7 @@ from tinympcnn.data.augment import parse_kinds
 from tinympcnn.data.borders import mirrored
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.segment import segment
+from tinympcnn.io import modelfile
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.dataset import WholeImages
 from tinympcnn.training.objective import Example
@@ -138,6 +139,24 @@ class DrawnCrops(WholeImages):
         """Return the chances of the pixels of image i to be drawn for class k, up to a factor."""
         own = self.targets[i][rows] == k
         return own if self.wrong is None else own * self.wrong[i][rows].astype(np.float32)
+
+
+def focused(
+    net: Sequential, images: Sequence[np.ndarray], targets: Sequence[np.ndarray], recipe: Recipe
+) -> WholeImages:
+    """Return the data set whose crops are chosen as the recipe's `focus` says."""
+    focus, wrong = str(recipe.focus), None
+    if focus == "none":
+        return WholeImages(net, images, targets, recipe)
+    if focus != "classes":
+        first = modelfile.load(focus, Sequential)
+        if (first.in_maps, first.out_maps) != (net.in_maps, net.out_maps):
+            raise UsageError(
+                f"the first net {focus} has {first.in_maps} map(s) in and {first.out_maps} classes; the net that is "
+                f"trained has {net.in_maps} and {net.out_maps}"
+            )
+        wrong = [mistakes(first, *pair) for pair in zip(images, targets, strict=True)]
+    return DrawnCrops(net, images, targets, recipe, wrong)
 
 
 def _drawn(chances: np.ndarray, rng: np.random.Generator) -> int:
