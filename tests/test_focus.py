@@ -53,7 +53,7 @@ def test_augmented_crops_keep_their_size_and_their_labels(augment):
 
 
 def test_every_class_has_the_same_share_of_the_crops_and_mistakes_draw_more():
-    image, labels = scene()
+    _, labels = scene()
     wrong = np.where((labels == 1) | (np.arange(53) > 40), 1.0, 0.001)
     _, even = data(Recipe(crop=1))
     _, focused = data(Recipe(crop=1), wrong=[wrong])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -62,7 +61,8 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
         for file, label in zip(files, labels, strict=True):
             if file.shape[:2] != label.shape[:2]:
                 raise DataError(f"{file.path} ({file.describe()}) and {label.path} ({label.describe()}) differ in size")
-        places = [centroids(y) for y in read_labels([(label, i) for label in labels for i in range(len(label))], Reading())]
+        numbered = [(label, i) for label in labels for i in range(label.n_pages)]
+        places = [centroids(y) for y in read_labels(numbered, Reading())]
     for (file, _), some in zip(pages, places, strict=True):
         check_inside(some, file.shape[:2], str(file.path))
     return places
@@ -103,6 +103,8 @@ def read_discs(images: Paths, truth: Paths, reading: Reading) -> Pairs:
     """
     if reading.radius is None:
         raise UsageError("points become discs of a radius: give it, in pixels, as --radius (Reading.radius)")
+    if reading.threshold is not None or reading.ignore:
+        raise UsageError("thresholds and ignored values are for label images of classes; leave them out with a radius")
     files, factor = open_images(images, reading), reading.downsample
     places = read_places(truth, files, reading)
     for file in files:

@@ -126,9 +126,12 @@ def points_by_page(points: Sequence[Point], pages: Sequence[tuple[str, int]], wh
     DataError
         If the table `where` names an image that is not among the pages.
     """
-    index = {
-        key: i for i, (file, page) in enumerate(pages) for key in ((PurePath(file).name, page), (_stem(file), page))
-    }
+    names = [(PurePath(file).name, page) for file, page in pages]
+    stems = [(_stem(file), page) for file, page in pages]
+    if double := next((name for name, page in names if names.count((name, page)) > 1), None):
+        raise DataError(f"several images are named {double}, so it is open which of them {where} means")
+    index = {stem: i for i, stem in enumerate(stems) if stems.count(stem) == 1}
+    index |= {name: i for i, name in enumerate(names)}
     places: list[list[tuple[float, float]]] = [[] for _ in pages]
     for point in points:
         name = PurePath(point.file.replace("\\", "/")).name

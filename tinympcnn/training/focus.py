@@ -145,7 +145,7 @@ def focused(
     net: Sequential, images: Sequence[np.ndarray], targets: Sequence[np.ndarray], recipe: Recipe
 ) -> WholeImages:
     """Return the data set whose crops are chosen as the recipe's `focus` says."""
-    focus, wrong = str(recipe.focus), None
+    focus, wrong = recipe.focus, None
     if focus == "none":
         return WholeImages(net, images, targets, recipe)
     if focus != "classes":
