@@ -185,6 +185,8 @@ def locate_files(
     committee = committee.to("numpy" if xp is np else "cupy")
     radius = _radius(committee, search.radius)
     files = _open(images, reading, committee)
+    if committee.out_maps != 2:
+        raise UsageError(f"objects are found by models of two classes; {models[0]} has {committee.out_maps}")
     held = _open(truth.validation, reading, committee) if truth and truth.validation else []
     if held and search.threshold is not None:
         raise UsageError("a score is either given or chosen on validation images, not both; leave out --score or --val")

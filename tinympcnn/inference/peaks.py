@@ -129,8 +129,10 @@ def peaks(bands: Iterable[tuple[slice, np.ndarray]], radius: float, threshold: f
     candidates = candidates[np.argsort(-candidates[:, 2], kind="stable")]
     if not len(candidates):
         return candidates
-    tree, alive, kept = cKDTree(candidates[:, :2]), np.ones(len(candidates), bool), []
-    while (i := int(alive.argmax())) or alive[0]:
-        kept.append(i)
-        alive[tree.query_ball_point(candidates[i, :2], radius)] = False
-    return candidates[kept]
+    tree, free, kept = cKDTree(candidates[:, :2]), np.ones(len(candidates), bool), []
+    for n in range(len(candidates)):
+        if free[n]:
+            kept.append(n)
+            free[tree.query_ball_point(candidates[n, :2], radius)] = False
+    objects: np.ndarray = candidates[kept]
+    return objects

@@ -61,16 +61,16 @@ def read_points(path: str | PathLike[str]) -> list[Point]:
     points = []
     for number, row in enumerate(table, 2):
         try:
-            place = [float(row[names[columns[key]]]) - shift for key in ("row", "column")]
+            at_row, at_column = (float(row[names[columns[key]]]) - shift for key in ("row", "column"))
             page = int(float(row[names[columns["page"]]])) - int(shift > 0) if columns.get("page") in names else 0
             score = row.get(names.get("score", ""), "")
             point = Point(
-                _file(row[names[columns["file"]]], columns["file"]), page, *place,
+                _file(row[names[columns["file"]]], columns["file"]), page, at_row, at_column,
                 row.get(names.get("class", ""), "") or "", float(score) if score else math.nan,
             )  # fmt: skip
         except (TypeError, ValueError):
             raise DataError(f"{path}, line {number}: {_shown(row)} is no point; rows and columns are numbers") from None
-        if not all(map(math.isfinite, place)) or page < 0:
+        if not all(map(math.isfinite, (at_row, at_column))) or page < 0:
             raise DataError(f"{path}, line {number}: {_shown(row)} is no place in an image")
         points.append(point)
     return points
@@ -163,4 +163,5 @@ def centroids(labels: np.ndarray) -> np.ndarray:
     index = index.reshape(labels.shape)
     counts = np.bincount(index.ravel(), minlength=len(numbers))
     places = [np.bincount(index.ravel(), grid.ravel(), len(numbers)) / counts for grid in np.indices(labels.shape)]
-    return np.column_stack(places)[numbers != 0]
+    objects: np.ndarray = np.column_stack(places)[numbers != 0]
+    return objects

@@ -137,7 +137,7 @@ class DrawnCrops(WholeImages):
 
     def _chances(self, i: int, k: int, rows: slice = slice(None)) -> np.ndarray:
         """Return the chances of the pixels of image i to be drawn for class k, up to a factor."""
-        own = self.targets[i][rows] == k
+        own: np.ndarray = self.targets[i][rows] == k
         return own if self.wrong is None else own * self.wrong[i][rows].astype(np.float32)
 
 
