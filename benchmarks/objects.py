@@ -9,11 +9,12 @@ python benchmarks/objects.py train one-stage -o RUNS     # a net that is trained
 from __future__ import annotations
 
 import argparse
+import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +22,12 @@ from tinympcnn import Net
 from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, synthetic_mitoses
 from tinympcnn.data.points import disc_labels
+from tinympcnn.inference.committee import Committee
+from tinympcnn.inference.locate import locate
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.images import expand, open_image
 from tinympcnn.io.points import centroids
+from tinympcnn.metrics.objects import Ranking, bootstrap_interval, rank_objects
 from tinympcnn.training.checkpoint import Checkpoint
 from tinympcnn.training.dataset import Dataset, WholeImages
 from tinympcnn.training.fit import fit
@@ -31,6 +35,7 @@ from tinympcnn.training.focus import DrawnCrops, mistakes
 from tinympcnn.training.recipe import Recipe
 
 DATA = Path(os.environ.get("TINYMPCNN_DATA", "."))
+LOWEST = 0.05  # the smallest score that is kept
 MITOSIS = 8  # pixels of the discs that stand for dividing cells
 UPDATES = 100  # crops of an epoch, of the nets for mitoses
 SHRINK, FRAME = 4, 24  # nuclei: down-sampling, and pixels of a dark frame, as a mirrored half nucleus looks whole
@@ -147,6 +152,130 @@ def train(options: argparse.Namespace) -> None:
     net.save(f"{place}.npz")
 
 
+def test_nuclei(folder: Path, results: Path) -> list[dict[str, Any]]:
+    """Test on the last eight images of each part, with eight views; the threshold is chosen on the eighth image."""
+    committee = Committee([Net.load(folder / "nuclei.npz")], turns=True)
+    rows, held, tested = [], [], {}
+    for part in PARTS:
+        found = [(locate(committee, scene.image, 5, LOWEST), scene.points) for scene in nuclei(part)[7:]]
+        held.append(found[0])
+        tested[part] = found[1:]
+    threshold = _ranking(held, 10 / SHRINK).best_threshold()
+    water = {part: watersheds(part) for part in PARTS}
+    distance = max(DISTANCES, key=lambda d: _ranking([o for p in PARTS for o in water[p][d][:8]], 10).at(0).f1)
+    for part in PARTS:
+        for within in (5, 10, 20):
+            row = {"part": part, "within": within}
+            rows.append(
+                {**row, "method": "net", "threshold": threshold, **_measures(tested[part], within / SHRINK, threshold)}
+            )
+            baseline = _measures(water[part][distance][8:], within, 0)
+            rows.append({**row, "method": "watershed", "threshold": distance, **baseline})
+    return rows
+
+
+DISTANCES = (10, 20, 30, 40, 50)  # the smallest distance between seeds of the watershed; the best in training is taken
+
+
+def watersheds(part: str) -> dict[int, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return what a watershed of the thresholded images finds, at each distance, and the truth."""
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.filters import gaussian, threshold_otsu
+    from skimage.segmentation import watershed
+
+    found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {distance: [] for distance in DISTANCES}
+    for path in expand(DATA / "nuclei" / part / "images"):
+        truth = centroids(open_image(path.parents[1] / "labels" / path.name).page(0)[..., 0])
+        image = gaussian(open_image(path).page(0)[..., 0].astype(float), 2)
+        mask = ndimage.binary_opening(image > threshold_otsu(image), iterations=3)
+        depth = gaussian(ndimage.distance_transform_edt(mask), 2)
+        for distance in DISTANCES:
+            seeds = np.zeros(mask.shape, int)
+            places = peak_local_max(depth, min_distance=distance, labels=ndimage.label(mask)[0])
+            seeds[tuple(places.T)] = np.arange(1, len(places) + 1)
+            segments = centroids(watershed(-depth, seeds, mask=mask))
+            found[distance].append((np.column_stack([segments, np.ones(len(segments))]), truth))
+    return found
+
+
+Objects = Sequence[tuple[np.ndarray, np.ndarray]]
+"""For each image, what was found (n, 3) and what is there (m, 2)."""
+
+
+def _ranking(objects: Objects, within: float) -> Ranking:
+    return rank_objects([found for found, _ in objects], [truth for _, truth in objects], within)
+
+
+def _measures(objects: Objects, within: float, threshold: float) -> dict[str, Any]:
+    ranking = _ranking(objects, within)
+    scores = ranking.at(threshold)
+
+    def f1(drawn: Sequence[int]) -> float:
+        return _ranking([objects[i] for i in drawn], within).at(threshold).f1
+
+    low, high = bootstrap_interval(f1, len(objects))
+    counts = {"objects": ranking.n_truth, "hits": scores.hits, "false_alarms": scores.false_alarms}
+    shares = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1, "f1_low": low, "f1_high": high}
+    return (
+        counts
+        | {name: round(value, 4) for name, value in shares.items()}
+        | {"average_precision": round(ranking.average_precision, 4)}
+    )
+
+
+def test_mitoses(folder: Path, results: Path) -> list[dict[str, Any]]:
+    """Test each net alone, then the two second nets together, with one view and with eight."""
+    rows = []
+    second = ["second1", "second2"]
+    for models, turns in (
+        *(([name], False) for name in ("first", "one-stage", *second)),
+        (second, False),
+        (second, True),
+    ):
+        committee = Committee([Net.load(folder / f"{name}.npz") for name in models], turns)
+        held, tested = (
+            [(_kept(committee, scene, folder, models), scene.points) for scene in mitoses(part, folder)]
+            for part in ("validation", "test")
+        )
+        threshold = _ranking(held, MITOSIS).best_threshold()
+        for within in (5, MITOSIS, 20, 33):
+            row = {"nets": "+".join(models), "views": len(committee.views), "within": within, "threshold": threshold}
+            rows.append({**row, **_measures(tested, within, threshold)})
+        write(results / "mitoses.csv", rows)
+    return rows
+
+
+def _kept(committee: Committee, scene: Scene, folder: Path, models: Sequence[str]) -> np.ndarray:
+    """Return the objects of an image; they are found once, and kept."""
+    place = folder / f"found_{'+'.join(models)}_{len(committee.views)}_{scene.name}.npy"
+    if not place.exists():
+        found = locate(committee, scene.image, MITOSIS, LOWEST)
+        with replacing(place) as temporary, open(temporary, "wb") as file:
+            np.save(file, found)
+    return np.load(place)
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a table, whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+TESTS = {"nuclei": test_nuclei, "mitoses": test_mitoses}
+
+
+def test(options: argparse.Namespace) -> None:
+    """Test the nets of a folder, and write a table."""
+    options.results.mkdir(parents=True, exist_ok=True)
+    rows = TESTS[options.set](options.output, options.results)
+    write(options.results / f"{options.set}.csv", rows)
+    for row in rows:
+        print(", ".join(f"{name} {value}" for name, value in row.items()))
+
+
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -155,6 +284,11 @@ def main() -> None:
     command.add_argument("plan", choices=list(PLANS))
     command.add_argument("-o", "--output", type=Path, required=True)
     command.set_defaults(run=train)
+    command = commands.add_parser("test")
+    command.add_argument("set", choices=list(TESTS))
+    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument("--results", type=Path, default=Path("docs/results/objects"))
+    command.set_defaults(run=test)
     options = parser.parse_args()
     options.run(options)
 
