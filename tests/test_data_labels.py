@@ -10,7 +10,8 @@ import tifffile
 from tinympcnn.data import class_indices, class_shares, find_class_values
 from tinympcnn.data.labels import advice
 from tinympcnn.errors import DataError, Notice, UsageError
-from tinympcnn.io.pairs import pair, read_masks, read_pairs
+from tinympcnn.io.matching import pair
+from tinympcnn.io.pairs import read_masks, read_pairs
 from tinympcnn.io.predictions import write_labels
 from tinympcnn.io.reading import Reading
 
@@ -250,6 +251,8 @@ def test_two_ways_to_write_one_class_are_no_third_class(tmp_path):
     named(tmp_path / "i", "a.tif", "b.tif")
     named(tmp_path / "l", "a.tif")
     write(tmp_path / "l" / "b.tif", white)
+    masks = read_masks(tmp_path / "i", tmp_path / "l")  # any value is a defect
+    assert (masks.defects[0] == masks.defects[1]).all()
     with pytest.raises(DataError, match=r"a\.tif holds no label above 1, and others reach 255, so --threshold 127"):
         read_pairs(tmp_path / "i", tmp_path / "l", Reading(threshold=127))
 

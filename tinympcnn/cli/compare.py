@@ -13,7 +13,7 @@ from tinympcnn.data.labels import IGNORED, MAX_CLASSES
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.labels import read_labels
-from tinympcnn.io.pairs import pair
+from tinympcnn.io.matching import pair
 from tinympcnn.io.predictions import Prediction, read_prediction
 from tinympcnn.io.reading import Reading
 

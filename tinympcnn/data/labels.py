@@ -24,7 +24,7 @@ def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int
     labels : iterable of array
         The label images, of any shapes: integers, or floats that are whole numbers.
     least : int
-        The smallest number of values that is accepted, 1 or 2.
+        The smallest number of values that is accepted: 2, or 1 if nothing depends on which value means what.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int
     if len(values) > MAX_CLASSES:
         span = f"{values[0]} to {values[-1]}"
         raise DataError(f"the labels hold more than {MAX_CLASSES} values, {span}; {advice(pages)}")
-    if values == [0, 1, 255] and not any({1, 255} <= found for found in sets):
+    if least > 1 and values == [0, 1, 255] and not any({1, 255} <= found for found in sets):
         raise DataError(
             "the labels hold 0, 1 and 255, and no image holds both 1 and 255: if both mean one class, --threshold 0 "
             "makes them one; if 255 means unlabelled, --ignore 255 leaves it out"
@@ -202,7 +202,8 @@ def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> n
     >>> class_shares([np.array([[0, 1], [1, -1]]), np.array([[1]])], n_classes=2)
     array([0.25, 0.75])
     """
-    counts = np.zeros(n_classes)
+    counts: np.ndarray = np.zeros(n_classes)
     for page in labels:
         counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
-    return counts / max(counts.sum(), 1)
+    shares: np.ndarray = counts / max(counts.sum(), 1)
+    return shares
