@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinympcnn import Committee, Net, cli
+from tinympcnn import Committee, Net, Recipe, cli
 from tinympcnn.cli.detect import Outputs, Rule, detect_files, write_rows
 from tinympcnn.cli.pictures import BLUE, VERMILLION, contact_sheet
 from tinympcnn.cli.segment import segment_files
@@ -235,7 +235,7 @@ def test_pixels_are_chosen_on_validation_images(plant):
 
 def test_turns_and_several_models_are_averaged(plant, rng):
     images, labels = [plant / "image"], [plant / "label"]
-    train_files(images, labels, plant / "other.npz", net="C3x3x2 FC2", epochs=1, downsample=2)
+    train_files(images, labels, plant / "other.npz", Recipe(epochs=1), net="C3x3x2 FC2", reading=Reading(downsample=2))
     nets = [Net.load(plant / name) for name in ("model.npz", "other.npz")]
     [image] = read_images([plant / "image" / "0.png"])[0]
     [one] = inspect(Committee(nets, turns=True), [image], [None], ["0"], pixels=20, factor=2)
@@ -293,7 +293,7 @@ def test_a_threshold_is_given_or_chosen(plant):
 
 def test_train_segment_and_detect_agree_on_the_resolution(plant):
     both = [plant / "image"], [plant / "label"]
-    net = train_files(*both, plant / "new.npz", net="C3x3x2 FC2", epochs=1, downsample=2, echo=print)
+    net = train_files(*both, plant / "new.npz", Recipe(epochs=1), net="C3x3x2 FC2", reading=Reading(downsample=2))
     assert net.record["downsample"] == 2
     probability, _ = segment_files([plant / "image" / "0.png"], plant / "new.npz", plant / "out")
     assert read_prediction(probability).pages[0].shape == (12, 15, 2)

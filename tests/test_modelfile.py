@@ -282,6 +282,6 @@ def test_a_description_of_endless_depth(path):
 
 def test_a_checkpoint_is_no_model_and_says_where_that_is(tmp_path):
     net = Net.from_spec("C3x3x2 FC2", rng=0)
-    checkpoint.save(tmp_path / "a.checkpoint.npz", net, Adam(net), checkpoint.State())
+    checkpoint.Checkpoint(tmp_path / "a.checkpoint.npz").save(net, Adam(net), checkpoint.State())
     with pytest.raises(DataError, match=r"a\.checkpoint\.npz is a checkpoint, .* the model, .*/a\.npz$"):
         Net.load(tmp_path / "a.checkpoint.npz")
