@@ -202,7 +202,8 @@ def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> n
     >>> class_shares([np.array([[0, 1], [1, -1]]), np.array([[1]])], n_classes=2)
     array([0.25, 0.75])
     """
-    counts = np.zeros(n_classes)
+    counts: np.ndarray = np.zeros(n_classes)
     for page in labels:
         counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
-    return counts / max(counts.sum(), 1)
+    shares: np.ndarray = counts / max(counts.sum(), 1)
+    return shares
