@@ -7,12 +7,8 @@ import pytest
 from PIL import Image
 
 from tinympcnn import Committee, Net, Recipe, cli
-<<<<<<< HEAD
-from tinympcnn.cli.detect import Outputs, Rule, detect_files, write_rows
-=======
 from tinympcnn.cli.detect import Rule, detect_files
 from tinympcnn.cli.findings import Outputs, write_rows
->>>>>>> main
 from tinympcnn.cli.pictures import BLUE, VERMILLION, contact_sheet
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import train_files
@@ -22,11 +18,7 @@ from tinympcnn.inference.inspection import choose_pixels, choose_threshold, insp
 from tinympcnn.io.images import read_images
 from tinympcnn.io.predictions import read_prediction
 from tinympcnn.io.reading import Reading
-<<<<<<< HEAD
-from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc
-=======
 from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve
->>>>>>> main
 
 
 def test_the_score_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
