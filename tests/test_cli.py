@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from tinympcnn import Net, __version__, cli
 from tinympcnn.cli import arguments, entry
 from tinympcnn.cli.progress import Bar
+from tinympcnn.io.predictions import write_probabilities
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -198,11 +200,56 @@ def test_wildcards_that_the_shell_left_alone_are_expanded(run, made, tmp_path, m
     refused(run("segment", "-i", "z*.tif", "-m", made / "model.npz", "-o", "out"), 1, "z*.tif: no such file")
 
 
+def test_pixels_of_a_value_to_ignore_do_not_count(run, made, tmp_path):
+    truth = tifffile.imread(made / "labels.tif")
+    void = np.where(np.arange(18) < 7, 9, truth).astype(np.uint8)
+    stack(tmp_path / "void.tif", void)
+    stack(tmp_path / "found.tif", np.where(void == 9, 255 - truth, truth))  # wrong only where it does not count
+    score = ["evaluate", "-p", tmp_path / "found.tif", "-l", tmp_path / "void.tif", "--json"]
+    report = json.loads(run(*score, "--ignore", "9", "--ignore", "-1")[1])
+    assert (report["pixel_error"], report["pixels"], report["classes"]) == (0, (void != 9).sum(), 2)
+    assert json.loads(run(*score)[1])["classes"] == 3
+    probability = np.where(truth > 0, 0.8, 0.3) + np.random.default_rng(0).uniform(-0.2, 0.2, truth.shape)
+    fits = []
+    for name, p in (("right", probability), ("wrong", np.where(void == 9, 1 - probability, probability))):
+        write_probabilities(tmp_path / f"{name}_prob.tif", np.stack([1 - p, p], axis=-1), (0, 255))
+        fit = ["calibrate", "-p", tmp_path / f"{name}_prob.tif", "-l", tmp_path / "void.tif", "--ignore", 9]
+        assert run(*fit, "-o", tmp_path / f"{name}.json")[0] == 0
+        fits.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    assert fits[0] == fits[1] and fits[0]["pixels"] == (void != 9).sum()
+
+
+@pytest.mark.parametrize("shape", [(1, 16), (16, 1), (1, 1)])
+def test_images_one_pixel_wide(run, made, tmp_path, shape):
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(np.prod(shape), dtype=np.uint8).reshape(shape))
+    tifffile.imwrite(tmp_path / "truth.tif", 255 * (np.arange(np.prod(shape)) % 2).astype(np.uint8).reshape(shape))
+    assert run("segment", "-i", tmp_path / "a.tif", "-m", made / "model.npz", "-o", tmp_path)[0] == 0
+    for kind in ("prob", "labels"):
+        code, said, _ = run("evaluate", "-p", tmp_path / f"a_{kind}.tif", "-l", tmp_path / "truth.tif")
+        assert code == 0 and f"1 slice, {np.prod(shape)} pixels" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_names_that_the_locale_cannot_write_come_into_tables(made, tmp_path, utf8):
+    names = [b"d\xe9faut.tif", "Z\u00e4hne_\u65e5\u672c.tif".encode()]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        shutil.copy(os.fsencode(made / "images.tif"), os.fsencode(tmp_path / "in") + b"/" + name)
+    job = ["detect", "-i", tmp_path / "in", "-m", made / "model.npz", "--csv", tmp_path / "rows.csv", "--pixels", "5"]
+    locale = {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+    call = [sys.executable, "-m", "tinympcnn", *map(str, job)]
+    ended = subprocess.run(call, capture_output=True, env={**os.environ, **locale})
+    assert ended.returncode == 0, ended.stderr
+    rows = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(rows) == 6 and sum(row.startswith("d\\udce9faut[") for row in rows) == 3
+
+
 def test_values_that_begin_with_a_minus(run, made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -1, 0).astype(np.int8))
+    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -2, 0).astype(np.int8))
     score = ["evaluate", "-p", made / "labels.tif", "-l"]
-    for words in (["./-1.tif", "--map", "-1:255"], ["-1.tif", "--map=-1:255"]):
+    for words in (["./-1.tif", "--map", "-2:255"], ["-1.tif", "--map=-2:255"]):
         code, said, _ = run(*score, *words)
         assert code == 0 and "pixel error            0.0000" in said
     refused(run(*score, "-x.tif"), 2, "write a value that begins with a minus as --option=VALUE, and such a file as ./")
@@ -305,7 +352,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l wide.tif -o m.npz", 1, "differ in size"),
         ("train -i images.tif images.tif -l labels.tif -o m.npz", 1, "2 image files but 1 label files"),
         ("train -i images.tif -l black.tif -o m.npz", 1, "hold only the value 0"),
-        ("train -i images.tif -l images.tif -o m.npz", 1, "is given as an image and as its own label"),
+        ("train -i images.tif -l grey.tif -o m.npz", 1, "--threshold"),
         ("train -i nan.tif -l labels.tif -o m.npz", 1, "NaN or infinite"),
         ("train -i cut.tif -l labels.tif -o m.npz", 1, "cut.tif"),
         ("train -i images.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
@@ -341,6 +388,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
             "--downsample: expected a whole number from 1 up, not '0'",
         ),
         ("evaluate -p found.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
+        ("evaluate -p labels.tif -l labels.tif", 1, "is given as a prediction and as its own label"),
+        ("train -i images.tif -l images.tif -o m.npz", 1, "is given as an image and as its own label"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
         ("evaluate -p labels.tif -l short.tif", 1, "differ in their number of pages"),
         ("evaluate -p found.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
@@ -367,7 +416,8 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
     (tmp_path / "empty").mkdir()
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
-    (tmp_path / "found.tif").write_bytes((made / "labels.tif").read_bytes())
+    for name, copy in (("images", "grey"), ("labels", "found")):
+        (tmp_path / f"{copy}.tif").write_bytes((made / f"{name}.tif").read_bytes())
     (tmp_path / "text.tif").write_text("no image")
     Net.from_spec("C3x3x2 FC3", rng=0).save(tmp_path / "three.npz")
     for name in ("images.tif", "model.npz"):

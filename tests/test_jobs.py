@@ -397,7 +397,7 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
     for name, stack in stacks.items():
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"1 of 6 images were left out: .*huge\.tif: "):
         segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
@@ -492,8 +492,6 @@ def test_results_are_no_images_and_images_are_no_results(job, model):
     for options in ({}, {"force": True}):
         written = segment_files([folder], model, folder, **options, echo=lambda line: None)
         assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
-    with pytest.raises(DataError, match=r"a_labels\.tif is a result of segment"):
-        segmented(job, model, folder / "a_labels.tif")
     tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
     with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
         segment_files([folder], model, folder, force=True, echo=lambda line: None)
@@ -510,7 +508,7 @@ def test_the_input_is_never_overwritten(job, model):
     (job / "out").mkdir()
     (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
     tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="is an input"):
+    with pytest.raises(UsageError, match="is an input and will not be overwritten"):
         segmented(job, model, job / "x.tif", force=True)
 
 
@@ -696,7 +694,7 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     prob, labels = segmented(job, model)
     tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"differ in their number of pages"):
+    with pytest.raises(DataError, match="differ in their number of pages"):
         evaluate_files([prob], [job / "one.tif"])
     for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
         with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):

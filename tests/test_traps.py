@@ -241,7 +241,7 @@ def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):
     assert Net.load(tmp_path / "m.npz").record["images"] == ["cell2", "cell10", "other"]
     words.append("--force")
     (labels / "other_mask.tif").rename(labels / "else_mask.tif")
-    refused(run(*words), 1, "no label file belongs to")
+    refused(run(*words, "--force"), 1, "no label file belongs to")
     (labels / "else_mask.tif").unlink()
     missing = f"3 image files but 2 label files; no label file belongs to {images / 'other.png'}; expected other"
     refused(run(*words), 1, missing)

@@ -21,9 +21,15 @@ CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)),
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
 
 
+EXAMPLE = """example:
+  tinympcnn bench
+
+benchmarks/cpu.py in the repository compares with PyTorch.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say where the other benchmarks are; ``tinympcnn bench`` takes no options."""
-    parser.epilog = "example:\n  tinympcnn bench\n\nbenchmarks/cpu.py in the repository compares with PyTorch."
 
 
 def run(options: argparse.Namespace) -> None:
@@ -37,16 +43,16 @@ def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[di
     Parameters
     ----------
     seconds : float
-        About how long to take. At least one run of everything is made, after one that is not counted.
-    echo : function
-        Called with each line of the report.
+        About how long the measurements take. Everything runs at least once, after a run that is not counted.
+    echo : callable
+        It is told each line of the report.
 
     Returns
     -------
     list of dict
-        One for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
-        patches_per_second, gflop_per_second, share_of_sgemm; for the training steps also patch_by_patch, how many
-        times longer the same image takes patch by patch.
+        A record for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
+        patches_per_second, gflop_per_second and share_of_sgemm. Training steps also have patch_by_patch, how many times
+        longer the same image takes patch by patch.
     """
     echo(info.system())
     share = seconds / (1 + 3 * len(CASES))
@@ -108,7 +114,7 @@ def patch_seconds(net: Net, image: np.ndarray, seconds: float) -> float:
     (P, Q), patch_net = net.field_of_view, net.as_patch()
     windows = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
     steps = [training_step(patch_net, np.ascontiguousarray(window)[None, :, :, None], (1, 1)) for window in windows]
-    return measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps)
+    return float(measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps))
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -20,13 +20,14 @@ from tinympcnn.io.reading import Reading
 LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothing
 
 
+EXAMPLE = """example:
+  tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json
+  tinympcnn segment -i slices/ -m membranes.npz --calibration calibration.json -o results/
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn calibrate``."""
-    parser.epilog = (
-        "example:\n"
-        "  tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json\n"
-        "  tinympcnn segment -i slices/ -m membranes.npz --calibration calibration.json -o results/"
-    )
     files = parser.add_argument_group("data")
     arguments.predictions(
         files, "The predictions: _prob.tif files of two classes, of images on which no model was trained."

@@ -17,8 +17,9 @@ import tifffile
 
 from tinympcnn import data, metrics
 from tinympcnn.cli import arguments, pictures
+from tinympcnn.cli.results import made_folder
 from tinympcnn.engine import backend
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import write_labels, write_probabilities
 from tinympcnn.net import Net
@@ -33,9 +34,13 @@ SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
 
 
+EXAMPLE = """example:
+  tinympcnn demo -o demo
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn demo``."""
-    parser.epilog = "example:\n  tinympcnn demo -o demo"
     parser.add_argument(
         "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
         help="The folder of the results, which is made if it does not exist. The default is demo.",
@@ -78,7 +83,7 @@ def demo(
     """
     xp, why = backend.load(device)
     echo(f"backend: {why}")
-    folder = _made(Path(output))
+    folder = made_folder(Path(output))
     images, labels = data.synthetic_membranes(48, 80, rng=seed)
     unseen, truth = data.synthetic_membranes(2, 256, rng=np.random.default_rng([seed, 1]))
 
@@ -124,14 +129,6 @@ def demo(
     }
 
 
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    return folder
-
-
 def _train(
     net: Net, images: np.ndarray, labels: np.ndarray, seed: int, seconds: float, echo: Callable[[str], None]
 ) -> int:
@@ -147,7 +144,7 @@ def _train(
             break
     if record["epoch"] < EPOCHS:
         echo(f"  the time is up after {record['epoch']} of {EPOCHS} epochs: more would make the result better")
-    return record["epoch"]
+    return int(record["epoch"])
 
 
 def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray, seed: int) -> tuple[float, float]:

@@ -28,7 +28,7 @@ COMMANDS = {
     "gradcheck": "Check the gradients and the contract of a net by finite differences.",
     "bench": "Measure this machine, in under a minute.",
 }
-"""What each command does. Its arguments and its job are in ``tinympcnn/cli/NAME.py``, as add_arguments and run."""
+"""What each command does; ``tinympcnn/cli/NAME.py`` has its EXAMPLE, its add_arguments and its run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,9 +52,9 @@ def _notices() -> Iterator[None]:
     """Print every notice about the input once, in one line on standard error."""
     said: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if not issubclass(category, Notice):
-            usual(message, category, *where)
+            usual(message, category, *where, **more)
         elif str(message) not in said:
             said.add(str(message))
             print(f"warning: {message}", file=sys.stderr)
@@ -105,6 +105,7 @@ def _parser(argv: Sequence[str]) -> Parser:
         command = commands.add_parser(name, help=text, description=text)
         if name == called:
             module = import_module(f"tinympcnn.cli.{name}")
+            command.epilog = module.EXAMPLE
             module.add_arguments(command)
             command.set_defaults(run=module.run, parser=command)
     return parser

@@ -13,10 +13,13 @@ from tinympcnn.cli.compare import Paths, read_compared
 from tinympcnn.errors import UsageError
 from tinympcnn.io.reading import Reading
 
+EXAMPLE = """example:
+  tinympcnn evaluate -p results/*_prob.tif -l labels/ --membranes
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn evaluate``."""
-    parser.epilog = "example:\n  tinympcnn evaluate -p results/*_prob.tif -l labels/ --membranes"
     files = parser.add_argument_group("data")
     arguments.predictions(files, "The predictions: _prob.tif or _labels.tif files that segment wrote, or label images.")
     arguments.labels(files, "The label images, one for each prediction.")

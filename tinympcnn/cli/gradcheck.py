@@ -8,10 +8,13 @@ from tinympcnn import gradcheck
 from tinympcnn.errors import DataError
 from tinympcnn.net import Net
 
+EXAMPLE = """example:
+  tinympcnn gradcheck 'C5x5x4 MPF2x2 FC2'
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the argument of ``tinympcnn gradcheck``."""
-    parser.epilog = "example:\n  tinympcnn gradcheck 'C5x5x4 MPF2x2 FC2'"
     parser.add_argument(
         "spec", nargs="?", default="C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2", metavar="N3|N4|steel|SPEC",
         help="The net to check, by its name or its spec. The default is '%(default)s'.",

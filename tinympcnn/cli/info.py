@@ -27,9 +27,15 @@ from tinympcnn.nn.plan import block_bytes
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
 
+EXAMPLE = """examples:
+  tinympcnn info
+  tinympcnn info N4 --image 512x512
+  tinympcnn info cells.npz
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn info``."""
-    parser.epilog = "examples:\n  tinympcnn info\n  tinympcnn info N4 --image 512x512\n  tinympcnn info cells.npz"
     parser.add_argument(
         "what", nargs="?", metavar="MODEL.npz|N3|N4|steel|SPEC",
         help="The net to describe: a model file, a name or a spec. The default is to describe this machine.",
@@ -146,8 +152,9 @@ def describe(net: Net, size: Pair | None = None) -> str:
     Parameters
     ----------
     net : Net
+        The net, as image net or as patch net.
     size : (rows, columns), optional
-        Of an image as `segment` takes it: it is mirrored at the borders, so that every pixel gets an output.
+        The size of an image as `segment` takes it, before it is mirrored at the borders.
     """
     net = net.as_image()
     if size is None:
@@ -177,7 +184,7 @@ def flop_forward(net: Net, size: Pair) -> int:
 def flop_training(net: Net, size: Pair) -> int:
     """Return the operations of forward and backward: three times forward, less the gradient of the image.
 
-    The first layer with parameters passes no gradient on, and those before it have nothing to do with any.
+    The first layer with parameters passes no gradient on, and the layers before it run forward only.
     """
     rows = net.plan(size)
     first = next(i for i, row in enumerate(rows) if row.n_params)
@@ -187,7 +194,7 @@ def flop_training(net: Net, size: Pair) -> int:
 def patch_ratio(net: Net, size: Pair) -> float:
     """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
 
-    The padding to whole fragments counts as work of the image net: without it the first of these would be 83.
+    The padding to whole fragments counts as work of the image net: without it the first ratio would be 83.
 
     Examples
     --------
