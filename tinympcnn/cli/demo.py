@@ -113,7 +113,8 @@ def demo(
     caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
     try:
         panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
-        pictures.side_by_side(panels, ["image", "truth", "probability", "labels"], folder / "membranes.png", caption)
+        titles = ["image", "truth (black: membrane)", "probability of the interior", "labels"]
+        pictures.side_by_side(panels, titles, folder / "membranes.png", caption)
         files.append(folder / "membranes.png")
     except UsageError as missing:
         echo(f"no picture: {missing}")

@@ -86,9 +86,7 @@ def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pa
     classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
     lines.append(f"classes, by share of pixels: {classes}")
     if ignored := sum(np.count_nonzero(page == IGNORED) for page in indices):
-        lines.append(
-            f"{ignored / sum(page.size for page in indices):.1%} of all pixels are left out (--ignore, -1)"
-        )
+        lines.append(f"{ignored / sum(page.size for page in indices):.1%} of all pixels are left out (--ignore, -1)")
     return Pairs(pages, indices, class_values, page_names(_images(matched)), lines, advice(raw))
 
 
