@@ -23,10 +23,9 @@ import steel_protocol
 import surfaces
 
 from tinympcnn import Committee, Net, metrics
-from tinympcnn.cli import detect, pictures
+from tinympcnn.cli import findings, pictures
 from tinympcnn.inference import inspection
 from tinympcnn.inference.inspection import Inspected
-from tinympcnn.metrics import roc
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "steel.md"
 FOLDER = PAGE.with_suffix("")
@@ -53,8 +52,8 @@ def synthetic(model: Path) -> None:
     for part, some in found.items():
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
         pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
-        print(part, detect.format_table(report), sep="\n")
-    detect.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
+        print(part, findings.format_table(report), sep="\n")
+    findings.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
     print(pictures.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
     pictures.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
@@ -130,7 +129,7 @@ def best_auc(held: list[Inspected]) -> float:
 
 def auc(found: list[Inspected]) -> float:
     """Return the area under the ROC curve."""
-    return roc.roc([one.score for one in found], [one.truth for one in found]).auc
+    return metrics.roc_curve([one.score for one in found], [one.truth for one in found]).auc
 
 
 def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
@@ -144,8 +143,8 @@ def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, A
         f1, iou = f1_iou(some, t_f1)
         rows.append({
             "kind": kind, "images": len(some),
-            "error at 0.5": round(roc.balanced_pixel_error(p, y), 4),
-            "balanced pixel error": round(roc.balanced_pixel_error(p, y, t_error), 4),
+            "error at 0.5": round(metrics.balanced_pixel_error(p, y), 4),
+            "balanced pixel error": round(metrics.balanced_pixel_error(p, y, t_error), 4),
             "on all pixels": round(metrics.balanced_error(table_of(some, t_error)), 4),
             "threshold": round(t_error, 2), "F1": round(f1, 4), "IoU": round(iou, 4),
             "threshold of F1": round(t_f1, 2),
@@ -163,7 +162,7 @@ def tile_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, An
         validation, some = (
             [one for one in part if kind in ("all", one.name) or not one.truth] for part in (held, test)
         )
-        result = roc.decide([one.score for one in some], [one.truth for one in some], threshold)
+        result = metrics.decide([one.score for one in some], [one.truth for one in some], threshold)
         rows.append({
             "kind": kind, "images": len(some), "pixels": pixels, "threshold": round(threshold, 4),
             "misses": result.misses, "false alarms": result.false_alarms,

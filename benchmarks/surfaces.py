@@ -18,8 +18,8 @@ import numpy as np
 from resuming import rows_before
 from scipy import ndimage
 
-from tinympcnn import Net, SoftmaxCrossEntropy, engine
-from tinympcnn.cli.train import write_log
+from tinympcnn import Checkpoint, Net, Recipe, SoftmaxCrossEntropy, engine
+from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
@@ -161,9 +161,13 @@ def main() -> None:
     weights *= counts.sum() / (weights * counts).sum()
     rows, late = rows_before(options.output)
     epochs = fit(
-        net, *pick(train), epochs=options.epochs, options={"lr": options.lr}, augment=options.augment,
-        warmup=options.warmup, loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held),
-        seed=options.seed, resume=True, checkpoint=f"{options.output}.checkpoint.npz",
+        net, pick(train),
+        Recipe(
+            epochs=options.epochs, options={"lr": options.lr}, augment=options.augment, warmup=options.warmup,
+            seed=options.seed,
+        ),
+        loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held),
+        checkpoint=Checkpoint(f"{options.output}.checkpoint.npz", resume=True),
     )  # fmt: skip
     for record in itertools.chain(late, epochs):
         rows.append(record)

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import Net, __version__, cli
-from tinympcnn.cli import arguments, entry, train
+from tinympcnn.cli import arguments, entry
+from tinympcnn.cli.progress import Bar
 from tinympcnn.io.predictions import write_probabilities
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
@@ -113,9 +114,10 @@ def test_resume_goes_on_and_says_so(run, made, tmp_path):
 def test_what_is_wrong_is_said_before_a_checkpoint_is_given_up(run, made, tmp_path, wrong):
     (tmp_path / "m.checkpoint.npz").write_bytes((made / "model.checkpoint.npz").read_bytes())
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
-    code, said, _ = run("train", *files, *NET, *wrong.split())
-    assert code == 2 and "starting anew" not in said
-    assert "starting anew, which will replace" in run("train", *files, *NET, "--epochs", "1")[1]
+    before = (tmp_path / "m.checkpoint.npz").read_bytes()
+    refused(run("train", *files, *NET), 2, "m.checkpoint.npz exists already; go on with its run by --resume")
+    assert run("train", *files, *NET, "--force", *wrong.split())[0] == 2
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 @pytest.mark.parametrize("text", ["2G", "2GB", "2gb", "2048M", "2147483648", "2147483648B"])
@@ -282,14 +284,14 @@ def test_an_empty_string_is_no_name(run, made, tmp_path, monkeypatch, line):
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = train._Bar(2)
+    bar = Bar(2)
     bar.update(1, 2)
     assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
     bar.clear()
     assert capsys.readouterr().err.endswith("\r")
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     _, said, live = run("train", *files, *NET, "--epochs", "1")
-    assert "epoch 1/1" in said and "] 3/3 images" in live and "epoch" not in live
+    assert "epoch 1/1" in said and "] 3/3 updates" in live and "epoch" not in live
 
 
 # ------------------------------------------------------------------------------------------ what does not
@@ -316,18 +318,26 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l labels.tif -o m.npz --optimizer newton", 2, "invalid choice: 'newton'"),
         ("train -i images.tif -l labels.tif -o m.npz --lr 0", 2, "lr must be positive, not 0.0"),
         ("train -i images.tif -l labels.tif -o m.npz --lr nan", 2, "lr must be positive, not nan"),
-        ("train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs", 2, "lbfgs finds its own steps"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs",
+            2,
+            "lbfgs has no option 'lr'",
+        ),
         (
             "train -i images.tif -l labels.tif -o m.npz --on-failure stop",
             2,
-            "--on-failure belongs to --optimizer armijo",
+            "adam has no option 'on_failure': it takes lr",
         ),
         ("train -i images.tif -l labels.tif -o m.npz --optimizer lbfgs --augment flip", 2, "leave out augment"),
         ("train -i images.tif -l labels.tif -o m.npz --seed -1", 2, "a whole number from 0 up"),
         ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),
         ("train -i images.tif -l labels.tif -o m.npz --val 1", 2, "below 1"),
         ("train -i images.tif -l labels.tif -o m.npz --augment turn", 2, "there is no augmentation 'turn'"),
-        ("train -i images.tif -l labels.tif -o m.npz --decay step", 2, "invalid choice: 'step'"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --decay step",
+            2,
+            "a factor for each epoch, not 'step'",
+        ),
         ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes nan", 2, "minutes must be 0 or more, not nan"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes -1", 2, "minutes must be 0 or more, not -1.0"),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinympcnn import Committee, Net, cli
-from tinympcnn.cli.detect import Outputs, Rule, detect_files, write_rows
+from tinympcnn import Committee, Net, Recipe, cli
+from tinympcnn.cli.detect import Rule, detect_files
+from tinympcnn.cli.findings import Outputs, write_rows
 from tinympcnn.cli.pictures import BLUE, VERMILLION, contact_sheet
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import train_files
@@ -17,7 +18,7 @@ from tinympcnn.inference.inspection import choose_pixels, choose_threshold, insp
 from tinympcnn.io.images import read_images
 from tinympcnn.io.predictions import read_prediction
 from tinympcnn.io.reading import Reading
-from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc
+from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve
 
 
 def test_the_score_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
@@ -49,7 +50,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
     truth = rng.random(60) < 0.4
     scores = (0.5 * rng.random(60) + 0.3 * truth).round(1)  # with ties
     above = scores[truth][:, None] - scores[~truth]
-    curve = roc(scores, truth)
+    curve = roc_curve(scores, truth)
     assert curve.auc == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
     for t, false_alarms, hits in zip(curve.thresholds, curve.false_alarm_rate, curve.hit_rate, strict=True):
         result = decide(scores, truth, t)
@@ -70,8 +71,8 @@ def test_the_balanced_error_draws_as_many_of_either_kind(rng):
     [
         (lambda: score([], 0), UsageError),
         (lambda: score([0.5], -1), UsageError),
-        (lambda: roc([0.1, 0.2], [True, True]), DataError),
-        (lambda: roc([0.1, 0.2], [True]), DataError),
+        (lambda: roc_curve([0.1, 0.2], [True, True]), DataError),
+        (lambda: roc_curve([0.1, 0.2], [True]), DataError),
         (lambda: choose_threshold([1.5], [True]), DataError),
         (lambda: choose_threshold([np.nan], [True]), DataError),
         (lambda: balanced_pixel_error([np.ones((2, 2))], [np.ones((2, 2))]), DataError),
@@ -198,7 +199,7 @@ def test_flagged_images_are_named_and_many_are_counted(plant, monkeypatch):
 
     assert told(pixels=20)[-1] == "flagged: 0, 3"
     assert not any("flagged: " in line for line in told(pixels=64))
-    monkeypatch.setattr("tinympcnn.cli.detect.NAMED", 1)
+    monkeypatch.setattr("tinympcnn.cli.findings.NAMED", 1)
     assert told(pixels=20)[-1] == "flagged: 0 and 1 more, see --csv"
 
 
@@ -219,7 +220,7 @@ def test_the_number_of_pixels_is_the_one_that_tells_the_kinds_apart_best(rng):
         p[4:9, 4:9] = np.minimum(p[4:9, 4:9] + 0.3 * defect, 0.95)
     pixels = choose_pixels(probabilities, 25 * truth)
     assert pixels == 8  # of 0, 1, 2, 4, ...: the smallest beyond the wrong pixels
-    assert roc([score(p, pixels) for p in probabilities], truth).auc == 1
+    assert roc_curve([score(p, pixels) for p in probabilities], truth).auc == 1
     assert choose_pixels(probabilities, 8 * truth) <= 4  # half of a defect
     assert choose_pixels([np.ones((1, 2)), np.zeros((1, 2))], [0.3, 0]) == 0
 
@@ -235,7 +236,7 @@ def test_pixels_are_chosen_on_validation_images(plant):
 
 def test_turns_and_several_models_are_averaged(plant, rng):
     images, labels = [plant / "image"], [plant / "label"]
-    train_files(images, labels, plant / "other.npz", net="C3x3x2 FC2", epochs=1, downsample=2)
+    train_files(images, labels, plant / "other.npz", Recipe(epochs=1), net="C3x3x2 FC2", reading=Reading(downsample=2))
     nets = [Net.load(plant / name) for name in ("model.npz", "other.npz")]
     [image] = read_images([plant / "image" / "0.png"])[0]
     [one] = inspect(Committee(nets, turns=True), [image], [None], ["0"], pixels=20, factor=2)
@@ -273,7 +274,7 @@ def test_outputs_are_checked_before_the_work(plant):
         ({"csv": plant / "no" / "rows.csv"}, DataError, "there is no folder"),
         ({"sheet": plant / "image" / "0.png"}, UsageError, "is an input"),
         ({"roc": plant / "model.npz"}, UsageError, "is an input"),
-        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "need 2 names"),
+        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "two outputs have the name"),
         ({"sheet": plant / "a.jpg"}, UsageError, "ends in .png"),
     ):
         with pytest.raises(error, match=words):
@@ -293,7 +294,7 @@ def test_a_threshold_is_given_or_chosen(plant):
 
 def test_train_segment_and_detect_agree_on_the_resolution(plant):
     both = [plant / "image"], [plant / "label"]
-    net = train_files(*both, plant / "new.npz", net="C3x3x2 FC2", epochs=1, downsample=2, echo=print)
+    net = train_files(*both, plant / "new.npz", Recipe(epochs=1), net="C3x3x2 FC2", reading=Reading(downsample=2))
     assert net.record["downsample"] == 2
     probability, _ = segment_files([plant / "image" / "0.png"], plant / "new.npz", plant / "out")
     assert read_prediction(probability).pages[0].shape == (12, 15, 2)
@@ -328,3 +329,11 @@ def test_rows_are_utf_8_whatever_the_names(plant):
     names = [row["image"] for row in csv.DictReader((plant / "rows.csv").read_text(encoding="utf-8").splitlines())]
     assert names == ["Zähne_日本 $1$", "d\\udce9faut"]
     contact_sheet(plant / "sheet.png", found, 0.5)
+
+
+def test_an_image_whose_probabilities_are_nan_is_named_and_never_sound(plant):
+    net = Net.load(plant / "model.npz")
+    net.normalisation = np.array([0.0]), np.array([0.01])
+    images = [np.zeros((4, 5, 1)), np.full((4, 5, 1), 3e38)]
+    with pytest.raises(DataError, match=r"^b: the net gives NaN in rows 0 to 3"):
+        inspect(net, images, [None, None], ["a", "b"], pixels=0)

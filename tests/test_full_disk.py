@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import DataError, Net
+from tinympcnn import Checkpoint, DataError, Net
 from tinympcnn.io import atomic
-from tinympcnn.training import checkpoint
 
 pytestmark = pytest.mark.slow
 resource = pytest.importorskip("resource", reason="there are no limits to set here")
@@ -22,21 +21,19 @@ resource = pytest.importorskip("resource", reason="there are no limits to set he
 PROGRAM = """
 import json, resource, sys
 from tinympcnn import cli
-from tinympcnn.cli import train as main
+from tinympcnn.cli import progress
 limit, after = int(sys.argv[1]), int(sys.argv[2])
 
 def fill(*_):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 if after:
-    train_files = main.train_files
-    def filling(*paths, report, **options):
-        def told(record):
-            report(record)
-            if record["epoch"] == after:
-                fill()
-        return train_files(*paths, report=told, **options)
-    main.train_files = filling
+    bar = progress.Bar.epoch
+    def filling(self, record):
+        bar(self, record)
+        if record["epoch"] == after:
+            fill()
+    progress.Bar.epoch = filling
 else:
     fill()
 sys.exit(cli.main(sys.argv[3:]))
@@ -75,7 +72,7 @@ def test_a_full_disk_is_said_before_training_begins(files):
 def test_a_disk_that_fills_up_loses_no_checkpoint_and_the_run_goes_on_to_the_same_bits(files, limit):
     assert train(files, "whole").returncode == 0
     refused(train(files, "cut", limit, 2), "File too large")
-    state = checkpoint.peek(files / "cut.checkpoint.npz")[1]
+    state = Checkpoint(files / "cut.checkpoint.npz").peek()[1]
     assert len(state) in (2, 3) and not list(files.glob(".*")) and not (files / "cut.npz").exists()
     assert train(files, "cut", None, 0, "--resume").returncode == 0
     whole, cut = (Net.load(files / f"{name}.npz") for name in ("whole", "cut"))

@@ -2,23 +2,29 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Committee, DataError, Net, UsageError, data
-from tinympcnn.cli import train as training
+from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError, data
+from tinympcnn.cli import session as sessions
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
 from tinympcnn.cli.segment import Machine, Steps, segment_files
+from tinympcnn.cli.session import Session
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
 from tinympcnn.io.predictions import read_prediction, write_probabilities
 from tinympcnn.io.reading import Reading
-from tinympcnn.training import checkpoint
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
@@ -33,9 +39,20 @@ def job(tmp_path, rng):
     return tmp_path
 
 
+def call(images, labels, output, said=None, **options):
+    """Call `train_files` with the fields of a recipe, a reading and a session in one list."""
+    options = {**TINY, "echo": said.append if said is not None else lambda line: None, **options}
+
+    def made(kind):
+        names = [field.name for field in fields(kind) if field.name in options]
+        return kind(**{name: options.pop(name) for name in names})
+
+    recipe, reading, session = map(made, (Recipe, Reading, Session))
+    return train_files(images, labels, output, recipe, reading=reading, session=session, **options)
+
+
 def train(job, name="a", said=None, **options):
-    paths = [job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz"
-    return train_files(*paths, **{**TINY, **options}, echo=said.append if said is not None else lambda line: None)
+    return call([job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz", said, **options)
 
 
 def rows(path):
@@ -46,7 +63,7 @@ def rows(path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": True, "val": 0.3},
+        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": "classes", "val": 0.3},
         {"optimizer": "lbfgs", "options": {}, "seed": 5},
         {"optimizer": "sgd", "crop": 9, "downsample": 2, "threshold": 100.0},
     ],
@@ -54,11 +71,13 @@ def rows(path):
 def test_a_model_is_trained_again_from_its_record_to_the_same_bits(job, options):
     net, said = train(job, **options), []
     record = json.loads(json.dumps(Net.load(job / "a.npz").record))
-    kept = {name: record[name] for name in training.DECISIVE if name != "data_sha256"}
+    names = ["net", "val", *(field.name for kind in (Recipe, Reading) for field in fields(kind))]
+    kept = {name: record[name] for name in names}
+    kept["ignore"] = tuple(kept["ignore"])
     again = train(job, "b", said, **kept, device=record["backend"])
     assert (again.flat() == net.flat()).all() and again.record["data_sha256"] == record["data_sha256"]
-    for name, value in kept.items():
-        assert any(f"{name} {value!r}" in line for line in said)
+    for name in names:
+        assert any(f"{name} {record[name]!r}" in line for line in said)
     for one, other in zip(net.record["log"], again.record["log"], strict=True):
         for name in ("epoch", "images", "loss_train", "step", "evaluations"):
             assert one[name] == other[name]
@@ -96,18 +115,47 @@ def test_processes_change_no_bit(job):
             train(job, "c", **wrong)
 
 
-def test_a_run_from_before_there_was_a_choice_goes_on(job, monkeypatch):
-    net = train(job)
-    real = training.checkpoint.peek
+def test_a_killed_worker_ends_the_run_in_one_sentence_and_it_goes_on_to_the_same_bits(job):
+    options = {"optimizer": "lbfgs", "options": {}, "epochs": 4, "processes": 2}
 
-    def older(path):
-        record, records = real(path)
-        return {key: value for key, value in record.items() if key not in ("warmup", "keep")}, records
+    def kill(record):
+        if record["epoch"] == 2:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
-    monkeypatch.setattr(training.checkpoint, "peek", older)
-    assert (train(job, resume=True).flat() == net.flat()).all()
-    with pytest.raises(UsageError, match="had warmup 0"):
-        train(job, resume=True, warmup=1)
+    with pytest.raises(DataError, match=r"worker process was killed, .* --resume goes on from .*a\.checkpoint\.npz"):
+        train(job, **options, report=kill)
+    net = train(job, **options, resume=True)
+    assert [record["epoch"] for record in net.record["log"]] == [1, 2, 3, 4]
+    assert (net.flat() == train(job, "b", **options).flat()).all()
+
+
+SCRIPT = """
+import os, signal, sys
+from tinympcnn import Recipe
+from tinympcnn.cli.session import Session
+from tinympcnn.cli.train import train_files
+
+def die(record):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+files, recipe = [["images.tif"], ["labels.tif"], "a.npz"], Recipe(epochs=9, optimizer="lbfgs")
+train_files(*files, recipe, net="FC2", session=Session(processes=2, report=die))
+"""
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_their_run(job):
+    run = [sys.executable, "-c", SCRIPT]  # returns when nobody holds its output any more
+    assert subprocess.run(run, cwd=job, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert (job / "a.checkpoint.npz").exists()
+
+
+@pytest.mark.slow
+def test_workers_of_a_script_without_a_main_guard_are_told_of_it(job):
+    (job / "script.py").write_text(SCRIPT)
+    said = subprocess.run([sys.executable, "script.py"], cwd=job, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and not (job / "a.checkpoint.npz").exists()
+    assert """train under 'if __name__ == "__main__":'""" in said.stderr.splitlines()[-1]
 
 
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
@@ -125,17 +173,91 @@ def test_resume_of_a_finished_run_writes_model_and_log_again(job):
     assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
 
 
-def test_starting_anew_over_a_checkpoint_is_said(job):
-    said = []
+def test_a_model_a_log_and_a_run_are_replaced_only_with_force(job):
+    first = train(job, log=job / "a.csv")
+    for name, words in (("a.npz", "go on with its run by --resume, "), ("a.checkpoint.npz", "go on"), ("a.csv", "")):
+        before = {path.name: path.read_bytes() for path in job.iterdir()}
+        with pytest.raises(UsageError, match=f"{name} exists already; {words}.*replace it by --force"):
+            train(job, log=job / "a.csv", seed=1, resume=name == "a.csv")  # there is no run to resume then
+        assert {path.name: path.read_bytes() for path in job.iterdir()} == before
+        (job / name).unlink()
+    train(job, log=job / "a.csv")
+    other = train(job, log=job / "a.csv", seed=1, force=True)
+    assert (Net.load(job / "a.npz").flat() == other.flat()).all() and (other.flat() != first.flat()).any()
+
+
+def test_names_with_dots_have_checkpoints_of_their_own(job):
+    for name in ("lr0.01", "lr0.001"):
+        train(job, name)
+    call([job / "images.tif"], [job / "labels.tif"], job / "lr0.1")  # without a suffix
+    found = sorted(path.name for path in job.glob("*checkpoint*"))
+    assert found == ["lr0.001.checkpoint.npz", "lr0.01.checkpoint.npz", "lr0.1.checkpoint.npz"]
+
+
+def test_a_finished_run_goes_on_for_more_epochs(job):
+    whole = train(job, "b", decay="none", epochs=5)
+    train(job, decay="none")
+    net = train(job, decay="none", epochs=5, resume=True)
+    assert (net.flat() == whole.flat()).all() and net.record["epochs"] == 5 and len(net.record["log"]) == 5
+
+
+def test_a_run_starts_from_another_model_and_its_record_says_so(job):
+    first, said = train(job), []
+    again = train(job, "b", said, net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1)
+    closer = again.record["log"][0]["loss_train"]
+    assert closer <= first.record["log"][-1]["loss_train"] < first.record["log"][0]["loss_train"]
+    assert again.record["net"] == str(job / "a.npz") and len(again.record["init_sha256"]) == 64
+    assert first.record["init_sha256"] is None and repr(again) == repr(first)
+    net = Net.load(job / "a.npz")
+    net.set_flat(net.flat() * 1.5)
+    net.save(job / "a.npz")
+    with pytest.raises(UsageError, match="had init_sha256"):
+        train(job, "b", net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1, resume=True)
+    with pytest.raises(UsageError, match=r"a\.npz is an input and will not be overwritten"):
+        train(job, net=str(job / "a.npz"), force=True)
+    Net.from_spec("FC3", rng=0).save(job / "c.npz")
+    with pytest.raises(UsageError, match=r"1 channel\(s\) and tells 3 classes apart; here are 1 channel\(s\) and 2"):
+        train(job, "d", net=str(job / "c.npz"))
+
+
+def test_labels_of_other_values_are_another_run(job):
     train(job)
-    train(job, said=said)
-    assert any("starting anew, which will replace" in line and "--resume would go on" in line for line in said)
+    labels = tifffile.imread(job / "labels.tif")
+    tifffile.imwrite(job / "labels.tif", (labels == 255).astype(np.uint8), photometric="minisblack")
+    with pytest.raises(UsageError, match="had other images or labels"):
+        train(job, resume=True)
+
+
+def test_a_class_that_validation_takes_is_named_before_training(job):
+    labels = np.zeros((3, 20, 24), np.uint8)
+    labels[:, ::2], labels[2, 5:9] = 7, 9
+    tifffile.imwrite(job / "labels.tif", labels, photometric="minisblack")
+    said = []
+    train(job, said=said, net="FC3", val=0.3)
+    assert "warning: no image to train on has a pixel of class 9, so the net cannot learn this class" in said
+    train(job, "b", said := [], net="FC3")
+    assert not any("warning" in line for line in said)
+
+
+def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(job):
+    log, said, seen = job / "log.csv", [], []
+
+    def report(record):
+        seen.append(len(rows(log)))
+        log.chmod({1: 0o444, 4: 0o644}.get(record["epoch"], log.stat().st_mode & 0o777))
+
+    train(job, said=said, log=log, epochs=5, report=report)
+    assert seen == [1, 1, 1, 1, 5] and (job / "a.npz").exists()
+    assert [line for line in said if "log.csv" in line] == [
+        f"warning: cannot write {log}: it is read-only; make it writable, or name another file; "
+        "training goes on, and writes the log when it can"
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epochs": 3}, "had epochs 2"),
+        ({"epochs": 3}, "had epochs 2.*--init"),
         ({"seed": 1}, "had seed 0"),
         ({"optimizer": "sgd"}, "had optimizer 'adam'"),
         ({"options": {"lr": 0.02}}, "had options"),
@@ -145,7 +267,7 @@ def test_starting_anew_over_a_checkpoint_is_said(job):
         ({"keep": "best", "val": 0.0}, "had keep 'last'"),
         ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
         ({"val": 0.4}, r"had val 0\.0"),
-        ({"balance": True}, "had balance False"),
+        ({"balance": "classes"}, "had balance 'none'"),
     ],
 )
 def test_a_run_with_other_options_is_not_gone_on_with(job, change, words):
@@ -167,7 +289,7 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
 
 def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
     train(job)
-    monkeypatch.setattr(training, "_version", lambda: "9.9")
+    monkeypatch.setattr(sessions, "__version__", "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)
@@ -182,7 +304,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(DataError, match=r"cannot write .*a\.checkpoint\.npz: No space left on device"):
-        train(job)
+        train(job, force=True)
     assert (job / "a.checkpoint.npz").read_bytes() == before
     assert not [path for path in job.iterdir() if path.suffix == ".tmp"]
 
@@ -194,7 +316,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
         ({"epochs": 0}, UsageError, "at least 1, not 0"),
         ({"val": 1.0}, UsageError, "below 1"),
         ({"val": 0.9}, UsageError, "leaves none to train on"),
-        ({"downsample": 0}, UsageError, "down-sampled by 0"),
+        ({"downsample": 0}, UsageError, "downsample must be at least 1, not 0"),
         ({"net": "C3x3x3 MPF"}, UsageError, "cannot read 'MPF'"),
         ({"device": "tpu"}, UsageError, "unknown backend"),
     ],
@@ -210,12 +332,12 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     before = (job / "labels.tif").read_bytes()
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
-            train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
+            call(*paths, output, log=log)
     with pytest.raises(UsageError, match="two outputs have the name"):
-        train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
+        call(*paths, job / "a.npz", log=job / "a.npz")
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):
-            train_files(*paths, missing, **TINY, echo=lambda line: None)
+            call(*paths, missing)
     assert (job / "labels.tif").read_bytes() == before and len(list(job.iterdir())) == 2
 
 
@@ -296,7 +418,7 @@ def test_rgb(job, rng):
     image = rng.integers(0, 255, (18, 22, 3), dtype=np.uint8)
     tifffile.imwrite(job / "rgb.tif", image, photometric="rgb")
     tifffile.imwrite(job / "mask.tif", (image.mean(axis=2) > 120).astype(np.uint8))
-    train_files([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz", **TINY, echo=lambda line: None)
+    call([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz")
     prob, _ = segmented(job, job / "rgb.npz", job / "rgb.tif")
     assert (read_prediction(prob).pages[0] == Net.load(job / "rgb.npz").segment(image)).all()
     with pytest.raises(DataError, match=r"has 1 channel\(s\) and the model takes 3"):
@@ -585,4 +707,4 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
         evaluate_files([prob], [job / "labels.tif"], positive=1)
     with pytest.raises(DataError, match="no such file"):
         evaluate_files([job / "no.tif"], [job / "labels.tif"])
-    assert checkpoint.exists(job / "a.checkpoint.npz")
+    assert Checkpoint(job / "a.checkpoint.npz").exists()

@@ -13,7 +13,7 @@ import steel_report
 import surfaces
 
 from tinympcnn import Net
-from tinympcnn.cli.train import write_log
+from tinympcnn.cli.session import write_log
 
 
 def parts_share_nothing(parts, n):

@@ -13,7 +13,7 @@ from tinympcnn.data.labels import IGNORED, MAX_CLASSES
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.labels import read_labels
-from tinympcnn.io.pairs import pair
+from tinympcnn.io.matching import pair
 from tinympcnn.io.predictions import Prediction, read_prediction
 from tinympcnn.io.reading import Reading
 
@@ -79,8 +79,8 @@ def read_compared(
         _check_classes(prediction)
     ((kind, values),) = kinds
     matched = pair(predictions, labels, reading, predictions=True)
-    pages = [page.image.page(page.index) for page in matched]
-    raw = read_labels([(page.label, page.label_index) for page in matched], reading)
+    pages = [page.image.page(page.number) for page in matched]
+    raw = read_labels([(page.label, page.label_number) for page in matched], reading)
     raw = _mapped(raw, mapping or {})
     values = values or _common_values(pages, raw)
     if invert:

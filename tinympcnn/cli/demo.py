@@ -25,6 +25,7 @@ from tinympcnn.io.predictions import write_labels, write_probabilities
 from tinympcnn.net import Net
 from tinympcnn.nn.losses import softmax
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 SPEC = "C5x5x12 MPF2x2 C4x4x16 MPF2x2 FC4x4x32 FC2"
 EPOCHS = 30
@@ -112,7 +113,8 @@ def demo(
     caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
     try:
         panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
-        pictures.side_by_side(panels, ["image", "truth", "probability", "labels"], folder / "membranes.png", caption)
+        titles = ["image", "truth (black: membrane)", "probability of the interior", "labels"]
+        pictures.side_by_side(panels, titles, folder / "membranes.png", caption)
         files.append(folder / "membranes.png")
     except UsageError as missing:
         echo(f"no picture: {missing}")
@@ -134,7 +136,7 @@ def _train(
     """Train until the last epoch or until the time is up; return the number of epochs."""
     targets = list(data.class_indices(labels, VALUES))
     options = {"lr": 0.01}
-    for record in fit(net, list(images), targets, epochs=EPOCHS, options=options, augment="flip", seed=seed):
+    for record in fit(net, (list(images), targets), Recipe(EPOCHS, options=options, augment="flip", seed=seed)):
         echo(
             f"  epoch {record['epoch']}/{EPOCHS}: loss {record['loss_train']:.3f}, {record['seconds']:.1f} s, "
             f"{record['patches_per_second']:,.0f} patches per second"

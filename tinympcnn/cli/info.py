@@ -154,7 +154,7 @@ def describe(net: Net, size: Pair | None = None) -> str:
     net : Net
         The net, as image net or as patch net.
     size : (rows, columns), optional
-        The size of an image as `segment` takes it. The image is mirrored at its borders, and every pixel gets an output.
+        The size of an image as `segment` takes it, before it is mirrored at the borders.
     """
     net = net.as_image()
     if size is None:

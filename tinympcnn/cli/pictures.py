@@ -17,7 +17,7 @@ import numpy as np
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.inspection import Inspected
 from tinympcnn.io.atomic import replacing
-from tinympcnn.metrics.roc import decide, roc
+from tinympcnn.metrics.roc import decide, roc_curve
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -95,42 +95,43 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
         return distance if (one.score > threshold) != one.truth else -distance
 
     rows = sorted(found, key=badness, reverse=True)[:SHEET_ROWS]
-    said = [f"{printable(one.name)} ({one.outcome(threshold)})" for one in rows]
-    titles = ["image", *(["truth"] if rows[0].defect is not None else []), "probability of a defect"]
-    titles.append(f"probability above {threshold:.3f}")
-    height = min(3.0, 2.6 * max(one.probability.shape[0] / one.probability.shape[1] for one in rows)) + 0.35
+    known = rows[0].defect is not None
+    titles = [*(["truth"] if known else []), "probability of a defect", f"above {threshold:.3f}"]
+    height = min(3.0, 2.6 * max(one.probability.shape[0] / one.probability.shape[1] for one in rows)) + 0.5
     with _drawing() as new_figure:
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
 
-        kinds = {"no defect": "white", "defect": VERMILLION, "not counted": GREY}
-        figure = new_figure(figsize=(2.9 * len(titles), height * len(rows) + 0.8))
-        axes = figure.subplots(len(rows), len(titles), squeeze=False)
+        kinds = {"no defect": "white", "defect": VERMILLION, **({"not counted": GREY} if known else {})}
+        colours = ListedColormap(["white", VERMILLION, GREY])
+        figure = new_figure(figsize=(2.9 * len(titles) + 3.6, height * len(rows) + 0.5))
+        axes = figure.subplots(len(rows), len(titles) + 1, squeeze=False)
         for line, one in zip(axes, rows, strict=True):
-            above = (one.probability > threshold).astype(int)
-            truth = [] if one.defect is None else [np.where(one.defect < 0, 2, one.defect)]
-            grey = one.image.mean(axis=2, dtype=np.float64)
-            line[0].imshow(grey, cmap="gray")
-            for ax, kind in zip((*line[1:-2], line[-1]), (*truth, above), strict=True):
-                ax.imshow(kind, ListedColormap(list(kinds.values())), vmin=0, vmax=2, interpolation="nearest")
+            line[0].imshow(one.image.mean(axis=2, dtype=np.float64), cmap="gray", interpolation="nearest")
+            line[0].set_ylabel("row (pixels)")
+            line[0].set_title(
+                f"{printable(one.name)[-40:]}\n{one.outcome(threshold)}, score {one.score:.3f}", loc="left"
+            )
             shown = _show(line[-2], one.probability.astype(float))
-            name = printable(one.name)
-            line[0].set_ylabel(f"{name[-30:]}\n{one.outcome(threshold)}, score {one.score:.3f}\nrow (pixels)")
-        for ax, title in zip(axes[0], titles, strict=True):
+            maps = [] if one.defect is None else [np.where(one.defect < 0, 2, one.defect)]
+            maps.append((one.probability > threshold).astype(int))
+            for ax, kind in zip((*line[1:-2], line[-1]), maps, strict=True):
+                ax.imshow(kind, colours, vmin=0, vmax=2, interpolation="nearest")
+        for ax, title in zip(axes[0, 1:], titles, strict=True):
             ax.set_title(title)
         for ax in axes[-1]:
             ax.set_xlabel("column (pixels)")
-        figure.colorbar(shown, ax=axes[:, -2], label="probability", location="bottom", shrink=0.9, aspect=30)
+        figure.colorbar(shown, ax=axes[:, -1], label="probability", shrink=min(1, 2 / len(rows)), aspect=15)
         patches = [Patch(facecolor=colour, edgecolor=BLACK, label=kind) for kind, colour in kinds.items()]
-        figure.legend(handles=patches, loc="outside lower left", ncols=3, frameon=False)
+        figure.legend(handles=patches, loc="outside lower right", ncols=3, frameon=False)
         _write(figure, path)
-    return ", ".join(said)
+    return ", ".join(f"{printable(one.name)} ({one.outcome(threshold)})" for one in rows)
 
 
 def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: float) -> None:
     """Draw the ROC curve of images whose truth is known, some with a defect and some without, and the chosen point."""
     scores, truth = [one.score for one in found], [one.truth for one in found]
-    curve, chosen = roc(scores, truth), decide(scores, truth, threshold)
+    curve, chosen = roc_curve(scores, truth), decide(scores, truth, threshold)
     mistakes = f"{chosen.misses} missed, {chosen.false_alarms} false alarm(s)"
     with _drawing() as new_figure:
         figure = new_figure(figsize=(4.6, 4.6))

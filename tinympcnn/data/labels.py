@@ -24,7 +24,7 @@ def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int
     labels : iterable of array
         The label images, of any shapes: integers, or floats that are whole numbers.
     least : int
-        The smallest number of values that is accepted, 1 or 2.
+        The smallest number of values that is accepted: 2, or 1 if nothing depends on which value means what.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int
         beyond = values[-1] if values[-1] >= 2**63 else values[0]
         raise DataError(f"the labels hold the value {float(beyond):g}, which fits no 64-bit integer")
     if len(values) > MAX_CLASSES:
-        hint = advice(pages) or "if they number objects, --threshold 0 makes two classes of them"
-        raise DataError(f"the labels hold more than {MAX_CLASSES} values, {values[0]} to {values[-1]}; {hint}")
-    if values == [0, 1, 255] and not any({1, 255} <= found for found in sets):
+        span = f"{values[0]} to {values[-1]}"
+        raise DataError(f"the labels hold more than {MAX_CLASSES} values, {span}; {advice(pages)}")
+    if least > 1 and values == [0, 1, 255] and not any({1, 255} <= found for found in sets):
         raise DataError(
             "the labels hold 0, 1 and 255, and no image holds both 1 and 255: if both mean one class, --threshold 0 "
             "makes them one; if 255 means unlabelled, --ignore 255 leaves it out"
@@ -70,7 +70,8 @@ def advice(labels: Sequence[np.ndarray]) -> str:
     """Say what labels of three values or more look like if they are not classes; an empty string if they are.
 
     Numbered objects are connected regions, one for each value. Masks of two classes that were resized have values in
-    between that fill no 3x3 pixels, and masks that were compressed have values close to the two.
+    between that fill no 3x3 pixels, and masks that were compressed have values close to the two. More than 16 values
+    are no classes in any case.
 
     Examples
     --------
@@ -86,10 +87,14 @@ def advice(labels: Sequence[np.ndarray]) -> str:
         return "each value above 0 is one region: if they number objects, --threshold 0 makes two classes of them"
     low, high = float(values[0]), float(values[-1])
     near = (high - low) / 10
-    if len(values) > 4 and not ((solid > low + near) & (solid < high - near)).any():
-        middle = (low + high) / 2
-        middle = np.floor(middle) if high - low > 2 else middle
+    middle = (low + high) / 2 if high - low <= 2 else (low + high) // 2
+    between = (solid > low + near) & (solid < high - near)
+    if len(values) > 4 and not between.any() and {low, high} <= set(solid.tolist()):
         return f"they look like a mask that was resized or compressed: --threshold {middle:g} makes two classes of them"
+    if len(values) > MAX_CLASSES:
+        return (
+            f"--threshold {middle:g} makes two classes of a mask with smoothed edges, --threshold 0 of numbered objects"
+        )
     return ""
 
 
@@ -110,7 +115,7 @@ def _is_numbered(page: np.ndarray) -> bool:
     numbers = np.unique(page, return_inverse=True)[1].reshape(page.shape)
     places = enumerate(ndimage.find_objects(numbers), 1)
     single = [ndimage.label(numbers[place] == k)[1] == 1 for k, place in places]
-    return sum(single) >= 0.9 * len(single)
+    return bool(sum(single) >= 0.9 * len(single))
 
 
 def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
@@ -173,7 +178,8 @@ def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray
     if unknown.size:
         hint = advice([labels]) or "--map A:B takes one value for another, and --ignore leaves a value out"
         raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}; {hint}")
-    return np.where(ignored, IGNORED, indices).astype(np.int8)
+    found: np.ndarray = np.where(ignored, IGNORED, indices).astype(np.int8)
+    return found
 
 
 def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> np.ndarray:
@@ -196,7 +202,8 @@ def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> n
     >>> class_shares([np.array([[0, 1], [1, -1]]), np.array([[1]])], n_classes=2)
     array([0.25, 0.75])
     """
-    counts = np.zeros(n_classes)
+    counts: np.ndarray = np.zeros(n_classes)
     for page in labels:
         counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
-    return counts / max(counts.sum(), 1)
+    shares: np.ndarray = counts / max(counts.sum(), 1)
+    return shares

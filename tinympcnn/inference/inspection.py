@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinympcnn.data.downsample import downsample, downsample_labels
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.segment import segment
 from tinympcnn.inference.views import Members
-from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc, scores_and_truth
+from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve, scores_and_truth
 from tinympcnn.nn.sequential import Sequential
 
 PAPER_PIXELS = 5000
@@ -102,7 +102,7 @@ def choose_pixels(probabilities: Sequence[np.ndarray], areas: ArrayLike) -> int:
     scores_and_truth(np.zeros_like(areas), areas > 0, "a number of pixels is chosen on")
     most = int(np.median(areas[areas > 0])) // 2
     numbers = [0, *(1 << i for i in range(most.bit_length()) if 1 << i <= most)]
-    aucs = [roc([score(p, m) for p in probabilities], areas > 0).auc for m in numbers]
+    aucs = [roc_curve([score(p, m) for p in probabilities], areas > 0).auc for m in numbers]
     return numbers[int(np.argmax(aucs))]
 
 
@@ -173,6 +173,11 @@ def inspect(
     factor : int
         The factor by which the images are down-sampled; the seconds include that.
 
+    Raises
+    ------
+    DataError
+        If the net cannot use an image; the error names the image.
+
     Examples
     --------
     >>> from tinympcnn.nn.spec import parse
@@ -182,14 +187,17 @@ def inspect(
     ('blank', False, (4, 4))
     """
     if images:  # the first call makes threads and memory, which is not what a second image costs
-        segment(net, downsample(images[0], factor))
+        segment(net, np.zeros_like(downsample(images[0], factor)))
     done = []
     for image, defect, name in zip(images, defects, names, strict=True):
         truth = None if defect is None else downsample_labels(np.asarray(defect, np.int8), factor)
         area = 0.0 if defect is None else np.count_nonzero(defect == 1) / factor**2
         start = time.perf_counter()
         small = downsample(image, factor)
-        probability = 1 - segment(net, small)[:, :, 0]
+        try:
+            probability = 1 - segment(net, small)[:, :, 0]
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
         if truth is not None:
             probability[truth < 0] = 0
         found = score(probability, pixels / factor**2)
@@ -228,7 +236,7 @@ def summary(found: Sequence[Inspected], threshold: float) -> dict[str, Any]:
         "recall": round(result.recall, 4),
     }
     if 0 < sum(truth) < len(truth):
-        report["ROC AUC"] = round(roc(scores, truth).auc, 4)
+        report["ROC AUC"] = round(roc_curve(scores, truth).auc, 4)
         if any((defect == 1).any() for defect in defects):  # down-sampling may leave nothing of thin ones
             error = balanced_pixel_error([one.probability for one in found], defects)
             report["balanced pixel error at 0.5"] = round(error, 4)

@@ -50,11 +50,12 @@ def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading) -> lis
     found, highest = [], dict[Path, float]()
     for file, index in pages:
         page = _one_channel(file, index)
-        ignored = np.isin(page, (IGNORED, *reading.ignore)) if reading.ignore or page.dtype.kind in "if" else None
+        ignored = np.isin(page, (IGNORED, *reading.ignore))
         if reading.threshold is not None:
-            highest[file.path] = max(highest.get(file.path, 0.0), float(page.max()))
+            top = float(page.max(where=~ignored, initial=0))
+            highest[file.path] = max(highest.get(file.path, 0.0), top)
             page = np.where(page > reading.threshold, np.uint8(255), np.uint8(0))
-        found.append(page if ignored is None or not ignored.any() else np.where(ignored, np.int64(IGNORED), page))
+        found.append(np.where(ignored, np.int64(IGNORED), page) if ignored.any() else page)
     if reading.threshold is not None:
         _check_threshold(reading.threshold, highest)
     return found

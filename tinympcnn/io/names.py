@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tinympcnn.errors import DataError
@@ -72,10 +73,20 @@ def _without(words: str, name: str) -> str:
     return re.sub(rf"(?<=.)([ _.-]+({words}))+$", "", name)
 
 
-def is_mask(path: Path) -> bool:
-    """Tell whether a file is named as masks are: cell_mask.png, labels-3.tif."""
-    name = _plain(stem_of(path))
-    return _without(MASKS, name) != name
+def masks_among(paths: Iterable[Path]) -> set[Path]:
+    """Return the files that are named as the masks of others, such as cell_mask.png beside cell.png.
+
+    Examples
+    --------
+    >>> files = [Path(name) for name in ("label_free.tif", "label_free_mask.tif", "000_img.png", "000_masks.png")]
+    >>> sorted(path.name for path in masks_among(files))
+    ['000_masks.png', 'label_free_mask.tif']
+    """
+    groups = defaultdict[str, dict[Path, int]](dict)
+    for path in paths:
+        name = _plain(stem_of(path))
+        groups[name_of(path)][path] = len(name) - len(_without(MASKS, name))
+    return {path for group in groups.values() for path, taken_off in group.items() if taken_off > min(group.values())}
 
 
 def _plain(name: str) -> str:

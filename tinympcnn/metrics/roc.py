@@ -100,7 +100,7 @@ class Roc:
     auc: float
 
 
-def roc(scores: ArrayLike, truth: ArrayLike) -> Roc:
+def roc_curve(scores: ArrayLike, truth: ArrayLike) -> Roc:
     """Return the ROC curve of images of both kinds, with a defect and without.
 
     Parameters
@@ -110,7 +110,7 @@ def roc(scores: ArrayLike, truth: ArrayLike) -> Roc:
 
     Examples
     --------
-    >>> curve = roc([0.2, 0.6, 0.4, 0.9], [False, False, True, True])
+    >>> curve = roc_curve([0.2, 0.6, 0.4, 0.9], [False, False, True, True])
     >>> curve.auc, curve.hit_rate.tolist()
     (0.75, [0.0, 0.5, 0.5, 1.0, 1.0])
     """
