@@ -36,16 +36,6 @@ def test_a_folder_stands_for_its_images_in_natural_order(tmp_path):
     assert [path.name for path in found][:2] == ["notes.txt", "a.png"]
 
 
-def test_wildcards_that_the_shell_left_alone(tmp_path):
-    for name in ("a10.png", "a9.png", "b1.png"):
-        (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in expand(f"{tmp_path}/a*.png")] == ["a9.png", "a10.png"]
-    (tmp_path / "[x]*.png").write_bytes(b"")
-    assert expand(tmp_path / "[x]*.png") == [tmp_path / "[x]*.png"]
-    with pytest.raises(DataError, match="no file fits this pattern"):
-        expand(f"{tmp_path}/c*.png")
-
-
 def test_nothing_to_read(tmp_path):
     with pytest.raises(DataError, match="no such file or folder, where labels should be"):
         expand([tmp_path / "missing"], "labels")

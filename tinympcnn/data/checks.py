@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinympcnn.errors import DataError
@@ -37,8 +39,9 @@ def check_finite(pixels: np.ndarray, what: str, no_data: float | None = None) ->
         if bad:
             raise DataError(f"{what} has {bad} pixels that are NaN or infinite; replace them first")
     if pixels.size and pixels.dtype.kind in "if":
+        values = NO_DATA if no_data is None else (*NO_DATA, no_data)
         for extreme in (pixels.min(), pixels.max()):
-            if any(float(extreme) == value for value in (*NO_DATA, no_data)):
+            if any(math.isclose(extreme, value, rel_tol=1e-6) for value in values):
                 others = pixels[pixels != extreme].astype(np.float64)
                 if others.size == 0 or min(abs(others - extreme)) > np.ptp(others):
                     count = pixels.size - others.size

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from tinympcnn.engine import single_threaded_blas
 
@@ -110,5 +109,7 @@ def resample(image: np.ndarray, labels: np.ndarray, points: np.ndarray) -> tuple
     >>> [a.ravel().tolist() for a in resample(image, labels, np.array([[[0.0, 0.0]], [[0.25, 1.0]]]))]
     [[1.0, 4.0], [0, 1]]
     """
+    from scipy import ndimage
+
     planes = [ndimage.map_coordinates(image[..., c], points, order=1, mode="mirror") for c in range(image.shape[-1])]
     return np.stack(planes, axis=-1), ndimage.map_coordinates(labels, points, order=0, mode="mirror")

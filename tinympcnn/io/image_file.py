@@ -26,8 +26,8 @@ SMALL = 2**26
 BEST_RATIO = 4000
 """The compression above `SMALL` that no real image reaches; a header that claims more lies."""
 
-TURNS = (0, 4, 6, 2, 1, 5, 7, 3)
-"""The number for `dihedral` that turns an image upright, for each value 1 to 8 of the orientation tag."""
+TURNS = {2: 4, 3: 6, 4: 2, 5: 1, 6: 5, 7: 7, 8: 3}
+"""The number for `dihedral` that turns an image upright, by the value of its orientation tag."""
 
 
 class ImageFile:
@@ -48,7 +48,7 @@ class ImageFile:
     metadata : mapping
         What an output file can carry over: resolution, unit and the like.
     orientation : int
-        The value 1 to 8 of the orientation tag. Pages are turned upright.
+        The value of the orientation tag, by which pages are turned upright.
     notes : sequence of str
         What a user should know of how the file is read.
 
@@ -84,7 +84,7 @@ class ImageFile:
         self.metadata = dict(metadata or {})
         self.no_data: float | None = None
         self.notes = list(notes)
-        self._turn, self._stored_height = TURNS[orientation - 1] if 1 <= orientation <= 8 else 0, shape[0]
+        self._turn, self._stored_height = TURNS.get(orientation, 0), shape[0]
         if self._turn:
             self.notes.append(f"turned upright by its orientation tag {orientation}")
         self.shape = (shape[1], shape[0], shape[2]) if self._turn & 1 else shape

@@ -16,7 +16,6 @@ The first bytes of a file decide what the file is, never its name.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import warnings
@@ -39,13 +38,13 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def expand(paths: Paths, what: str = "images") -> list[Path]:
-    """List image files, with those of each folder and wildcard in natural order (2 before 10).
+    """List image files, with those of each folder in natural order (2 before 10).
 
     Parameters
     ----------
     paths : path or iterable of paths
-        Files, folders, and patterns such as "day*/a?.tif" that the shell left alone. A folder stands for the TIFF, PNG
-        and JPEG files in it, not for those in its own folders; a `Notice` counts the other files in it.
+        Files and folders. A folder stands for the TIFF, PNG and JPEG files in it, not for those in its own folders;
+        a `Notice` counts the other files.
     what : str
         What the files are, for the error message.
 
@@ -65,11 +64,8 @@ def expand(paths: Paths, what: str = "images") -> list[Path]:
             found += _inside(path, what)
         elif path.exists():
             found.append(path)
-        elif matches := glob.glob(str(path)):
-            found += sorted(map(Path, matches), key=_natural)
         else:
-            pattern = " and no file fits this pattern" if glob.has_magic(str(path)) else ""
-            raise DataError(f"{path}: no such file or folder, where {what} should be{pattern}")
+            raise DataError(f"{path}: no such file or folder, where {what} should be")
     if not found:
         raise DataError(f"no {what} given; name at least one file or folder")
     return found

@@ -91,8 +91,8 @@ def _mode(path: Path, picture: Any, labels: bool) -> str:
     return READ_AS[picture.mode]
 
 
-def _orientation(picture: Any) -> int:
+def _orientation(picture: Any) -> Any:
     """Return the orientation tag, as far as it is known without decoding the pixels."""
     from PIL import Image
 
-    return int(Image.Image.getexif(picture).get(ORIENTATION, 1))
+    return Image.Image.getexif(picture).get(ORIENTATION, 1)

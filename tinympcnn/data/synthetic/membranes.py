@@ -6,8 +6,6 @@ They are drawn here, so the library may ship them, and their labels are exact.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from tinympcnn.data.synthetic.noise import clouds
 
@@ -56,6 +54,8 @@ def synthetic_membranes(
 
 def _membranes(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw one slice: image and labels, arrays, shape (H, W)."""
+    from scipy import ndimage
+
     cell, border = _cells(shape, rng)
     half_width = (2.3 + 0.7 * clouds(shape, 25, rng)).clip(1.3, 4)
     membrane = border < half_width
@@ -77,6 +77,9 @@ def _membranes(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.nda
 
 def _cells(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Partition a warped plane among relaxed random points: arrays (H, W) of cell numbers and distances to borders."""
+    from scipy import ndimage
+    from scipy.spatial import cKDTree
+
     height, width = shape
     margin, spacing = 40, 42
     extent = np.array([height + 2 * margin, width + 2 * margin])
@@ -118,6 +121,8 @@ def _with_mitochondria(image: np.ndarray, cell: np.ndarray, inside: np.ndarray, 
 
 def _with_vesicles(image: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add clusters of small dark rings, and single dark dots."""
+    from scipy import ndimage
+
     y, x = np.mgrid[-5:6, -5:6]
     radius = np.hypot(y, x)
     ring = 45 * np.exp(-(((radius - 3) / 1.2) ** 2))

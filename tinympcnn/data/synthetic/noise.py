@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 
 def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.random.Generator) -> np.ndarray:
@@ -23,6 +22,8 @@ def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.r
     array, shape (H, W)
         The noise, with mean 0 and standard deviation 1 over many draws.
     """
+    from scipy import ndimage
+
     scales = np.broadcast_to(scale, 2)
     steps = np.maximum(1, scales // 2).astype(int)
     sigmas = scales / steps

@@ -87,6 +87,8 @@ def ome_pixels(tif: tifffile.TiffFile) -> list[str]:
 def doubt_ome(path: Path, tif: tifffile.TiffFile, n_pages: int) -> str:
     """Return why OME's description is not to be used, if so; refuse it before tifffile lists more than a file holds."""
     text, page = tif.ome_metadata or "", tif.pages.first
+    if "BinaryOnly" in text:  # the description of the set is in another file
+        return "one file of a set, read by itself"
     for pixels in ome_pixels(tif):
         sizes = {axis: int(size) for axis, size in re.findall(r'\bSize([A-Z])="(\d+)"', pixels)}
         if (sizes.pop("Y", 0), sizes.pop("X", 0)) != (page.imagelength, page.imagewidth):
@@ -108,7 +110,8 @@ def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple
     try:
         series = tif.series
     except (RuntimeError, ValueError) as error:  # pages that differ; a description that cannot be read
-        tif.is_uniform = tif.is_shaped = False
+        tif.is_uniform = False
+        setattr(tif, "is_shaped", False)  # noqa: B010  # which tifffile makes on demand
         series = tif.series
         notes += [STALE] if isinstance(error, ValueError) else []
     if len(series) == 1 and not series[0].is_pyramidal:
@@ -150,7 +153,7 @@ def check_promises(path: Path, tif: tifffile.TiffFile, series: list[Any], n_page
     packed = page.nbytes * page.bitspersample // (8 * page.dtype.itemsize)  # pixels of 1 or 12 bits
     compressed = page.compression != tifffile.COMPRESSION.NONE
     refuse_if_implausible(path, n_pages * packed, size, compressed)
-    refuse_if_implausible(path, math.prod(page.chunks) * packed // page.size, size, True)
+    refuse_if_implausible(path, math.prod(map(int, page.chunks)) * packed // page.size, size, True)
     if n_pages > len(series) and first.dataoffset is not None and (first.is_truncated or len(first) < n_pages):
         refuse_if_implausible(path, n_pages * page.nbytes, size - first.dataoffset, compressed=False)
         return True

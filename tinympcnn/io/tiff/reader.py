@@ -30,8 +30,8 @@ ALPHA = (1, 2)
 UNITS = (1, 2, 3)
 """TIFF's codes for units of resolution: none, inch, centimetre."""
 
-MINISWHITE, PALETTE = 0, 3
-"""TIFF's codes for pixels that are shown otherwise than stored."""
+SHOWN_OTHERWISE = {0: "stored values, of which 0 is shown white", 3: "stored numbers of a palette"}
+"""TIFF's codes for pixels that are shown otherwise than they are stored, and what is noted of such files."""
 
 ORIENTATION, GDAL_NODATA = 274, 42113
 """Tags that tifffile does not apply."""
@@ -64,7 +64,7 @@ class TiffFile(ImageFile):
             doubt = checks.doubt_ome(path, tif, len(offsets))
             tif.is_ome = bool(tif.is_ome and not doubt)
             self._series, n_stored, notes = checks.stack_series(path, tif, offsets)
-            notes += [note for note in (doubt, checks.STALE if stale else "") if note]
+            notes += [doubt] if doubt else [checks.STALE] if stale else []
             found, sizes, n_outer = long_axes(path, self._series)
             letters = settle_axes(path, axes, found, sizes, self._series[0].kind)
             n_pages = math.prod(sizes[:n_outer])
@@ -76,27 +76,22 @@ class TiffFile(ImageFile):
         self._numbers = np.arange(n_pages).reshape(sizes[:n_outer])
 
         size = dict(zip(letters, sizes, strict=True))
-        self._channels = list(range(size.get("C", 1)))
-        if "C" in letters[n_outer:]:
-            first = len(self._channels) - len(keyframe.extrasamples)
-            alpha = {first + i for i, kind in enumerate(keyframe.extrasamples) if kind in ALPHA}
-            self._channels = [channel for channel in self._channels if channel not in alpha]
-            notes += ["without its transparency"] if alpha else []
+        n_channels = size.get("C", 1)
+        alpha = _transparent(keyframe, n_channels) if "C" in letters[n_outer:] else set()
+        self._channels = [channel for channel in range(n_channels) if channel not in alpha]
+        notes += ["without its transparency"] if alpha else []
+        notes += [SHOWN_OTHERWISE[keyframe.photometric]] if keyframe.photometric in SHOWN_OTHERWISE else []
         dtype = np.dtype(keyframe.dtype)
         if dtype.kind not in "buif":
             raise DataError(f"{path} holds {dtype} pixels; integers and floats can be read")
-        if keyframe.photometric == PALETTE:
-            notes.append("stored numbers of a palette")
-        if keyframe.photometric == MINISWHITE:
-            notes.append("stored values, of which 0 is shown white")
         super().__init__(
             path,
             (size["Y"], size["X"], len(self._channels)),
             np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("="),
             {letter: size[letter] for letter in letters if letter not in "YXC"},
             metadata,
-            int(tags.valueof(ORIENTATION, default=1)),
-            notes,
+            tags.valueof(ORIENTATION, default=1),
+            list(dict.fromkeys(notes)),
         )
         self.no_data = _number(tags.valueof(GDAL_NODATA, default=""))
         if letters[n_outer] == "Y" and not self._turn:
@@ -140,6 +135,12 @@ class TiffFile(ImageFile):
         page = series[position]
         checks.check_segments(self.path, page)
         return page.asarray() if whole else read_rows(page, start, stop)
+
+
+def _transparent(page: Any, n_channels: int) -> set[int]:
+    """Return the channels of a TIFF page that are marked as transparency; they stand behind the colours."""
+    first = n_channels - len(page.extrasamples)
+    return {first + i for i, kind in enumerate(page.extrasamples) if kind in ALPHA}
 
 
 def _number(text: Any) -> float | None:
