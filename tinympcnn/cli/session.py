@@ -30,7 +30,7 @@ from tinympcnn.training.workers import worker_processes
 
 AnyPath = str | PathLike[str]
 
-STATE_SIZE = 5  # parameters, the best, the arrays of an optimizer, the model: what a run writes, in sizes of its net
+STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: what a run writes, in sizes of its net
 
 
 @dataclass(frozen=True)

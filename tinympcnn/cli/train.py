@@ -86,9 +86,9 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(f"--{name}", default=getattr(Recipe(), name), help=text, **more)
 
     add("epochs", "The number of passes over the images.", type=int, metavar="E")
-    add("optimizer", "The optimizer.", choices=list(OPTIMIZERS))
+    add("optimizer", "The optimiser.", choices=list(OPTIMIZERS))
     parser.add_argument(
-        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimizer has its own default."
+        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimiser has its own default."
     )
     parser.add_argument(
         "--on-failure", choices=("stop", "continue"),
