@@ -244,9 +244,9 @@ def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):
     refused(run(*words, "--force"), 1, "no label file belongs to")
     (labels / "else_mask.tif").unlink()
     missing = f"3 image files but 2 label files; no label file belongs to {images / 'other.png'}; expected other"
-    refused(run(*words), 1, missing)
+    refused(run(*words, "--force"), 1, missing)
     (labels / "cell10.tif").write_bytes((labels / "cell10_mask.tif").read_bytes())
-    refused(run(*words), 1, "have one name; it is open which labels are whose")
+    refused(run(*words, "--force"), 1, "have one name; it is open which labels are whose")
 
 
 def test_two_images_of_one_name_would_overwrite_each_other(run, tmp_path):

@@ -33,6 +33,7 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn train``."""
+    parser.epilog = EXAMPLE
     data = parser.add_argument_group("data")
     arguments.images(data)
     arguments.labels(data, "The label images. Each value that they hold stands for a class.")
@@ -201,10 +202,9 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
     else:
         model = Net.from_spec(net, in_maps, rng=seed)
     if model.out_maps != classes:
-        way_out = pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE"
         raise UsageError(
-            f"the net has {model.out_maps} outputs and the labels have {classes} classes "
-            f"{pairs.class_values}; {way_out}"
+            f"the net has {model.out_maps} outputs and the labels have {classes} classes {pairs.class_values}; "
+            + (pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE")
         )
     model.class_values = pairs.class_values
     return model, start
