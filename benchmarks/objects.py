@@ -197,6 +197,7 @@ def watersheds(part: str) -> dict[int, list[tuple[np.ndarray, np.ndarray]]]:
     for path in expand(DATA / "nuclei" / part / "images"):
         truth = centroids(open_image(path.parents[1] / "labels" / path.name).page(0)[..., 0])
         image = gaussian(open_image(path).page(0)[..., 0].astype(float), 2)
+        image = np.minimum(image, np.percentile(image, 99))  # debris is brighter than nuclei, and misleads Otsu
         mask = ndimage.binary_opening(image > threshold_otsu(image), iterations=3)
         depth = gaussian(ndimage.distance_transform_edt(mask), 2)
         for distance in DISTANCES:
@@ -273,6 +274,26 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+def tables(options: argparse.Namespace) -> None:
+    """Print the tables of a folder of results as the page shows them."""
+    for path in sorted(options.results.glob("*.csv")):
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        if "f1" not in rows[0]:
+            continue
+        print(f"\n{path.name}\n\n| {' | '.join(name.replace('_', ' ') for name in rows[0])} |")
+        print("| --- " * len(rows[0]) + "|")
+        for row in rows:
+            print(f"| {' | '.join(_short(value) for value in row.values())} |")
+
+
+def _short(value: str) -> str:
+    try:
+        return f"{float(value):.3g}"
+    except ValueError:
+        return value
+
+
 TESTS = {"nuclei": test_nuclei, "watershed": test_watershed, "mitoses": test_mitoses}
 
 
@@ -298,6 +319,9 @@ def main() -> None:
     command.add_argument("-o", "--output", type=Path, required=True)
     command.add_argument("--results", type=Path, default=Path("docs/results/objects"))
     command.set_defaults(run=test)
+    command = commands.add_parser("tables")
+    command.add_argument("--results", type=Path, default=Path("docs/results/objects"))
+    command.set_defaults(run=tables)
     options = parser.parse_args()
     options.run(options)
 
