@@ -50,7 +50,6 @@ def compared(found: Sequence[Found], threshold: float, within: float) -> dict[st
     """Return what the comparison with the truth gives at one distance, by name."""
     ranking = ranked(found, within)
     scores = ranking.at(threshold)
-    low, high = bootstrap_interval(lambda drawn: ranked([found[i] for i in drawn], within).at(threshold).f1, len(found))
     values = {
         "hits": scores.hits,
         "false alarms": scores.false_alarms,
@@ -58,11 +57,15 @@ def compared(found: Sequence[Found], threshold: float, within: float) -> dict[st
         "precision": scores.precision,
         "recall": scores.recall,
         "F1": scores.f1,
-        "F1, 95 % from": low,
-        "F1, 95 % to": high,
         "average precision": ranking.average_precision,
         "recall at 1 false alarm a page": ranking.froc([1])[0],
     }
+    if len(found) > 1:  # else no other images could have been drawn
+
+        def f1(drawn: list[int]) -> float:
+            return ranked([found[i] for i in drawn], within).at(threshold).f1
+
+        values["F1, 95 % from"], values["F1, 95 % to"] = bootstrap_interval(f1, len(found))
     return {f"{name} within {within:g} px": value for name, value in values.items()}
 
 
