@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tinympcnn import gradcheck
+from tinympcnn import Net, gradcheck
 from tinympcnn.errors import DataError
 
 

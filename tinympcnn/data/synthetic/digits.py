@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinympcnn.data.distort import Distortion, distort
 
 # Strokes of each digit in a square from -1 to 1, (right, down): points of polylines, and arcs (centre, radii, degrees).
 _RING = ("arc", 0.0, 0.0, 0.62, 0.95, 0, 360)
-STROKES: dict[int, list[tuple]] = {
+STROKES: dict[int, list[tuple[Any, ...]]] = {
     0: [_RING],
     1: [("line", -0.35, -0.55, 0.05, -0.95, 0.05, 0.95)],
     2: [("arc", 0.0, -0.45, 0.6, 0.5, -180, 40), ("line", 0.46, -0.13, -0.62, 0.95, 0.65, 0.95)],
@@ -74,10 +76,11 @@ def stroke_distance(
         away = np.stack([right, down], axis=-1)[..., None, :] - start
         share = np.clip((away * step).sum(-1) / np.maximum((step**2).sum(-1), 1e-9), 0, 1)
         distances.append(np.sqrt(((away - share[..., None] * step) ** 2).sum(-1)).min(-1))
-    return np.min(distances, axis=0)
+    nearest: np.ndarray = np.min(distances, axis=0)
+    return nearest
 
 
-def _points(stroke: tuple) -> np.ndarray:
+def _points(stroke: tuple[Any, ...]) -> np.ndarray:
     kind, *numbers = stroke
     if kind == "line":
         return np.reshape(numbers, (-1, 2)).astype(float)
