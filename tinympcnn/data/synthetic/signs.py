@@ -138,7 +138,7 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blur, cover, expose and disturb one image (H, W, 3)."""
     size = len(image)
     blur = smoothing(size, round(float(rng.uniform(0.3, 1.3)), 1))
-    image = np.einsum("ij,jkc,lk->ilc", blur, image, blur)
+    image = np.moveaxis(blur @ np.moveaxis(image, -1, 0) @ blur.T, 0, -1).copy()
     if rng.random() < 0.3:
         height, width = rng.integers(size // 6, size // 3, 2)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
