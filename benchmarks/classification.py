@@ -188,7 +188,11 @@ def numbers(p: np.ndarray, y: np.ndarray) -> tuple[str, ...]:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Time training steps of both nets on batches of 32 and 1, beside PyTorch where it is installed."""
+    """Time training steps of both nets on batches of 32 and 1, beside PyTorch where it is installed.
+
+    Everybody has a turn in each round. Beside the time on the clock stands that of the processor, over all threads,
+    which other work on the machine stretches less.
+    """
     rows = []
     for name in ("dannet-digits", "dannet-signs"):
         net = Net.from_spec(name, rng=0)
@@ -197,23 +201,22 @@ def speed(options: argparse.Namespace) -> None:
             target = np.arange(batch).reshape(-1, 1, 1) % net.out_maps
             step = image_closure(net, Example(x, target), SoftmaxCrossEntropy())
             steps = {"tinympcnn": step, **twins(net, x, target)}
-            seconds: dict[str, list[float]] = {who: [] for who in steps}
+            took: dict[str, list[tuple[float, float]]] = {who: [] for who in steps}
             for _ in range(options.rounds):
                 for who, run in steps.items():
                     run()
-                    start = time.perf_counter()
+                    start, busy = time.perf_counter(), time.process_time()
                     run()
-                    seconds[who].append(time.perf_counter() - start)
-            rows += [
-                (name, batch, who, f"{1e3 * np.median(s) / batch:.4f}", f"{1e3 * min(s) / batch:.4f}")
-                for who, s in seconds.items()
-            ]
-            print(*rows[-len(steps) :], sep="\n", flush=True)
+                    took[who].append((time.perf_counter() - start, time.process_time() - busy))
+            for who, times in took.items():
+                ms = 1e3 * np.array(times) / batch
+                numbers = (*np.median(ms, axis=0), *ms.min(axis=0))
+                rows.append((name, batch, who, engine.get_threads(), *(f"{value:.4f}" for value in numbers)))
+                print(*rows[-1], flush=True)
     with replacing(options.output) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["net", "batch", "who", "ms_per_image_median", "ms_per_image_least", f"threads={engine.get_threads()}"]
-        )
+        times = ("clock_median", "processor_median", "clock_least", "processor_least")
+        writer.writerow(["net", "batch", "who", "threads", *(f"ms_per_image_{time}" for time in times)])
         writer.writerows(rows)
 
 
