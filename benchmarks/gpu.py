@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 import gpu_checks
 
 from tinympcnn import Net, Recipe, UsageError, data, fit
+from tinympcnn.cli import info
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
 
@@ -42,11 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     os.environ["CUPY_TF32"] = "0"  # CuPy reads it once; what needs TF32 runs in a process of its own
     try:
-        backend.load("cupy")
+        xp, _ = backend.load("cupy")
     except UsageError as error:
         print(f"gpu-check: nothing was checked: {error}", file=sys.stderr)
         return 2
-    card = backend.card()
+    card = info.card(xp)
     print(card, flush=True)
     folder = options.results / f"gpu-{re.sub(r'[^a-z0-9]+', '-', card.split(',')[0].lower()).strip('-')}"
     folder.mkdir(parents=True, exist_ok=True)

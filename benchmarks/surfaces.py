@@ -23,6 +23,7 @@ from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
+from tinympcnn.io.reading import Reading
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.fit import fit
 
@@ -39,7 +40,7 @@ def read(
     flat = (root / "images").is_dir()
     images = sorted(root.glob("images/*.png" if flat else "MT_*/*.jpg"))
     labels = [root / "masks" / path.name if flat else path.with_suffix(".png") for path in images]
-    pairs = read_pairs(images, labels, threshold=127)
+    pairs = read_pairs(images, labels, Reading(threshold=127))
     kinds = [path.stem[:2] if flat else path.parent.name for path in images]
     smaller = [downsample(image, factor) for image in pairs.images]
     classes = [downsample_labels(y, factor) for y in pairs.labels]

@@ -2,7 +2,12 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -110,6 +115,49 @@ def test_processes_change_no_bit(job):
             train(job, "c", **wrong)
 
 
+def test_a_killed_worker_ends_the_run_in_one_sentence_and_it_goes_on_to_the_same_bits(job):
+    options = {"optimizer": "lbfgs", "options": {}, "epochs": 4, "processes": 2}
+
+    def kill(record):
+        if record["epoch"] == 2:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    with pytest.raises(DataError, match=r"worker process was killed, .* --resume goes on from .*a\.checkpoint\.npz"):
+        train(job, **options, report=kill)
+    net = train(job, **options, resume=True)
+    assert [record["epoch"] for record in net.record["log"]] == [1, 2, 3, 4]
+    assert (net.flat() == train(job, "b", **options).flat()).all()
+
+
+SCRIPT = """
+import os, signal, sys
+from tinympcnn import Recipe
+from tinympcnn.cli.session import Session
+from tinympcnn.cli.train import train_files
+
+def die(record):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+files, recipe = [["images.tif"], ["labels.tif"], "a.npz"], Recipe(epochs=9, optimizer="lbfgs")
+train_files(*files, recipe, net="FC2", session=Session(processes=2, report=die))
+"""
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_their_run(job):
+    run = [sys.executable, "-c", SCRIPT]  # returns when nobody holds its output any more
+    assert subprocess.run(run, cwd=job, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert (job / "a.checkpoint.npz").exists()
+
+
+@pytest.mark.slow
+def test_workers_of_a_script_without_a_main_guard_are_told_of_it(job):
+    (job / "script.py").write_text(SCRIPT)
+    said = subprocess.run([sys.executable, "script.py"], cwd=job, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and not (job / "a.checkpoint.npz").exists()
+    assert """train under 'if __name__ == "__main__":'""" in said.stderr.splitlines()[-1]
+
+
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
     said = []
     net = train(job, said=said, resume=True)
@@ -136,6 +184,15 @@ def test_a_model_a_log_and_a_run_are_replaced_only_with_force(job):
     train(job, log=job / "a.csv")
     other = train(job, log=job / "a.csv", seed=1, force=True)
     assert (Net.load(job / "a.npz").flat() == other.flat()).all() and (other.flat() != first.flat()).any()
+
+
+def test_a_run_that_makes_the_same_again_needs_no_force(job):
+    first, said = train(job, log=job / "a.csv"), []
+    again = train(job, said=said, log=job / "a.csv", threshold=127)  # the labels are 0 and 255
+    assert (again.flat() == first.flat()).all() and any("it is made again" in line for line in said)
+    (job / "a.npz").write_bytes(b"not a model")
+    with pytest.raises(UsageError, match=r"a\.npz exists already"):
+        train(job)
 
 
 def test_names_with_dots_have_checkpoints_of_their_own(job):
@@ -349,7 +406,7 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
     for name, stack in stacks.items():
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"1 of 6 images were left out: .*huge\.tif: "):
         segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
@@ -412,6 +469,43 @@ def test_a_damaged_page_leaves_nothing_either(job, model):
     assert list((job / "out").iterdir()) == []
 
 
+def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
+    folder, out, said = job / "folder", job / "out", []
+    folder.mkdir()
+    for i in range(4):
+        tifffile.imwrite(folder / f"{i}.tif", np.full((9, 9), 60 * i, np.uint8))
+    whole = (folder / "1.tif").read_bytes()
+    (folder / "1.tif").write_bytes(whole[:100])  # cannot be opened
+    tifffile.imwrite(folder / "2.tif", np.full((9, 9), np.nan, np.float32))  # cannot be used
+    message = r"2 of 4 images were left out: .*1\.tif.*; so were .*2\.tif"
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    done = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert sorted(path.name[:2] for path in done) == ["0_", "0_", "3_", "3_"]
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    (folder / "1.tif").write_bytes(whole)
+    tifffile.imwrite(folder / "2.tif", np.zeros((9, 9), np.uint8))
+    assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
+    assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    with pytest.raises(UsageError, match=r"exists already; .*--force"):
+        segmented(job, model, folder)
+    assert len(segmented(job, model, folder, force=True)) == 8
+
+
+def test_results_are_no_images_and_images_are_no_results(job, model):
+    folder = job / "folder"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((9, 9), np.uint8))
+    for options in ({}, {"force": True}):
+        written = segment_files([folder], model, folder, **options, echo=lambda line: None)
+        assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
+    tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
+    with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
+        segment_files([folder], model, folder, force=True, echo=lambda line: None)
+
+
 def test_two_images_of_one_name_are_refused(job, model):
     (job / "b").mkdir()
     tifffile.imwrite(job / "b" / "images.tif", np.zeros((9, 9), np.uint8))
@@ -423,7 +517,7 @@ def test_the_input_is_never_overwritten(job, model):
     (job / "out").mkdir()
     (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
     tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="is the input"):
+    with pytest.raises(UsageError, match="is an input and will not be overwritten"):
         segmented(job, model, job / "x.tif", force=True)
 
 
@@ -532,7 +626,7 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
     three[0, 0, 0] = 9
     for name in ("three", "three_labels"):
         tifffile.imwrite(job / f"{name}.tif", three, photometric="minisblack")
-    with pytest.raises(UsageError, match=r"these are 3: \(7, 9, 255\)"):
+    with pytest.raises(UsageError, match=r"there are 3: \(7, 9, 255\)"):
         evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
 
 
@@ -609,7 +703,7 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     prob, labels = segmented(job, model)
     tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
+    with pytest.raises(DataError, match="differ in their number of pages"):
         evaluate_files([prob], [job / "one.tif"])
     for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
         with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):

@@ -80,7 +80,7 @@ def test_several_classes_an_absent_one_and_ignored_pixels():
     report = metrics.evaluate(np.array([[[0, 3, 3, 3]]]), labels, positive=1)
     assert report["classes"] == 4 and report["pixels"] == 3
     assert report["class_errors"] == [0, 1, None, 0]
-    assert (report["precision"], report["recall"]) == (1, 0)
+    assert (report["precision"], report["recall"]) == (None, 0)
     report["f1_error"]["threshold"] = 0.0  # the same again from one-hot probabilities
     assert metrics.evaluate(np.eye(4)[[[[0, 3, 3, 3]]]], labels, positive=1) == report
 

@@ -137,7 +137,7 @@ def test_views_share_parameters_and_gradients_and_copies_do_not():
 
 
 def test_a_pass_leaves_the_image_alone_and_backward_comes_once(rng):
-    net = Net([Tanh(), Conv(1, 2, 2, rng=0)])  # a pointwise layer comes first
+    net = Net([Tanh(), Conv(1, 2, 2, rng=0)])  # an activation comes first
     image = rng.standard_normal((1, 4, 5, 1)).astype(np.float32)
     before = image.copy()
     scores = net.forward(image)

@@ -19,6 +19,7 @@ from tinympcnn.io.reading import Reading
 
 LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothing
 
+
 EXAMPLE = """example:
   tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json
   tinympcnn segment -i slices/ -m membranes.npz --calibration calibration.json -o results/

@@ -21,7 +21,7 @@ from tinympcnn.cli.train_classes import Column, train_classes
 from tinympcnn.cli.train_classes import add_arguments as add_column
 from tinympcnn.errors import UsageError
 from tinympcnn.io.images import expand
-from tinympcnn.io.pairs import Pairs, downsample_pairs, read_pairs
+from tinympcnn.io.pairs import Pairs, read_pairs
 from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.nn.optim import OPTIMIZERS
@@ -97,9 +97,9 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(f"--{name}", default=getattr(Recipe(), name), help=text, **more)
 
     add("epochs", "The number of passes over the images.", type=int, metavar="E")
-    add("optimizer", "The optimizer.", choices=list(OPTIMIZERS))
+    add("optimizer", "The optimiser.", choices=list(OPTIMIZERS))
     parser.add_argument(
-        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimizer has its own default."
+        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimiser has its own default."
     )
     parser.add_argument(
         "--on-failure", choices=("stop", "continue"),
@@ -200,7 +200,7 @@ def train_files(
     echo = session.echo
     inputs = [*expand(images, "images"), *expand(labels, "labels"), *([Path(net)] if net.endswith(".npz") else [])]
     check_session(session, output, inputs, recipe)
-    pairs = downsample_pairs(read_pairs(images, labels, reading.axes, reading.threshold), reading.downsample)
+    pairs = read_pairs(images, labels, reading)
     for line in pairs.description:
         echo(line)
     model, start = _model(net, pairs, recipe.seed)
@@ -232,9 +232,10 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
     else:
         model = Net.from_spec(net, in_maps, rng=seed)
     if model.out_maps != classes:
+        way_out = pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE"
         raise UsageError(
-            f"the net has {model.out_maps} outputs and the labels have {classes} classes {pairs.class_values}; "
-            f"end the spec in FC{classes}"
+            f"the net has {model.out_maps} outputs and the labels have {classes} classes "
+            f"{pairs.class_values}; {way_out}"
         )
     model.class_values = pairs.class_values
     return model, start

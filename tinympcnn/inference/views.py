@@ -118,7 +118,9 @@ def _opinion(net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, 
         seen = pixels[rows[:, None] - top, columns[None, :]]
     with np.errstate(over="ignore", invalid="ignore"):  # `segment` refuses the NaN that comes of it
         scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), train=False)
-    return dihedral_inverse(backend.to_numpy(softmax(scores)[0])[first_row:, first_column:], k)
+        probabilities = backend.to_numpy(softmax(scores)[0])
+    opinion: np.ndarray = dihedral_inverse(probabilities[first_row:, first_column:], k)
+    return opinion
 
 
 def _seen(net: Sequential, k: int, axis: int, n: int, outputs: slice) -> tuple[np.ndarray, int]:

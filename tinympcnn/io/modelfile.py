@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tinympcnn.io.atomic import replacing
 from tinympcnn.nn.layers import Layer, describe, layer_class, rebuild
 from tinympcnn.nn.sequential import Sequential
 
+AnyNet = TypeVar("AnyNet", bound=Sequential)
 VERSION = 1
 STATE = "state"  # the entry that a checkpoint has and a model has not; see ``checkpoint.py``
 _ABOUT = "about"  # the entry that holds the JSON description
@@ -64,7 +65,7 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
     return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
 
 
-def load(path: str | PathLike[str], make: Callable[[list[Layer]], Sequential]) -> Sequential:
+def load(path: str | PathLike[str], make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
     """Read a net that `save` wrote; `make` makes a net of layers.
 
     Raises
@@ -89,26 +90,16 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError("it holds compressed entries")
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
                 raise ValueError("its entries claim to be larger than the file")
-            for entry in archive.infolist():
-                with archive.open(entry) as member:
-                    version = np.lib.format.read_magic(member)
-                    if version not in ((1, 0), (2, 0)):
-                        raise ValueError(f"entry {entry.filename!r} has the unknown .npy version {version}")
-                    read = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shape, _, dtype = read(member)
-                    if dtype.hasobject or np.prod(shape, dtype=float) * dtype.itemsize > entry.file_size:
-                        raise ValueError(f"entry {entry.filename!r} claims an array that it does not hold")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"entry {strange[0]!r} is no array")
+        return arrays
     except Exception as error:  # zipfile and numpy raise a dozen types on damaged files; each means the same here
         raise DataError(f"{path} is not a whole tinympcnn model file ({_in_short(error)})") from error
 
 
-def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Sequential]) -> Sequential:
+def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
     """Return the net that `to_arrays` described; `where` names the file in error messages."""
     about = read_about(arrays, where)
     try:
@@ -158,7 +149,7 @@ def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
     try:
         if text is None or text.dtype != np.uint8 or text.size > _MOST_JSON:
             raise ValueError
-        about = json.loads(text.tobytes())
+        about: dict[str, Any] = json.loads(text.tobytes())
         if about["format"] != "tinympcnn":
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError):

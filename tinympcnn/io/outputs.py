@@ -32,12 +32,12 @@ def check_outputs(
         If an output cannot be written.
     """
     written = [Path(path) for path in outputs if path is not None]
-    read = {_identity(path) for path in map(Path, inputs)}
+    read = {identity_of(path) for path in map(Path, inputs)}
     seen: set[tuple[int, int] | Path] = set()
     for path in written:
         if not path.name:
             raise UsageError(f"an output needs the name of a file, and {str(path)!r} is none")
-        identity = _identity(path)
+        identity = identity_of(path)
         if identity in read:
             raise UsageError(f"{path} is an input and will not be overwritten; name another output")
         if identity in seen:
@@ -49,7 +49,7 @@ def check_outputs(
     return written
 
 
-def _identity(path: Path) -> tuple[int, int] | Path:
+def identity_of(path: Path) -> tuple[int, int] | Path:
     """Return what tells whether two names, through links or in another case, are those of one file."""
     try:
         stat = path.stat()
