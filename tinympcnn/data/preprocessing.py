@@ -33,7 +33,8 @@ def unit(images: np.ndarray) -> np.ndarray:
     [0.0, 1.0]
     """
     scale = np.iinfo(images.dtype).max if images.dtype.kind in "ui" else 1
-    return np.divide(images, scale, dtype=np.float32)
+    scaled: np.ndarray = np.divide(images, scale, dtype=np.float32)
+    return scaled
 
 
 def width(images: np.ndarray, pixels: int = 20) -> np.ndarray:
@@ -63,7 +64,8 @@ def _stretched(n: int, pixels: int) -> np.ndarray:
     edges = np.linspace(0, n, pixels + 1)
     starts = np.arange(n)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    return (np.clip(overlap, 0, None) * (pixels / n)).astype(np.float32)
+    means: np.ndarray = (np.clip(overlap, 0, None) * (pixels / n)).astype(np.float32)
+    return means
 
 
 def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
@@ -73,7 +75,8 @@ def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
 
     def stretch(value: np.ndarray) -> np.ndarray:
         low, high = np.quantile(value, [saturated, 1 - saturated], axis=(1, 2), keepdims=True)
-        return np.clip((value - low) / np.maximum(high - low, 1 / LEVELS), 0, 1)
+        stretched: np.ndarray = np.clip((value - low) / np.maximum(high - low, 1 / LEVELS), 0, 1)
+        return stretched
 
     return _on_value(images, stretch)
 
@@ -114,7 +117,8 @@ def conorm(images: np.ndarray, narrow: float = 0.7, wide: float = 2.0) -> np.nda
     H, W = images.shape[1:3]
     edges = smoothing(H, narrow) @ planes @ smoothing(W, narrow).T - smoothing(H, wide) @ planes @ smoothing(W, wide).T
     rms = np.sqrt((edges**2).mean(axis=(1, 2, 3), keepdims=True))
-    return np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1).astype(np.float32)
+    normalised: np.ndarray = np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1).astype(np.float32)
+    return normalised
 
 
 def _on_value(images: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -142,7 +146,8 @@ def _tile_maps(value: np.ndarray, tiles: int, clip: float) -> np.ndarray:
     pixels = counts.sum(axis=-1, keepdims=True)
     kept = np.minimum(counts, clip * pixels / LEVELS)
     kept = kept + (pixels - kept.sum(axis=-1, keepdims=True)) / LEVELS
-    return kept.cumsum(axis=-1) / pixels
+    shares: np.ndarray = kept.cumsum(axis=-1) / pixels
+    return shares
 
 
 def _neighbours(size: int, tiles: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -119,7 +119,9 @@ def saliency(net: Sequential, images: np.ndarray, classes: np.ndarray) -> np.nda
     scores = own.forward(net.xp.asarray(as_input(net, prepared(net, images))))
     dscores = net.xp.zeros(scores.shape, scores.dtype)
     dscores[net.xp.arange(len(images)), 0, 0, net.xp.asarray(classes)] = 1
-    return to_numpy(own.backward(dscores))
+    gradient = own.backward(dscores)
+    assert gradient is not None
+    return to_numpy(gradient)
 
 
 def filters(net: Sequential) -> np.ndarray:
@@ -134,4 +136,5 @@ def filters(net: Sequential) -> np.ndarray:
     (4, 4, 4, 3)
     """
     W = np.moveaxis(to_numpy(next(layer.params["W"] for layer in net.layers if "W" in layer.params)), -1, 0)
-    return 0.5 + 0.5 * W / np.abs(W).max(axis=(1, 2, 3), keepdims=True)
+    pictures: np.ndarray = 0.5 + 0.5 * W / np.abs(W).max(axis=(1, 2, 3), keepdims=True)
+    return pictures

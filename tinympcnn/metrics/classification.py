@@ -107,7 +107,8 @@ def mcnemar(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
     if a.shape != b.shape or a.ndim != 1:
         raise DataError(f"a paired test compares the same images; got {a.shape} and {b.shape}")
     n, m = int((a != b).sum()), int(min((a & ~b).sum(), (b & ~a).sum()))
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(m + 1)) / 2**n)
+    tail = sum(math.comb(n, i) for i in range(m + 1))
+    return float(min(1.0, 2 * tail / 2**n))
 
 
 def _checked(probabilities: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

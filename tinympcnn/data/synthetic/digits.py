@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinympcnn.data.distort import Distortion, distort
 
 # Strokes of each digit in a square from -1 to 1, (right, down): points of polylines, and arcs (centre, radii, degrees).
 _RING = ("arc", 0.0, 0.0, 0.62, 0.95, 0, 360)
-STROKES: dict[int, list[tuple]] = {
+STROKES: dict[int, list[tuple[Any, ...]]] = {
     0: [_RING],
     1: [("line", -0.35, -0.55, 0.05, -0.95, 0.05, 0.95)],
     2: [("arc", 0.0, -0.45, 0.6, 0.5, -180, 40), ("line", 0.46, -0.13, -0.62, 0.95, 0.65, 0.95)],
@@ -49,14 +51,16 @@ def synthetic_digits(n: int, size: int = 28, rng: int | np.random.Generator = 0)
     """
     rng = np.random.default_rng(rng)
     classes = rng.permutation(np.arange(n) % 10)
-    images = np.stack([_digit(int(k), size, rng) for k in classes]) if n else np.zeros((0, size, size, 1), np.float32)
-    hand = Distortion(
-        translation=0.04, scale=0.15, rotation=12, shear=14, alpha=40 * (size / 28) ** 2, sigma=6 * size / 28
-    )
-    images = distort(images, (size, size), hand, rng)
-    return (255 * np.clip(images + 0.03 * rng.standard_normal(images.shape) * (images > 0.02), 0, 1)).astype(
-        np.uint8
-    ), classes
+    margin = max(1, size // 4)  # black all around, which is cut off: what bends comes back from nowhere else
+    canvas = (size + 2 * margin, size + 2 * margin)
+    images = np.zeros((n, *canvas, 1), np.float32)
+    for image, k in zip(images, classes, strict=True):
+        image[margin:-margin, margin:-margin, 0] = _digit(int(k), size, rng)
+    bent = {"alpha": 40 * (size / 28) ** 2, "sigma": 6 * size / 28}
+    hand = Distortion(translation=0.03, scale=0.15, rotation=12, shear=14, **bent)
+    images = distort(images, canvas, hand, rng)[:, margin:-margin, margin:-margin]
+    images += 0.03 * rng.standard_normal(images.shape) * (images > 0.02)
+    return (255 * np.clip(images, 0, 1)).astype(np.uint8), classes
 
 
 def stroke_distance(
@@ -74,10 +78,11 @@ def stroke_distance(
         away = np.stack([right, down], axis=-1)[..., None, :] - start
         share = np.clip((away * step).sum(-1) / np.maximum((step**2).sum(-1), 1e-9), 0, 1)
         distances.append(np.sqrt(((away - share[..., None] * step) ** 2).sum(-1)).min(-1))
-    return np.min(distances, axis=0)
+    nearest: np.ndarray = np.min(distances, axis=0)
+    return nearest
 
 
-def _points(stroke: tuple) -> np.ndarray:
+def _points(stroke: tuple[Any, ...]) -> np.ndarray:
     kind, *numbers = stroke
     if kind == "line":
         return np.reshape(numbers, (-1, 2)).astype(float)
@@ -87,10 +92,8 @@ def _points(stroke: tuple) -> np.ndarray:
 
 
 def _digit(digit: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw one digit, (size, size, 1), in ink from 0 to 1."""
+    """Draw one digit, (size, size), in ink from 0 to 1."""
     down, right = (np.mgrid[:size, :size] - (size - 1) / 2) / (0.34 * size)
-    pen, ink = rng.uniform(0.1, 0.24), rng.uniform(0.75, 1)
-    soft = 2.8 / size
-    return (ink * np.clip((pen - stroke_distance(digit, right, down, rng)) / soft + 0.5, 0, 1))[..., None].astype(
-        np.float32
-    )
+    pen, ink, soft = rng.uniform(0.1, 0.24), rng.uniform(0.75, 1), 2.8 / size
+    drawn: np.ndarray = ink * np.clip((pen - stroke_distance(digit, right, down, rng)) / soft + 0.5, 0, 1)
+    return drawn

@@ -7,6 +7,7 @@ so that the preprocessings of ``tinympcnn.data.preprocessing`` have something to
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ RED, BLUE, WHITE, BLACK, YELLOW = (
 )
 
 # name: shape, rim, face, glyph (a number or a mark), ink
-SIGNS: dict[str, tuple] = {
+SIGNS: dict[str, tuple[Any, ...]] = {
     "speed-30": ("disc", RED, WHITE, (3, 0), BLACK),
     "speed-50": ("disc", RED, WHITE, (5, 0), BLACK),
     "speed-60": ("disc", RED, WHITE, (6, 0), BLACK),
@@ -107,17 +108,20 @@ def _sign(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
 
 def _painted(image: np.ndarray, colour: tuple[float, ...], cover: np.ndarray) -> np.ndarray:
     share = np.clip(cover, 0, 1)[..., None]
-    return (1 - share) * image + share * np.array(colour)
+    painted: np.ndarray = (1 - share) * image + share * np.array(colour)
+    return painted
 
 
 def _outside(shape: str, right: np.ndarray, down: np.ndarray) -> np.ndarray:
     """Return how far every point lies outside of a shape about as large as the unit disc; inside it is negative."""
     if shape == "disc":
-        return np.hypot(right, down) - 0.95
+        disc: np.ndarray = np.hypot(right, down) - 0.95
+        return disc
     sides = {"triangle": (3, 0.55), "octagon": (8, 0.93), "diamond": (4, 0.75)}[shape]
     angles = np.pi / 2 + 2 * np.pi * np.arange(sides[0]) / sides[0] + (np.pi / 4 if shape == "diamond" else 0)
     drop = 0.25 if shape == "triangle" else 0
-    return np.max([np.cos(a) * right + np.sin(a) * (down - drop) - sides[1] for a in angles], axis=0)
+    beyond: np.ndarray = np.max([np.cos(a) * right + np.sin(a) * (down - drop) - sides[1] for a in angles], axis=0)
+    return beyond
 
 
 def _line_distance(mark: tuple[float, ...], right: np.ndarray, down: np.ndarray) -> np.ndarray:
@@ -126,14 +130,15 @@ def _line_distance(mark: tuple[float, ...], right: np.ndarray, down: np.ndarray)
     for a, b in pairwise(points):
         share = np.clip(((right - a[0]) * (b - a)[0] + (down - a[1]) * (b - a)[1]) / ((b - a) ** 2).sum(), 0, 1)
         distances.append(np.hypot(right - a[0] - share * (b - a)[0], down - a[1] - share * (b - a)[1]))
-    return np.min(distances, axis=0)
+    nearest: np.ndarray = np.min(distances, axis=0)
+    return nearest
 
 
 def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blur, cover, expose and disturb one image (H, W, 3)."""
     size = len(image)
     blur = smoothing(size, round(float(rng.uniform(0.3, 1.3)), 1))
-    image = np.einsum("ij,jkc,lk->ilc", blur, image, blur)
+    image = np.moveaxis(blur @ np.moveaxis(image, -1, 0) @ blur.T, 0, -1).copy()
     if rng.random() < 0.3:
         height, width = rng.integers(size // 6, size // 3, 2)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
@@ -141,4 +146,5 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = np.exp(rng.uniform(np.log(0.08), np.log(1.3)))
     haze = rng.uniform(0, 0.25) * min(1.0, light)
     image = light * (1 - haze) * image + haze + 0.012 * rng.standard_normal(image.shape)
-    return np.clip(image, 0, 1)
+    photograph: np.ndarray = np.clip(image, 0, 1)
+    return photograph
