@@ -175,7 +175,7 @@ def draw_objects(
         ]
     height, width = image.shape[:2]
     inches = width / DPI, height / DPI
-    with _drawing() as new_figure:
+    with drawing() as new_figure:
         figure = new_figure(figsize=(max(inches[0], 4), inches[1] + 0.4), layout="none")
         ax = figure.add_axes((0, 0.4 / (inches[1] + 0.4), 1, inches[1] / (inches[1] + 0.4)))
         shown = image.astype(np.float64)
@@ -191,7 +191,7 @@ def draw_objects(
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         ax.set_axis_off()
         figure.legend(loc="lower center", ncols=3, frameon=False, markerscale=min(1.0, 7 / np.sqrt(size)))
-        _write(figure, path)
+        write_figure(figure, path)
 
 
 def check_picture(path: str | PathLike[str]) -> None:
