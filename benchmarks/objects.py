@@ -183,7 +183,7 @@ def test_watershed(folder: Path, results: Path) -> list[dict[str, Any]]:
     ]
 
 
-DISTANCES = (10, 20, 40)  # the smallest distance between seeds of the watershed; the best in training is taken
+DISTANCES = (20, 40, 60)  # the smallest distance between seeds of the watershed; the best in training is taken
 
 
 def watersheds(part: str) -> dict[int, list[tuple[np.ndarray, np.ndarray]]]:

@@ -74,7 +74,7 @@ fig = figures.picture_grid(
     outlines=[labels[i][:160, :200] == 1 for i in (0, 1)],
 )  # fmt: skip
 show(
-    fig, alt="Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs mark the dividing cells."
+    fig, alt="Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs mark the cells."
 )
 
 # %% [markdown]
