@@ -1,4 +1,4 @@
-"""``tinympcnn train``: from image files and label images to a model file.
+"""``tinympcnn train``: from images and label images, or images with one class each, to a model file.
 
 Everything is checked before the work begins. A checkpoint beside the model survives any interruption.
 """
@@ -17,6 +17,8 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.progress import Bar
 from tinympcnn.cli.session import AnyPath, Job, Session, check_session, checkpoint_path, train
+from tinympcnn.cli.train_classes import Column, train_classes
+from tinympcnn.cli.train_classes import add_arguments as add_column
 from tinympcnn.errors import UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.pairs import Pairs, read_pairs
@@ -26,8 +28,9 @@ from tinympcnn.nn.optim import OPTIMIZERS
 from tinympcnn.training.dataset import split_validation
 from tinympcnn.training.recipe import BALANCES, KEEPS, Recipe
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   tinympcnn train -i slices/ -l masks/ -o membranes.npz --net N3 --epochs 30 --augment flip --val 0.2
+  tinympcnn train -i signs/ -o signs.npz --preprocess imadjust --distort signs --epochs 30 --val 0.2
 """
 
 
@@ -35,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn train``."""
     parser.epilog = EXAMPLE
     data = parser.add_argument_group("data")
-    arguments.images(data)
-    arguments.labels(data, "The label images. Each value that they hold stands for a class.")
+    data.add_argument(
+        "-i", "--images", action=arguments.Files, required=True, metavar="FILE",
+        help="The images: TIFF, PNG or JPEG files, or folders that hold such files. Without label images: one folder "
+        "with a subfolder for each class, or one CSV with the columns file and class.",
+    )  # fmt: skip
+    text = "The label images. Each value that they hold stands for a class. The default is one class for each image."
+    arguments.labels(data, text, required=False)
     data.add_argument(
         "-o", "--output", type=arguments.new_file, required=True, metavar="MODEL.npz",
         help="The model file to write. A checkpoint is kept beside it.",
@@ -54,14 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.force(data)
     net = parser.add_argument_group("net").add_mutually_exclusive_group()
     net.add_argument(
-        "--net", default="N3", metavar="N3|N4|steel|SPEC",
-        help="The net to train, by name or by a spec such as 'C5x5x8 MPF2x2 FC2'. The default is N3.",
+        "--net", metavar="N3|N4|steel|dannet-digits|SPEC",
+        help="The net to train, by name or by a spec such as 'C5x5x8 MPF2x2 FC2' or '1x29x29-20C4-MP2-40C5-MP3-10N'. "
+        "The default is N3 for label images, and a small net for images with one class each.",
     )  # fmt: skip
     net.add_argument(
         "--init", type=arguments.path, metavar="MODEL.npz",
         help="Start from the net and the parameters of this model. The default is a net with random parameters.",
     )  # fmt: skip
     _add_recipe(parser.add_argument_group("recipe"))
+    add_column(parser.add_argument_group("images with one class each"))
     run = parser.add_argument_group("run")
     run.add_argument(
         "--resume", action="store_true",
@@ -97,7 +107,8 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
     text = "Let every class count as much as the others; with 'images' also every image, for rare defects."
     add("balance", text, nargs="?", const="classes", choices=BALANCES)
-    text = "The learning-rate schedule of adam and sgd: none, linear, cosine, or a factor for each epoch such as 0.993."
+    text = "The learning-rate schedule of adam and sgd: none, linear, cosine, or a factor for each epoch such as 0.993 "
+    text += "(down to a floor: 0.993:0.03)."
     add("decay", text, metavar="SCHEDULE")
     add("warmup", "The number of epochs over which the learning rate grows from zero.", type=float, metavar="E")
     add("augment", "The changes made to each image, such as flip or rotate+elastic+intensity.", metavar="KINDS")
@@ -119,16 +130,35 @@ def run(options: argparse.Namespace) -> None:
         force=options.force, log=options.log, report=bar.epoch, progress=bar.update,
     )  # fmt: skip
     try:
-        train_files(
-            options.images, options.labels, options.output, recipe, net=options.init or options.net, val=options.val,
-            reading=arguments.reading_of(options), session=session,
-        )  # fmt: skip
+        _start(options, recipe, session)
     except KeyboardInterrupt:
         place = checkpoint_path(options.output)
         way_on = f"the same command with --resume goes on from {place}" if place.is_file() else ""
         raise KeyboardInterrupt(way_on) from None
     finally:
         bar.clear()
+
+
+def _start(options: argparse.Namespace, recipe: Recipe, session: Session) -> None:
+    """Train on label images, if there are any, or on images with one class each."""
+    reading, column = arguments.reading_of(options), Column(options.preprocess, options.distort, options.batch)
+    if options.labels:
+        if column != Column():
+            raise UsageError(
+                "--preprocess, --distort and --batch are for images with one class each; leave out --labels"
+            )
+        net = options.init or options.net or "N3"
+        train_files(
+            options.images, options.labels, options.output, recipe, net=net, val=options.val, reading=reading,
+            session=session,
+        )  # fmt: skip
+    else:
+        if options.init:
+            raise UsageError("--init starts from a model of label images; images with one class each begin with --net")
+        train_classes(
+            options.images, options.output, recipe, net=options.net, column=column, val=options.val, reading=reading,
+            session=session,
+        )  # fmt: skip
 
 
 def train_files(

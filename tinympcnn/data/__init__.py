@@ -14,7 +14,7 @@ from tinympcnn.data.borders import mirror
 from tinympcnn.data.dihedral import dihedral, dihedral_inverse
 from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.data.labels import class_indices, class_shares, find_class_values, map_values
-from tinympcnn.data.synthetic import synthetic_membranes, synthetic_strip
+from tinympcnn.data.synthetic import synthetic_digits, synthetic_membranes, synthetic_signs, synthetic_strip
 
 __all__ = [
     "augment",
@@ -28,7 +28,9 @@ __all__ = [
     "map_values",
     "mirror",
     "parse_kinds",
+    "synthetic_digits",
     "synthetic_membranes",
+    "synthetic_signs",
     "synthetic_strip",
 ]
 

@@ -11,6 +11,7 @@ from tinympcnn.engine.threads import LANES
 
 SMALLEST_BLOCK = 8192  # windows of a block at least: in smaller blocks NumPy's calls take longer than their work
 STRIP_BYTES = 3 << 20  # bytes of the strips and results of one block on a CPU
+WRITTEN_BYTES = 2 * STRIP_BYTES  # bytes of windows that are written out, kh times those of their strips
 DEVICE_BYTES = 512 << 20  # bytes of the columns of one block on a GPU
 CACHE_ITEMS = 1 << 18  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
 HALO = 0.3  # the cost of making a strip, in products with the windows that begin there
@@ -39,6 +40,9 @@ def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int,
         multiple = 1
     else:
         multiple = product_rows(kh * strip, maps)
+        small = fragments * rows * columns * (kh * strip + maps) * like.dtype.itemsize <= WRITTEN_BYTES
+        if small and 2 * fragments * columns <= multiple:
+            return [(slice(0, fragments), slice(0, rows))]  # see ``im2col.window_products``
         limit = STRIP_BYTES // ((strip + maps) * like.dtype.itemsize)
         windows = max(SMALLEST_BLOCK, fragments * rows * columns // LANES)
     m, n = _step(fragments, rows, columns, kh - 1, multiple, limit, windows)
@@ -63,7 +67,7 @@ def _step(
     for m in range(1, fragments + 1):
         width = -(-m * columns // multiple) * multiple
         most = min(limit // width - halo, windows // width)
-        if most < 1 and m > 1:
+        if most < 1 and width > multiple:  # up to `multiple` columns one product has room for them all
             break
         bands = -(-rows // max(1, most))
         blocks = -(-fragments // m) * bands

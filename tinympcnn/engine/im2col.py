@@ -9,6 +9,7 @@ one after the other.
 from __future__ import annotations
 
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
+from tinympcnn.engine.blocks import WRITTEN_BYTES
 from tinympcnn.engine.matmul import multiply, product, product_rows, sum_parts
 from tinympcnn.engine.workspace import contiguous, copy, empty
 
@@ -84,7 +85,7 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Arra
     array, shape (F, H-kh+1, W-kw+1, maps)
         The result, which is `out` itself where the product could be written there.
     """
-    (F, _, _, C), (h, w, maps) = x.shape, out.shape[1:]
+    (F, _, _, C), (kh, kw), (h, w, maps) = x.shape, kernel, out.shape[1:]
     array_module(x, matrix)
     if is_device_array(x) and out.flags.c_contiguous:
         multiply(columns(x, kernel), matrix, out.reshape(-1, maps))
@@ -95,9 +96,27 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Arra
     if kernel == (1, 1) and pitch == w and out.flags.c_contiguous:  # the windows are the pixels
         product(contiguous(x).reshape(-1, C), matrix, rows, out.reshape(-1, maps))
         return out
+    n, size = F * h * pitch, kh * kw * C
+    if 2 * -(-n // rows) <= h * -(-F * pitch // rows) and n * (size + maps) * x.dtype.itemsize <= WRITTEN_BYTES:
+        return _written_out(x, matrix, kernel, pitch, rows)[:, :, :w]
     windows = _overlapping(x, kernel, pitch, rows)
     y = multiply(windows, matrix, empty((*windows.shape[:3], maps), x)).reshape(h, -1, maps)
     return y[:, : F * pitch].reshape(h, F, pitch, maps)[:, :, :w].swapaxes(0, 1)
+
+
+def _written_out(x: Array, matrix: Array, kernel: Pair, pitch: int, rows: int) -> Array:
+    """Return the products (F, H-kh+1, pitch, maps) of windows that are copied one by one.
+
+    A row of windows of one small image does not fill a product, but all its windows fill a few. A window keeps its
+    place in the period of BLAS's rounding, so not a bit of its product changes.
+    """
+    (F, H, W, C), (kh, kw) = x.shape, kernel
+    h, w = H - kh + 1, W - kw + 1
+    cols = empty((F, h, pitch, kh * kw * C), x)
+    cols[:, :, :w], cols[:, :, w:] = columns(x, kernel).reshape(F, h, w, -1), 0
+    y = empty((F, h, pitch, matrix.shape[1]), x)
+    product(cols.reshape(F * h * pitch, -1), matrix, rows, y.reshape(F * h * pitch, -1))
+    return y
 
 
 def _overlapping(x: Array, kernel: Pair, pitch: int, rows: int) -> Array:

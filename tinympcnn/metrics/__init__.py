@@ -2,9 +2,13 @@
 
 `pixels` and `thresholding` count pixels (any number of classes), `rand` compares segments, `warping` compares
 topologies; the last two are the ISBI 2012 challenge's measures for membranes. `report` computes all of these at
-once, which is what `tinympcnn evaluate` prints. `roc` judges decisions about whole images.
+once, which is what `tinympcnn evaluate` prints. `roc` judges decisions about whole images, `classification` their
+classes.
 """
 
+from __future__ import annotations
+
+from tinympcnn.metrics.classification import Rejection, mcnemar, rejection_curve, top_error
 from tinympcnn.metrics.pixels import (
     Scores,
     balanced_error,
@@ -27,6 +31,7 @@ __all__ = [
     "BestThreshold",
     "Decisions",
     "F1Error",
+    "Rejection",
     "Roc",
     "Scores",
     "Sweep",
@@ -43,12 +48,15 @@ __all__ = [
     "f1_error",
     "format_report",
     "iou",
+    "mcnemar",
     "pixel_error",
     "precision_recall_f1",
     "rand_error",
+    "rejection_curve",
     "roc_curve",
     "segments",
     "thin_borders",
+    "top_error",
     "v_scores",
     "warp",
     "warping_error",

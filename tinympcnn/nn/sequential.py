@@ -39,6 +39,10 @@ class Sequential:
         `forward` does not.
     class_values : tuple of int or None
         The value of each class in label images.
+    class_names : tuple of str or None
+        The name of each class, for nets that classify whole images.
+    preprocessing : dict or None
+        What happens to an image before the net sees it, as ``tinympcnn.data.preprocessing`` writes and reads it.
     record : dict
         The record of the training; anything JSON can hold.
 
@@ -66,6 +70,8 @@ class Sequential:
             raise UsageError("the same layer object stands twice in the net; make one for each place")
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
         self.class_values: tuple[int, ...] | None = None
+        self.class_names: tuple[str, ...] | None = None
+        self.preprocessing: dict[str, Any] | None = None
         self.record: dict[str, Any] = {}
         self._dense: Shape | None = None  # the shape of the last scores before they were cropped, and after
         self._cropped: Shape | None = None
@@ -300,7 +306,8 @@ class Sequential:
 
     def _with(self, layers: list[Layer]) -> Self:
         net = type(self)(layers)
-        net.normalisation, net.class_values, net.record = self.normalisation, self.class_values, self.record
+        for name in ("normalisation", "class_values", "class_names", "preprocessing", "record"):
+            setattr(net, name, getattr(self, name))
         return net
 
 
