@@ -215,8 +215,8 @@ def speed(options: argparse.Namespace) -> None:
                 print(*rows[-1], flush=True)
     with replacing(options.output) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        times = ("clock_median", "processor_median", "clock_least", "processor_least")
-        writer.writerow(["net", "batch", "who", "threads", *(f"ms_per_image_{time}" for time in times)])
+        measured = ("clock_median", "processor_median", "clock_least", "processor_least")
+        writer.writerow(["net", "batch", "who", "threads", *(f"ms_per_image_{which}" for which in measured)])
         writer.writerows(rows)
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
 
 import numpy as np
 
-from tinympcnn.cli.pictures import as_bytes
-from tinympcnn.errors import UsageError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.cli.pictures import BLUE, drawing, write_figure
 
 MISTAKES = 40  # pictures on a sheet at most
 ACROSS = 8
@@ -22,20 +19,21 @@ def draw_confusion(path: str | PathLike[str], C: np.ndarray, names: Sequence[str
     The diagonal is left out of the scale of greys, as the few mistakes would otherwise not be seen.
     """
     K = len(names)
-    figure = _figure((2 + 0.28 * K, 1.6 + 0.28 * K))
-    axes = figure.subplots()
     mistakes = C - np.diag(np.diag(C))
-    axes.imshow(mistakes, cmap="Greys", vmin=0, vmax=max(1, mistakes.max()))
-    for i, j in zip(*np.nonzero(C), strict=True):
-        dark = mistakes[i, j] > 0.6 * mistakes.max()
-        colour = "tab:blue" if i == j else "white" if dark else "black"
-        axes.text(j, i, C[i, j], ha="center", va="center", fontsize=6, color=colour)
-    axes.set_xticks(range(K), names, rotation=90, fontsize=7)
-    axes.set_yticks(range(K), names, fontsize=7)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("class")
-    axes.set_title(f"{mistakes.sum()} mistakes in {C.sum()} images", fontsize=9)
-    _save(figure, path)
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(2 + 0.28 * K, 1.6 + 0.28 * K))
+        axes = figure.subplots()
+        axes.imshow(mistakes, cmap="Greys", vmin=0, vmax=max(1, mistakes.max()))
+        for i, j in zip(*np.nonzero(C), strict=True):
+            dark = mistakes[i, j] > 0.6 * mistakes.max()
+            colour = BLUE if i == j else "white" if dark else "black"
+            axes.text(j, i, C[i, j], ha="center", va="center", fontsize=6, color=colour)
+        axes.set_xticks(range(K), names, rotation=90, fontsize=7)
+        axes.set_yticks(range(K), names, fontsize=7)
+        axes.set_xlabel("taken for")
+        axes.set_ylabel("class")
+        axes.set_title(f"{mistakes.sum()} mistakes in {C.sum()} images", fontsize=9)
+        write_figure(figure, path)
 
 
 def draw_mistakes(
@@ -59,27 +57,24 @@ def draw_mistakes(
     wrong = np.flatnonzero(p.argmax(axis=1) != classes)
     shown = wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MISTAKES]
     rows = max(1, -(-len(shown) // ACROSS))
-    figure = _figure((1.2 * ACROSS, 0.4 + 1.45 * rows))
-    cells = figure.subplots(rows, ACROSS, squeeze=False).ravel()
-    for axes in cells:
-        axes.set_axis_off()
-    for axes, i in zip(cells, shown, strict=False):
-        image = images[i] if images.shape[3] in (1, 3) else images[i].mean(axis=2)
-        axes.imshow(as_bytes(image), cmap="gray", vmin=0, vmax=255)
-        guess = int(p[i].argmax())
-        axes.set_title(f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}", fontsize=6)
-    figure.suptitle(f"{len(wrong)} mistakes in {len(images)} images, the surest first", fontsize=9)
-    _save(figure, path)
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(1.2 * ACROSS, 0.4 + 1.45 * rows))
+        cells = figure.subplots(rows, ACROSS, squeeze=False).ravel()
+        for axes in cells:
+            axes.set_axis_off()
+        for axes, i in zip(cells, shown, strict=False):
+            image = images[i] if images.shape[3] == 3 else images[i].mean(axis=2)
+            axes.imshow(_bytes(image), cmap="gray", vmin=0, vmax=255)
+            guess = int(p[i].argmax())
+            axes.set_title(f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}", fontsize=6)
+        figure.suptitle(f"{len(wrong)} mistakes in {len(images)} images, the surest first", fontsize=9)
+        write_figure(figure, path)
 
 
-def _figure(size: tuple[float, float]) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("these pictures need matplotlib: pip install matplotlib") from None
-    return Figure(figsize=size, layout="constrained")
-
-
-def _save(figure: Any, path: str | PathLike[str]) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+def _bytes(image: np.ndarray) -> np.ndarray:
+    """Return an image as it is if its values are bytes, and otherwise stretched from its smallest value to its largest."""
+    if image.min() >= 0 and 1 < image.max() <= 255:
+        return image.astype(np.uint8)
+    low, high = float(image.min()), float(image.max())
+    stretched: np.ndarray = (255 * (image - low) / (high - low or 1)).astype(np.uint8)
+    return stretched
