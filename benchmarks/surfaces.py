@@ -3,7 +3,7 @@
     python benchmarks/surfaces.py steel-strip steel --downsample 2 --epochs 30 -o strip_steel
 
 writes NAME.csv (the training log), NAME.npz (the model) and a checkpoint, so that the run can be resumed.
-`steel_report.py` tests the models. The real images may not be redistributed; nothing of them is written.
+`steel_report.py` tests the models. The real images may not be redistributed; none of them is written.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read(
 
 
 def split(names: list[str], kinds: list[str], seed: int = 0) -> tuple[list[int], list[int], list[int]]:
-    """Return the indices of training (60 %), validation (15 %) and test (25 %), alike in every kind, twins together."""
+    """Return indices for training (60 %), validation (15 %) and test (25 %), alike for every kind, twins together."""
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for kind in sorted(set(kinds)):
         group = [i for i, (name, k) in enumerate(zip(names, kinds, strict=True)) if k == kind and name not in TWINS]

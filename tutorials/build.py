@@ -1,8 +1,8 @@
 """Run the tutorials and write their notebooks: ``python tutorials/build.py [--check] [--to FOLDER] [NN ...]``.
 
-The text sources ``NN_name.py`` (jupytext's percent format) are what is edited and reviewed; the ``NN_name.ipynb``
-beside them are made here, each in a fresh kernel, with outputs, and are committed so that a code-hosting page shows
-them. ``--check`` runs nothing and tells whether a notebook's cells still are those of its source.
+The text sources ``NN_name.py`` (jupytext's percent format) are edited and reviewed. This script makes the notebooks
+``NN_name.ipynb`` from the sources, each in a fresh kernel, with outputs. The notebooks are committed, so that a
+code-hosting page shows them. ``--check`` runs nothing and tells whether a notebook has the same cells as its source.
 """
 
 from __future__ import annotations
