@@ -68,10 +68,16 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", nargs="+", default=["N3", "N4", "steel"], metavar="NET")
-    parser.add_argument("--size", type=int, default=512, help="rows and columns of the images of N3 and N4 (512)")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds, in each of which everybody has a turn (9)")
-    parser.add_argument("--quick", action="store_true", help="128x128, 2 rounds, sizes up to 256: to try the script")
-    parser.add_argument("--no-sizes", dest="sizes", action="store_false", help="leave out time against image size")
+    parser.add_argument(
+        "--size", type=int, default=512, help="The rows and columns of the images of N3 and N4. The default is 512."
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="The number of rounds. The default is 9.")
+    parser.add_argument(
+        "--quick", action="store_true", help="Try the script: 128x128 pixels, 2 rounds, sizes up to 256."
+    )
+    parser.add_argument(
+        "--no-sizes", dest="sizes", action="store_false", help="Leave out the times of several image sizes."
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest"), metavar="DIR")
     options = parser.parse_args()
     if options.quick:

@@ -38,8 +38,8 @@ PATIENCE = 300  # seconds of training, after which the time of the epochs left i
 def main(arguments: list[str] | None = None) -> int:
     """Run everything, write the results, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=100, help="epochs of the training run (100)")
-    parser.add_argument("--no-tests", dest="tests", action="store_false", help="leave out the tests")
+    parser.add_argument("--epochs", type=int, default=100, help="The epochs of the training run. The default is 100.")
+    parser.add_argument("--no-tests", dest="tests", action="store_false", help="Leave out the tests.")
     parser.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR")
     options = parser.parse_args(arguments)
     os.environ["CUPY_TF32"] = "0"  # CuPy reads it once; what needs TF32 runs in a process of its own

@@ -45,8 +45,10 @@ def split(n: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
 def main() -> None:
     """Train the steel net and write the model, the log and a checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=100, help="steps of L-BFGS")
-    parser.add_argument("--seed", type=int, default=0, help="of the images, the split and the net")
+    parser.add_argument("--epochs", type=int, default=100, help="The number of steps of L-BFGS. The default is 100.")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="The seed of the images, the split and the net. The default is 0."
+    )
     parser.add_argument("-o", "--output", required=True, metavar="NAME")
     options = parser.parse_args()
     images, labels = read(options.seed)

@@ -242,9 +242,11 @@ def main() -> None:
     parser.add_argument("what", choices=("synthetic", "surface", "tables"))
     parser.add_argument("model", nargs="*", type=Path)
     parser.add_argument(
-        "--views", type=int, choices=(1, 8), default=1, help="of each real surface: as it is, or all flips and turns"
+        "--views", type=int, choices=(1, 8), default=1, help="Average over this many flips and turns of real surfaces."
     )
-    parser.add_argument("--name", help="of the results on real surfaces (that of the first model)")
+    parser.add_argument(
+        "--name", help="The name of the results on real surfaces. The default is that of the first model."
+    )
     options = parser.parse_args()
     if options.what == "tables":
         pages.fill(PAGE, {"table": joined, "overall": overall, "runs": runs, "table 2": table_2})
