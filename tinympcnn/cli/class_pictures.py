@@ -72,7 +72,7 @@ def draw_mistakes(
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:
-    """Return an image as it is if its values are bytes, and otherwise stretched from its smallest value to its largest."""
+    """Return an image of bytes as it is, and another one stretched from its smallest value to its largest."""
     if image.min() >= 0 and 1 < image.max() <= 255:
         return image.astype(np.uint8)
     low, high = float(image.min()), float(image.max())
