@@ -1,13 +1,12 @@
 """Measures that compare segments: the ISBI 2012 challenge's Rand error, and its successors V_Rand and V_Info.
 
 A segment is a 4-connected component of interior pixels. All three ask of pairs of pixels, or of one pixel's
-information: do truth and proposal agree on which pixels belong together? Only pixels that are interior in the
-truth count ("foreground-restricted"), and each of them that the proposal calls border is a segment of its
-own, a singleton.
+information: do truth and proposal agree on which pixels belong together? Only pixels that are interior in the truth
+count ("foreground-restricted"), and each of them that the proposal calls border is a segment of its own, a singleton.
 
 Definitions: Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for
-connectomics", Front. Neuroanat. 9:142, and the classes RandError, VariationOfInformation and
-WatershedTransform2D of Fiji's Trainable_Segmentation, by which the challenge was scored.
+connectomics", Front. Neuroanat. 9:142, and the classes RandError, VariationOfInformation and WatershedTransform2D of
+Fiji's Trainable_Segmentation, by which the challenge was scored.
 """
 
 from __future__ import annotations
@@ -28,13 +27,7 @@ _NO_SEGMENTS = "truth_is_interior has no interior pixel, so there are no segment
 
 @dataclass(frozen=True)
 class VScore(Sweep):
-    """The best V over thresholds (1 is perfect), and its two halves there.
-
-    Attributes
-    ----------
-    split, merge : float
-        V with alpha 0 (what splits cost; Rand recall) and with alpha 1 (what mergers cost; Rand precision).
-    """
+    """The best V over thresholds (1 is perfect); there, V with alpha 0 (what splits cost) and alpha 1 (mergers)."""
 
     split: float
     merge: float
@@ -89,7 +82,6 @@ def v_scores(
     probability_of_interior: ArrayLike,
     truth_is_interior: ArrayLike,
     thresholds: Sequence[float] | np.ndarray = THRESHOLDS,
-    alpha: float = 0.5,
 ) -> VScores:
     """Return V_Rand and V_Info after border thinning: the measures the challenge ended with.
 
@@ -99,22 +91,11 @@ def v_scores(
         V_Rand = sum p_ij^2 / (alpha sum s_i^2 + (1 - alpha) sum t_j^2)
         V_Info = I(S; T) / ((1 - alpha) H(S) + alpha H(T))
 
-    and each is the mean over slices. The best threshold is found for each; a slice whose truth has no
-    interior is left out.
+    with alpha = 0.5, which weighs splits and mergers alike, and each is the mean over slices. The best threshold is
+    found for each; a slice whose truth has no interior is left out. The parameters are those of `rand_error`.
 
-    Parameters
-    ----------
-    probability_of_interior : array_like of float in [0, 1], shape (Z, H, W) or (H, W)
-    truth_is_interior : array_like of bool, same shape
-    thresholds : increasing sequence, shape (T,)
-    alpha : float
-        0.5 weighs splits and mergers alike; V_Rand is then the Rand F-score.
-
-    Notes
-    -----
-    That scores are averaged over slices (the Rand error's pairs are pooled) is how the challenge's final
-    script calls Fiji. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji
-    says 0.
+    Notes ----- That scores are averaged over slices (the Rand error's pairs are pooled) is how the challenge's final
+    script calls Fiji. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji says 0.
 
     Examples
     --------
@@ -128,20 +109,18 @@ def v_scores(
     """
     p, truth = probability_and_truth(probability_of_interior, truth_is_interior)
     t = as_thresholds(thresholds)
-    kept = [z for z in range(len(truth)) if truth[z].any()]  # a slice without interior has nothing to say
+    kept = [(q, segments(is_true)) for q, is_true in zip(p, truth, strict=True) if is_true.any()]
     if not kept:
         raise DataError(_NO_SEGMENTS)
-    true_segments = {z: segments(truth[z]) for z in kept}
     pairs, information = np.zeros((2, len(t), len(kept), 3))
     for k, tk in enumerate(t):
-        for i, z in enumerate(kept):
-            thinned = thin_borders(segments(p[z] > tk))
-            pairs[k, i] = _pairs(thinned, true_segments[z])
-            information[k, i] = _information(thinned, true_segments[z])
-    return VScores(_best(pairs, t, alpha), _best(information[..., [0, 2, 1]], t, alpha))
+        for i, (q, true) in enumerate(kept):
+            thinned = thin_borders(segments(q > tk))
+            pairs[k, i], information[k, i] = _pairs(thinned, true), _information(thinned, true)
+    return VScores(_best(pairs, t), _best(information[..., [0, 2, 1]], t))
 
 
-def _best(terms: np.ndarray, t: np.ndarray, alpha: float) -> VScore:
+def _best(terms: np.ndarray, t: np.ndarray) -> VScore:
     """Return the best mean of shared / ((1 - alpha) a + alpha b), terms (T, slices, 3) being the three."""
     shared, a, b = np.moveaxis(terms, -1, 0)
 
@@ -150,8 +129,9 @@ def _best(terms: np.ndarray, t: np.ndarray, alpha: float) -> VScore:
         share: np.ndarray = np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0)
         return np.asarray(share.mean(axis=-1))
 
-    k = int(np.argmax(v(alpha)))
-    return VScore(float(v(alpha)[k]), float(t[k]), v(alpha), t, float(v(0.0)[k]), float(v(1.0)[k]))
+    values = v(0.5)
+    k = int(np.argmax(values))
+    return VScore(float(values[k]), float(t[k]), values, t, float(v(0.0)[k]), float(v(1.0)[k]))
 
 
 def _overlaps(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.metrics.pixels import balanced_error, class_errors, confusion, iou, pixel_error, precision_recall_f1
+from tinympcnn.metrics import pixels
 from tinympcnn.metrics.rand import rand_error, v_scores
 from tinympcnn.metrics.sweep import Sweep, check_probabilities, check_same_shape, is_series
-from tinympcnn.metrics.thresholding import f1_error
 from tinympcnn.metrics.warping import warping_error
 
 
@@ -29,20 +29,17 @@ def evaluate(
     Parameters
     ----------
     prediction : array_like
-        Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z,
-        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of
-        several sizes are a list of arrays, here and in `labels`.
+        Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z, H, W, K).
+        Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of several sizes are
+        a list of arrays, here and in `labels`.
     labels : array_like of int, shape (Z, H, W)
-        The true labels, 0 to K-1, or `ignore`.
+        The true labels, 0 to K-1, or `ignore` where a pixel does not count.
     positive : int, optional
         The class of precision, recall and F1; the largest by default.
     n_classes : int, optional
         The number K of classes; by default the smallest number, at least two, that has room for the labels.
-    ignore : int
-        The true label of pixels that do not count.
     membranes : bool
-        Whether the challenge's measures are added (two classes, interior positive, every pixel labelled): Rand error,
-        V_Rand, V_Info, warping errors.
+        Whether the challenge's measures are added (two classes, interior positive, every pixel labelled).
 
     Returns
     -------
@@ -72,33 +69,31 @@ def evaluate(
         raise UsageError(f"positive must be a class, 0 to {K - 1}; got {positive}")
     predicted, p_positive = _labels_and_probability(p, y, K, positive) if soft else (p, p == positive)
 
-    def apart(row: np.ndarray) -> list[np.ndarray]:
-        parts = np.split(row, np.cumsum([image.size for image in truth])[:-1])
-        return [part.reshape(image.shape) for part, image in zip(parts, truth, strict=True)]
-
-    C = confusion(predicted, y, K, ignore)
-    right = precision_recall_f1(C, positive)
-    f1 = f1_error(p_positive[None], (y == positive)[None], counted=y != ignore)
-    slices = zip(apart(p_positive), truth, strict=True)
-    slice_errors = [f1_error(q[None], t[None] == positive, [f1.threshold], t != ignore).value for q, t in slices]
+    ends = np.cumsum([image.size for image in truth])[:-1]
+    slices = [part.reshape(image.shape) for part, image in zip(np.split(p_positive, ends), truth, strict=True)]
+    C = pixels.confusion(predicted, y, K, ignore)
+    right = pixels.precision_recall_f1(C, positive)
+    f1 = pixels.f1_error(p_positive, y == positive, counted=y != ignore)
+    pairs = zip(slices, truth, strict=True)
+    slice_errors = [pixels.f1_error(q, t == positive, [f1.threshold], t != ignore).value for q, t in pairs]
     report: dict[str, Any] = {
         "slices": len(truth),
         "pixels": int(C.sum()),
         "classes": K,
         "positive": positive,
-        "pixel_error": pixel_error(predicted, y, ignore),
-        "balanced_error": balanced_error(C),
-        "class_errors": _plain(class_errors(C)),
-        "iou": _plain(iou(C)),
+        "pixel_error": pixels.pixel_error(predicted, y, ignore),
+        "balanced_error": pixels.balanced_error(C),
+        "class_errors": _plain(pixels.class_errors(C)),
+        "iou": _plain(pixels.iou(C)),
         "confusion": C.tolist(),
-        **dict(zip(right._fields, _plain(np.array(right)), strict=True)),
-        "f1_error": {**_best(f1, soft), "slices": _plain(np.array(slice_errors))},
+        **dict(zip(right._fields, _plain(right), strict=True)),
+        "f1_error": {**_best(f1, soft), "slices": _plain(slice_errors)},
     }
     if membranes:
         if K != 2 or (y == ignore).any():
             got = f"{K} classes, {int((y == ignore).sum())} ignored pixels"
             raise UsageError(f"membrane measures need two classes and a label for every pixel; got {got}")
-        both = apart(p_positive), apart(y == positive)
+        both = slices, [image == positive for image in truth]
         rand, v, warps = rand_error(*both), v_scores(*both), warping_error(*both)
         report |= {
             "rand_error": _best(rand, soft),
@@ -199,5 +194,5 @@ def _best(sweep: Sweep, soft: bool) -> dict[str, Any]:
     return {"value": sweep.value, "threshold": sweep.threshold if soft else None}
 
 
-def _plain(values: np.ndarray) -> list[float | None]:
+def _plain(values: Iterable[float]) -> list[float | None]:
     return [None if np.isnan(x) else float(x) for x in values]

@@ -1,7 +1,7 @@
 """What all the measures share: thresholds, the best of a sweep over them, and the checks of what comes in.
 
-The ISBI 2012 challenge turned every probability map into segments at the thresholds 0.0, 0.1, ..., 1.0 and
-kept the best score over the whole stack. Its rule, and ours, is strict: a pixel is interior where `p > t`.
+The ISBI 2012 challenge turned every probability map into segments at the thresholds 0.0, 0.1, ..., 1.0 and kept the
+best score over the whole stack. Its rule, and ours, is strict: a pixel is interior where `p > t`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,11 @@ from numpy.typing import ArrayLike
 from tinympcnn.errors import DataError, UsageError
 
 THRESHOLDS: np.ndarray = np.linspace(0.0, 1.0, 11)
-"""The challenge's thresholds; a pixel is positive where `p > t`."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The best value of a measure over thresholds: the first one where several are equally good.
-
-    Attributes
-    ----------
-    value, threshold : float
-        The best value, and the threshold it was reached at.
-    values, thresholds : array, shape (T,)
-        The whole curve.
-    """
+    """The best value of a measure over thresholds, the first of equally good ones, and the whole curve, shape (T,)."""
 
     value: float
     threshold: float
@@ -36,11 +27,10 @@ class Sweep:
     thresholds: np.ndarray
 
 
-def lowest(values: ArrayLike, thresholds: np.ndarray) -> Sweep:
+def lowest(values: np.ndarray, thresholds: np.ndarray) -> Sweep:
     """Return the `Sweep` whose best value is the smallest: for errors."""
-    curve = np.asarray(values, dtype=float)
-    k = int(np.argmin(curve))
-    return Sweep(float(curve[k]), float(thresholds[k]), curve, thresholds)
+    k = int(np.argmin(values))
+    return Sweep(float(values[k]), float(thresholds[k]), values, thresholds)
 
 
 def as_thresholds(thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -49,14 +39,6 @@ def as_thresholds(thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
     if t.ndim != 1 or t.size == 0 or not (t[0] >= 0 and t[-1] <= 1 and (np.diff(t) > 0).all()):
         raise UsageError(f"thresholds must increase within [0, 1], as 0.1, 0.5, 0.9 do; got {thresholds}")
     return t
-
-
-def as_stack(array: ArrayLike, name: str) -> np.ndarray:
-    """Return an array (H, W) or (Z, H, W) as a non-empty (Z, H, W)."""
-    a = np.asarray(array)
-    if a.ndim not in (2, 3) or a.size == 0:
-        raise DataError(f"{name} must be a non-empty image (H, W) or stack (Z, H, W); got shape {a.shape}")
-    return a if a.ndim == 3 else a[None]
 
 
 def check_probabilities(p: np.ndarray, name: str) -> None:
@@ -87,10 +69,11 @@ def probability_and_truth(
     if is_series(truth):
         pairs = [probability_and_truth(p, y) for p, y in zip(probability, truth, strict=True)]  # type: ignore[arg-type]
         return [p for some, _ in pairs for p in some], [y for _, some in pairs for y in some]
-    p, is_true = as_stack(probability, "probability_of_interior"), as_stack(truth, "truth_is_interior")
+    p, is_true = (np.asarray(a)[None] if np.ndim(a) == 2 else np.asarray(a) for a in (probability, truth))
+    if is_true.ndim != 3 or is_true.size == 0:
+        raise DataError(f"truth_is_interior must be a non-empty image (H, W) or stack (Z, H, W); got {is_true.shape}")
     check_same_shape(p, is_true, "probability_of_interior", "truth_is_interior")
     check_probabilities(p, "probability_of_interior")
     if not np.isin(is_true, (0, 1)).all():
-        got = f"values from {is_true.min()} to {is_true.max()}"
-        raise DataError(f"truth_is_interior must be boolean or 0 and 1; got {got}")
+        raise DataError(f"truth_is_interior must be boolean or 0 and 1; got {is_true.min()} to {is_true.max()}")
     return list(p.astype(float, copy=False)), list(is_true.astype(bool))

@@ -1,7 +1,4 @@
-"""Segments: from a boolean image, and grown until only thin lines are left between them.
-
-The measures in `rand` compare them.
-"""
+"""Segments: from a boolean image, and grown until only thin lines are left between them; `rand` compares them."""
 
 from __future__ import annotations
 
@@ -16,20 +13,15 @@ def segments(interior: np.ndarray) -> np.ndarray:
 
 
 def thin_borders(labels: np.ndarray) -> np.ndarray:
-    """Grow all segments at one speed until they meet, leaving lines one pixel thick between them.
+    """Grow all segments of `labels` (H, W), numbered from 1, at one speed until they meet in lines one pixel thick.
 
-    This is the watershed transform of the two-valued proposal (Soille and Vincent 1990), which the challenge
-    used: its basins are the 4-connected segments, and they flood the border in waves of equal distance.
-    `scipy.ndimage.watershed_ift` draws no lines, and the lines count (as singletons), so we flood ourselves,
-    a whole wave at a time. Two neighbours of one wave lie on different colours of a checkerboard: each wave
-    takes the one colour, then the other, which sees the first. A pixel takes its neighbours' segment, or
-    stays on the line where they belong to two, or to none. Fiji goes through a wave pixel by pixel; where a
-    border has an even width the line may thus lie one pixel to the other side.
-
-    Parameters
-    ----------
-    labels : array of int, shape (H, W)
-        The numbers of the segments, from 1; borders are 0.
+    This is the watershed transform of the two-valued proposal (Soille and Vincent 1990), which the challenge used: its
+    basins are the 4-connected segments, and they flood the border in waves of equal distance.
+    `scipy.ndimage.watershed_ift` draws no lines, and the lines count (as singletons), so we flood ourselves, a whole
+    wave at a time. Two neighbours of one wave lie on different colours of a checkerboard: each wave takes the one
+    colour, then the other, which sees the first. A pixel takes its neighbours' segment, or stays on the line where they
+    belong to two, or to none. Fiji goes through a wave pixel by pixel; where a border has an even width the line may
+    thus lie one pixel to the other side.
 
     Examples
     --------
