@@ -22,16 +22,8 @@ Block = tuple[slice, slice]  # of fragments, of rows
 def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int, like: Array) -> list[Block]:
     """Cut an output storage into blocks of some rows of some fragments, for products with all their windows.
 
-    Parameters
-    ----------
-    outputs : (fragments, rows, columns)
-        The size of the output storage.
-    kh : int
-        The number of rows of a window.
-    strip, maps : int
-        The numbers that a window takes from one row of the input, and the numbers that it results in.
-    like : array
-        An array that lies where the work will be done.
+    The storage has (fragments, rows, columns) outputs, and lies where `like` does. A window has `kh` rows; it takes
+    `strip` numbers from one row of the input, and results in `maps` numbers.
     """
     fragments, rows, columns = outputs
     if is_device_array(like):

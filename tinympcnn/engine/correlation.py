@@ -17,19 +17,10 @@ from tinympcnn.engine.workspace import copy, empty
 
 
 def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
-    """Cross-correlate every fragment of `x`, in a border of zeros, with `W`.
+    """Cross-correlate every fragment of `x` (F, H, W, C) with `W` (kh, kw, C, out_maps), and add `b` (out_maps,).
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    W : array, shape (kh, kw, C, out_maps)
-    b : array, shape (out_maps,), optional
-    border : (rows, columns)
-        The rows and columns of zeros on each side; (kh-1, kw-1) makes the "full" correlation.
-
-    Returns
-    -------
-    array, shape (F, H + 2*rows - kh + 1, W + 2*columns - kw + 1, out_maps)
+    The border is the rows and the columns of zeros on each side; (kh-1, kw-1) makes the "full" correlation. The result
+    is (F, H + 2*rows - kh + 1, W + 2*columns - kw + 1, out_maps).
     """
     xp = array_module(x, W)
     F, H, width, _ = x.shape
@@ -73,11 +64,9 @@ def correlate_grad(x: Array, dy: Array, dW: Array, db: Array) -> None:
 
 
 def correlate_back(dy: Array, W: Array) -> Array:
-    """Return the gradient of the input of ``correlate(x, W)``.
+    """Return the gradient of the input of ``correlate(x, W)``: the full correlation of `dy` with the kernel turned around.
 
-    It is the full correlation of `dy` with the flipped, transposed kernel:
-    input pixel (q, p) went through tap (i, j) into output (q-i, p-j), so
-    ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
+    Input pixel (q, p) went through tap (i, j) into output (q-i, p-j): ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
     """
     kh, kw = W.shape[:2]
     return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))

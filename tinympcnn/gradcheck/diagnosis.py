@@ -20,20 +20,9 @@ from tinympcnn.engine import multiply
 class Evidence:
     """A gradient that is wrong, and the numbers that explain it (all float64, on the host).
 
-    Attributes
-    ----------
-    name : str
-        The name of the tensor; "x" is the input.
-    analytic : array
-        The gradient that backward gave. Its shape may be wrong too.
-    tensor, x, y, dy : array
-        The tensor, the input, the output and the upstream gradient.
-    jacobian : array, shape (tensor.size, y.size)
-        The Jacobian by central differences.
-    weights : dict of str to array
-        The layer's parameters that have four axes.
-    with_weights : function
-        ``with_weights(name, array)`` is the gradient of the tensor if that parameter had another value.
+    The tensor is called `name` ("x" is the input); backward gave `analytic`, whose shape may be wrong too. The
+    `jacobian`, shape (tensor.size, y.size), is that by central differences. `weights` are the layer's parameters that
+    have four axes, and ``with_weights(name, array)`` is the gradient of the tensor if that parameter had another value.
     """
 
     name: str
@@ -85,15 +74,10 @@ def _factor(e: Evidence) -> str | None:
     c = float(np.vdot(e.analytic, e.numeric) / max(np.vdot(e.numeric, e.numeric), 1e-300))
     if not c or not same(e.analytic, c * e.numeric):
         return None
-    pixels, fragments = e.dy[..., 0].size, len(e.dy)
-    known = {
-        -1: "its sign is wrong",
-        2: "it is too large by a factor of 2",
-        0.5: "it is too small by a factor of 2",
-    }
+    known = {-1.0: "its sign is wrong", 2: "it is too large by a factor of 2", 0.5: "it is too small by a factor of 2"}
     if e.name != "x":
-        known |= {1 / fragments: f"it is the mean over the {fragments} fragments, where the sum is wanted"}
-        known |= {1 / pixels: f"it is the mean over the {pixels} output pixels, where the sum is wanted"}
+        for n, things in ((len(e.dy), "fragments"), (e.dy[..., 0].size, "output pixels")):
+            known[1 / n] = f"it is the mean over the {n} {things}, where the sum is wanted"
     for value, words in known.items():
         if abs(c / value - 1) < 1e-5:
             return words

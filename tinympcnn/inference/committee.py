@@ -28,18 +28,11 @@ class Committee(Members):
     Attributes
     ----------
     nets : list of Sequential
-        Image nets, in the order in which their probabilities are summed.
+        The image nets, in the order in which their probabilities are summed.
     views : range
         The flips and turns that `tinympcnn.data.dihedral` applies to the image, in the order of the sum.
     in_maps, out_maps, class_values, xp
         What the nets have in common, as in `Net`.
-
-    Raises
-    ------
-    UsageError
-        If there is no net, or anything but a net.
-    DataError
-        If the nets do not go together.
 
     Examples
     --------

@@ -33,22 +33,16 @@ class Rows(Protocol):
 def segment(
     net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
 ) -> np.ndarray:
-    """Return the class probabilities of every pixel of an image.
+    """Return the class probabilities (H, W, K), float32, of every pixel of an image (H, W) or (H, W, C).
 
     Parameters
     ----------
     net : Sequential or Committee
         An image net, a patch net or several nets, on any backend.
-    image : array, shape (H, W) or (H, W, C)
-        An image of any size, in the units of the training images.
     tile : int, optional
         The rows and columns of outputs computed at a time; by default as many as `memory` allows.
     memory : int
         The bytes that the storages of one tile may take.
-
-    Returns
-    -------
-    array of float32, shape (H, W, K)
 
     Raises
     ------
