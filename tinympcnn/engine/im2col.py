@@ -129,12 +129,3 @@ def _sum(pixels: Array) -> Array:
     """Return the sum over rows, as a product: BLAS is faster at it than NumPy."""
     xp = array_module(pixels)
     return multiply(xp.ones(len(pixels), pixels.dtype), pixels)
-
-
-def repeated(b: Array, n: int) -> Array:
-    """Return the values `b` of all maps n times, to be added to rows of `n` pixels: NumPy adds long runs faster."""
-    if is_device_array(b):
-        return b
-    row = empty((n, *b.shape), b)
-    row[...] = b
-    return row

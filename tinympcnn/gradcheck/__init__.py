@@ -53,15 +53,8 @@ class Report:
 def check_layer(layer: Layer, x: Array | None = None, shape: Sequence[int] | None = None, rng: Rng = 0) -> Report:
     """Check the gradients of a layer's input and parameters. The layer itself stays as it is.
 
-    Parameters
-    ----------
-    layer : Layer
-        The layer. Parameters that are all zero get random values in the copy that is checked: a zero hides mistakes.
-    x : array, shape (F, H, W, C), optional
-        The input; by default a shuffled range.
-    shape : (F, H, W, C), optional
-        The shape of the default input; by default a small shape with H != W that suits the layer's `in_maps`,
-        `window` and `step`.
+    The input `x` (F, H, W, C) is by default a shuffled range of the given shape, or of a small one with H != W that
+    suits the layer. Parameters that are all zero get random values in the copy that is checked: a zero hides mistakes.
 
     Examples
     --------
@@ -94,12 +87,8 @@ def check_net(
 ) -> Report:
     """Check the gradients of all parameters of a net, and of its images. The net itself stays as it is.
 
-    Parameters
-    ----------
-    images : array, shape (N, H, W, C), optional
-        The images; by default two small ones with H != W.
-    target, loss : optional
-        With both, the upstream gradient is that of the loss, which is checked too (the line "scores").
+    The images (N, H, W, C) are by default two small ones with H != W. With a target and a loss, the upstream gradient
+    is that of the loss, which is checked too (the line "scores").
 
     Examples
     --------

@@ -22,16 +22,15 @@ from tinympcnn.inference.views import Members
 from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve, scores_and_truth
 from tinympcnn.nn.sequential import Sequential
 
-PAPER_PIXELS = 5000
-"""The paper's threshold, half the smallest conceivable defect: pixels at full resolution, "not critical"."""
+PAPER_PIXELS = 5000  # the paper's threshold, half the smallest conceivable defect, at full resolution: "not critical"
 
 
 def score(probability: ArrayLike, pixels: float = 0) -> float:
     """Return the largest threshold up to which an image is flagged: its ``floor(pixels) + 1``-th largest probability.
 
-    `pixels` is the number of defect pixels that an image may have and is not flagged; an image that has no more pixels
-    has the score 0. An image that was down-sampled by d has d*d times fewer pixels: the paper's 5000 are ``5000 / 16``
-    at a quarter of the resolution.
+    `pixels` is the number of defect pixels that a sound image may have; an image that has no more has the score 0. An
+    image that was down-sampled by d has d*d times fewer: the paper's 5000 are ``5000 / 16`` at a quarter of the
+    resolution.
 
     >>> p = [[0.9, 0.8], [0.3, 0.1]]
     >>> score(p), score(p, pixels=1.5)
@@ -113,17 +112,10 @@ def inspect(
 ) -> list[Inspected]:
     """Look for defects in images (H, W, C) of any sizes one by one, against the clock: from pixels to score.
 
-    Class 0 of the net is sound, every other class is a defect. An image with one defect pixel has a defect, also where
-    down-sampling leaves nothing of it.
-
-    Parameters
-    ----------
-    defects : sequence of array, shape (H, W), or None
-        1 or True where a defect is, 0 where none is, -1 where a pixel does not count; None if that is not known.
-    pixels : float
-        The number of defect pixels of `images`, at full resolution, that is not yet a defect; see `score`.
-    factor : int
-        The factor by which the images are down-sampled; the seconds include that.
+    Class 0 of the net is sound, every other class is a defect. The defects (H, W) are 1 or True where a defect is, 0
+    where none is, -1 where a pixel does not count; None if that is not known. An image with one defect pixel has a
+    defect, also where down-sampling by `factor`, which the seconds include, leaves nothing of it. `pixels` is the
+    number of defect pixels, at full resolution, that is not yet a defect; see `score`.
 
     >>> from tinympcnn.nn.spec import parse
     >>> net = Sequential(parse("C3x3x4 FC2", rng=0))

@@ -1,7 +1,7 @@
 """Measures that look at one pixel at a time: errors of labels, and the best threshold for grey values or probabilities.
 
-All of them work for any array shape, those of labels for any number of classes; labels are integers 0 to K-1 and pixels
-whose true label is `ignore` do not count.
+All of them work for any array shape, those of labels for any number of classes; labels are integers 0 to K-1, and
+pixels whose true label is `IGNORED`, -1, do not count.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, check_probabilities, check_same_shape, lowest
 
+IGNORED = -1
 
-def pixel_error(prediction: ArrayLike, labels: ArrayLike, ignore: int = -1) -> float:
+
+def pixel_error(prediction: ArrayLike, labels: ArrayLike) -> float:
     """Return the fraction of counted pixels whose predicted label is wrong.
 
     Examples
@@ -24,11 +26,11 @@ def pixel_error(prediction: ArrayLike, labels: ArrayLike, ignore: int = -1) -> f
     >>> pixel_error([0, 1, 1, 1], [0, 1, 0, -1])  # one of three
     0.3333333333333333
     """
-    predicted, true = _counted(prediction, labels, ignore)
+    predicted, true = _counted(prediction, labels)
     return float(np.mean(predicted != true))
 
 
-def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int, ignore: int = -1) -> np.ndarray:
+def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int) -> np.ndarray:
     """Count pixels by true class (rows) and predicted class (columns): ``C[i, j]`` pixels of class i were called j.
 
     Examples
@@ -37,7 +39,7 @@ def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int, ignore: 
     array([[1, 1],
            [0, 1]])
     """
-    predicted, true = _counted(prediction, labels, ignore)
+    predicted, true = _counted(prediction, labels)
     for name, values in (("prediction", predicted), ("labels", true)):
         if values.min() < 0 or values.max() >= n_classes:
             got = f"{values.min()} to {values.max()}"
@@ -108,18 +110,8 @@ def f1_error(
 
     At threshold t a pixel is called positive where `p > t`, and F1(t) = 2 tp / (2 tp + fp + fn). One pass: each pixel
     is put into the bin of the number of thresholds below its p, and counts at every threshold are sums over bins, so
-    the result is exact.
+    the result is exact. The arrays have one shape; `counted` tells which pixels count, by default all.
 
-    Parameters
-    ----------
-    probability_of_positive : array_like of float in [0, 1], any shape
-    truth_is_positive : array_like of bool, same shape
-    thresholds : increasing sequence, shape (T,)
-    counted : array_like of bool, same shape, optional
-        Whether each pixel counts; by default all do.
-
-    Notes
-    -----
     Source: class PixelError of Fiji's Trainable_Segmentation (I. Arganda-Carreras), by which the challenge was scored,
     and its page "Evaluation" ("pixel error: 1 - the maximal F-score of pixel similarity"), thresholds by 0.1.
 
@@ -150,7 +142,7 @@ class BestThreshold(NamedTuple):
     bright: bool
 
 
-def best_threshold_error(images: ArrayLike, labels: ArrayLike, ignore: int = -1) -> BestThreshold:
+def best_threshold_error(images: ArrayLike, labels: ArrayLike) -> BestThreshold:
     """Return the pixel error of the best single threshold on the grey values themselves: the baseline to beat.
 
     Class 1 may be the brighter or the darker one. Every grey value that occurs is tried, so no threshold does
@@ -161,7 +153,7 @@ def best_threshold_error(images: ArrayLike, labels: ArrayLike, ignore: int = -1)
     >>> best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1])
     BestThreshold(error=0.25, threshold=20.0, bright=False)
     """
-    grey, true = _counted(images, labels, ignore)
+    grey, true = _counted(images, labels)
     if not np.isin(true, (0, 1)).all():
         got = f"{true.min()} to {true.max()}"
         raise UsageError(f"a single threshold separates two classes, 0 and 1; labels go from {got}")
@@ -175,13 +167,13 @@ def best_threshold_error(images: ArrayLike, labels: ArrayLike, ignore: int = -1)
     return BestThreshold(float(wrong[bright, k] / len(true)), float(values[k]), bool(bright))
 
 
-def _counted(prediction: ArrayLike, labels: ArrayLike, ignore: int) -> tuple[np.ndarray, np.ndarray]:
+def _counted(prediction: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return the two arrays' values at the pixels that count, flat."""
     predicted, true = np.asarray(prediction), np.asarray(labels)
     check_same_shape(predicted, true, "prediction", "labels")
-    keep = true != ignore
+    keep = true != IGNORED
     if not keep.any():
-        raise DataError(f"no pixel counts: every label is {ignore}, the value that is ignored")
+        raise DataError(f"no pixel counts: every label is {IGNORED}, the value that is ignored")
     return predicted[keep], true[keep]
 
 

@@ -21,7 +21,6 @@ def evaluate(
     *,
     positive: int | None = None,
     n_classes: int | None = None,
-    ignore: int = -1,
     membranes: bool = False,
 ) -> dict[str, Any]:
     """Compute every measure of a stack.
@@ -33,7 +32,7 @@ def evaluate(
         Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of several sizes are
         a list of arrays, here and in `labels`.
     labels : array_like of int, shape (Z, H, W)
-        The true labels, 0 to K-1, or `ignore` where a pixel does not count.
+        The true labels, 0 to K-1, or -1 where a pixel does not count.
     positive : int, optional
         The class of precision, recall and F1; the largest by default.
     n_classes : int, optional
@@ -44,10 +43,9 @@ def evaluate(
     Returns
     -------
     dict
-        Plain numbers, lists and dictionaries, ready for JSON. A share of nothing is None: the error of a class that
-        does not occur, the precision of a class that was never predicted. Labels come from probabilities as the most
-        probable class (of two: positive where p > 0.5). A measure with thresholds is a dictionary with `value` and the
-        `threshold` at which it was reached, None where labels were given.
+        Plain numbers, lists and dictionaries, ready for JSON; a share of nothing is None. Labels come from
+        probabilities as the most probable class (of two: positive where p > 0.5). A measure with thresholds is a
+        dictionary with `value` and the `threshold` at which it was reached, None where labels were given.
 
     Examples
     --------
@@ -68,20 +66,19 @@ def evaluate(
     if not 0 <= positive < K:
         raise UsageError(f"positive must be a class, 0 to {K - 1}; got {positive}")
     predicted, p_positive = _labels_and_probability(p, y, K, positive) if soft else (p, p == positive)
-
     ends = np.cumsum([image.size for image in truth])[:-1]
     slices = [part.reshape(image.shape) for part, image in zip(np.split(p_positive, ends), truth, strict=True)]
-    C = pixels.confusion(predicted, y, K, ignore)
+    C = pixels.confusion(predicted, y, K)
     right = pixels.precision_recall_f1(C, positive)
-    f1 = pixels.f1_error(p_positive, y == positive, counted=y != ignore)
+    f1 = pixels.f1_error(p_positive, y == positive, counted=y != pixels.IGNORED)
     pairs = zip(slices, truth, strict=True)
-    slice_errors = [pixels.f1_error(q, t == positive, [f1.threshold], t != ignore).value for q, t in pairs]
+    slice_errors = [pixels.f1_error(q, t == positive, [f1.threshold], t != pixels.IGNORED).value for q, t in pairs]
     report: dict[str, Any] = {
         "slices": len(truth),
         "pixels": int(C.sum()),
         "classes": K,
         "positive": positive,
-        "pixel_error": pixels.pixel_error(predicted, y, ignore),
+        "pixel_error": pixels.pixel_error(predicted, y),
         "balanced_error": pixels.balanced_error(C),
         "class_errors": _plain(pixels.class_errors(C)),
         "iou": _plain(pixels.iou(C)),
@@ -90,8 +87,8 @@ def evaluate(
         "f1_error": {**_best(f1, soft), "slices": _plain(slice_errors)},
     }
     if membranes:
-        if K != 2 or (y == ignore).any():
-            got = f"{K} classes, {int((y == ignore).sum())} ignored pixels"
+        if K != 2 or C.sum() < y.size:
+            got = f"{K} classes, {y.size - C.sum()} ignored pixels"
             raise UsageError(f"membrane measures need two classes and a label for every pixel; got {got}")
         both = slices, [image == positive for image in truth]
         rand, v, warps = rand_error(*both), v_scores(*both), warping_error(*both)

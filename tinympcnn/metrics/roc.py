@@ -103,16 +103,9 @@ def balanced_pixel_error(
 ) -> float:
     """Return the error on n defect pixels and n other pixels, drawn from all images: section 4.2's per-pixel error.
 
-    Parameters
-    ----------
-    probabilities : sequence of array, shape (H, W)
-        The probability of a defect at every pixel of images of any sizes; above the threshold it is called a defect.
-    truths : sequence of array, shape (H, W)
-        1 or True where a defect is, 0 or False where none is, and -1 where a pixel does not count.
-    n : int
-        The number of pixels of either kind, drawn without repetition; all pixels of a kind that has fewer.
-    rng : int or numpy.random.Generator
-        The generator that draws, or its seed.
+    The images (H, W) may be of any sizes. A pixel is called a defect if its probability is above the threshold. The
+    truth is 1 or True where a defect is, 0 or False where none is, and -1 where a pixel does not count. Pixels are
+    drawn without repetition; all pixels of a kind that has fewer than n.
 
     Examples
     --------
