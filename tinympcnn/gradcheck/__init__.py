@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module
-from tinympcnn.gradcheck.differences import Check, Differences, Subject, distance
+from tinympcnn.gradcheck.differences import Check, Differences, distance
 from tinympcnn.nn.layers import Layer
 from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.sequential import Sequential
@@ -74,8 +74,8 @@ def check_layer(layer: Layer, x: Array | None = None, shape: Sequence[int] | Non
         rows, columns = (int(n) * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
         host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
         x = array_module(*twin.params.values()).asarray(host)
-    subject = Subject(twin.forward, twin.backward, {"": twin})
-    return Report(repr(layer), Differences(subject, x.astype(np.float64), None, rng).checks())
+    x = x.astype(np.float64)
+    return Report(repr(layer), Differences(twin.forward, twin.backward, {"": twin}, "x", x, None, rng).checks())
 
 
 def check_net(
@@ -110,8 +110,8 @@ def check_net(
         loss.forward(scores, target)
         dscores = loss.backward()
     layers = {f"{i}.{type(layer).__name__}.": layer for i, layer in enumerate(twin.layers)}
-    subject = Subject(twin.forward, twin.backward, layers, "images")
-    return Report(repr(net), checks + Differences(subject, x, dscores, rng).checks())
+    checks += Differences(twin.forward, twin.backward, layers, "images", x, dscores, rng).checks()
+    return Report(repr(net), checks)
 
 
 def check_loss(loss: Loss, scores: Array, target: Array, rng: Rng = 0) -> Report:
@@ -124,10 +124,9 @@ def check_loss(loss: Loss, scores: Array, target: Array, rng: Rng = 0) -> Report
     True
     """
     one = array_module(scores, target).ones((1, 1, 1, 1))
-    x = scores.astype(np.float64)
-    subject = Subject(lambda x: loss.forward(x, target) * one, lambda dy: loss.backward() * dy, {}, "scores")
-    differences = Differences(subject, x, one, np.random.default_rng(rng), spread=x.size**0.5)
-    return Report(type(loss).__name__, differences.checks())
+    x, rng = scores.astype(np.float64), np.random.default_rng(rng)
+    passes = (lambda x: loss.forward(x, target) * one), (lambda dy: loss.backward() * dy)
+    return Report(type(loss).__name__, Differences(*passes, {}, "scores", x, one, rng, x.size**0.5).checks())
 
 
 class Contract(NamedTuple):

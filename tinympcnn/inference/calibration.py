@@ -57,11 +57,6 @@ class Calibration:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n")
 
-    @property
-    def rise(self) -> float:
-        """How much more the polynomial is at 1 than at 0."""
-        return sum(self.coefficients[1:])
-
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Calibration:
         """Read what `save` wrote; anything else is a DataError."""

@@ -15,10 +15,9 @@ from tinympcnn.metrics.pixels import (
     pixel_error,
     precision_recall_f1,
 )
-from tinympcnn.metrics.rand import rand_error, v_scores
+from tinympcnn.metrics.rand import rand_error, segments, thin_borders, v_scores
 from tinympcnn.metrics.report import evaluate, format_report
 from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve
-from tinympcnn.metrics.thinning import segments, thin_borders
 from tinympcnn.metrics.warping import warp, warping_error
 
 __all__ = ["balanced_error", "best_threshold_error", "class_errors", "confusion", "f1_error", "iou"]

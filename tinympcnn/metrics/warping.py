@@ -23,11 +23,9 @@ from scipy import ndimage
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
 
+# The eight neighbours (row, column); number k is bit k of a neighbourhood's code, 7 - k lies opposite.
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-"""The eight neighbours (row, column); number k is bit k of a neighbourhood's code, 7 - k lies opposite."""
-
-RADIUS = 20
-"""A pixel splits a segment if the pieces do not meet again within this distance: the challenge's value."""
+RADIUS = 20  # a pixel splits a segment if the pieces do not meet again within this distance: the challenge's value
 
 
 class WarpingErrors(NamedTuple):
