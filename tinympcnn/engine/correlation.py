@@ -1,7 +1,7 @@
 """Cross-correlation as windows times a matrix, and its two gradients: the fast form of ``nn/layers/conv.py``.
 
-The loop over fragments of Algorithms 1 and 2 runs over blocks of fragments and rows. ``blocks.py`` decides how blocks
-are cut, and ``im2col.py`` how the windows of a block lie in memory.
+The loop over fragments of Algorithms 1 and 2 runs over blocks of fragments and rows, which ``blocks.py`` cuts;
+``im2col.py`` decides how the windows of a block lie in memory.
 """
 
 from __future__ import annotations

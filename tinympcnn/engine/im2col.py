@@ -103,20 +103,14 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     row, item = memory.strides[0], memory.itemsize
     taps = _strided(memory, (kh, kw * C, h * F * w), (row, item, kw * C * item))
     pixels = contiguous(dy.swapaxes(0, 1)).reshape(-1, maps)
-    return _sum_of_products(taps, pixels).reshape(kh, kw, C, maps), _sum(pixels)
-
-
-def _sum_of_products(taps: Array, pixels: Array) -> Array:
-    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), as a sum over `sum_parts` parts of n."""
-    (kh, K, n), maps = taps.shape, pixels.shape[1]
-    parts = sum_parts(kh, K, maps, n)
-    size, rest = divmod(n, parts)
-    even = taps[:, :, : n - rest].reshape(kh, K, parts, size).transpose(2, 0, 1, 3)
-    products = empty((parts, kh, K, maps), taps)
+    n = len(pixels)
+    size, rest = divmod(n, parts := sum_parts(kh, kw * C, maps, n))
+    even = taps[:, :, : n - rest].reshape(kh, kw * C, parts, size).transpose(2, 0, 1, 3)
+    products = empty((parts, kh, kw * C, maps), taps)
     total: Array = multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products).sum(axis=0)
     if rest:
         total += multiply(taps[:, :, n - rest :], pixels[n - rest :])
-    return total
+    return total.reshape(kh, kw, C, maps), _sum(pixels)
 
 
 def _strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:

@@ -46,7 +46,10 @@ def memory_left() -> Iterator[int]:
         for limit, use, droppable in MEMORY:
             with suppress(OSError, ValueError):  # the other version, or no limit ("max")
                 left = int((folder / limit).read_text()) - int((folder / use).read_text())
-                yield left + _droppable(folder / "memory.stat", droppable)
+                with suppress(OSError, ValueError):
+                    words = (folder / "memory.stat").read_text().split()
+                    left += int(words[words.index(droppable) + 1])
+                yield left
 
 
 def cpu_quota() -> Iterator[float]:
@@ -69,11 +72,3 @@ def _groups(controller: str) -> Iterator[Path]:
                 own = top / path.lstrip("/")
                 yield own
                 yield from (folder for folder in own.parents if folder.is_relative_to(top))
-
-
-def _droppable(path: Path, name: str) -> int:
-    """Return the number after `name` in a file of names and numbers; 0 if there is none."""
-    with suppress(OSError, ValueError):
-        words = path.read_text().split()
-        return int(words[words.index(name) + 1])
-    return 0

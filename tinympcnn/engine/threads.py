@@ -145,15 +145,15 @@ def accumulate(task: Callable[..., None], items: Sequence[Any], totals: Sequence
             task(item, *totals)
         return
     bounds = [len(items) * lane // LANES for lane in range(LANES + 1)]
-    lanes = [(low, high) for low, high in itertools.pairwise(bounds) if low < high]
+    shares = [items[low:high] for low, high in itertools.pairwise(bounds) if low < high]
     xp = array_module(*totals)
-    partials = [[xp.zeros_like(total) for total in totals] for _ in lanes]
+    partials = [[xp.zeros_like(total) for total in totals] for _ in shares]
 
     def lane(number: int) -> None:
-        for item in items[slice(*lanes[number])]:
+        for item in shares[number]:
             task(item, *partials[number])
 
-    run(lane, range(len(lanes)))
+    run(lane, range(len(shares)))
     for sums in partials:
         for total, partial in zip(totals, sums, strict=True):
             xp.add(total, partial, out=total)

@@ -47,9 +47,8 @@ def diagnose(e: Evidence) -> str:
     >>> diagnose(Evidence("x", -dy, one, one, one, dy, np.ones((1, 1)), {}, lambda name, array: array))
     'its sign is wrong'
     """
-    found = _shape(e) or _factor(e)
-    found = found or next((words for wrong, right, words in _mistakes(e) if same(wrong, right)), None)
-    return found or _assigned(e) or _unseen(e) or _worst(e)
+    known = (words for wrong, right, words in _mistakes(e) if same(wrong, right))
+    return _shape(e) or _factor(e) or next(known, None) or _place(e)
 
 
 def same(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-5) -> bool:
@@ -137,30 +136,16 @@ def _orders(F: int, K: int) -> Iterator[list[int]]:
     return (order.tolist() for order in orders if (order != right).any())
 
 
-def _assigned(e: Evidence) -> str | None:
-    """Suppose that each output pixel's contribution overwrote the one before."""
+def _place(e: Evidence) -> str:
+    """Return which elements are wrong, where no mistake explains all of them."""
     parts = (e.jacobian * e.dy.ravel()).reshape(e.tensor.size, -1, e.dy.shape[-1]).sum(axis=2)
-    gap = np.abs(parts - e.analytic.reshape(-1, 1)).min(axis=1)
-    if gap.max() > 1e-5 * np.abs(parts).max():
-        return None
-    return (
-        "where several outputs depend on one element, only one counts: their gradients must be added (+=), not assigned"
-    )
-
-
-def _unseen(e: Evidence) -> str | None:
+    if np.abs(parts - e.analytic.reshape(-1, 1)).min(axis=1).max() <= 1e-5 * np.abs(parts).max():
+        return "where several outputs depend on one element, only one counts: their gradients must be added (+=), not ="
     unseen = ~e.jacobian.any(axis=1).reshape(e.tensor.shape)
-    n = int((e.analytic[unseen] != 0).sum())
-    if not n:
-        return None
-    return f"it reaches {n} element(s) that no output depends on: in a max layer, those that have not won"
-
-
-def _worst(e: Evidence) -> str:
+    if n := int((e.analytic[unseen] != 0).sum()):
+        return f"it reaches {n} element(s) that no output depends on: in a max layer, those that have not won"
     gap = np.abs(e.analytic - e.numeric)
     at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
     wrong = int((gap > 1e-5 * np.abs(e.numeric).max()).sum())
-    return (
-        f"it is wrong at {wrong} of {gap.size} elements, most at {list(at)}: "
-        f"{e.analytic[at]:.6g} instead of {e.numeric[at]:.6g}"
-    )
+    numbers = f"{e.analytic[at]:.6g} instead of {e.numeric[at]:.6g}"
+    return f"it is wrong at {wrong} of {gap.size} elements, most at {list(at)}: {numbers}"

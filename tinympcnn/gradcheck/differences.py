@@ -43,10 +43,9 @@ class Check:
 
 @dataclass
 class Differences:
-    """The checks of one function of an input `x` and of the parameters of its layers.
+    """The checks of one function of an input `x` and of the parameters of its layers, whose keys are prefixes of names.
 
-    The keys of `layers` are prefixes of names. The upstream gradient `dy` is random if it is None. The step is `H` along
-    directions of norm `spread`; relative errors up to `TOLERANCE` are right.
+    The upstream gradient `dy` is random if it is None. The step is `H` along directions of norm `spread`.
     """
 
     forward: Callable[[Array], Array]

@@ -17,14 +17,6 @@ def off_scale(nets: Sequence[Sequential], pixels: np.ndarray) -> str:
     """Return what is wrong with the scale of an image, or of some of its rows (H, W, C); nothing if it is plausible.
 
     A sample of the pixels is looked at. Nets without a normalisation are passed over.
-
-    >>> from tinympcnn import Net
-    >>> net = Net.from_spec("FC2", rng=0)
-    >>> net.normalisation = np.array([120.0]), np.array([50.0])
-    >>> off_scale([net], np.random.default_rng(0).integers(0, 256, (30, 40, 1)))
-    ''
-    >>> off_scale([net], np.full((30, 40, 1), 900))
-    'mean 900, deviation 0, against mean 120, deviation 50 of the training images: bring it to their scale'
     """
     steps = (max(1, size // SAMPLES) for size in pixels.shape[:2])
     sample = pixels[tuple(slice(None, None, step) for step in steps)]

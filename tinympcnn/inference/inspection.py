@@ -1,9 +1,8 @@
 """From pixels to a decision: does this image have a defect? The detection pipeline of section 4.2 of the paper.
 
-An image is flagged when more than a given number m of its pixels have a defect probability above a threshold t; t is
-chosen on validation images. In other words: an image is flagged at t if and only if its (m + 1)-th largest probability
-is above t. This probability is the `score` of the image, so that thresholds, mistakes and the ROC curve
-(``metrics/roc.py``) are about one number for each image.
+An image is flagged when more than a given number m of its pixels have a defect probability above a threshold t, which
+is chosen on validation images: if and only if its (m + 1)-th largest probability is above t. This probability is the
+`score` of the image; thresholds, mistakes and the ROC curve (``metrics/roc.py``) are about one number for each image.
 """
 
 from __future__ import annotations
@@ -47,9 +46,6 @@ def choose_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
     """Return the threshold that decides with the fewest mistakes: the middle of the widest range that does.
 
     The scores and the truth, shape (N,), are those of validation images, some with a defect and some without.
-
-    >>> round(choose_threshold([0.2, 0.4, 0.8, 0.9], [False, False, True, True]), 3)
-    0.6
     """
     values, defect = scores_and_truth(scores, truth, "a threshold is chosen on")
     edges = np.unique([0.0, *values, 1.0])  # the decisions are the same from one edge up to the next
@@ -116,12 +112,6 @@ def inspect(
     where none is, -1 where a pixel does not count; None if that is not known. An image with one defect pixel has a
     defect, also where down-sampling by `factor`, which the seconds include, leaves nothing of it. `pixels` is the
     number of defect pixels, at full resolution, that is not yet a defect; see `score`.
-
-    >>> from tinympcnn.nn.spec import parse
-    >>> net = Sequential(parse("C3x3x4 FC2", rng=0))
-    >>> [one] = inspect(net, [np.zeros((8, 9, 1))], [None], ["blank"], pixels=10, factor=2)
-    >>> one.name, one.truth, one.probability.shape
-    ('blank', False, (4, 4))
     """
     if images:  # the first call makes threads and memory, which is not what a second image costs
         segment(net, np.zeros_like(downsample(images[0], factor)))

@@ -1,8 +1,7 @@
 """What is done to probabilities after the nets: calibrated pixel by pixel, then smoothed by a median filter.
 
 The winner of the ISBI 2012 challenge did both, in this order (Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012).
-Bands of rows go in and come out, so that a page of any size needs the memory of a band; the result is that of the
-whole page.
+Bands of rows go in and come out, so that a page of any size needs the memory of a band, with the whole page's result.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Postprocess:
     def filter_bytes(self) -> int:
         """Return the bytes that the median filter takes besides pixels, at most.
 
-        ``scipy.ndimage`` lists the disc's pixels once for every way in which borders can cut its square.
+        SciPy lists the disc's pixels once for every way in which borders can cut its square.
         """
         return (2 * self.radius + 1) ** 2 * int(_disc(self.radius).sum()) * np.dtype(np.intp).itemsize
 
@@ -79,8 +78,7 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
 def _disc(radius: int) -> np.ndarray:
     """Return which pixels of a square of 2 * radius + 1 are in the disc."""
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    inside: np.ndarray = y * y + x * x <= radius * radius + 1
-    return inside
+    return np.asarray(y * y + x * x <= radius * radius + 1)
 
 
 def median_bands(bands: Iterable[np.ndarray], radius: int) -> Iterator[np.ndarray]:

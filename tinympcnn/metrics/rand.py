@@ -91,13 +91,8 @@ def rand_error(
         both = sum_ij n_ij^2 + n_0,    truth = sum_i n_i^2,    proposal = sum_j n_j^2 + n_0,
         F = 2 both / (truth + proposal)
 
-    with the three sums added up over the slices first. Segments never reach from one slice into the next.
-
-    Parameters
-    ----------
-    probability_of_interior : array_like of float in [0, 1], shape (Z, H, W) or (H, W)
-    truth_is_interior : array_like of bool, same shape
-    thresholds : increasing sequence, shape (T,)
+    with the three sums added up over the slices first. Segments never reach from one slice into the next. Probabilities
+    in [0, 1] and truth are (Z, H, W), (H, W) or lists of images, thresholds an increasing sequence.
 
     Examples
     --------
@@ -130,11 +125,9 @@ def v_scores(
         V_Rand = sum p_ij^2 / (alpha sum s_i^2 + (1 - alpha) sum t_j^2)
         V_Info = I(S; T) / ((1 - alpha) H(S) + alpha H(T))
 
-    with alpha = 0.5, which weighs splits and mergers alike, and each is the mean over slices. The best threshold is
-    found for each; a slice whose truth has no interior is left out. The parameters are those of `rand_error`.
-
-    Notes ----- That scores are averaged over slices (the Rand error's pairs are pooled) is how the challenge's final
-    script calls Fiji. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji says 0.
+    with alpha = 0.5, which weighs splits and mergers alike. Each is the mean over slices, as the challenge's final
+    script calls Fiji (the Rand error's pairs are pooled), without those whose truth has no interior, at the threshold
+    that is best for it. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji says 0.
 
     Examples
     --------

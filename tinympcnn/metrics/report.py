@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.metrics import pixels
 from tinympcnn.metrics.rand import rand_error, v_scores
-from tinympcnn.metrics.sweep import Sweep, check_probabilities, check_same_shape, is_series
+from tinympcnn.metrics.sweep import Sweep, check_probabilities, images_and_labels
 from tinympcnn.metrics.warping import warping_error
 
 
@@ -29,14 +29,13 @@ def evaluate(
     ----------
     prediction : array_like
         Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z, H, W, K).
-        Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of several sizes are
-        a list of arrays, here and in `labels`.
+        Integers or booleans: predicted labels, (Z, H, W). Z may be left out; images of several sizes are a list of
+        arrays.
     labels : array_like of int, shape (Z, H, W)
         The true labels, 0 to K-1, or -1 where a pixel does not count.
-    positive : int, optional
-        The class of precision, recall and F1; the largest by default.
-    n_classes : int, optional
-        The number K of classes; by default the smallest number, at least two, that has room for the labels.
+    positive, n_classes : int, optional
+        The class of precision, recall and F1, by default the largest; and K, by default the labels' largest + 1, at
+        least 2.
     membranes : bool
         Whether the challenge's measures are added (two classes, interior positive, every pixel labelled).
 
@@ -53,7 +52,7 @@ def evaluate(
     >>> report["pixel_error"], report["confusion"], report["f1_error"]["value"]
     (0.3333333333333333, [[1, 1], [0, 1]], 0.0)
     """
-    images, truth = _images(prediction, labels)
+    images, truth = images_and_labels(prediction, labels, "prediction", "labels")
     p, y = np.concatenate([image.reshape(-1, *image.shape[2:]) for image in images]), np.concatenate(truth, axis=None)
     if y.dtype.kind not in "iub":
         raise DataError(f"labels must be whole numbers; got {y.dtype}")
@@ -159,21 +158,6 @@ _NAMES = {
     "splits_and_mergers": "  splits and mergers",
 }
 _DIGITS = {"warping_error": 6, "splits_and_mergers": 6}  # a slice has 262,144 pixels and few mistakes
-
-
-def _images(prediction: Any, labels: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the images of a stack or of a list, (H, W) or (H, W, K), and their labels (H, W)."""
-    if not is_series(labels):
-        p, y = np.asarray(prediction), np.asarray(labels)
-        if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
-            raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
-        check_same_shape(p[..., 0] if p.ndim > y.ndim else p, y, "prediction", "labels")
-        return (list(p), list(y)) if y.ndim == 3 else ([p], [y])
-    if len(prediction) != len(labels):
-        raise DataError(f"prediction has {len(prediction)} images but labels have {len(labels)}")
-    for image, truth in zip(prediction, labels, strict=True):
-        check_same_shape(image[..., 0] if image.ndim == 3 else image, truth, "prediction", "labels")
-    return prediction, labels
 
 
 def _labels_and_probability(p: np.ndarray, y: np.ndarray, K: int, positive: int) -> tuple[np.ndarray, np.ndarray]:

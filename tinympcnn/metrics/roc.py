@@ -1,6 +1,6 @@
 """Decisions about whole images: mistakes at a threshold, the ROC curve over all thresholds, and the error per pixel.
 
-Every image has one score, such as the probability that it has a defect; it is flagged where its score is above the
+Every image has one score, such as the probability that it has a defect, and is flagged where the score is above the
 threshold. Section 4.2 of the paper reports these measures for steel.
 """
 
