@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinympcnn.data.augment import augment, parse_kinds
+from tinympcnn.data.augment import augment
 from tinympcnn.data.borders import mirror
 from tinympcnn.data.dihedral import dihedral, dihedral_inverse
 from tinympcnn.data.downsample import downsample, downsample_labels
@@ -10,17 +10,6 @@ from tinympcnn.data.labels import class_indices, class_shares, find_class_values
 from tinympcnn.data.synthetic import synthetic_membranes, synthetic_strip
 
 __all__ = [
-    "augment",
-    "class_indices",
-    "class_shares",
-    "dihedral",
-    "dihedral_inverse",
-    "downsample",
-    "downsample_labels",
-    "find_class_values",
-    "map_values",
-    "mirror",
-    "parse_kinds",
-    "synthetic_membranes",
-    "synthetic_strip",
-]
+    "augment", "class_indices", "class_shares", "dihedral", "dihedral_inverse", "downsample", "downsample_labels",
+    "find_class_values", "map_values", "mirror", "synthetic_membranes", "synthetic_strip",
+]  # fmt: skip

@@ -17,13 +17,9 @@ def mirror(image: Array, field_of_view: tuple[int, int]) -> Array:
     Parameters
     ----------
     image : array, shape (H, W, C) or (N, H, W, C)
-        The images, on any device.
+        The images, on any device. The result has the shape (H + P - 1, W + Q - 1, C), or N in front.
     field_of_view : pair of int
         The rows P and columns Q of the window.
-
-    Returns
-    -------
-    array, shape (H + P - 1, W + Q - 1, C), or with N in front
 
     Examples
     --------
@@ -40,11 +36,6 @@ def mirrored(n: int, window: int) -> np.ndarray:
     """Return the indices of `n` pixels and of the mirrored pixels before and after, n + window - 1 in all.
 
     Padding the indices instead of the images works on all devices, and copies each pixel once.
-
-    Examples
-    --------
-    >>> mirrored(3, 4)
-    array([2, 1, 0, 1, 2, 1])
     """
     before = window // 2
     return np.pad(np.arange(n), (before, window - 1 - before), mode="reflect")

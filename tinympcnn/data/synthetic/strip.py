@@ -15,10 +15,7 @@ FULL_SIZE = (240, 550)
 
 
 def synthetic_strip(
-    n: int = 534,
-    size: tuple[int, int] = FULL_SIZE,
-    defects: int = 70,
-    rng: int | np.random.Generator = 0,
+    n: int = 534, size: tuple[int, int] = FULL_SIZE, defects: int = 70, rng: int | np.random.Generator = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw images of a rolled steel surface, some with a defect, and the labels of the defects.
 
@@ -42,10 +39,8 @@ def synthetic_strip(
 
     Returns
     -------
-    images : array of uint8, shape (n, H, W)
-        The images.
-    labels : array of uint8, shape (n, H, W)
-        255 on defects, 0 elsewhere.
+    images, labels : array of uint8, shape (n, H, W)
+        The labels are 255 on defects, 0 elsewhere.
 
     Raises
     ------
