@@ -352,7 +352,7 @@ def test_an_executor_changes_no_bit(some):
         ({"labels": [np.zeros((9, 12))]}, DataError, "needs integers"),
         ({"labels": [np.zeros((9, 11), int)]}, DataError, "needs integers"),
         ({"validation": 0.2}, UsageError, r"validation must be a pair such as \(images, labels\), .* not 0\.2"),
-        ({"validation": (1, 2, 3)}, UsageError, "a pair such as .* not 3 of them"),
+        ({"validation": (1, 2, 3)}, UsageError, r"a pair such as .* not \(1, 2, 3\)"),
         ({"labels": [np.full((9, 12), 2)]}, DataError, "2 outputs takes classes 0 to 1"),
         ({"labels": [np.full((9, 12), -2)]}, DataError, "-1 for pixels that do not count"),
     ],

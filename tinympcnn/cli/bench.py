@@ -38,21 +38,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
-    """Measure matrix products, training steps, segmentation and patch-by-patch training.
+    """Measure, in about `seconds`, matrix products, training steps, segmentation and patch-by-patch training.
 
-    Parameters
-    ----------
-    seconds : float
-        About how long the measurements take. Everything runs at least once, after a run that is not counted.
-    echo : callable
-        It is told each line of the report.
-
-    Returns
-    -------
-    list of dict
-        A record for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
-        patches_per_second, gflop_per_second and share_of_sgemm. Training steps also have patch_by_patch, how many times
-        longer the same image takes patch by patch.
+    Everything runs at least once, after a run that is not counted. `echo` is told each line of the report. Return a
+    record for each measurement; times are medians.
     """
     echo(info.system())
     share = seconds / (1 + 3 * len(CASES))
@@ -60,27 +49,33 @@ def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[di
     records = [limit]
     echo(f"\nsgemm of 2048: {limit['gflop_per_second']:.0f} GFLOP/s, on all threads")
     echo(f"{'':<26}{'median':>10}{'min to max':>24}{'patches/s':>12}{'GFLOP/s':>10}{'of sgemm':>10}")
-    for name, size in CASES:
+    for name, (H, W) in CASES:
         net = Net.from_spec(name, rng=0)
         P, Q = net.field_of_view
-        image = np.random.default_rng(0).standard_normal((size[0] + P - 1, size[1] + Q - 1), np.float32)
-        centre = image[P // 2 :, Q // 2 :][: size[0], : size[1]]
-        work: dict[str, tuple[Callable[[], object], int]] = {
-            "train": (training_step(net, image[None, :, :, None], size), info.flop_training(net, image.shape)),
-            "segment": (partial(net.segment, centre), info.flop_forward(net, image.shape)),
-        }
-        for what, (task, flop) in work.items():
-            record = {"what": what, "net": name, "size": size, **measure(task, share)}
-            record["patches_per_second"] = size[0] * size[1] / record["seconds"]
+        image = np.random.default_rng(0).standard_normal((H + P - 1, W + Q - 1), np.float32)
+        tasks: list[tuple[str, Callable[[], object], int]] = [
+            ("train", training_step(net, image), info.flop_training(net, image.shape)),
+            ("segment", partial(net.segment, image[P // 2 :, Q // 2 :][:H, :W]), info.flop_forward(net, image.shape)),
+        ]
+        for what, task, flop in tasks:
+            record = {"what": what, "net": name, "size": (H, W), **measure(task, share)}
+            record["patches_per_second"] = H * W / record["seconds"]
             record["gflop_per_second"] = flop / record["seconds"] / 1e9
             record["share_of_sgemm"] = record["gflop_per_second"] / limit["gflop_per_second"]
             records.append(record)
             echo(_line(record))
-        patch = patch_seconds(net, image, share)
-        records[-2]["patch_by_patch"] = patch * size[0] * size[1] / records[-2]["seconds"]
-        echo(f"{'':<6}patch by patch, training takes {records[-2]['patch_by_patch']:,.0f} times as long "
-             f"({PATCHES} patches measured, one at a time)")  # fmt: skip
+        patches = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
+        steps = [training_step(net.as_patch(), patch) for patch in patches]
+        patch_seconds = measure(partial(_run_all, steps), share)["seconds"] / len(steps)
+        ratio = records[-2]["patch_by_patch"] = patch_seconds * H * W / records[-2]["seconds"]
+        echo(f"{'':<6}patch by patch, training takes {ratio:,.0f} times as long ({PATCHES} patches measured, "
+             "one at a time)")  # fmt: skip
     return records
+
+
+def _run_all(steps: list[Callable[[], float]]) -> None:
+    for step in steps:
+        step()
 
 
 def measure(task: Callable[[], object], seconds: float) -> dict[str, Any]:
@@ -103,18 +98,11 @@ def sgemm(seconds: float, n: int = 2048) -> dict[str, Any]:
     return {"what": "sgemm", "size": (n, n), **record, "gflop_per_second": 2 * n**3 / record["seconds"] / 1e9}
 
 
-def training_step(net: Net, images: np.ndarray, size: Pair) -> Callable[[], float]:
-    """Return a function that runs forward, loss and backward on `images` with random labels."""
-    labels = np.random.default_rng(1).integers(0, net.out_maps, (len(images), *size))
-    return image_closure(net, Example(images, labels), SoftmaxCrossEntropy())
-
-
-def patch_seconds(net: Net, image: np.ndarray, seconds: float) -> float:
-    """Return the time that training on one patch takes, one patch at a time."""
-    (P, Q), patch_net = net.field_of_view, net.as_patch()
-    windows = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
-    steps = [training_step(patch_net, np.ascontiguousarray(window)[None, :, :, None], (1, 1)) for window in windows]
-    return float(measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps))
+def training_step(net: Net, image: np.ndarray) -> Callable[[], float]:
+    """Return a function that runs forward, loss and backward on an image (H+P-1, W+Q-1) with random labels."""
+    size = [n - window + 1 for n, window in zip(image.shape, net.field_of_view, strict=True)]
+    labels = np.random.default_rng(1).integers(0, net.out_maps, (1, *size))
+    return image_closure(net, Example(np.ascontiguousarray(image)[None, :, :, None], labels), SoftmaxCrossEntropy())
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -26,20 +26,13 @@ from tinympcnn.training.recipe import Recipe
 class Dataset(Protocol):
     """What ``fit`` asks of a data set.
 
-    Attributes
-    ----------
-    n_images : int
-        The number of images that the net sees in an epoch.
-    measure : str or None
-        The name that the log gives to the share of wrong answers on validation data: the share of the targets from 0
-        up that are not the class with the highest score. None leaves this share out, as where targets are no classes.
-    lighter : str
-        What would take less memory, as the message of an error says it.
+    `measure` is the log's name for the share of wrong answers on validation data: of the targets from 0 up, those that
+    are not the class with the highest score. None leaves this share out, as where targets are no classes.
     """
 
-    n_images: int
+    n_images: int  # that the net sees in an epoch
     measure: str | None
-    lighter: str
+    lighter: str  # what would take less memory, as the message of an error says it
 
     def __len__(self) -> int:
         """Return the number of updates in one epoch."""
@@ -95,11 +88,8 @@ class WholeImages:
         self.measure = "pixel_error" if self.has_classes else None
         if net.normalisation is None:
             net.normalisation = mean_and_std(self.images)
-        self.updates = [  # (image, number of the crop in its grid)
-            (i, n)
-            for i, y in enumerate(self.targets)
-            for n in range(math.prod(self._grid(augmented_size(_size(y), self.augment))))
-        ]
+        grids = [self._grid(augmented_size(_size(y), self.augment)) for y in self.targets]
+        self.updates = [(i, crop) for i, grid in enumerate(grids) for crop in range(math.prod(grid))]
 
     def __len__(self) -> int:
         """Return the number of updates in one epoch."""
@@ -128,13 +118,9 @@ class WholeImages:
             if balance != "none":
                 raise UsageError("only classes can be balanced, and these targets are none: use balance='none'")
             return MeanSquaredError()
-        weights = None if balance == "none" else balanced_weights(self.counts())
+        counts = [np.bincount(y[y >= 0], minlength=self.net.out_maps) for y in self.targets]
+        weights = None if balance == "none" else balanced_weights(np.sum(counts, axis=0))
         return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
-
-    def counts(self) -> np.ndarray:
-        """Return the number of pixels of each class."""
-        counts = [np.bincount(y[y >= 0].ravel(), minlength=self.net.out_maps) for y in self.targets]
-        return np.asarray(np.sum(counts, axis=0))
 
     def _update(self, epoch: int, position: int) -> tuple[int, int]:
         """Return the image and the number of the crop at update `position` of an epoch."""
@@ -206,14 +192,7 @@ def _check_target(net: Sequential, y: np.ndarray, ndim: int, size: tuple[int, ..
 
 
 def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and standard deviation of every map over all pixels of a set, in float64.
-
-    Examples
-    --------
-    >>> mean, std = mean_and_std([np.array([[[0.0], [4.0]]])])
-    >>> float(mean[0]), float(std[0])
-    (2.0, 2.0)
-    """
+    """Return the mean and standard deviation of every map over all pixels of a set, in float64; for a std of 0, 1."""
     n = sum(image.shape[0] * image.shape[1] for image in images)
     mean = sum(image.sum(axis=(0, 1), dtype=np.float64) for image in images) / n
     variance = sum(((image - mean) ** 2).sum(axis=(0, 1)) for image in images) / n
@@ -221,19 +200,10 @@ def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_validation(n: int, fraction: float, in_order: bool, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Return the indices of the images to train on and of those held out.
+    """Return the indices of the images to train on and of those held out: none, or a share of at least one image.
 
-    Parameters
-    ----------
-    n : int
-        The number of images.
-    fraction : float
-        The share that is held out, in [0, 1): at least one image, unless the share is 0.
-    in_order : bool
-        Whether the last images are held out, as neighbouring slices of a stack resemble each other. Else the choice
-        is random.
-    seed : int
-        The seed of the choice.
+    With `in_order` the last images are held out, as neighbouring slices of a stack resemble each other; else the choice
+    is random.
 
     Examples
     --------

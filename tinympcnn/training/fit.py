@@ -57,7 +57,7 @@ def fit(
     validation : (images, targets) or Dataset, optional
         The data on which the net is evaluated after every epoch.
     loss : Loss, optional
-        The loss. The default is the data set's: SoftmaxCrossEntropy for classes, MeanSquaredError for regression.
+        The default is the data set's: SoftmaxCrossEntropy for classes, MeanSquaredError for regression.
     checkpoint : Checkpoint, optional
         The file that keeps the run through interruptions.
     executor : concurrent.futures.Executor, optional
@@ -100,12 +100,10 @@ def fit(
 
 
 def _dataset(net: Sequential, data: Data, recipe: Recipe, name: str) -> Dataset:
-    if not isinstance(data, tuple | list):
-        if not hasattr(data, "everything"):
-            raise UsageError(f"{name} must be a pair such as (images, labels), or a Dataset, not {data!r:.60}")
+    if not isinstance(data, tuple | list) and hasattr(data, "everything"):
         return data
-    if len(data) != 2:
-        raise UsageError(f"{name} must be a pair such as (images, labels), not {len(data)} of them")
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise UsageError(f"{name} must be a pair such as (images, labels), or a Dataset, not {data!r:.60}")
     return WholeImages(net, *data, recipe)
 
 
@@ -157,7 +155,11 @@ class _Run:
                 self._finish()
                 yield dict(state.records[-1])
         except (KeyboardInterrupt, BrokenExecutor) as error:
-            self._rescue(moment)
+            if moment is not None:
+                theta, optimizer, self.state = moment
+                self.net.set_flat(theta)
+                self.optimizer.set_state(optimizer)
+                self._save()
             if isinstance(error, KeyboardInterrupt):
                 raise
             way_on = f"; the same run with --resume goes on from {self.checkpoint.path}" if self.checkpoint else ""
@@ -229,13 +231,6 @@ class _Run:
         is made again when the run goes on. Optimisers replace their arrays and never change them, so no copy is needed.
         """
         return None if self.checkpoint is None else (self.net.flat(), self.optimizer.state(), copy.copy(self.state))
-
-    def _rescue(self, moment: tuple[Array, dict[str, Any], State] | None) -> None:
-        if moment is not None:
-            theta, optimizer, self.state = moment
-            self.net.set_flat(theta)
-            self.optimizer.set_state(optimizer)
-            self._save()
 
     def _save(self) -> None:
         if self.checkpoint is not None:
