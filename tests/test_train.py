@@ -157,7 +157,7 @@ def test_target_images_are_learnt_as_regression_and_moved_with_their_image(rng, 
     np.testing.assert_allclose(image * std + mean, target[..., :2], atol=1e-5)  # FC: no border
     with pytest.raises(UsageError, match="only classes can be balanced"):
         fit(net, (images, targets), Recipe(balance="classes"))
-    with pytest.raises(DataError, match=r"target 0 has shape \(12, 15, 2\); a net with 3 outputs needs \(12, 15, 3\)"):
+    with pytest.raises(DataError, match=r"target 0 is .*\(12, 15, 2\); a net with 3 outputs needs .* \(12, 15, 3\)"):
         fit(net, (images, images), Recipe())
 
 

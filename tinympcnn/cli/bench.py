@@ -20,7 +20,6 @@ from tinympcnn.training.objective import Example, image_closure
 CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)), ("N4", (256, 256)))
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
 
-
 EXAMPLE = """example:
   tinympcnn bench
 

@@ -34,7 +34,6 @@ VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 20
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
 
-
 EXAMPLE = """example:
   tinympcnn demo -o demo
 """

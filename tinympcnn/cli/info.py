@@ -26,7 +26,6 @@ from tinympcnn.nn.plan import block_bytes
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
-
 EXAMPLE = """examples:
   tinympcnn info
   tinympcnn info N4 --image 512x512

@@ -26,19 +26,11 @@ def augment(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a random variant of an image (H, W, C), and its labels (H, W) moved the same way.
 
-    Parameters
-    ----------
-    kind : str
-        "none", or some of the following with a + between them, such as "rotate+elastic+intensity": "flip" draws one
-        of the eight flips and quarter turns; "rotate" also draws an angle, and returns the square of side
-        floor(min(H, W) / sqrt(2)) around a random centre; "elastic" displaces pixels by a smooth field, mildly;
-        "intensity" draws a contrast and a brightness.
-
-    Returns
-    -------
-    image, labels : array
-        The types stay, but "intensity" makes the image float32. After "flip" both may be views, and H and W may be
-        exchanged. "rotate" and "elastic" sample the image bilinearly, and the nearest label at the same points, once.
+    The kind is "none", or some of the following with a + between them: "flip" draws one of the eight flips and quarter
+    turns; "rotate" also draws an angle, and returns the square of side floor(min(H, W) / sqrt(2)) around a random
+    centre; "elastic" displaces pixels by a smooth field, mildly; "intensity" draws a contrast and a brightness.
+    The types stay, but "intensity" makes the image float32. After "flip" both may be views. "rotate" and "elastic"
+    sample the image bilinearly, and the nearest label at the same points, once.
 
     Examples
     --------

@@ -11,8 +11,7 @@ def mirror(image: Array, field_of_view: tuple[int, int]) -> Array:
     """Extend images so that there is one whole window around every pixel.
 
     A window of P rows has its centre at row P // 2, so P // 2 rows are added before and P - 1 - P // 2 after. The
-    border pixel itself is not repeated: rows -1, -2 are rows 1, 2. An image smaller than its border is mirrored
-    repeatedly.
+    border pixel itself is not repeated: rows -1, -2 are rows 1, 2. A small image is mirrored repeatedly.
 
     Parameters
     ----------

@@ -20,16 +20,9 @@ DISPLACEMENT = 3.0
 
 
 def rotation(size: tuple[int, int], side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the points of a square inside an image (H, W), with a random angle and a random centre.
+    """Return the rows and columns, (2, side, side), of a square in an image, with a random angle and a random centre.
 
-    The side is at most min(H, W) / sqrt(2), so that the square fits at any angle. The result, (2, side, side), has the
-    row and the column of each point, in pixels.
-
-    Examples
-    --------
-    >>> points = rotation((50, 60), 35, np.random.default_rng(0))
-    >>> points.shape, bool(points.min() >= 0), bool(points[0].max() <= 49)
-    ((2, 35, 35), True, True)
+    The side is at most min(H, W) / sqrt(2), so that the square fits at any angle.
     """
     radius = (side - 1) / math.sqrt(2)
     row, column = rng.uniform((radius, radius), (size[0] - 1 - radius, size[1] - 1 - radius))

@@ -16,11 +16,6 @@ def downsample(image: np.ndarray, factor: int) -> np.ndarray:
 
     A factor of 1 changes nothing. Rows and columns beyond the last whole block are dropped.
 
-    Raises
-    ------
-    UsageError
-        If the image is smaller than one block.
-
     Examples
     --------
     >>> downsample(np.array([[0, 2, 9], [4, 6, 9]], np.uint8), 2)
@@ -33,9 +28,7 @@ def downsample(image: np.ndarray, factor: int) -> np.ndarray:
 
 
 def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink a label image (H, W): each block of factor x factor pixels gets its most frequent value.
-
-    The smallest value wins where several are equally frequent. The type stays.
+    """Shrink a label image (H, W): each block of pixels gets its most frequent value, the smallest of equals.
 
     Examples
     --------

@@ -59,15 +59,9 @@ def advice(labels: Sequence[np.ndarray]) -> str:
     Numbered objects are connected regions, one for each value. Masks of two classes that were resized have values in
     between that fill no 3x3 pixels, and masks that were compressed have values close to the two. More than 16 values
     are no classes in any case.
-
-    Examples
-    --------
-    >>> advice([np.repeat(np.repeat(np.array([[0, 0, 1], [2, 0, 3]]), 3, 0), 3, 1)])
-    'each value above 0 is one region: if they number objects, --threshold 0 makes two classes of them'
     """
-    inner = [_inner_values(page) for page in labels if min(page.shape[:2]) > 2]
-    values, solid = _union(labels), _union(inner)
-    values = values[values != IGNORED]
+    values = np.setdiff1d(_union(labels), IGNORED)
+    solid = _union([_inner_values(page) for page in labels if min(page.shape[:2]) > 2])
     if len(values) < 3:
         return ""
     if len(solid) > len(values) / 2 and all(map(_is_numbered, labels)):
@@ -121,12 +115,7 @@ def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
 
 
 def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray:
-    """Turn label values into class indices, of int8; the class values ascend, and -1 stays -1.
-
-    Raises
-    ------
-    DataError
-        If there is a value that is no class.
+    """Turn label values into class indices, of int8. The class values ascend; -1 stays -1; other values are refused.
 
     Examples
     --------

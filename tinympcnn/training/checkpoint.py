@@ -94,13 +94,7 @@ class Checkpoint:
         self.saved = time.perf_counter()
 
     def load(self, net: Sequential, optimizer: Optimizer) -> State:
-        """Put `net` and `optimizer` where the checkpoint left them, and return the place in the run.
-
-        Raises
-        ------
-        DataError
-            If the file is damaged, or was written by a run with another net or optimizer.
-        """
+        """Put `net` and `optimizer` where the checkpoint left them, and return the place in the run."""
         arrays, about = self._read()
         own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(_OPTIMIZER) or name == _BEST}
         saved = modelfile.from_arrays(arrays, str(self.path), type(net))

@@ -53,17 +53,9 @@ class Dataset(Protocol):
 class WholeImages:
     """Whole images with a class, or a vector, for each pixel; which part of them the net sees at which update.
 
-    Parameters
-    ----------
-    net : Sequential
-        The net that will be trained. Its normalisation is set from the images if it has none.
-    images : sequence of array, shape (H, W) or (H, W, C)
-        The images, of any sizes.
-    targets : sequence of array, shape (H, W) or (H, W, K)
-        Integers (H, W) are classes from 0, or -1 for pixels that do not count. Arrays (H, W, K) are what the net's K
-        outputs should be. Augmentation moves the targets with their image; "intensity" leaves them as they are.
-    recipe : Recipe
-        The augmentation, the crops and the seed of the order.
+    The images are (H, W) or (H, W, C), of any sizes; a net without a normalisation gets theirs. Integer targets (H, W)
+    are classes from 0, or -1 for pixels that do not count. Targets (H, W, K) are what the net's K outputs should be.
+    Augmentation moves the targets with their image; "intensity" leaves them as they are.
 
     Examples
     --------
@@ -167,28 +159,25 @@ def _checked(
         raise DataError(f"{len(images)} image(s) and {len(targets)} label image(s) do not make a training set")
     whole = [image[:, :, None] if image.ndim == 2 else image for image in map(np.asarray, images)]
     wanted = [np.asarray(y) for y in targets]
+    vectors = wanted[0].ndim == 3
     for i, (image, y) in enumerate(zip(whole, wanted, strict=True)):
         if image.ndim != 3 or image.shape[2] != net.in_maps:
             raise DataError(f"image {i} has shape {image.shape}; the net takes (H, W, {net.in_maps})")
         check_finite(image, f"image {i}")
-        _check_target(net, y, wanted[0].ndim, image.shape[:2], i)
-    return whole, [y.astype(np.int64) if y.ndim == 2 else y for y in wanted]
-
-
-def _check_target(net: Sequential, y: np.ndarray, ndim: int, size: tuple[int, ...], i: int) -> None:
-    if y.ndim == ndim == 3 and y.dtype.kind in "biuf":
-        if y.shape != (*size, net.out_maps):
+        size = (*image.shape[:2], net.out_maps) if vectors else image.shape[:2]
+        if y.shape != size or y.dtype.kind not in ("biuf" if vectors else "biu") or not y.size:
+            kind = "numbers" if vectors else "integers"
             raise DataError(
-                f"target {i} has shape {y.shape}; a net with {net.out_maps} outputs needs {(*size, net.out_maps)}"
+                f"target {i} is {y.dtype}{y.shape}; a net with {net.out_maps} outputs needs {kind} {size} for image {i}"
             )
-        return check_finite(y, f"target {i}")
-    if y.shape != size or y.ndim != ndim or y.dtype.kind not in "biu" or not y.size:
-        raise DataError(f"labels {i} are {y.dtype}{y.shape}; image {i} needs integers {size}")
-    if y.min() < -1 or y.max() >= net.out_maps:
-        raise DataError(
-            f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
-            f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
-        )
+        if vectors:
+            check_finite(y, f"target {i}")
+        elif y.min() < -1 or y.max() >= net.out_maps:
+            raise DataError(
+                f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
+                f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
+            )
+    return whole, [y.astype(np.int64) if y.ndim == 2 else y for y in wanted]
 
 
 def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

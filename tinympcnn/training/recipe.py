@@ -55,11 +55,6 @@ class Recipe:
     seed : int
         The seed of the order of the images and of the augmentation.
 
-    Raises
-    ------
-    UsageError
-        If a value makes no sense, or two of them do not go together.
-
     Examples
     --------
     >>> Recipe(epochs=3, options={"lr": 0.02}).decay

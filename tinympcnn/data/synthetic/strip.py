@@ -42,11 +42,6 @@ def synthetic_strip(
     images, labels : array of uint8, shape (n, H, W)
         The labels are 255 on defects, 0 elsewhere.
 
-    Raises
-    ------
-    UsageError
-        If there are more defects than images.
-
     Examples
     --------
     >>> images, labels = synthetic_strip(4, (60, 137), defects=1, rng=0)
@@ -61,8 +56,7 @@ def synthetic_strip(
     for i in range(n):
         surface = _surface(size, rng)
         patch = _patch(size, rng) if defective[i] else np.zeros(size)
-        surface += patch * _streaks(size, rng)
-        images[i] = _expose(surface, rng)
+        images[i] = _expose(surface + patch * _streaks(size, rng), rng)
         labels[i] = np.where(patch > 0.5, DEFECT, STEEL)
     return images, labels
 
