@@ -160,7 +160,10 @@ def flop_forward(net: Net, size: Pair) -> int:
 
 
 def flop_training(net: Net, size: Pair) -> int:
-    """Return the operations of forward and backward: three times forward, less the gradient of the image."""
+    """Return the operations of forward and backward: three times forward, less the gradient of the image.
+
+    The first layer with parameters passes no gradient on, and the layers before it run forward only.
+    """
     rows = net.plan(size)
     first = next(i for i, row in enumerate(rows) if row.n_params)
     return sum(row.flop * (1 if i < first else 2 if i == first else 3) for i, row in enumerate(rows))
