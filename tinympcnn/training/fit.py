@@ -24,7 +24,7 @@ from tinympcnn.nn.optim import Optimizer
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.checkpoint import Checkpoint, Record, State
 from tinympcnn.training.dataset import Dataset, WholeImages
-from tinympcnn.training.objective import Example, image_closure, set_closure, validate
+from tinympcnn.training.objective import image_closure, set_closure, validate
 from tinympcnn.training.recipe import Recipe, check_same
 from tinympcnn.training.schedules import decay_factor, warmup_factor
 
@@ -82,9 +82,7 @@ def fit(
     Examples
     --------
     >>> from tinympcnn import Net
-    >>> rng = np.random.default_rng(0)
-    >>> image = rng.standard_normal((20, 20))
-    >>> net = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0)
+    >>> net, image = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0), np.random.default_rng(0).standard_normal((20, 20))
     >>> records = list(fit(net, ([image], [image > 0]), Recipe(epochs=30, options={"lr": 0.02})))
     >>> records[-1]["loss_train"] < records[0]["loss_train"]
     True
@@ -131,7 +129,7 @@ class _Run:
         if self.recipe.optimizer == "lbfgs":
             examples = list(self.data.everything())
             self.over_set, self.updates = set_closure(net, examples, self.loss, self.executor), 1
-            self.pixels = sum(map(_pixels, examples))
+            self.pixels = sum(math.prod(one.target.shape[:3]) for one in examples)
 
     def epochs(self, progress: Callable[[int, int], None]) -> Iterator[Record]:
         """Train from the place where the run is, to its end."""
@@ -178,7 +176,7 @@ class _Run:
                 closure, pixels = self.over_set, self.pixels
             else:
                 example = self.data.example(state.epoch, state.position)
-                closure, pixels = image_closure(self.net, example, self.loss), _pixels(example)
+                closure, pixels = image_closure(self.net, example, self.loss), math.prod(example.target.shape[:3])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of overflow and NaN; what follows says more
                 value = self.optimizer.step(closure)
@@ -235,10 +233,6 @@ class _Run:
     def _save(self) -> None:
         if self.checkpoint is not None:
             self.checkpoint.save(self.net, self.optimizer, self.state)
-
-
-def _pixels(example: Example) -> int:
-    return math.prod(example.target.shape[:3])
 
 
 def _culprit(net: Sequential) -> str:

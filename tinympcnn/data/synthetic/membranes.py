@@ -100,7 +100,6 @@ def _cells(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray
 
 def _with_mitochondria(image: np.ndarray, cell: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add dark, striped ellipses with dark rims, each within one cell."""
-    image = image.copy()
     for _ in range(rng.poisson(image.size / 65**2)):
         row, column = (int(rng.integers(side)) for side in image.shape)
         long, short, angle = rng.uniform(11, 26), rng.uniform(7, 13), rng.uniform(0, np.pi)
