@@ -239,6 +239,7 @@ def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):
     words = ["train", "-i", images, "-l", labels, "-o", tmp_path / "m.npz", "--net", "FC2", *NET]
     assert run(*words)[0] == 0
     assert Net.load(tmp_path / "m.npz").record["images"] == ["cell2", "cell10", "other"]
+    words.append("--force")
     (labels / "other_mask.tif").rename(labels / "else_mask.tif")
     refused(run(*words, "--force"), 1, "no label file belongs to")
     (labels / "else_mask.tif").unlink()

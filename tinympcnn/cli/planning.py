@@ -1,7 +1,4 @@
-"""How large the tiles of a job may be: what reading, tiles, postprocessing and writing take together.
-
-Read next: ``tinympcnn/inference/tiling.py``, which knows what a tile takes.
-"""
+"""How large the tiles of a job may be: what reading, tiles, postprocessing and writing take together."""
 
 from __future__ import annotations
 

@@ -191,9 +191,10 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
     else:
         model = Net.from_spec(net, in_maps, rng=seed)
     if model.out_maps != classes:
+        way_out = pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE"
         raise UsageError(
-            f"the net has {model.out_maps} outputs and the labels have {classes} classes {pairs.class_values}; "
-            + (pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE")
+            f"the net has {model.out_maps} outputs and the labels have {classes} classes "
+            f"{pairs.class_values}; {way_out}"
         )
     model.class_values = pairs.class_values
     return model, start
