@@ -102,7 +102,7 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
 def _check_replaced(session: Session, output: AnyPath, choices: dict[str, Any]) -> None:
     """Refuse to replace what an earlier run made, unless this run makes the same again: then nothing is lost."""
     place = checkpoint_path(output)
-    taken = [path for path in map(Path, filter(None, (output, place, session.log))) if path.exists()]
+    taken = [Path(path) for path in (output, place, session.log) if path is not None and Path(path).exists()]
     if not taken or session.force or (session.resume and place in taken):
         return
     if taken[0] == Path(output) and _made_by(taken[0], choices):
