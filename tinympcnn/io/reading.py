@@ -9,24 +9,12 @@ from tinympcnn.errors import UsageError
 
 @dataclass(frozen=True)
 class Reading:
-    """How image and label files are read.
+    """How image and label files are read."""
 
-    Attributes
-    ----------
-    axes : str or None
-        The axes of TIFF files that do not tell theirs, such as "ZYX".
-    threshold : float or None
-        Label pixels above this value become 255, all others 0. None keeps the values of the label files.
-    ignore : tuple of int
-        Label values whose pixels do not count. The value -1 never counts.
-    downsample : int
-        The factor by which images and labels are shrunk.
-    """
-
-    axes: str | None = None
-    threshold: float | None = None
-    ignore: tuple[int, ...] = ()
-    downsample: int = 1
+    axes: str | None = None  # the axes of TIFF files that do not tell theirs, such as "ZYX"
+    threshold: float | None = None  # label pixels above this value become 255, all others 0; None keeps the values
+    ignore: tuple[int, ...] = ()  # the label values whose pixels do not count; -1 never counts
+    downsample: int = 1  # the factor by which images and labels are shrunk
 
     def __post_init__(self) -> None:
         if self.downsample < 1:
