@@ -34,13 +34,7 @@ def decay_factor(decay: str, done: float, epochs: int) -> float:
 
 
 def warmup_factor(warmup: float, done: float) -> float:
-    """Return the factor on the learning rate that grows evenly from zero to one over the first `warmup` epochs.
-
-    Examples
-    --------
-    >>> [warmup_factor(2, done) for done in (0.5, 1, 2, 3)]
-    [0.25, 0.5, 1.0, 1.0]
-    """
+    """Return the factor on the learning rate that grows evenly from zero to one over the first `warmup` epochs."""
     return min(1.0, done / warmup) if warmup else 1.0
 
 
