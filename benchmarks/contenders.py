@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
-from tinympcnn import Net, SoftmaxCrossEntropy, engine, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, engine
 from tinympcnn.cli import info
 from tinympcnn.data.borders import mirrored
 from tinympcnn.nn.losses import softmax
@@ -38,7 +38,7 @@ class Case:
 
     def __init__(self, name: str, size: tuple[int, int], images: int = 1, dtype: str = "float32") -> None:
         self.name, self.size, self.n = name, size, images
-        self.net = zoo.build(name, rng=0).astype(dtype)
+        self.net = Net.from_spec(name, rng=0).astype(dtype)
         self.raw = np.random.default_rng(0).standard_normal((images, *size, 1), np.dtype(dtype))
         self.outputs = images * prod(size)
 

@@ -144,7 +144,7 @@ def measure_sizes(name: str, options: argparse.Namespace) -> list[dict]:
             print(line_of(row))
         del case, tasks
         gc.collect()
-        engine.free_memory()
+        engine.release_memory()
     return rows
 
 

@@ -25,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 import gpu_checks
 
-from tinympcnn import UsageError, data, fit, zoo
+from tinympcnn import Net, UsageError, data, fit
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
 
@@ -104,7 +104,7 @@ def train_n3(epochs: int, slices: int = 20, size: int = 512, net: str = "N3") ->
         made, truth = data.synthetic_membranes(slices, size, rng=0)
         images, labels, source = list(made), list(truth // 255), "synthetic membranes"
     begin = time.perf_counter()
-    for record in fit(zoo.build(net, rng=0).to("cupy"), images, labels, epochs=epochs, augment="rotate"):
+    for record in fit(Net.from_spec(net, rng=0).to("cupy"), images, labels, epochs=epochs, augment="rotate"):
         print(f"epoch {record['epoch']}: loss {record['loss_train']:.4f}, {record['seconds']:.1f} s", flush=True)
         if time.perf_counter() - begin > PATIENCE:
             break

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn import DataError, Net, SoftmaxCrossEntropy, fit, zoo
+from tinympcnn import DataError, Net, SoftmaxCrossEntropy, fit
 from tinympcnn.engine.backend import to_numpy
 from tinympcnn.training.objective import Example, image_closure
 
@@ -61,7 +61,7 @@ def everything(sizes: dict[str, tuple[int, int]] = SIZES) -> Iterator[Check]:
 
 def agreement(name: str, size: tuple[int, int], dtype: str) -> Iterator[Check]:
     """Scores and the gradients of parameters and image, on the GPU and on the CPU."""
-    host = zoo.build(name, rng=0).astype(dtype)
+    host = Net.from_spec(name, rng=0).astype(dtype)
     device = host.to("cupy")
     image, labels = problem(host, size)
     results: list[list[Any]] = []
@@ -78,7 +78,7 @@ def agreement(name: str, size: tuple[int, int], dtype: str) -> Iterator[Check]:
 
 def training(dtype: str, spec: str = "C5x5x8 MPF2x2 C3x3x8 MPF2x2 FC2") -> Iterator[Check]:
     """Parameters after a short training run with rotations."""
-    start = zoo.build(spec, rng=0).astype(dtype)
+    start = Net.from_spec(spec, rng=0).astype(dtype)
     yield Check("parameters trained", spec, dtype, distance(trained(start.to("cupy")), trained(start)), LIMITS[dtype])
 
 
@@ -95,14 +95,14 @@ def trained(net: Net) -> np.ndarray:
 
 def repeatability(name: str, size: tuple[int, int]) -> Iterator[Check]:
     """Whether the same step, and the same training, gives the same bits again."""
-    net = zoo.build(name, rng=0).to("cupy")
+    net = Net.from_spec(name, rng=0).to("cupy")
     pair = Example(*map(net.xp.asarray, problem(net, size)))
     steps = []
     for _ in range(5):
         image_closure(net, pair, SoftmaxCrossEntropy())()
         steps.append(to_numpy(net.flat_grads()))
     yield Check("gradient, again (different bits)", name, "float32", different_bits(steps), 0)
-    start = zoo.build("C5x5x8 MPF2x2 C3x3x8 MPF2x2 FC2", rng=0).to("cupy")
+    start = Net.from_spec("C5x5x8 MPF2x2 C3x3x8 MPF2x2 FC2", rng=0).to("cupy")
     yield Check(
         "training, again (different bits)", "small", "float32", different_bits([trained(start), trained(start)]), 0
     )
@@ -110,7 +110,7 @@ def repeatability(name: str, size: tuple[int, int]) -> Iterator[Check]:
 
 def out_of_memory(spec: str = "C3x3x16 MPF2x2 C3x3x16 FC2") -> Iterator[Check]:
     """Whether segmentation goes on in smaller tiles, then on the CPU; and training says in one sentence why not."""
-    host = zoo.build(spec, rng=0)
+    host = Net.from_spec(spec, rng=0)
     device, image = host.to("cupy"), np.random.default_rng(0).standard_normal((400, 400))
     wanted = host.segment(image)
     for words, room in (("smaller tiles", 48 << 20), ("the CPU", 1 << 16)):

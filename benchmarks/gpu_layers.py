@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from gpu_checks import problem
 from gpu_steps import SIZES
 
-from tinympcnn import SoftmaxCrossEntropy, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy
 from tinympcnn.engine import backend
 from tinympcnn.training.objective import Example, image_closure
 
@@ -33,7 +33,7 @@ def main() -> None:
     cp, _ = backend.load("cupy")
     print(backend.card())
     for name, size in SIZES.items():
-        net, loss = zoo.build(name, rng=0), SoftmaxCrossEntropy()
+        net, loss = Net.from_spec(name, rng=0), SoftmaxCrossEntropy()
         pair = Example(*map(cp.asarray, problem(net, size)))
         net = net.to("cupy")
         step = image_closure(net, pair, loss)

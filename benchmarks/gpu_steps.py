@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 from gpu_checks import problem
 
-from tinympcnn import Net, SoftmaxCrossEntropy, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy
 from tinympcnn.cli import info
 from tinympcnn.engine import backend
 from tinympcnn.training.objective import Example, image_closure
@@ -39,7 +39,7 @@ def measurements(sizes: dict[str, tuple[int, int]] = SIZES, product: int = 8192)
     limit = 2 * product**3 / float(np.median(times))
     yield record("sgemm", "CuPy", (product, product), times, 2 * product**3, limit)
     for name, size in sizes.items():
-        net = zoo.build(name, rng=0)
+        net = Net.from_spec(name, rng=0)
         image, labels = problem(net, size)
         flop = info.flop_training(net, image.shape[1:3])
         pair = Example(cp.asarray(image), cp.asarray(labels))

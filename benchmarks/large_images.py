@@ -25,7 +25,7 @@ import numpy as np
 import tifffile
 from memory import peak_mb
 
-from tinympcnn import Net, cli, zoo
+from tinympcnn import Net, cli
 from tinympcnn.io.atomic import replacing
 
 BAND = 1024  # rows of an image that are drawn together
@@ -100,7 +100,7 @@ def right(case: Case, net: Net, result: Path, n: int = 20) -> int:
 
 def measure(case: Case, folder: Path) -> dict[str, Any]:
     """Run one case and return its row."""
-    net = zoo.build(case.net, rng=0)
+    net = Net.from_spec(case.net, rng=0)
     net.normalisation = np.array([128.0]), np.array([60.0])
     net.save(folder / "model.npz")
     write(case, folder / "image.tif")

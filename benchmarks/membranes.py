@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pages
 
-from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics
 from tinympcnn.cli import pictures
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import write_log
@@ -94,7 +94,7 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
     images, labels = (read_images([f"train{suffix}.tif"])[0] for suffix in ("", "-labels"))
     held, truth = (read_images([f"held{suffix}.tif"])[0] for suffix in ("", "-labels"))
     values, rng = (0, 255), np.random.default_rng(seed)
-    net = zoo.build(spec, rng=seed)
+    net = Net.from_spec(spec, rng=seed)
     net.class_values, net.normalisation = values, mean_and_std(images)
     (P, Q), (H, W) = net.field_of_view, images[0].shape[:2]
     rows, columns = mirrored(H, P), mirrored(W, Q)

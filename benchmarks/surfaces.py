@@ -18,7 +18,7 @@ import numpy as np
 from resuming import rows_before
 from scipy import ndimage
 
-from tinympcnn import Net, SoftmaxCrossEntropy, engine, zoo
+from tinympcnn import Net, SoftmaxCrossEntropy, engine
 from tinympcnn.cli.train import write_log
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.engine import backend
@@ -145,7 +145,7 @@ def main() -> None:
         labels = outlined(labels, kinds, options.outline)
     if options.kinds:
         labels = by_kind(labels, kinds)
-    net = zoo.build(options.net, rng=options.seed)
+    net = Net.from_spec(options.net, rng=options.seed)
     if options.start:
         net.set_flat(Net.load(options.start).flat())
     net = net.to(options.backend)

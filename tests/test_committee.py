@@ -78,7 +78,7 @@ def test_the_memory_of_a_tile_bounds_what_a_committee_takes(rng):
     committee, image = Committee(nets, turns=True), rng.integers(0, 255, (500, 400, 1), dtype=np.uint8)
     size = tile_size(committee, 128)
     promised = tile_memory(committee, size, (500, 400))
-    engine.free_memory()
+    engine.release_memory()
     tracemalloc.start()
     for _, band in segment_bands(committee, image, tile=128):
         assert band.shape[1:] == (400, 2)

@@ -69,7 +69,7 @@ def test_training_memory_is_what_a_step_takes(spec, size):
     P, Q = net.field_of_view
     images = np.zeros((1, size[0], size[1], 1), np.float32)
     labels = np.zeros((1, size[0] - P + 1, size[1] - Q + 1), int)
-    engine.free_memory()
+    engine.release_memory()
     loss = SoftmaxCrossEntropy()
     loss.forward(net.forward(images), labels)
     net.backward(loss.backward(), input_grad=False)

@@ -8,6 +8,7 @@ from helpers import close, noise, placed
 from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, engine
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn import reference
+from tinympcnn.nn.layers.conv import plain_forward, plain_gradients
 
 HOST = Device("numpy", np)
 
@@ -170,32 +171,15 @@ def test_backward_adds_and_inputs_stay_as_they_are(make, shape, device):
     assert (device.asnumpy(x) == before[0]).all() and (device.asnumpy(dy) == before[1]).all()
 
 
-def test_without_input_grad_a_convolution_gives_the_parameters_gradients_only(device):
+def test_a_first_convolution_gives_the_parameters_gradients_only(device):
     layer, x = placed(Conv(2, 3, 3, rng=0), device), noise(device, (2, 5, 6, 2))
     dy = noise(device, (2, 3, 4, 3))
     wanted = passes(device, layer, x, dy)[2:]
     for grad in layer.grads.values():
         grad[...] = 0
     layer.forward(x)
-    assert layer.backward(dy, input_grad=False) is None
+    layer.backward_params(dy)
     assert all((device.asnumpy(a) == b).all() for a, b in zip(layer.grads.values(), wanted, strict=True))
-
-
-@pytest.mark.parametrize("layer", [Tanh(), Logistic()], ids=repr)
-def test_pointwise_layers_write_where_they_are_told(layer, device):
-    x, dy = noise(device, (2, 3, 4, 2)), noise(device, (2, 3, 4, 2), seed=1)
-    y, dx = passes(device, layer, x, dy)
-    assert layer.forward(x, out=x) is x and (device.asnumpy(x) == y).all()
-    assert layer.backward(dy, out=dy) is dy and (device.asnumpy(dy) == dx).all()
-
-
-@pytest.mark.parametrize("layer", [Tanh(), Logistic()], ids=repr)
-def test_pointwise_layers_write_into_views(layer, device):
-    x = noise(device, (2, 3, 4, 2))
-    y = device.asnumpy(layer.forward(x)).copy()
-    wide = device.asarray(np.zeros((2, 3, 9, 2)))
-    layer.forward(x, out=wide[:, :, 1:9:2])
-    assert (device.asnumpy(wide)[:, :, 1:9:2] == y).all()
 
 
 @pytest.mark.parametrize("layer", [Tanh(), Logistic()], ids=repr)
@@ -231,6 +215,15 @@ def test_an_upstream_gradient_of_another_shape_raises(make, shape, device):
 def test_arguments_that_make_no_layer_raise(arguments):
     with pytest.raises(UsageError):
         Conv(*arguments)
+
+
+def test_the_plain_convolution_is_the_fast_one(device):
+    for kernel, C, maps in (((3, 2), 2, 4), ((1, 1), 3, 2), ((2, 5), 1, 1)):
+        layer, x = placed(Conv(C, maps, kernel, rng=0), device), noise(device, (3, 6, 7, C))
+        W, b = layer.params["W"], layer.params["b"]
+        y, dy = plain_forward(x, W, b), noise(device, layer.output_shape(x.shape), seed=1)
+        for fast, plain in zip(passes(device, layer, x, dy), (y, *plain_gradients(x, dy, W)), strict=True):
+            close(device, fast, device.asnumpy(plain))
 
 
 def test_initial_weights_are_seeded_and_scaled():
@@ -297,7 +290,7 @@ def test_a_tile_gives_the_bits_of_the_whole(dtype):
     layer, x = placed(Conv(3, 48, (4, 3), rng=0), HOST, dtype), noise(HOST, (2, 60, 50, 3), dtype)
     whole = layer.forward(x, train=False)
     assert (layer.forward(x[:1, 7:50], train=False) == whole[:1, 7:47]).all()
-    start = engine.row_period(np.dtype(dtype))  # where tiles may begin in a row; see schedule.py, rule 2
+    start = engine.row_period(np.dtype(dtype))  # where tiles may begin in a row; see engine, rule 2
     assert (layer.forward(x[1:, :, start:40], train=False) == whole[1:, :, start:38]).all()
 
 

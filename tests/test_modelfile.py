@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from helpers import lengths
 
-from tinympcnn import Adam, Conv, DataError, Layer, Logistic, Net, UsageError
+from tinympcnn import Adam, Conv, DataError, Layer, Logistic, MaxPoolFragment, Net, UsageError, register_layer
 from tinympcnn.gradcheck import check_contract
 from tinympcnn.io import modelfile
+from tinympcnn.nn.layers import LAYERS
 from tinympcnn.training import checkpoint
 
 
@@ -59,13 +60,72 @@ def test_a_net_without_anything_beside_its_layers(tmp_path):
     assert (loaded.normalisation, loaded.class_values, loaded.record) == (None, None, {})
 
 
-def test_layers_of_ones_own_are_refused_and_leave_no_file(tmp_path):
-    class Mine(Layer):
-        def forward(self, x, train=True):
-            return x
+def bias_layer():
+    """Define a layer, as a notebook cell does each time it is run."""
 
-    with pytest.raises(UsageError, match=r"Mine is not one; .*numpy\.save"):
-        Net([Conv(1, 2, 3, rng=0), Mine()]).save(tmp_path / "a.npz")
+    class Bias(Layer):
+        """y = x + b, with a number for each map."""
+
+        def __init__(self, in_maps, start=0.5):
+            super().__init__()
+            self.in_maps, self.start = in_maps, start
+            self.b = np.full(in_maps, start, np.float32)
+            self.params, self.grads = {"b": self.b}, {"b": np.zeros(in_maps, np.float32)}
+
+        def forward(self, x, train=True):
+            self.cache = x.shape if train else None
+            return x + self.b
+
+        def backward(self, dy):
+            self.check_dy(dy, self.take_cache())
+            self.grads["b"] += dy.sum(axis=(0, 1, 2))
+            return dy
+
+    return Bias
+
+
+@pytest.fixture
+def register():
+    """Register layers for one test; afterwards the register is as before."""
+    before = dict(LAYERS)
+    yield register_layer
+    LAYERS.clear()
+    LAYERS.update(before)
+
+
+def test_a_registered_layer_of_ones_own_is_saved_loaded_and_drawn(register, tmp_path, rng):
+    Bias = register(bias_layer())
+    net = Net([Conv(1, 2, 3, rng=0), Bias(2, start=0.25), MaxPoolFragment(2), Conv(2, 2, 1, rng=0)])
+    net.layers[1].b[...] = 7, 8
+    net.save(tmp_path / "a.npz")
+    loaded = Net.load(tmp_path / "a.npz")
+    assert repr(loaded) == repr(net) and "Bias(2, 0.25)" in repr(net) and "Bias" in str(net)
+    image = rng.standard_normal((1, 9, 8, 1)).astype(np.float32)
+    assert (loaded.forward(image) == net.forward(image)).all()
+    assert max(check_contract(loaded, image[0])) < 1e-12
+    LAYERS.pop("Bias")
+    with pytest.raises(
+        DataError, match="unknown layer 'Bias': first run the code that defines it, with @register_layer"
+    ):
+        Net.load(tmp_path / "a.npz")
+
+
+def test_a_net_made_before_a_layer_was_defined_again_is_still_saved(register, tmp_path):
+    net = Net([register(bias_layer())(1), Conv(1, 2, 3, rng=0)])
+    second = register(bias_layer())
+    net.save(tmp_path / "a.npz")
+    assert type(Net.load(tmp_path / "a.npz").layers[0]) is second
+
+
+def test_layers_that_a_file_can_not_describe_are_refused_and_leave_no_file(register, tmp_path):
+    class Mine(Layer):
+        def __init__(self, strength):
+            super().__init__()
+
+    for words in (r"the layer Mine is not registered: write @register_layer", "Mine has no attribute 'strength'"):
+        with pytest.raises(UsageError, match=words):
+            Net([Conv(1, 2, 3, rng=0), Mine(3)]).save(tmp_path / "a.npz")
+        register(Mine)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -167,7 +227,7 @@ def test_a_description_that_does_not_fit(path, about, words):
     [
         ({"0.Conv.W": None}, r"has no '0\.Conv\.W'"),
         ({"about": None}, "is not a tinympcnn model file"),
-        ({"0.Conv.b": np.zeros(5, np.float32)}, r"0\.Conv\.b is float32\(5,\)"),
+        ({"0.Conv.b": np.zeros(5, np.float32)}, r"0\.Conv\.b has shape \(5,\)"),
         ({"0.Conv.b": np.zeros(4)}, r"0\.Conv\.b is float64\(4,\)"),
         ({"0.Conv.W": np.zeros((3, 2, 2, 5), np.float32)}, r"0\.Conv\.W has shape"),
         ({"0.Conv.b": np.full(4, np.inf, np.float32)}, "NaN or infinite"),

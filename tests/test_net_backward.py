@@ -36,3 +36,17 @@ def test_a_first_layer_of_the_users_own_needs_no_input_grad_argument():
     net.forward(np.ones((1, 2, 2, 1), np.float32))
     assert net.backward(np.ones((1, 2, 2, 1), np.float32), input_grad=False) is None
     assert net.layers[0].grads["W"][0] != 0
+
+
+def test_a_first_layer_with_a_backward_pass_of_its_own_uses_it():
+    class Doubled(Conv):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.grads["b"] *= 2
+            return dx
+
+    for cls, db in ((Conv, 4), (Doubled, 8)):
+        net = Net([cls(1, 1, 1, rng=0)])
+        net.forward(np.ones((1, 2, 2, 1), np.float32))
+        net.backward(np.ones((1, 2, 2, 1), np.float32), input_grad=False)
+        assert net.layers[0].grads["b"][0] == db

@@ -250,10 +250,10 @@ like = np.zeros(1, np.uint8)
 @pytest.fixture
 def workspace():
     gc.collect()
-    engine.free_memory()
+    engine.release_memory()
     yield engine.workspace._workspace
     gc.collect()
-    engine.free_memory()
+    engine.release_memory()
 
 
 def test_arrays_have_the_type_and_shape_asked_for():
@@ -306,7 +306,7 @@ def test_memory_returns_and_is_used_again(workspace):
     again = engine.empty((LARGE[0] // 8,), like, np.float64)
     assert again.ctypes.data == place and workspace.free_bytes == 0
     del again
-    engine.free_memory()
+    engine.release_memory()
     assert workspace.free_bytes == 0 and not workspace.free
 
 

@@ -94,7 +94,7 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (700, 600), dtype=np.uint8)
     rows, columns = tile_size(net, 128)
     promised = tile_memory(net, max(rows, columns))
-    engine.free_memory()
+    engine.release_memory()
     tracemalloc.start()
     for _, band in segment.segment_bands(net, image[:, :, None], tile=128):
         assert band.shape[1:] == (600, 2)
@@ -135,7 +135,7 @@ def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
     net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
     row = 3000 * 4 * 3
     size = tile_size(net, None, memory, (3000, 3000), row)
-    engine.free_memory()
+    engine.release_memory()
     tracemalloc.start()
     for _ in segment.segment_bands(net, image, size):
         pass
@@ -181,7 +181,7 @@ def test_several_threads_may_segment_at_once(rng):
     wanted = [net.segment(image) for image in images]
 
     def work(i):
-        results[i] = net.shadow().segment(images[i])
+        results[i] = net.replica().segment(images[i])
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for worker in workers:

@@ -1,11 +1,23 @@
-"""The paper's notation: any text becomes layers or one sentence, and layers become their text again."""
+"""The paper's notation: any text becomes layers or one sentence; a registered layer has a word of its own."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, zoo
-from tinympcnn.nn.spec import parse, unparse
+from tinympcnn import (
+    Conv,
+    FullyConnected,
+    Layer,
+    LocalContrast,
+    MaxPoolFragment,
+    Net,
+    Tanh,
+    UsageError,
+    register_layer,
+    zoo,
+)
+from tinympcnn.nn.layers import LAYERS
+from tinympcnn.nn.spec import NETS, parse
 
 size = st.integers(1, 5)
 words = st.one_of(
@@ -18,12 +30,25 @@ words = st.one_of(
 specs = st.lists(words, min_size=1, max_size=6).filter(lambda some: any(word[0] in "CF" for word in some))
 
 
+def written(layer):
+    """Return the word of a layer, or nothing."""
+    match layer:
+        case FullyConnected(kernel=(1, 1)):
+            return [f"FC{layer.out_maps}"]
+        case Conv(kernel=(kh, kw)):
+            return [f"{'FC' if isinstance(layer, FullyConnected) else 'C'}{kh}x{kw}x{layer.out_maps}"]
+        case MaxPoolFragment(k=(kh, kw)):
+            return [f"MPF{kh}x{kw}"]
+        case LocalContrast(window=(kh, kw)):
+            return [f"LC{kh}x{kw}"]
+    return []
+
+
 @given(specs, size)
 @settings(max_examples=100, deadline=None)
-def test_unparse_undoes_parse(some, in_maps):
-    spec = " ".join(some)
-    layers = parse(spec, in_maps, rng=0)
-    assert unparse(layers) == spec
+def test_every_word_becomes_its_layer(some, in_maps):
+    layers = parse(" ".join(some), in_maps, rng=0)
+    assert [word for layer in layers for word in written(layer)] == some
     assert Net(layers).in_maps == in_maps or isinstance(layers[0], MaxPoolFragment)
 
 
@@ -41,11 +66,11 @@ anything = st.one_of(
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_layers_or_a_usage_error(text):
     try:
-        layers = zoo.build(text, rng=0).layers
+        layers = Net.from_spec(text, rng=0).layers
     except UsageError as error:
         assert len(str(error)) < 400 and "\n" not in str(error)
     else:
-        assert text.strip().lower() in zoo.ZOO or unparse(layers) is not None
+        assert any(isinstance(layer, Conv) for layer in layers)
 
 
 @pytest.mark.parametrize(
@@ -89,24 +114,76 @@ def test_tanh_follows_every_layer_with_weights_but_the_last():
     assert kinds == [Conv, Tanh, MaxPoolFragment, FullyConnected, Tanh, FullyConnected, MaxPoolFragment]
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        [Conv(1, 2, 3, rng=0), Logistic(), Conv(2, 2, 1, rng=0)],
-        [Conv(1, 2, 3, rng=0), Conv(2, 2, 1, rng=0)],
-        [Conv(1, 2, 3, rng=0), MaxPool(2)],
-        [Conv(1, 2, 3, rng=0), Tanh()],
-    ],
-)
-def test_what_the_notation_cannot_say_has_no_text(layers):
-    assert unparse(layers) is None
-
-
-def test_the_zoo():
-    assert {name: make().field_of_view[0] for name, make in zoo.ZOO.items()} == {"n3": 65, "n4": 95, "steel": 34}
-    assert (zoo.build(" Steel ", rng=1).flat() == zoo.steel(rng=1).flat()).all()
-    assert zoo.build("N3", in_maps=3).in_maps == 3
+def test_the_nets_that_have_names():
+    assert {name: Net.from_spec(name).field_of_view[0] for name in NETS} == {"N3": 65, "N4": 95, "steel": 34}
+    assert (Net.from_spec(" Steel ", rng=1).flat() == zoo.steel(rng=1).flat()).all()
+    assert Net.from_spec("N3", in_maps=3).in_maps == 3
+    assert [zoo.n3().n_params, zoo.n4().n_params] == [117806, 219290]
     with pytest.raises(UsageError, match="cannot read 'N5x'"):
-        zoo.build("N5x")
-    with pytest.raises(UsageError, match="use N3, N4, steel, or a spec"):
-        zoo.build("unet")
+        Net.from_spec("N5x")
+    with pytest.raises(UsageError, match="unknown net 'unet': use N3, N4, steel, or a spec"):
+        Net.from_spec("unet")
+
+
+# ------------------------------------------------------------------------------------------ layers of one's own
+
+
+@pytest.fixture
+def register():
+    """Register layers for one test; afterwards the register is as before."""
+    before = dict(LAYERS)
+    yield register_layer
+    LAYERS.clear()
+    LAYERS.update(before)
+
+
+def widen(maps_for_each, cls=Layer):
+    """Return a class called Widen that repeats every map."""
+
+    class Widen(cls):
+        letters, form = ("W",), "Wn"
+
+        def __init__(self, in_maps, n=maps_for_each):
+            super().__init__()
+            self.in_maps, self.n, self.out_maps = in_maps, n, n * in_maps
+
+        @classmethod
+        def from_word(cls, sizes, in_maps, rng):
+            (n,) = sizes
+            return {"in_maps": in_maps, "n": n}
+
+        def output_shape(self, shape):
+            return (*shape[:3], self.n * shape[3])
+
+    return Widen
+
+
+def test_a_registered_layer_has_a_word_in_specs(register):
+    register(widen(2))
+    layers = parse("C3x3x2 w3 MPF2x2 FC2", rng=0)
+    assert repr(layers[2]) == "Widen(2, 3)" and layers[4].in_maps == 6
+    for wrong in ("C3x3x2 W FC2", "C3x3x2 W2x2 FC2", "C3x3x2 W0 FC2"):
+        with pytest.raises(UsageError, match=r"words are CkxkxM, .*LCkxk, Wn, with positive sizes"):
+            parse(wrong)
+    assert "Widen" in str(Net(layers))
+
+
+def test_words_are_not_inherited(register):
+    class Mine(Conv):
+        pass
+
+    register(Mine)
+    assert type(parse("C3x3x2", rng=0)[0]) is Conv
+
+
+def test_a_class_defined_again_replaces_the_earlier_one(register):
+    first, second = register(widen(2)), register(widen(3))
+    assert first is not second and LAYERS["Widen"] is second
+
+
+def test_a_name_that_is_taken_is_refused(register):
+    class Tanh(Layer):
+        pass
+
+    with pytest.raises(UsageError, match=r"tinympcnn\.nn\.layers\.activation has a layer Tanh already"):
+        register(Tanh)

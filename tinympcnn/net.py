@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinympcnn.engine.backend import Array
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.segment import segment
 from tinympcnn.io import modelfile
@@ -29,10 +28,10 @@ class Net(Sequential):
 
     @classmethod
     def from_spec(cls, spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = None) -> Self:
-        """Make a net from the paper's notation, such as ``"C7x7x8 MPF2x2 C5x5x8 FC100 FC2"`` (see ``nn/spec.py``)."""
+        """Make a net from the paper's notation, such as ``"C7x7x8 MPF2x2 FC2"``, or by its name; see ``nn/spec.py``."""
         return cls(parse(spec, in_maps, rng))
 
-    def segment(self, image: Array, turns: bool = False, **options: Any) -> np.ndarray:
+    def segment(self, image: np.ndarray, turns: bool = False, **options: Any) -> np.ndarray:
         """Return the class probabilities (H, W, K) of one image; see ``inference/segment.py``.
 
         `turns` averages over the eight flips and quarter turns of the image; see ``inference/committee.py``.

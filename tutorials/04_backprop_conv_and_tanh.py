@@ -175,8 +175,8 @@ assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
 
 # %%
 class Unturned(Conv):
-    def backward(self, dy, input_grad=True):
-        super().backward(dy, input_grad=False)  # dW and db are right
+    def backward(self, dy):
+        super().backward_params(dy)  # dW and db are right
         kh, kw = self.kernel
         return correlation.correlate(dy, self.params["W"].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
 
@@ -319,7 +319,7 @@ grade(YourConv(2, 3, (2, 3), rng=4))
 #
 # - The library computes the same three sums as products of large matrices: the windows are laid out as rows of a
 #   matrix (`tinympcnn/engine/correlation.py`), because a processor multiplies matrices much faster than it slides.
-# - It skips `dx` of the first layer (`input_grad=False`): nobody asks for the gradient of the image.
+# - It skips `dx` of the first layer (`backward_params`): nobody asks for the gradient of the image.
 # - Gradients are checked in float64. In float32 a central difference has too few digits to tell right from wrong.
 
 # %% [markdown]

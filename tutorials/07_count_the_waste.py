@@ -119,7 +119,7 @@ def count(net, size):
 
 ratios = {}
 for name, size in (("steel", (60, 140)), ("n3", (512, 512)), ("n4", (512, 512))):
-    work = count(zoo.build(name), size)
+    work = count(Net.from_spec(name), size)
     by_window, shared = sum(row[1] for row in work), sum(row[2] for row in work)
     ratios[name] = by_window / shared
     print(f"{name:<6}{size!s:<12}{by_window:.3g} by windows, {shared:.3g} shared: {ratios[name]:.1f} times")

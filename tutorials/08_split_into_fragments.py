@@ -313,11 +313,13 @@ grade_fragment_index(fragment_index)
 # %% tags=["exercise"]
 class YourMaxPoolFragment(Layer):
     splits = True  # one fragment for each offset: a Net reads this
-    patch_twin = MaxPool  # what stands in its place in a patch net
 
     def __init__(self, k):
         super().__init__()
         self.k = self.window = self.step = pair(k, "k")
+
+    def as_patch(self):
+        return MaxPool(self.k)  # the layer for this one's place in a patch net
 
     def output_shape(self, shape):
         F, size, C = shape[0], shape[1:3], shape[3]
@@ -335,7 +337,7 @@ grade_split(YourMaxPoolFragment((2, 3)))
 # %% [markdown]
 # ## In practice
 #
-# `layers/pool_fragment.py` is the whole layer. What differs from your version is not what it computes: it works on
+# `layers/pool.py` is the whole layer. What differs from your version is not what it computes: it works on
 # blocks that fit a core's cache, and keeps of mpIDXS one byte per position, the number $i\,k_w + j$ of the winner
 # within its window. Implementations in other frameworks put fragments on the batch axis in the same way, or leave the
 # map dense and dilate all later kernels instead: the same arithmetic, with strided reads.

@@ -368,11 +368,13 @@ grade_sum(your_gradient)
 # %% tags=["exercise"]
 class YourMaxPoolFragment(Layer):
     splits = True
-    patch_twin = MaxPool
 
     def __init__(self, k):
         super().__init__()
         self.k = self.window = self.step = pair(k, "k")
+
+    def as_patch(self):
+        return MaxPool(self.k)
 
     def output_shape(self, shape):
         F, size, C = shape[0], shape[1:3], shape[3]
@@ -394,7 +396,7 @@ grade_fragment_layer(YourMaxPoolFragment((2, 3)))
 # %% [markdown]
 # ## In practice
 #
-# `reference.py` and `layers/pool_fragment.py` stand side by side in the library, and the tests hold one against the
+# `reference.py` and `layers/pool.py` stand side by side in the library, and the tests hold one against the
 # other on many sizes, with rectangular pools and ties. `check_contract(net, image)` works with any net, so run it once
 # on yours; it takes as many patches as the image has windows, so keep the image small.
 #

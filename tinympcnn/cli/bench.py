@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn import zoo
 from tinympcnn.cli import info
 from tinympcnn.engine.backend import Pair
 from tinympcnn.net import Net
@@ -48,7 +47,7 @@ def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[di
     echo(f"\nsgemm of 2048: {limit['gflop_per_second']:.0f} GFLOP/s, on all threads")
     echo(f"{'':<26}{'median':>10}{'min to max':>24}{'patches/s':>12}{'GFLOP/s':>10}{'of sgemm':>10}")
     for name, size in CASES:
-        net = zoo.build(name, rng=0)
+        net = Net.from_spec(name, rng=0)
         P, Q = net.field_of_view
         image = np.random.default_rng(0).standard_normal((size[0] + P - 1, size[1] + Q - 1), np.float32)
         centre = image[P // 2 :, Q // 2 :][: size[0], : size[1]]

@@ -295,9 +295,9 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _gradcheck(options: argparse.Namespace) -> None:
-    from tinympcnn import gradcheck, zoo
+    from tinympcnn import Net, gradcheck
 
-    report = gradcheck.check_net(zoo.build(options.spec, rng=0))
+    report = gradcheck.check_net(Net.from_spec(options.spec, rng=0))
     print(report)
     if not report:
         raise DataError("the gradients are wrong")

@@ -16,12 +16,11 @@ import scipy
 from threadpoolctl import threadpool_info
 
 import tinympcnn
-from tinympcnn import engine, zoo
+from tinympcnn import engine
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
 from tinympcnn.inference.tiling import tile_memory, tile_size
 from tinympcnn.net import Net
-from tinympcnn.nn.layers import MaxPoolFragment
 from tinympcnn.nn.plan import block_bytes
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
@@ -79,7 +78,7 @@ def vector_units() -> list[str]:
 
 def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
     """Return `describe` of a model file, with its record, of a net of the zoo or of a spec, whichever `what` is."""
-    net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else zoo.build(what, in_maps)
+    net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else Net.from_spec(what, in_maps)
     return "\n".join([describe(net, size), *training_lines(net)])
 
 
@@ -162,17 +161,15 @@ def patch_ratio(net: Net, size: Pair) -> float:
 def training_bytes(net: Net, size: Pair) -> int:
     """Return about how many bytes a training step on an image of `size` takes at its peak.
 
-    Every layer keeps what its backward pass needs: tanh its output, which is also the next layer's input; a pool one
-    byte for each output, and its output, which the next convolution keeps. Going back, a layer's gradients of
-    output and input stand beside what the layers below keep.
+    Every layer keeps what its backward pass needs: its input, its output (often the next layer's input) or neither, and
+    a few bytes besides. Going back, the gradients of a layer's output and input come on top of what the layers below
+    keep.
     """
     plan, item = net.plan(size), net.dtype.itemsize
     kept, peak, before = prod(size) * net.in_maps * item, 0, 0
-    for row in plan:
+    for i, row in enumerate(plan):
         out = prod(row.shape)
-        if row.layer.keeps_output:
-            kept += out * item
-        elif isinstance(row.layer, MaxPoolFragment):
-            kept += out * (item + 1)
+        needed = row.layer.keeps == "y" or (i + 1 < len(plan) and plan[i + 1].layer.keeps == "x")
+        kept += row.layer.kept_bytes(row.shape) + (out * item if needed else 0)
         peak, before = max(peak, kept + (before + out) * item), out
     return peak + block_bytes(plan, item)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn import engine, zoo
+from tinympcnn import engine
 from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
@@ -121,7 +121,7 @@ def train_files(
     pairs = downsample_pairs(read_pairs(images, labels, axes, threshold), downsample)
     for line in pairs.description:
         echo(line)
-    model = zoo.build(net, pairs.images[0].shape[2], rng=seed)
+    model = Net.from_spec(net, pairs.images[0].shape[2], rng=seed)
     if model.out_maps != len(pairs.class_values):
         raise UsageError(
             f"the net has {model.out_maps} outputs and the labels have {len(pairs.class_values)} classes "

@@ -12,11 +12,14 @@ are no threads. Three rules make results independent of the number of threads an
 3. Sums over blocks run in a fixed number of lanes, each in block order, and the lanes are added in order.
 """
 
+from __future__ import annotations
+
 from tinympcnn.engine.blocks import DEVICE_BYTES, STRIP_BYTES, Block, block_bytes, cache_blocks, window_blocks
-from tinympcnn.engine.im2col import columns, repeated, window_gradients, window_products
-from tinympcnn.engine.matmul import GEMM_ROWS, pitch, row_period
+from tinympcnn.engine.correlation import correlate, correlate_back, correlate_grad
+from tinympcnn.engine.im2col import columns, window_gradients, window_products
+from tinympcnn.engine.matmul import GEMM_ROWS, multiply, pitch, row_period
 from tinympcnn.engine.threads import accumulate, available_cores, get_threads, run, set_threads, single_threaded_blas
-from tinympcnn.engine.workspace import copy, empty, free_memory
+from tinympcnn.engine.workspace import copy, empty, release_memory
 
 __all__ = [
     "DEVICE_BYTES",
@@ -29,11 +32,14 @@ __all__ = [
     "cache_blocks",
     "columns",
     "copy",
+    "correlate",
+    "correlate_back",
+    "correlate_grad",
     "empty",
-    "free_memory",
     "get_threads",
+    "multiply",
     "pitch",
-    "repeated",
+    "release_memory",
     "row_period",
     "run",
     "set_threads",

@@ -1,8 +1,8 @@
 """NumPy or CuPy: the only file that names CuPy.
 
-Creation asks the default, computation asks the data: a layer calls ``array_module`` on what it was handed and
-works with whatever module answers, so one code path serves both devices. Importing this file never imports
-CuPy; only asking for it does.
+Creation asks the default, computation asks the data: a layer calls ``array_module`` on the arrays that it gets and
+works with the module that answers, so one code path serves both devices. Importing this file never imports CuPy; only
+asking for CuPy does.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import os
 import sys
 import warnings
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from tinympcnn.errors import DataError, UsageError
 
-Array = Any  # numpy.ndarray or cupy.ndarray; the two share an interface but no type
+Array = np.ndarray  # on the host or on a GPU: a cupy.ndarray passes for one, with the same interface
 Pair = tuple[int, int]  # (rows, columns)
 Shape = tuple[int, int, int, int]  # (F, H, W, C)
 BACKENDS = ("auto", "numpy", "cupy")
 
 
 def is_device_array(array: object) -> bool:
-    """Tell whether `array` lives on a GPU (without importing CuPy: no array of its kind exists before that)."""
-    ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)  # also None where an import of it broke off
+    """Tell whether `array` lives on a GPU, without importing CuPy: before that import no such array exists."""
+    ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)  # also None where an import of CuPy broke off
     return ndarray is not None and isinstance(array, ndarray)
 
 
 def array_module(*arrays: object) -> ModuleType:
-    """Return ``numpy`` or ``cupy``, whichever module all `arrays` belong to.
+    """Return ``numpy`` or ``cupy``, the module that all `arrays` belong to.
 
     Raises
     ------
@@ -60,7 +59,7 @@ def load(name: str) -> tuple[ModuleType, str]:
     Parameters
     ----------
     name : {"numpy", "cupy", "auto"}
-        ``auto`` takes CuPy where it imports and one tiny kernel really runs, NumPy otherwise.
+        The module; ``auto`` is CuPy where it imports and one tiny kernel really runs, NumPy otherwise.
 
     Raises
     ------
@@ -99,8 +98,8 @@ def load(name: str) -> tuple[ModuleType, str]:
 def card() -> str:
     """Return one line about the GPU in use, its software, and whether products are rounded to TF32.
 
-    CuPy multiplies float32 in TF32, which keeps 10 of 23 bits, where the environment says CUPY_TF32=1 and the card
-    can; the package leaves that switch alone. "none" before CuPy is imported.
+    CuPy multiplies float32 in TF32, which keeps 10 of 23 bits, if the environment says CUPY_TF32=1 and the card
+    supports it; the package leaves that switch alone. Before CuPy is imported the line is "none".
     """
     cuda = getattr(sys.modules.get("cupy"), "cuda", None)
     if cuda is None:
@@ -119,7 +118,7 @@ def card() -> str:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """Copy `array` to the host if it is not there yet.
+    """Return `array` on the host, copied if it was on a GPU.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How a storage is cut into blocks of fragments and rows, and that is all the layers see of caches and threads."""
+"""How a storage is cut into blocks of fragments and rows: all that the layers see of caches and threads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tinympcnn.engine.backend import Array, is_device_array
 from tinympcnn.engine.matmul import product_rows
 from tinympcnn.engine.threads import LANES
 
-SMALLEST_BLOCK = 8192  # windows: of smaller blocks NumPy's calls would take longer than their work
-STRIP_BYTES = 3 << 20  # strips and results of one block on a CPU
-DEVICE_BYTES = 512 << 20  # columns of one block on a GPU
+SMALLEST_BLOCK = 8192  # windows of a block at least: in smaller blocks NumPy's calls take longer than their work
+STRIP_BYTES = 3 << 20  # bytes of the strips and results of one block on a CPU
+DEVICE_BYTES = 512 << 20  # bytes of the columns of one block on a GPU
 CACHE_ITEMS = 1 << 18  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
-HALO = 0.3  # what making a strip takes, in products with the windows that begin there
-START = 64  # what a block takes beside its products, in products with one window
+HALO = 0.3  # the cost of making a strip, in products with the windows that begin there
+START = 64  # the cost of a block besides its products, in products with one window
 
 Block = tuple[slice, slice]  # of fragments, of rows
 
@@ -25,13 +25,13 @@ def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int,
     Parameters
     ----------
     outputs : (fragments, rows, columns)
-        Size of the output storage.
+        The size of the output storage.
     kh : int
-        Rows of a window.
+        The number of rows of a window.
     strip, maps : int
-        Numbers that a window takes of one row of the input, and numbers that it results in.
+        The numbers that a window takes from one row of the input, and the numbers that it results in.
     like : array
-        Where the work will be done.
+        An array that lies where the work will be done.
     """
     fragments, rows, columns = outputs
     if is_device_array(like):
@@ -50,7 +50,7 @@ def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int,
 
 
 def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> int:
-    """Return the bytes that a block of a storage with so many columns takes at most: of one row of outputs, if wide."""
+    """Return the bytes that a block takes at most: those of one row of outputs, if the storage has many columns."""
     return 2 * max(STRIP_BYTES, columns * (kh * strip + maps) * itemsize)
 
 
@@ -58,7 +58,7 @@ def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> 
 def _step(
     fragments: int, rows: int, columns: int, halo: int, multiple: int, limit: int, windows: int
 ) -> tuple[int, int]:
-    """Return the fragments and rows of one block: of at most `limit` strips and `windows` windows, the cheapest."""
+    """Return the fragments and rows of the cheapest block of at most `limit` strips and `windows` windows."""
     cheapest, best = math.inf, (1, 1)
     for m in range(1, fragments + 1):
         width = -(-m * columns // multiple) * multiple

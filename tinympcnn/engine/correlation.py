@@ -1,21 +1,23 @@
-"""Cross-correlation as windows times a matrix, and its two gradients: what Conv and FullyConnected compute.
+"""Cross-correlation as windows times a matrix, and its two gradients: the fast form of ``nn/layers/conv.py``.
 
-The window of output pixel (q, p) of fragment f, laid out as one row of kh*kw*C numbers, is a row of the matrix of
-columns; then ``y = columns(x) @ W + b`` and ``dW = columns(x).T @ dy``. The loop over fragments of Algorithms 1 and 2
-runs over blocks of fragments and rows. How blocks are cut, and how the windows of one lie in memory, is decided in
-``schedule``; ``schedule/windows.py`` has the columns.
+The loop over fragments of Algorithms 1 and 2 runs over blocks of fragments and rows. ``blocks.py`` decides how blocks
+are cut, and ``im2col.py`` how the windows of a block lie in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Pair, array_module
+from tinympcnn.engine.blocks import Block, window_blocks
+from tinympcnn.engine.im2col import repeated, window_gradients, window_products
+from tinympcnn.engine.matmul import pitch
+from tinympcnn.engine.threads import accumulate, run
+from tinympcnn.engine.workspace import copy, empty
 
 
 def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
-    """Cross-correlate every fragment of `x` with `W`, as if `x` had `border` more rows and columns of zeros around.
+    """Cross-correlate every fragment of `x`, in a border of zeros, with `W`.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     W : array, shape (kh, kw, C, out_maps)
     b : array, shape (out_maps,), optional
     border : (rows, columns)
-        With (kh-1, kw-1) this is the "full" correlation.
+        The rows and columns of zeros on each side; (kh-1, kw-1) makes the "full" correlation.
 
     Returns
     -------
@@ -34,23 +36,23 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     kh, kw, C, maps = W.shape
     matrix = xp.ascontiguousarray(W.reshape(-1, maps))
     h, w = H + 2 * border[0] - kh + 1, width + 2 * border[1] - kw + 1
-    y = engine.empty((F, h, w, maps), x)
-    pitch = engine.pitch(w, x)
+    y = empty((F, h, w, maps), x)
+    distance = pitch(w, x)
     x, out = _joined((kh, kw), x, y)
-    bias = None if b is None else engine.repeated(b, w)
+    bias = None if b is None else repeated(b, w)
 
-    def forward(block: engine.Block) -> None:
+    def forward(block: Block) -> None:
         f, q = block
         into = out[f, q]
         rows = _rows(x, f, q.start - border[0], q.stop - border[0] + kh - 1, border[1])
-        pixels = engine.window_products(rows, matrix, (kh, kw), pitch, into)
+        pixels = window_products(rows, matrix, (kh, kw), distance, into)
         if bias is not None:
             xp.add(pixels, bias, out=into)
         elif pixels is not into:
-            engine.copy(pixels, into)
+            copy(pixels, into)
 
     # Alg. 1: for each fragment, F_out = F_out U fwd(f)
-    engine.run(forward, engine.window_blocks((*out.shape[:2], pitch), kh, kw * C, maps, x), x)
+    run(forward, window_blocks((*out.shape[:2], distance), kh, kw * C, maps, x), x)
     return y
 
 
@@ -60,20 +62,21 @@ def correlate_grad(x: Array, dy: Array, dW: Array, db: Array) -> None:
     kh, kw, C, maps = dW.shape
     x, dy = _joined((kh, kw), x, dy)
 
-    def grad(block: engine.Block, dW: Array, db: Array) -> None:
+    def grad(block: Block, dW: Array, db: Array) -> None:
         f, q = block
-        more_W, more_b = engine.window_gradients(x[f, q.start : q.stop + kh - 1], dy[f, q], (kh, kw))
+        more_W, more_b = window_gradients(x[f, q.start : q.stop + kh - 1], dy[f, q], (kh, kw))
         xp.add(dW, more_W, out=dW)
         xp.add(db, more_b, out=db)
 
     # Alg. 2: for each fragment, g = g + grad(delta, f), a sum and not a mean
-    engine.accumulate(grad, engine.window_blocks(dy.shape[:3], kh, kw * C, maps, x), (dW, db))
+    accumulate(grad, window_blocks(dy.shape[:3], kh, kw * C, maps, x), (dW, db))
 
 
 def correlate_back(dy: Array, W: Array) -> Array:
-    """Return the gradient of the input of ``correlate(x, W)``: the full correlation of `dy` with the turned kernel.
+    """Return the gradient of the input of ``correlate(x, W)``.
 
-    Input pixel (q, p) went through tap (i, j) into output (q-i, p-j), so
+    It is the full correlation of `dy` with the flipped, transposed kernel:
+    input pixel (q, p) went through tap (i, j) into output (q-i, p-j), so
     ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
     """
     kh, kw = W.shape[:2]
@@ -86,9 +89,9 @@ def _rows(x: Array, f: slice, start: int, stop: int, side: int) -> Array:
     if start >= 0 and stop <= H and not side:
         return x[f, start:stop]
     low, high = max(start, 0), min(stop, H)
-    padded = engine.empty((f.stop - f.start, stop - start, W + 2 * side, C), x)
+    padded = empty((f.stop - f.start, stop - start, W + 2 * side, C), x)
     padded[...] = 0
-    engine.copy(x[f, low:high], into=padded[:, low - start : high - start, side : side + W])
+    copy(x[f, low:high], into=padded[:, low - start : high - start, side : side + W])
     return padded
 
 

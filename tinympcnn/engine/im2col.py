@@ -1,14 +1,15 @@
 """How the windows of a block lie in memory so that a matrix product over all of them is fast.
 
 The plain form is a matrix of columns: one row of kh*kw*C numbers for each window, which repeats a pixel kh*kw times.
-A GPU multiplies that. On a CPU writing it out costs a third of the time of the product, so there windows overlap in
-memory: a strip is the kw*C numbers that a window sees of one row of the image, and a window is kh strips on end.
+A GPU multiplies that matrix. On a CPU writing the matrix costs a third of the time of the product, so there windows
+overlap in memory: a strip is the kw*C numbers that a window sees of one row of the image, and a window is kh strips
+one after the other.
 """
 
 from __future__ import annotations
 
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
-from tinympcnn.engine.matmul import product, product_rows, sum_parts
+from tinympcnn.engine.matmul import multiply, product, product_rows, sum_parts
 from tinympcnn.engine.workspace import contiguous, copy, empty
 
 
@@ -74,34 +75,35 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Arra
     matrix : array, shape (kh * kw * C, maps)
     kernel : (kh, kw)
     pitch : int
-        Distance at which the windows of two fragments follow each other in a product; at least W-kw+1.
+        The distance at which the windows of two fragments follow each other in a product; at least W-kw+1.
     out : array, shape (F, H-kh+1, W-kw+1, maps)
-        May be overwritten.
+        Memory for the result.
 
     Returns
     -------
     array, shape (F, H-kh+1, W-kw+1, maps)
-        `out`, if the result could be written there at once.
+        The result, which is `out` itself where the product could be written there.
     """
-    xp, (F, _, _, C), (h, w, maps) = array_module(x, matrix), x.shape, out.shape[1:]
+    (F, _, _, C), (h, w, maps) = x.shape, out.shape[1:]
+    array_module(x, matrix)
     if is_device_array(x) and out.flags.c_contiguous:
-        xp.matmul(columns(x, kernel), matrix, out=out.reshape(-1, maps))
+        multiply(columns(x, kernel), matrix, out.reshape(-1, maps))
         return out
     if is_device_array(x):
-        return xp.matmul(columns(x, kernel), matrix).reshape(out.shape)
+        return multiply(columns(x, kernel), matrix).reshape(out.shape)
     rows = product_rows(*matrix.shape)
     if kernel == (1, 1) and pitch == w and out.flags.c_contiguous:  # the windows are the pixels
         product(contiguous(x).reshape(-1, C), matrix, rows, out.reshape(-1, maps))
         return out
     windows = _overlapping(x, kernel, pitch, rows)
-    y = xp.matmul(windows, matrix, out=empty((*windows.shape[:3], maps), x)).reshape(h, -1, maps)
+    y = multiply(windows, matrix, empty((*windows.shape[:3], maps), x)).reshape(h, -1, maps)
     return y[:, : F * pitch].reshape(h, F, pitch, maps)[:, :, :w].swapaxes(0, 1)
 
 
 def _overlapping(x: Array, kernel: Pair, pitch: int, rows: int) -> Array:
     """Return all windows of `x`, by rows of the image and in groups of `rows`: (H-kh+1, groups, rows, kh*kw*C).
 
-    The strips of a column of windows lie one below the other; its windows begin a strip apart, and overlap.
+    The strips of a column of windows lie one below the other; the windows begin a strip apart, and overlap.
     """
     (F, H, W, C), (kh, kw) = x.shape, kernel
     groups, w = -(-F * pitch // rows), W - kw + 1
@@ -133,7 +135,7 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     h, w, maps = dy.shape[1:]
     if is_device_array(x):
         pixels = dy.reshape(-1, maps)
-        dW = xp.matmul(columns(x, kernel).T, pixels)
+        dW = multiply(columns(x, kernel).T, pixels)
         return dW.reshape(kh, kw, C, maps), _sum(pixels)
     # rows of strips in the order (row, fragment, column): kernel row i meets the same pixels i rows further on
     memory = contiguous(strips(x, kw).swapaxes(0, 1))
@@ -144,24 +146,24 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
 
 
 def _sum_of_products(taps: Array, pixels: Array) -> Array:
-    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), as a sum of parts of n, as many as BLAS and NumPy do best."""
+    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), as a sum over `sum_parts` parts of n."""
     xp, (kh, K, n), maps = array_module(taps, pixels), taps.shape, pixels.shape[1]
     parts = sum_parts(kh, K, maps, n)
     size, rest = divmod(n, parts)
     even = taps[:, :, : n - rest].reshape(kh, K, parts, size).transpose(2, 0, 1, 3)
     products = empty((parts, kh, K, maps), taps)
-    total = xp.matmul(even, pixels[: n - rest].reshape(parts, 1, size, maps), out=products).sum(axis=0)
-    return xp.add(total, xp.matmul(taps[:, :, n - rest :], pixels[n - rest :]), out=total) if rest else total
+    total = multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products).sum(axis=0)
+    return xp.add(total, multiply(taps[:, :, n - rest :], pixels[n - rest :]), out=total) if rest else total
 
 
 def _sum(pixels: Array) -> Array:
-    """Return the sum over rows, as a product: BLAS takes less time for it than NumPy."""
+    """Return the sum over rows, as a product: BLAS is faster at it than NumPy."""
     xp = array_module(pixels)
-    return xp.matmul(xp.ones(len(pixels), pixels.dtype), pixels)
+    return multiply(xp.ones(len(pixels), pixels.dtype), pixels)
 
 
 def repeated(b: Array, n: int) -> Array:
-    """Return one value for each map, to be added to rows of `n` pixels: n times, as NumPy adds long runs faster."""
+    """Return the values `b` of all maps n times, to be added to rows of `n` pixels: NumPy adds long runs faster."""
     if is_device_array(b):
         return b
     row = empty((n, *b.shape), b)

@@ -12,10 +12,20 @@ from tinympcnn.engine.threads import libraries, single_threaded_blas
 from tinympcnn.engine.workspace import empty
 
 UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies of a product's factors, see below
-FEW = 16  # products that may stand for a large one where their results have to be added
+FEW = 16  # products that may replace a large product if their results have to be added
 HELD = 500  # numbers of a result up to which NumPy's matmul keeps the interpreter, and other threads wait
-LEAST_ROWS = 12  # of a product
-GEMM_ROWS = 192  # of a large one, where tiling must not change it: a multiple of common kernels' 12, 16 and 24
+LEAST_ROWS = 12  # rows of a small product
+GEMM_ROWS = 192  # rows of a large product, a multiple of common kernels' 12, 16 and 24
+
+
+def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return ``a @ b``, without NumPy's warnings of division by zero, overflow and invalid values.
+
+    Some BLAS libraries, Apple's Accelerate among them, raise these flags for products of finite numbers that are right.
+    A loss, a gradient or a probability that is really not finite is noticed where it is used.
+    """
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return array_module(a, b).matmul(a, b, out=out)  # type: ignore[no-any-return]
 
 
 @cache
@@ -30,7 +40,7 @@ def small_products() -> bool:
 
 @cache
 def product_rows(K: int, maps: int) -> int:
-    """Return the number of rows of all products with a matrix of K x maps."""
+    """Return the number of rows of each product with a matrix of K x maps."""
     if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
         return 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
     return GEMM_ROWS
@@ -38,9 +48,10 @@ def product_rows(K: int, maps: int) -> int:
 
 @cache
 def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
-    """Return in how many equal parts, and a rest, to sum over `n` windows; every part makes kh products of K x maps.
+    """Return into how many equal parts a sum over `n` windows is cut; every part makes kh products of K x maps.
 
-    As many as BLAS is at its best with, if these are few; and in any case so many that NumPy does not hold up others.
+    Parts have the size at which BLAS is fastest, if that makes few parts; and there are always enough parts for
+    NumPy's matmul to release the interpreter, so that other threads need not wait.
     """
     parts = -(-K * maps * n // UNPACKED)
     if not small_products() or parts > FEW:
@@ -52,7 +63,7 @@ def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
 def row_period(dtype: np.dtype) -> int:
     """Return the period with which BLAS's rounding of a row depends on the row's place in a product.
 
-    Measured: a product of identical rows, which gives identical rows where the place does not matter.
+    The period is measured on a product of identical rows, which gives identical rows if their place does not matter.
     """
     rng = np.random.default_rng(0)
     worst = 1
@@ -60,7 +71,7 @@ def row_period(dtype: np.dtype) -> int:
         for rows in (LEAST_ROWS, 2 * LEAST_ROWS, GEMM_ROWS):
             for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
                 y = np.tile(rng.standard_normal(61), (rows, 1)).astype(dtype)
-                y = y @ rng.standard_normal((61, maps)).astype(dtype)
+                y = multiply(y, rng.standard_normal((61, maps)).astype(dtype))
                 divisors = (n for n in range(1, rows + 1) if rows % n == 0)
                 worst = math.lcm(worst, next(n for n in divisors if (y.reshape(-1, n, maps) == y[:n]).all()))
     return worst
@@ -83,11 +94,11 @@ def product(a: Array, W: Array, rows: int, y: Array) -> None:
     W : array, shape (K, maps)
     y : array, shape (n, maps)
     """
-    xp, (n, K), maps = array_module(a, W), a.shape, W.shape[1]
+    (n, K), maps = a.shape, W.shape[1]
     full = n - n % rows
     if full:
-        xp.matmul(a[:full].reshape(-1, rows, K), W, out=y[:full].reshape(-1, rows, maps))
+        multiply(a[:full].reshape(-1, rows, K), W, y[:full].reshape(-1, rows, maps))
     if full < n:
         tail = empty((rows, K), a)
         tail[: n - full], tail[n - full :] = a[full:], 0
-        y[full:] = xp.matmul(tail, W)[: n - full]
+        y[full:] = multiply(tail, W)[: n - full]

@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ LANES = 8  # partial sums; fixed, so that the order of additions does not depend
 
 
 def available_cores() -> int:
-    """Return the cores this process may use: its affinity, within the limit of its cgroup."""
+    """Return the number of cores this process may use: its affinity, within the limit of its cgroup."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -47,7 +47,7 @@ class _Workers:
         self.reset()
 
     def reset(self) -> None:
-        """Start anew, as in a process just forked: threads do not survive a fork."""
+        """Forget all threads, as in a process just forked: threads do not survive a fork."""
         self.threads: int | None = None
         self.pool: ThreadPoolExecutor | None = None
         self.depth = 0
@@ -69,6 +69,16 @@ class _Workers:
         if self.pool is None:
             self.pool = ThreadPoolExecutor(self.count(), thread_name_prefix="tinympcnn")
         return self.pool
+
+    def start(self, work: Callable[[], None], helpers: int) -> list[Future[None]]:
+        """Run `work` on `helpers` threads, or on as many as the system starts; then no more are asked for again."""
+        futures: list[Future[None]] = []
+        try:
+            for _ in range(helpers):
+                futures.append(self.executor().submit(work))
+        except RuntimeError:  # "can't start new thread"
+            self.threads = len(futures) + 1
+        return futures
 
 
 _workers = _Workers()
@@ -98,7 +108,7 @@ def libraries() -> list[dict[str, Any]]:
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS at one thread inside: the blocks are what runs in parallel. May be nested, costs little then."""
+    """Keep BLAS at one thread inside, because the blocks run in parallel. Nesting is allowed and costs little."""
     with _workers.lock:
         if _workers.depth == 0:
             _workers.limits = _workers.blas().limit(limits=1, user_api="blas")
@@ -112,11 +122,12 @@ def single_threaded_blas() -> Iterator[None]:
                 _workers.limits.restore_original_limits()
 
 
-def run(task: Callable[[Any], None], items: Sequence[Any], like: Array = None) -> None:
+def run(task: Callable[[Any], None], items: Sequence[Any], like: Array | None = None) -> None:
     """Call ``task(item)`` for every item, on the worker threads; the calls must write to disjoint places.
 
-    Where `like` is on a GPU, one after the other on this thread: kernels queue up anyway, and every other thread would
-    take a workspace of its own, on the default device instead of the chosen one.
+    If `like` is on a GPU, the calls run one after the other on this thread: kernels queue up anyway, and every other
+    thread would take a workspace of its own, on the default device instead of the chosen one. Where no thread can be
+    started, as in a browser, this thread makes all calls too.
     """
     with single_threaded_blas():
         helpers = 0 if is_device_array(like) else min(get_threads(), len(items)) - 1
@@ -124,13 +135,13 @@ def run(task: Callable[[Any], None], items: Sequence[Any], like: Array = None) -
             for item in items:
                 task(item)
             return
-        ticket = itertools.count()  # next() on it is one step of the interpreter: no two threads draw the same
+        ticket = itertools.count()  # next(ticket) is one step of the interpreter: no two threads draw the same number
 
         def work() -> None:
             while (i := next(ticket)) < len(items):
                 task(items[i])
 
-        futures = [_workers.executor().submit(work) for _ in range(helpers)]
+        futures = _workers.start(work, helpers)
         try:
             work()
         finally:
@@ -139,7 +150,7 @@ def run(task: Callable[[Any], None], items: Sequence[Any], like: Array = None) -
 
 
 def accumulate(task: Callable[..., None], items: Sequence[Any], totals: Sequence[Array]) -> None:
-    """Add to `totals` what ``task(item, *partials)`` adds to its partial sums, over all items, in a fixed order."""
+    """Add up, in a fixed order, what ``task(item, *partials)`` adds to its partial sums, and add that to `totals`."""
     if is_device_array(totals[0]):  # one lane, in the order of the items: no partial sums
         for item in items:
             task(item, *totals)

@@ -1,4 +1,4 @@
-"""Where arrays get their memory: kept from step to step, because fresh pages cost more than the arithmetic on them."""
+"""Memory for arrays, kept from step to step: fresh pages cost more time than the arithmetic on them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module, is_device_array
 
-WORD = np.dtype(np.complex128)  # the largest item that CUDA moves at once: 16 bytes, whatever they mean
+WORD = np.dtype(np.complex128)  # the largest item that CUDA moves at once, 16 bytes
 
 
 class _Lease:
-    """Memory on loan to one array and its views; when the last of them is gone it returns to the free list."""
+    """Memory on loan to one array and its views; it returns to the free list when the last of them is gone."""
 
     def __init__(self, raw: np.ndarray, nbytes: int) -> None:
         self.raw = raw
@@ -25,9 +25,9 @@ class _Lease:
 
 
 class _Workspace:
-    """A caching allocator like CuPy's: fresh memory costs a page fault for every page, kept memory nothing."""
+    """A caching allocator like CuPy's: fresh memory costs a page fault for every page, kept memory costs none."""
 
-    SMALLEST = 1 << 15  # bytes; below this NumPy's own cache is as good
+    SMALLEST = 1 << 15  # bytes of an array; for smaller arrays NumPy's own cache is as good
     SLACK = 48 << 20  # bytes that may lie idle beyond the peak: blocks of other sizes take turns in them
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class _Workspace:
             self.free.setdefault(raw.size, []).append(raw)
 
     def shrink_to(self, nbytes: int) -> None:
-        """Let memory go until at most `nbytes` lie idle: the smallest piece that is enough, or the largest."""
+        """Free memory until at most `nbytes` lie idle: the smallest piece that is enough, or else the largest."""
         while (excess := self.free_bytes - nbytes) > 0:
             self._pop(min((size for size in self.free if size >= excess), default=max(self.free)))
 
@@ -87,8 +87,8 @@ def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
 def copy(x: Array, into: Array) -> None:
     """Copy `x` (..., C) to `into`; maps that lie side by side are moved as larger items.
 
-    NumPy moves all the maps of a pixel as one, which takes half the time. A GPU thread moves WORD at most, and then a
-    quarter of the time is enough.
+    NumPy moves all the maps of a pixel as one item, in half the time. A GPU thread moves one WORD at most, which takes
+    a quarter of the time.
     """
     if x.dtype == into.dtype and x.strides[-1] == into.strides[-1] == x.dtype.itemsize:
         if not is_device_array(x):
@@ -100,13 +100,13 @@ def copy(x: Array, into: Array) -> None:
 
 
 def _in_words(x: Array) -> bool:
-    """Return whether every pixel of an array on a GPU begins and ends where a WORD may."""
+    """Return whether every pixel of an array on a GPU begins and ends at a multiple of the size of WORD."""
     places = (x.data.ptr, x.shape[-1] * x.dtype.itemsize, *x.strides[:-1])
     return all(place % WORD.itemsize == 0 for place in places)
 
 
 def contiguous(x: Array) -> Array:
-    """Return `x`, or a copy of it in kept memory where its numbers do not follow each other."""
+    """Return `x` if its numbers follow each other in memory, or else a copy in kept memory."""
     if x.flags.c_contiguous:
         return x
     y = empty(x.shape, x)
@@ -114,8 +114,8 @@ def contiguous(x: Array) -> Array:
     return y
 
 
-def free_memory() -> None:
-    """Hand memory kept for the next step back to the operating system."""
+def release_memory() -> None:
+    """Give the memory that is kept for the next step back to the operating system."""
     with _workspace.lock:
         _workspace.shrink_to(0)
         _workspace.most_leased = _workspace.leased_bytes

@@ -11,20 +11,17 @@ import zipfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tinympcnn.engine.backend import to_numpy
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError
 from tinympcnn.io.atomic import replacing
-from tinympcnn.nn.layers import Conv, FullyConnected, Layer, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh
-
-if TYPE_CHECKING:
-    from tinympcnn.nn.sequential import Sequential
+from tinympcnn.nn.layers import Layer, describe, layer_class, rebuild
+from tinympcnn.nn.sequential import Sequential
 
 VERSION = 1
-LAYERS = {cls.__name__: cls for cls in (Conv, FullyConnected, LocalContrast, Logistic, MaxPool, MaxPoolFragment, Tanh)}
 STATE = "state"  # the entry that a checkpoint has and a model has not; see ``checkpoint.py``
 _ABOUT = "about"  # the entry that holds the JSON description
 _MOST_JSON = 1 << 24  # bytes
@@ -36,7 +33,7 @@ def save(net: Sequential, path: str | PathLike[str]) -> None:
     Raises
     ------
     UsageError
-        If the net has layers of your own, which a model file cannot describe.
+        If the net has a layer that is not registered.
     DataError
         If the file cannot be written.
     """
@@ -51,16 +48,10 @@ def write_arrays(file: BinaryIO, arrays: dict[str, Any]) -> None:
 
 def to_arrays(net: Sequential) -> dict[str, Any]:
     """Return what a model file holds, as named arrays."""
-    for layer in net.layers:
-        if LAYERS.get(type(layer).__name__) is not type(layer):
-            raise UsageError(
-                f"a model file holds the library's own layers only, and {type(layer).__name__} is not one; "
-                "save net.flat() with numpy.save and build the net in code"
-            )
     about = {
         "format": "tinympcnn",
         "version": VERSION,
-        "layers": [[type(layer).__name__, layer.config()] for layer in net.layers],
+        "layers": [describe(layer) for layer in net.layers],
         "dtype": net.dtype.name,
         "normalisation": None if net.normalisation is None else [list(map(float, part)) for part in net.normalisation],
         "class_values": None if net.class_values is None else list(net.class_values),
@@ -170,17 +161,13 @@ def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
 
 def _layers(described: Any, arrays: dict[str, np.ndarray]) -> list[Layer]:
     """Make the layers described, after a look at the arrays: a description cannot ask for more than the file has."""
-    layers: list[Layer] = []
+    layers = []
     for i, (name, config) in enumerate(described):
-        if name not in LAYERS:
-            raise ValueError(f"unknown layer {str(name)[:40]!r}")
-        if issubclass(LAYERS[name], Conv):
-            W = arrays[f"{i}.{name}.W"]
-            kernel = config.get("kernel", config.get("window"))
-            out = config.get("out_maps", config.get("out"))
-            if W.shape != (*kernel, config["in_maps"], out):
-                raise ValueError(f"{i}.{name}.W has shape {W.shape}, and the layer is described as {config}")
-        layers.append(LAYERS[name](**config))
+        for param, shape in layer_class(name).param_shapes(config).items():
+            if arrays[f"{i}.{name}.{param}"].shape != shape:
+                found = arrays[f"{i}.{name}.{param}"].shape
+                raise ValueError(f"{i}.{name}.{param} has shape {found}, and the layer is described as {config}")
+        layers.append(rebuild(name, config))
     return layers
 
 

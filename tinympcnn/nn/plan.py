@@ -1,7 +1,4 @@
-"""What a row of layers does to an image's size, before any arithmetic: field of view, stride, storages, work.
-
-Read next: ``net.py``.
-"""
+"""What a row of layers does to the size of an image, before any arithmetic: field of view, stride, storages, work."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import NamedTuple
 from tinympcnn import engine
 from tinympcnn.engine.backend import Pair, Shape
 from tinympcnn.nn.geometry import padded_outputs
-from tinympcnn.nn.layers import Conv, Layer
+from tinympcnn.nn.layers import Layer
 
 
 class Row(NamedTuple):
@@ -32,7 +29,7 @@ def field_of_view(layers: Sequence[Layer]) -> Pair:
 
     Examples
     --------
-    >>> from tinympcnn.nn.layers import MaxPoolFragment
+    >>> from tinympcnn.nn.layers import Conv, MaxPoolFragment
     >>> field_of_view([Conv(1, 1, 3), MaxPoolFragment(2), Conv(1, 1, (2, 1))])
     (6, 4)
     """
@@ -44,22 +41,23 @@ def field_of_view(layers: Sequence[Layer]) -> Pair:
 
 
 def stride(layers: Sequence[Layer]) -> Pair:
-    """Return the distance (rows, columns) in the image between neighbouring outputs."""
-    return _product([layer.step for layer in layers if not layer.splits])
+    """Return the distance (rows, columns) in the image between neighbouring outputs: 1 where fragments fill it."""
+    steps, split = _product([layer.step for layer in layers]), split_step(layers)
+    return steps[0] // split[0], steps[1] // split[1]
 
 
 def pools(layers: Sequence[Layer]) -> list[Pair]:
     """Return the pools (kh, kw) of the layers that make fragments, in order."""
-    return [layer.step for layer in layers if layer.splits]
+    return [pool for layer in layers for pool in layer.pools]
 
 
 def split_step(layers: Sequence[Layer]) -> Pair:
-    """Return the product of `pools`: the dense outputs (rows, columns) come in multiples of it."""
+    """Return the product of `pools`: the numbers of dense outputs (rows, columns) are multiples of it."""
     return _product(pools(layers))
 
 
 def in_maps(layers: Sequence[Layer]) -> int:
-    """Return the maps of the images that the layers take."""
+    """Return the number of maps of the images that the layers take."""
     return next((layer.in_maps for layer in layers if layer.in_maps), 1)
 
 
@@ -93,15 +91,8 @@ def plan(layers: Sequence[Layer], size: Pair, images: int = 1) -> list[Row]:
 
 
 def block_bytes(rows: Sequence[Row], itemsize: int) -> int:
-    """Return the bytes that a CPU's threads take at most for the blocks in which they convolve; see ``schedule``."""
-    each = (
-        engine.block_bytes(
-            row.shape[2], row.layer.kernel[0], row.layer.kernel[1] * row.layer.in_maps, row.layer.out_maps, itemsize
-        )
-        for row in rows
-        if isinstance(row.layer, Conv)
-    )
-    return max(each, default=0) * engine.get_threads()
+    """Return the bytes that all threads of a CPU take at most for the blocks in which they work."""
+    return max((row.layer.block_bytes(row.shape, itemsize) for row in rows), default=0) * engine.get_threads()
 
 
 def table(layers: Sequence[Layer]) -> str:

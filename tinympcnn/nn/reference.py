@@ -1,21 +1,22 @@
 """Algorithms 1 to 4 of the paper, literally: lists of fragments, loops over pixels, nothing clever.
 
-Read this file beside section 3.3 of the paper. A fragment is one array (H, W, C), a storage a list of fragments,
-which may differ in size. Nothing here is fast; the fast layers are tested against it. Where the printed algorithms
-cannot be followed to the letter, a comment says "Correction". Read next: ``layers/pool_fragment.py``, the same
-algorithms on one array.
+Read this file next to section 3.3 of the paper. A fragment is one array (H, W, C), a storage a list of fragments,
+which may differ in size. Nothing here is fast; the fast layers are tested against this file. Where the printed
+algorithms cannot be followed to the letter, a comment says "Correction".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import singledispatch
 from typing import Any
 
 from tinympcnn.engine.backend import Array, Pair, array_module
+from tinympcnn.errors import UsageError
 from tinympcnn.nn.layers import Conv, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
 
 Storage = list[Array]
-Grads = tuple[Array, ...]  # of the parameters, W before b
+Grads = tuple[Array, ...]  # the gradients of the parameters, W before b
 
 # ------------------------------------------------------------------------------- the algorithms, on storages
 
@@ -76,7 +77,7 @@ def mpf_backward(F_in: Storage, F_delta: Storage, P: Pair, mpIDXS: list[Array]) 
 
     Correction: as printed it loops over the output fragments and over the offsets, though each output fragment
     has one offset; it calls the deltas that come in and those that are summed up by one name; and it looks up
-    mpIDXS by source fragment. It means what stands here.
+    mpIDXS by source fragment. This is what the algorithm means.
     """
     F_source = [array_module(f).zeros_like(f) for f in F_in]  # the sums start at zero
     for i, delta in enumerate(F_delta):  # Alg. 4, lines 1-2: for i = 1 to F_out.nFragments()
@@ -166,7 +167,7 @@ def mp_fwd(f: Array, P: Pair) -> tuple[Array, Array]:
 
 
 def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
-    """Return an array like `f`, zero but at the places `idx`, where `delta` is added."""
+    """Return an array like `f` that is zero except at the places `idx`, where `delta` is added."""
     xp = array_module(delta, idx, f)
     back, maps = xp.zeros_like(f), xp.arange(f.shape[2])
     for q in range(delta.shape[0]):
@@ -191,7 +192,7 @@ def evaluate(layers: Sequence[Layer], F_in: Storage) -> tuple[Storage, Backward]
     """
     if not layers:
         return F_in, lambda F_delta: (F_delta, [])
-    F_mid, back_first = _evaluate_one(layers[0], F_in)
+    F_mid, back_first = evaluate_one(layers[0], F_in)
     F_out, back_rest = evaluate(layers[1:], F_mid)
 
     def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
@@ -202,23 +203,46 @@ def evaluate(layers: Sequence[Layer], F_in: Storage) -> tuple[Storage, Backward]
     return F_out, back
 
 
-def _evaluate_one(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
-    if isinstance(layer, Conv):  # and FullyConnected, which is one
-        W, b = layer.params["W"], layer.params["b"]
-        return forward(lambda f: conv_fwd(f, W, b), F_in), lambda F_delta: (
-            [conv_bkp(f, delta, W) for f, delta in zip(F_in, F_delta, strict=True)],
-            [gradient(lambda f, delta: conv_grad(f, delta, W), F_in, F_delta)],
-        )
-    if isinstance(layer, MaxPoolFragment):
-        F_out, mpIDXS = mpf_forward(F_in, layer.k)
-        return F_out, lambda F_delta: (mpf_backward(F_in, F_delta, layer.k, mpIDXS), [()])
-    if isinstance(layer, MaxPool):
-        pooled = [mp_fwd(f, layer.k) for f in F_in]
-        return [a for a, _ in pooled], lambda F_delta: (
-            [mp_bkp(delta, b, f) for f, delta, (_, b) in zip(F_in, F_delta, pooled, strict=True)],
-            [()],
-        )
-    slope = {Tanh: lambda y: 1 - y**2, Logistic: lambda y: y * (1 - y)}[type(layer)]
-    tanh = array_module(F_in[0]).tanh
-    F_out = forward(tanh if isinstance(layer, Tanh) else lambda f: (1 + tanh(f / 2)) / 2, F_in)
-    return F_out, lambda F_delta: ([d * slope(y) for d, y in zip(F_delta, F_out, strict=True)], [()])
+@singledispatch
+def evaluate_one(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
+    """Run one layer, and return its output with the way back; ``evaluate_one.register`` adds a kind of layer."""
+    raise UsageError(f"{type(layer).__name__} has no literal form; register one with reference.evaluate_one.register")
+
+
+@evaluate_one.register
+def _(layer: Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected is a Conv
+    W, b = layer.params["W"], layer.params["b"]
+
+    def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
+        F_source = [conv_bkp(f, delta, W) for f, delta in zip(F_in, F_delta, strict=True)]
+        return F_source, [gradient(lambda f, delta: conv_grad(f, delta, W), F_in, F_delta)]
+
+    return forward(lambda f: conv_fwd(f, W, b), F_in), back
+
+
+@evaluate_one.register
+def _(layer: MaxPoolFragment, F_in: Storage) -> tuple[Storage, Backward]:
+    F_out, mpIDXS = mpf_forward(F_in, layer.k)
+    return F_out, lambda F_delta: (mpf_backward(F_in, F_delta, layer.k, mpIDXS), [()])
+
+
+@evaluate_one.register
+def _(layer: MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
+    pooled = [mp_fwd(f, layer.k) for f in F_in]
+
+    def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
+        return [mp_bkp(delta, b, f) for f, delta, (_, b) in zip(F_in, F_delta, pooled, strict=True)], [()]
+
+    return [a for a, _ in pooled], back
+
+
+@evaluate_one.register
+def _(layer: Tanh, F_in: Storage) -> tuple[Storage, Backward]:
+    F_out = forward(lambda f: array_module(f).tanh(f), F_in)
+    return F_out, lambda F_delta: ([delta * (1 - y**2) for delta, y in zip(F_delta, F_out, strict=True)], [()])
+
+
+@evaluate_one.register
+def _(layer: Logistic, F_in: Storage) -> tuple[Storage, Backward]:
+    F_out = forward(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, F_in)
+    return F_out, lambda F_delta: ([delta * y * (1 - y) for delta, y in zip(F_delta, F_out, strict=True)], [()])

@@ -1,15 +1,13 @@
-"""A net: layers in a row, run on whole images forward and backward.
+"""Layers in a row, run on whole images forward and backward.
 
 The same parameters serve two nets, an image net with MaxPoolFragment layers and a patch net with MaxPool layers
-(`as_image`, `as_patch`); that both give the same scores at every pixel, and the same gradient summed over all
-patches, is the contract of this library. Read next: ``layers/``, then ``train.py``.
+(`as_image`, `as_patch`). Both give the same scores at every pixel, and the gradient of the image net is the sum of the
+gradients over all patches: that is the contract of this library.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from math import prod
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, Self
 
@@ -21,7 +19,7 @@ from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
 from tinympcnn.nn import plan as planning
 from tinympcnn.nn.fragments import merge, split
-from tinympcnn.nn.layers import Conv, Layer
+from tinympcnn.nn.layers import Layer
 
 
 class Sequential:
@@ -30,21 +28,19 @@ class Sequential:
     Parameters
     ----------
     layers : sequence of Layer
-        In the order in which they are applied. MaxPoolFragment makes an image net, MaxPool a patch net.
+        The layers in the order in which they are applied. MaxPoolFragment makes an image net, MaxPool a patch net.
 
     Attributes
     ----------
     layers : list of Layer
-    field_of_view : (rows, columns)
-        The window that one output pixel sees.
-    stride : (rows, columns)
-        Distance between neighbouring outputs in the image: (1, 1) for an image net.
+        The layers.
     normalisation : (mean, std) or None
-        One of each for every input map, from the training set; used by `segment` and `train`, not by `forward`.
+        The mean and the standard deviation of every input map over the training set. Training and `segment` use them;
+        `forward` does not.
     class_values : tuple of int or None
-        The label image's value for each class.
+        The value of each class in label images.
     record : dict
-        How the net was trained; anything JSON can hold.
+        The record of the training; anything JSON can hold.
 
     Examples
     --------
@@ -71,7 +67,8 @@ class Sequential:
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
         self.class_values: tuple[int, ...] | None = None
         self.record: dict[str, Any] = {}
-        self._crop: tuple[Shape, Pair] | None = None
+        self._dense: Shape | None = None  # the shape of the last scores before they were cropped, and after
+        self._cropped: Shape | None = None
         if self.pools and self.stride != (1, 1):
             raise UsageError(
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
@@ -87,31 +84,31 @@ class Sequential:
 
     @property
     def stride(self) -> Pair:
-        """Distance (rows, columns) in the image between neighbouring outputs."""
+        """The distance (rows, columns) in the image between neighbouring outputs."""
         return planning.stride(self.layers)
 
     @property
     def pools(self) -> list[Pair]:
-        """Pools (kh, kw) of the layers that make fragments, in order."""
+        """The pools (kh, kw) of the layers that make fragments, in order."""
         return planning.pools(self.layers)
 
     @property
     def split_step(self) -> Pair:
-        """Product of the pools (rows, columns) that make fragments: dense outputs come in multiples of it."""
+        """The product of `pools`: the numbers of dense outputs (rows, columns) are multiples of it."""
         return planning.split_step(self.layers)
 
     @property
     def in_maps(self) -> int:
-        """Maps of the images this net takes."""
+        """The number of maps of the images that the net takes."""
         return planning.in_maps(self.layers)
 
     @property
     def out_maps(self) -> int:
-        """Scores per pixel: the number of classes."""
+        """The number of scores of a pixel, which is the number of classes."""
         return self.plan(planning.smallest_image(self.layers))[-1].shape[3]
 
     def plan(self, size: Pair, images: int = 1) -> list[planning.Row]:
-        """Return, layer by layer, the storage that `images` images of `size` lead to; see ``plan.py``."""
+        """Return, layer by layer, the storage that `images` images of `size` lead to; see ``nn/plan.py``."""
         return planning.plan(self.layers, size, images)
 
     def __str__(self) -> str:
@@ -128,9 +125,10 @@ class Sequential:
         Parameters
         ----------
         images : array, shape (N, H, W, C)
-            Any size from the field of view (P, Q) up; converted to the parameters' dtype, not normalised.
+            The images, of any size from the field of view (P, Q) up. They are converted to the dtype of the
+            parameters, and not normalised.
         train : bool
-            False saves the memory of a backward pass.
+            Whether `backward` will follow; False saves its memory.
 
         Returns
         -------
@@ -145,25 +143,17 @@ class Sequential:
             If the images are on the device and the net is not, or the other way round.
         """
         self._check_images(images)
-        N, H, W, C = images.shape
-        padded = planning.padded_size(self.layers, (H, W))
-        x = images.astype(self.dtype, copy=False)
-        if padded != (H, W):
-            x = engine.empty((N, *padded, C), x)
-            x[:, H:], x[:, :H, W:] = 0, 0
-            x[:, :H, :W] = images
+        _, H, W, _ = images.shape
+        x = _padded(images, planning.padded_size(self.layers, (H, W)), self.dtype)
         with engine.single_threaded_blas():
-            ours = False  # whether x may be overwritten: not the caller's image, nor what a layer keeps
             for layer in self.layers:
-                in_place = {"out": x} if layer.pointwise and ours else {}
-                x = layer.forward(x, train, **in_place)
-                ours = not layer.keeps_output
-        if not self.pools:
-            self._crop = (x.shape, x.shape[1:3]) if train else None
-            return x
-        n, m = H - self.field_of_view[0] + 1, W - self.field_of_view[1] + 1
-        self._crop = (x.shape, (n, m)) if train else None
-        return merge(x, self.pools)[:, :n, :m]
+                x = layer.forward(x, train)
+        scores = dense = merge(x, self.pools) if self.pools else x
+        if self.pools:  # outputs that see the padding are cropped
+            P, Q = self.field_of_view
+            scores = dense[:, : H - P + 1, : W - Q + 1]
+        self._dense, self._cropped = (dense.shape, scores.shape) if train else (None, None)
+        return scores
 
     def backward(self, dscores: Array, input_grad: bool = True) -> Array | None:
         """Add to the gradients of all parameters, and return the gradient of the images.
@@ -171,42 +161,35 @@ class Sequential:
         Parameters
         ----------
         dscores : array, shape of the scores that the last ``forward(images, train=True)`` returned
-            Gradient of the loss with respect to the scores.
+            The gradient of the loss with respect to the scores.
         input_grad : bool
-            False skips the gradient of the images and returns None.
+            Whether the gradient of the images is computed; with False the result is None.
 
         Returns
         -------
         array, shape (N, H, W, C), or None
         """
-        if self._crop is None:
+        if self._dense is None or self._cropped is None:
             raise RuntimeError("Sequential.backward needs a forward(images, train=True) before it")
-        shape, (n, m) = self._crop
-        rows, columns = shape[1] * self.split_step[0], shape[2] * self.split_step[1]
-        N = shape[0] // prod(self.split_step)
-        if dscores.shape != (N, n, m, shape[3]):
-            raise UsageError(f"dscores has shape {dscores.shape}; the scores had {(N, n, m, shape[3])}")
-        self._crop = None
+        if dscores.shape != self._cropped:
+            raise UsageError(f"dscores has shape {dscores.shape}; the scores had {self._cropped}")
         backend.array_module(dscores, *(param for _, param, _ in self.parameters()))
-        dy = dscores.astype(self.dtype, copy=False)
-        ours = False  # whether dy may be overwritten: not before it is another array than the caller's
-        if (rows, columns) != (n, m):  # the outputs that were cropped have no part in the loss
-            dy, ours = engine.empty((N, rows, columns, shape[3]), dy), True
-            dy[:, n:], dy[:, :n, m:] = 0, 0
-            dy[:, :n, :m] = dscores
+        _, n, m, _ = self._cropped
+        dy = _padded(dscores, self._dense[1:3], self.dtype)  # outputs that were cropped have no part in the loss
         dy = split(dy, self.pools) if self.pools else dy
-        first = next((i for i, layer in enumerate(self.layers) if layer.params), len(self.layers))
+        self._dense = self._cropped = None
+        lowest = 0 if input_grad else next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         with engine.single_threaded_blas():
-            for i, layer in reversed(list(enumerate(self.layers))):
-                if i < first and not input_grad:
-                    layer.cache = None
-                elif i == first and not input_grad and isinstance(layer, Conv):
-                    layer.backward(dy, input_grad=False)
-                else:
-                    in_place = {"out": dy} if layer.pointwise and ours else {}
-                    dy, ours = layer.backward(dy, **in_place), True
-        P, Q = self.field_of_view
-        return dy[:, : n + P - 1, : m + Q - 1] if input_grad and self.pools else dy if input_grad else None
+            for layer in reversed(self.layers[lowest + 1 :]):
+                dy = layer.backward(dy)
+            if input_grad:
+                P, Q = self.field_of_view
+                dx = self.layers[0].backward(dy)
+                return dx[:, : n + P - 1, : m + Q - 1] if self.pools else dx
+            self.layers[lowest].backward_params(dy)
+        for layer in self.layers[:lowest]:  # nothing below has parameters
+            layer.cache = None
+        return None
 
     def _check_images(self, images: Array) -> None:
         backend.array_module(images, *(param for _, param, _ in self.parameters()))
@@ -219,7 +202,7 @@ class Sequential:
             raise UsageError(f"the net takes images with {self.in_maps} map(s), not {images.shape[3]}")
 
     def normalised(self, image: np.ndarray) -> np.ndarray:
-        """Return `image` (..., C) with the kept mean and standard deviation taken out, in the net's dtype."""
+        """Return `image` (..., C) less the mean, divided by the standard deviation, in the dtype of the net."""
         if self.normalisation is None:
             return image.astype(self.dtype)
         mean, std = self.normalisation
@@ -237,7 +220,7 @@ class Sequential:
 
     @property
     def n_params(self) -> int:
-        """Number of parameters."""
+        """The number of parameters."""
         return sum(param.size for _, param, _ in self.parameters())
 
     @property
@@ -280,49 +263,22 @@ class Sequential:
         for _, _, grad in self.parameters():
             grad[...] = 0
 
-    # --------------------------------------------------------------------------- views, copies, files
+    # ----------------------------------------------------------------------------------- views and copies
 
     def as_patch(self) -> Self:
         """Return the patch net (MaxPool) with these very parameters and gradients: shared, not copied.
 
         It maps patches (N, P, Q, C) of the size of the field of view to scores (N, 1, 1, K).
         """
-        return self._view("patch_twin")
+        return self._with([layer.as_patch().copied() for layer in self.layers])
 
     def as_image(self) -> Self:
         """Return the image net (MaxPoolFragment) with these very parameters and gradients: shared, not copied."""
-        return self._view("image_twin")
+        return self._with([layer.as_image().copied() for layer in self.layers])
 
-    def shadow(self) -> Self:
-        """Return this net with the same parameters, shared, and gradients and caches of its own: for a worker."""
-        layers = [copy.copy(layer) for layer in self.layers]
-        for layer in layers:
-            layer.cache = None
-            layer.grads = {name: grad * 0 for name, grad in layer.grads.items()}
-        return self._with(layers)
-
-    def _view(self, twin: str) -> Self:
-        layers: list[Layer] = []
-        for layer in self.layers:
-            other = getattr(layer, twin)
-            layers.append(copy.copy(layer) if other is None else other(layer.k))  # type: ignore[attr-defined]
-            layers[-1].cache = None
-        return self._with(layers)
-
-    def _with(self, layers: list[Layer]) -> Self:
-        net = type(self)(layers)
-        net.normalisation, net.class_values, net.record = self.normalisation, self.class_values, self.record
-        return net
-
-    def _converted(self, convert: Any) -> Self:
-        layers = []
-        for layer in self.layers:
-            twin = copy.copy(layer)
-            twin.cache = None
-            twin.params = {name: convert(param) for name, param in layer.params.items()}
-            twin.grads = {name: convert(grad) for name, grad in layer.grads.items()}
-            layers.append(twin)
-        return self._with(layers)
+    def replica(self) -> Self:
+        """Return a net for another worker: its parameters are these, shared; its gradients and caches are its own."""
+        return self._with([layer.copied(grad=lambda array: array * 0) for layer in self.layers])
 
     def to(self, name: str) -> Self:
         """Return a copy of the net on another backend, ``"numpy"`` or ``"cupy"``; this one stays as it is."""
@@ -336,3 +292,22 @@ class Sequential:
         if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise UsageError(f"a net computes in float32 or float64, not in {np.dtype(dtype)}")
         return self._converted(lambda array: array.astype(dtype))
+
+    def _converted(self, convert: Callable[[Array], Array]) -> Self:
+        return self._with([layer.copied(convert, convert) for layer in self.layers])
+
+    def _with(self, layers: list[Layer]) -> Self:
+        net = type(self)(layers)
+        net.normalisation, net.class_values, net.record = self.normalisation, self.class_values, self.record
+        return net
+
+
+def _padded(x: Array, size: Pair, dtype: np.dtype) -> Array:
+    """Return `x` in `dtype`, with rows and columns of zeros at the bottom and right up to `size`."""
+    N, H, W, C = x.shape
+    if size == (H, W):
+        return x.astype(dtype, copy=False)
+    padded = engine.empty((N, *size, C), x, dtype)
+    padded[:, H:], padded[:, :H, W:] = 0, 0
+    padded[:, :H, :W] = x
+    return padded

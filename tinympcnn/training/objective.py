@@ -106,7 +106,7 @@ def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Exampl
 def _evaluate(job: tuple[Sequential, Example, Any, bool]) -> tuple[float, float, Array | None]:
     """Return one batch's loss, what its mean is over, and its gradient; the shared net is not touched."""
     net, batch, loss, grad = job
-    own, loss = net.shadow(), copy.copy(loss)
+    own, loss = net.replica(), copy.copy(loss)
     value = image_closure(own, batch, loss)(grad)
     return value, loss.counted, own.flat_grads() if grad else None
 

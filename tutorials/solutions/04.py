@@ -63,7 +63,7 @@ class Unturned(Conv):
         """Use W[kh-1-i, kw-1-j] where W[i, j] belongs."""
         dx = np.zeros_like(self.cache)
         W, (kh, kw), (h, w) = self.params["W"], self.kernel, dy.shape[1:3]
-        super().backward(dy, input_grad=False)
+        super().backward_params(dy)
         for i in range(kh):
             for j in range(kw):
                 dx[:, i : i + h, j : j + w] += dy @ W[kh - 1 - i, kw - 1 - j].T

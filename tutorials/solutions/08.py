@@ -16,11 +16,14 @@ class YourMaxPoolFragment(Layer):
     """Algorithm 3 with a plain MaxPool for each offset: fragment i of the storage has offset i % (kh*kw)."""
 
     splits = True
-    patch_twin = MaxPool
 
     def __init__(self, k):
         super().__init__()
         self.k = self.window = self.step = pair(k, "k")
+
+    def as_patch(self):
+        """Return the layer of the patch net."""
+        return MaxPool(self.k)
 
     def output_shape(self, shape):
         """Return (F*kh*kw, h, w, C)."""

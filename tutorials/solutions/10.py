@@ -25,11 +25,14 @@ class YourMaxPoolFragment(Layer):
     """Algorithms 3 and 4, one offset after the other; within one offset windows do not overlap."""
 
     splits = True
-    patch_twin = MaxPool
 
     def __init__(self, k):
         super().__init__()
         self.k = self.window = self.step = pair(k, "k")
+
+    def as_patch(self):
+        """Return the layer of the patch net."""
+        return MaxPool(self.k)
 
     def output_shape(self, shape):
         """Return (F*kh*kw, h, w, C)."""

@@ -1,10 +1,23 @@
 """The layers, one idea a file, each with its formulas in its docstring. Read them in the order of this list."""
 
-from tinympcnn.nn.layers.activation import Logistic, Tanh
-from tinympcnn.nn.layers.base import Layer
-from tinympcnn.nn.layers.contrast import LocalContrast
-from tinympcnn.nn.layers.conv import Conv, FullyConnected
-from tinympcnn.nn.layers.pool import MaxPool
-from tinympcnn.nn.layers.pool_fragment import MaxPoolFragment
+from tinympcnn.nn.layers.base import LAYERS, Layer, describe, layer_class, rebuild, register_layer  # isort: skip
+from tinympcnn.nn.layers.conv import Conv, FullyConnected  # isort: skip
+from tinympcnn.nn.layers.activation import Logistic, Tanh  # isort: skip
+from tinympcnn.nn.layers.pool import MaxPool, MaxPoolFragment  # isort: skip
+from tinympcnn.nn.layers.contrast import LocalContrast  # isort: skip
 
-__all__ = ["Conv", "FullyConnected", "Layer", "LocalContrast", "Logistic", "MaxPool", "MaxPoolFragment", "Tanh"]
+__all__ = [  # noqa: RUF022
+    "LAYERS",
+    "Layer",
+    "register_layer",
+    "describe",
+    "layer_class",
+    "rebuild",
+    "Conv",
+    "FullyConnected",
+    "Tanh",
+    "Logistic",
+    "MaxPool",
+    "MaxPoolFragment",
+    "LocalContrast",
+]

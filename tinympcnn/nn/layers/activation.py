@@ -1,6 +1,6 @@
 """The nonlinearities: tanh, as in the paper, and the logistic function.
 
-Both have a derivative that needs their output only, so that is what they keep.
+The derivative of both needs the output only, so the layers keep their output.
 """
 
 from __future__ import annotations
@@ -9,26 +9,58 @@ from collections.abc import Callable
 
 from tinympcnn import engine
 from tinympcnn.engine.backend import Array, array_module
-from tinympcnn.nn.layers.base import Layer
+from tinympcnn.nn.layers.base import Layer, register_layer
 
 
-def _in_blocks(function: Callable[..., None], out: Array | None, *inputs: Array) -> Array:
-    """Call ``function(*blocks, block of out)`` on blocks of flat views; all arrays have one shape. Return `out`."""
-    if out is None:
-        out = engine.empty(inputs[0].shape, inputs[0])
-    elif not out.flags.c_contiguous:  # has no flat view
-        out[...] = _in_blocks(function, None, *inputs)
-        return out
+class Activation(Layer):
+    """A function of one number, applied to every number of a storage: ``y = f(x)``, ``dx = dy * f'``.
+
+    A subclass says what `value` and `slope` are. Both write to the array `out`, which is a flat part of the storage.
+    """
+
+    keeps = "y"
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write f(x) to `out`."""
+        raise NotImplementedError
+
+    def slope(self, y: Array, out: Array) -> None:
+        """Write the derivative f', as a function of y = f(x), to `out`."""
+        raise NotImplementedError
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """Return f(x)."""
+        y = _in_blocks(self.value, x)
+        self.cache = y if train else None
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy * f'."""
+        y = self.take_cache()
+        self.check_dy(dy, y.shape)
+        xp = array_module(dy, y)
+
+        def derivative(dy: Array, y: Array, out: Array) -> None:
+            self.slope(y, out)
+            xp.multiply(dy, out, out=out)
+
+        return _in_blocks(derivative, dy, y)
+
+
+def _in_blocks(function: Callable[..., None], *inputs: Array) -> Array:
+    """Return a new array of the inputs' shape, which ``function(*inputs, out)`` fills block by block."""
+    out = engine.empty(inputs[0].shape, inputs[0])
     flat = [array.reshape(1, -1, 1, 1) for array in (*inputs, out)]
 
     def block(where: engine.Block) -> None:
         function(*(array[:, where[1]] for array in flat))
 
-    engine.run(block, engine.cache_blocks(1, out.size, 1, out))
+    engine.run(block, engine.cache_blocks(1, out.size, 1, out), out)
     return out
 
 
-class Tanh(Layer):
+@register_layer
+class Tanh(Activation):
     """The hyperbolic tangent: ``y = tanh(x)``, ``dx = dy * (1 - y**2)``.
 
     Examples
@@ -39,34 +71,19 @@ class Tanh(Layer):
     (0.0, 1.0)
     """
 
-    pointwise = True
-    keeps_output = True
+    def value(self, x: Array, out: Array) -> None:
+        """Write tanh(x) to `out`."""
+        array_module(x).tanh(x, out=out)
 
-    def __repr__(self) -> str:
-        return "Tanh()"
-
-    def forward(self, x: Array, train: bool = True, out: Array | None = None) -> Array:
-        """Return tanh(x), written to `out` if given."""
-        xp = array_module(x)
-        y = _in_blocks(lambda x, y: xp.tanh(x, out=y), out, x)
-        self.cache = y if train else None
-        return y
-
-    def backward(self, dy: Array, out: Array | None = None) -> Array:
-        """Return dy * (1 - y**2), written to `out` if given."""
-        y = self.take_cache()
-        self.check_dy(dy, y.shape)
-        xp = array_module(dy, y)
-
-        def derivative(dy: Array, y: Array, dx: Array) -> None:
-            slope = xp.multiply(y, y)
-            xp.subtract(1, slope, out=slope)
-            xp.multiply(dy, slope, out=dx)
-
-        return _in_blocks(derivative, out, dy, y)
+    def slope(self, y: Array, out: Array) -> None:
+        """Write 1 - y**2 to `out`."""
+        xp = array_module(y)
+        xp.multiply(y, y, out=out)
+        xp.subtract(1, out, out=out)
 
 
-class Logistic(Layer):
+@register_layer
+class Logistic(Activation):
     """The logistic function: ``y = 1 / (1 + exp(-x))``, ``dx = dy * y * (1 - y)``.
 
     Computed as ``(1 + tanh(x/2)) / 2``, which is the same number and overflows nowhere.
@@ -79,35 +96,16 @@ class Logistic(Layer):
     (0.5, 0.25)
     """
 
-    pointwise = True
-    keeps_output = True
-
-    def __repr__(self) -> str:
-        return "Logistic()"
-
-    def forward(self, x: Array, train: bool = True, out: Array | None = None) -> Array:
-        """Return 1 / (1 + exp(-x)), written to `out` if given."""
+    def value(self, x: Array, out: Array) -> None:
+        """Write (1 + tanh(x/2)) / 2 to `out`."""
         xp = array_module(x)
+        xp.multiply(x, 0.5, out=out)
+        xp.tanh(out, out=out)
+        xp.add(out, 1, out=out)
+        xp.multiply(out, 0.5, out=out)
 
-        def logistic(x: Array, y: Array) -> None:
-            xp.multiply(x, 0.5, out=y)
-            xp.tanh(y, out=y)
-            xp.add(y, 1, out=y)
-            xp.multiply(y, 0.5, out=y)
-
-        y = _in_blocks(logistic, out, x)
-        self.cache = y if train else None
-        return y
-
-    def backward(self, dy: Array, out: Array | None = None) -> Array:
-        """Return dy * y * (1 - y), written to `out` if given."""
-        y = self.take_cache()
-        self.check_dy(dy, y.shape)
-        xp = array_module(dy, y)
-
-        def derivative(dy: Array, y: Array, dx: Array) -> None:
-            slope = xp.subtract(1, y)
-            xp.multiply(slope, y, out=slope)
-            xp.multiply(dy, slope, out=dx)
-
-        return _in_blocks(derivative, out, dy, y)
+    def slope(self, y: Array, out: Array) -> None:
+        """Write y * (1 - y) to `out`."""
+        xp = array_module(y)
+        xp.subtract(1, y, out=out)
+        xp.multiply(out, y, out=out)

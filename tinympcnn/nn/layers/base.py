@@ -1,15 +1,24 @@
-"""What every layer is: parameters, their gradients, and a hand-derived forward and backward pass.
+"""The agreement that every layer keeps, and the register in which layers are found by name.
 
-To write a layer of your own, derive from ``Layer``, fill `params` and `grads`, and implement `forward`, `backward`
-and, if it changes sizes, `output_shape`; then let ``tinympcnn.gradcheck.check_layer`` tell you whether it is right.
+A layer of your own takes one class: derive it from `Layer`, fill `params` and `grads`, and write `forward`, `backward`
+and, where sizes change, `output_shape`, `window` and `step`. ``tinympcnn.gradcheck.check_layer`` says whether the
+gradients are right. With ``@register_layer`` above the class, model files and specs know the layer too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+import numpy as np
 
 from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
+
+Convert = Callable[[Array], Array]
+Shapes = dict[str, tuple[int, ...]]
 
 
 class Layer:
@@ -18,36 +27,50 @@ class Layer:
     Attributes
     ----------
     params, grads : dict of str to array
-        Parameters and the gradients accumulated so far; the same keys and shapes, W before b.
+        The parameters and the gradients accumulated so far, with the same keys and shapes; W comes before b.
     cache : object
         What `backward` needs of the last ``forward(x, train=True)``; None when there is nothing.
     window, step : (rows, columns)
-        What one output sees of the input, and how far apart in the input neighbours of a fragment look.
-    in_maps : int or None
-        Number of maps it takes; None for any.
+        The part of the input that one output sees, and the distance in the input between neighbouring outputs.
+    in_maps, out_maps : int or None
+        The number of maps that come in and go out; None for any number, and for the number that comes in.
     splits : bool
-        The layer makes one fragment for each offset (r, c) with r, c < step: what MaxPoolFragment does.
-    patch_twin, image_twin : type, optional
-        The layer that takes this one's place in a patch net and in an image net, made as ``twin(layer.k)``.
-    pointwise : bool
-        Each output depends on one input only: `forward` and `backward` accept ``out=``, which may be their input.
-    keeps_output : bool
-        `cache` holds the array that `forward` returned, so nobody may overwrite that array.
+        True if the layer makes one fragment for each offset (r, c) with r, c < step, as MaxPoolFragment does.
+    keeps : {"x", "y", ""}
+        The storage that `backward` needs: the input, the output or neither. Estimates of memory read it.
+    letters : tuple of str
+        The letters with which a word of a spec means this layer, in capitals, such as ``("MPF", "MP")``.
+    form : str
+        The form of such a word for error messages, such as "MPFkxk".
+    tanh_follows : bool
+        True if a spec puts Tanh behind the layer, unless the layer is the last of its kind.
     """
 
     window: Pair = (1, 1)
     step: Pair = (1, 1)
     in_maps: int | None = None
+    out_maps: int | None = None
     splits = False
-    patch_twin: Any = None
-    image_twin: Any = None
-    pointwise = False
-    keeps_output = False
+    keeps = "x"
+    letters: tuple[str, ...] = ()
+    form = ""
+    tanh_follows = False
 
     def __init__(self) -> None:
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self.cache: Any = None
+
+    def __init_subclass__(cls) -> None:
+        """Let a layer with a backward pass of its own use it as the first layer of a net too."""
+        super().__init_subclass__()
+        if "backward" in vars(cls) and "backward_params" not in vars(cls):
+            cls.backward_params = Layer.backward_params  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.config().values()))})"
+
+    # ------------------------------------------------------------------------------------------ computation
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the output storage; with ``train=True`` leave in `cache` what `backward` needs."""
@@ -57,6 +80,17 @@ class Layer:
         """Return the gradient of the input, given that of the output; ADD those of the parameters to `grads`."""
         raise TypeError(f"{type(self).__name__} defines no backward pass")
 
+    def backward_params(self, dy: Array) -> None:
+        """Add the gradients of the parameters only: the first layer of a net need not pass anything on."""
+        self.backward(dy)
+
+    # ---------------------------------------------------------------------------------------- sizes and work
+
+    @property
+    def pools(self) -> list[Pair]:
+        """The pools (kh, kw) at whose offsets the layer splits its input into fragments, in order."""
+        return [self.step] if self.splits else []
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the output storage for an input storage of `shape`, or raise UsageError."""
         return shape
@@ -65,9 +99,72 @@ class Layer:
         """Return the multiplications and additions of one forward pass on an input storage of `shape`."""
         return 0
 
+    def kept_bytes(self, shape: Shape) -> int:
+        """Return the bytes that `backward` needs besides input and output, for an output storage of `shape`."""
+        return 0
+
+    def block_bytes(self, shape: Shape, itemsize: int) -> int:
+        """Return the bytes that one thread needs besides input and output, for an output storage of `shape`."""
+        return 0
+
+    # ------------------------------------------------------------------------------------ twins, files, specs
+
+    def as_patch(self) -> Layer:
+        """Return the layer for this one's place in a patch net: this layer, unless it makes fragments."""
+        return self
+
+    def as_image(self) -> Layer:
+        """Return the layer for this one's place in an image net: this layer, unless fragments belong there."""
+        return self
+
+    def copied(self, param: Convert = lambda array: array, grad: Convert = lambda array: array) -> Self:
+        """Return a copy with an empty cache; two functions make its parameters and its gradients from these.
+
+        By default the copy shares both with this layer.
+        """
+        twin = copy.copy(self)
+        twin.cache = None
+        twin.params = {name: param(array) for name, array in self.params.items()}
+        twin.grads = {name: grad(array) for name, array in self.grads.items()}
+        for attribute, value in vars(self).items():  # such as self.W, where a layer names a parameter twice
+            for old, new in ((self.params, twin.params), (self.grads, twin.grads)):
+                for name, array in old.items():
+                    if value is array:
+                        setattr(twin, attribute, new[name])
+        return twin
+
     def config(self) -> dict[str, Any]:
-        """Return the arguments that make a layer like this one; empty for a layer without arguments."""
+        """Return the arguments that make a layer like this one: the attributes named like the constructor's arguments.
+
+        A layer with other arguments overrides this method. Model files hold the result as JSON.
+        """
+        names = [name for name in inspect.signature(type(self)).parameters if name != "rng"]
+        return {name: getattr(self, name, ...) for name in names}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the layer whose `config` is given."""
+        return cls(**config)
+
+    @classmethod
+    def param_shapes(cls, config: dict[str, Any]) -> Shapes:
+        """Return the shapes of the parameters of a layer before the layer is made, as far as they are known then."""
         return {}
+
+    @classmethod
+    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the constructor's arguments for a word of a spec, such as C3x2x8 with the sizes (3, 2, 8).
+
+        Raises
+        ------
+        ValueError
+            If the word has too few or too many sizes.
+        """
+        if sizes:
+            raise ValueError("the word takes no sizes")
+        return {}
+
+    # -------------------------------------------------------------------------------------------- small helpers
 
     def take_cache(self) -> Any:
         """Return what the forward pass left, and forget it: one backward pass for each forward pass."""
@@ -82,6 +179,75 @@ class Layer:
             raise UsageError(f"{self!r} takes {self.in_maps} input maps and got {C}")
 
     def check_dy(self, dy: Array, shape: tuple[int, ...]) -> None:
-        """Raise UsageError unless `dy` has the `shape` of the output: broadcasting would make something of it."""
+        """Raise UsageError unless `dy` has the `shape` of the output: broadcasting would hide the mistake."""
         if dy.shape != shape:
             raise UsageError(f"{self!r}: dy has shape {dy.shape}; the output had {shape}")
+
+
+# ------------------------------------------------------------------------------------------------ the register
+
+LAYERS: dict[str, type[Layer]] = {}
+"""The registered layers by the name of their class."""
+
+AnyLayer = TypeVar("AnyLayer", bound=type[Layer])
+
+
+def register_layer(cls: AnyLayer) -> AnyLayer:
+    """Make a layer known by the name of its class, so that model files can hold it and specs can name it.
+
+    Use it as a decorator. A class of the same name that is defined again, as in a notebook cell run twice, replaces
+    the earlier one.
+
+    Raises
+    ------
+    UsageError
+        If the library or another module has a layer of that name.
+
+    Examples
+    --------
+    >>> @register_layer
+    ... class Doubled(Layer):
+    ...     letters = ("TWICE",)
+    ...     def forward(self, x, train=True):
+    ...         return 2 * x
+    ...     def backward(self, dy):
+    ...         return 2 * dy
+    >>> from tinympcnn import Net
+    >>> Net.from_spec("TWICE FC2", rng=0).layers[0]
+    Doubled()
+    """
+    known = LAYERS.get(cls.__name__, cls)
+    if known.__module__ != cls.__module__:
+        raise UsageError(f"{known.__module__} has a layer {cls.__name__} already; give yours another name")
+    LAYERS[cls.__name__] = cls
+    return cls
+
+
+def describe(layer: Layer) -> tuple[str, dict[str, Any]]:
+    """Return what `rebuild` makes the layer of again, but for its parameters: its name and its `config`.
+
+    Raises
+    ------
+    UsageError
+        If the layer is not registered, or keeps an argument of its constructor under another name.
+    """
+    name, config = type(layer).__name__, layer.config()
+    if name not in LAYERS or LAYERS[name].__module__ != type(layer).__module__:
+        raise UsageError(f"the layer {name} is not registered: write @register_layer above its class")
+    if missing := [argument for argument, value in config.items() if value is ...]:
+        raise UsageError(f"{name} has no attribute {missing[0]!r}: keep the argument, or define {name}.config")
+    return name, config
+
+
+def layer_class(name: str) -> type[Layer]:
+    """Return the registered layer called `name`, or say how a layer of that name becomes known."""
+    if name not in LAYERS:
+        raise UsageError(
+            f"unknown layer {str(name)[:40]!r}: first run the code that defines it, with @register_layer on the class"
+        )
+    return LAYERS[name]
+
+
+def rebuild(name: str, config: dict[str, Any]) -> Layer:
+    """Return the layer that `describe` described, with new parameters."""
+    return layer_class(name).from_config(config)

@@ -1,13 +1,15 @@
-"""Local contrast: an image beside itself under even light. Not the paper's; its strip has light that is not even.
+"""Local contrast normalisation: the layer appends (x - local mean) / local deviation to the maps.
 
-Normalising by the mean and deviation of the surroundings is of the same years: Pinto, Cox, DiCarlo, PLoS Comput. Biol.
-4 (2008); Jarrett, Kavukcuoglu, Ranzato, LeCun, ICCV 2009. As a layer it is a part of the net: of its field of view, of
-its file, and of the equality of image net and patch net. Read next: ``pool.py``.
+The layer is not in the paper. It helps under uneven lighting, such as that of the steel strip. Normalising by the mean
+and the deviation of the surroundings is of the same years: Pinto, Cox, DiCarlo, PLoS Comput. Biol. 4 (2008); Jarrett,
+Kavukcuoglu, Ranzato, LeCun, ICCV 2009. As a layer it is a part of the net: of its field of view, of its model file,
+and of the equality of image net and patch net.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,22 +18,22 @@ from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Shape, array_module
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.geometry import correlated, count, pair
-from tinympcnn.nn.layers.base import Layer
+from tinympcnn.nn.layers.base import Layer, register_layer
 
-FLOOR = 0.1
-"""Of the deviation: a tenth of that of normalised images."""
+FLOOR = 0.1  # the default floor of the deviation: a tenth of the deviation of normalised images
 
 
+@register_layer
 class LocalContrast(Layer):
-    """Every map as it is, and beside it how far it is from the mean of its surroundings, in deviations of these.
+    """Every map unchanged, followed by its local contrast: its distance from the local mean, in local deviations.
 
-    The surroundings are a Gaussian window of kh x kw pixels with weights ``w[i, j] = u[i] * v[j]`` of sum 1 and a
-    standard deviation of a quarter of the window. With x0 the pixel in the middle of the window::
+    The mean and the deviation are taken in a Gaussian window of kh x kw pixels, with weights ``w[i, j] = u[i] * v[j]``
+    of sum 1 and a standard deviation of a quarter of the window. With x0 the pixel in the middle of the window::
 
         m[f, q, p]  = sum_ij w[i, j] * x[f, q+i, p+j]
         s2[f, q, p] = sum_ij w[i, j] * x[f, q+i, p+j]**2 - m[f, q, p]**2
         r           = 1 / sqrt(s2 + floor**2)
-        y           = x0 in the first maps, z = (x0 - m) * r in as many more
+        y           = x0 in the first maps, z = (x0 - m) * r in the other half
 
     Through m and s2 each pixel has a part in z all over its surroundings. With dx0 and dz the two halves of dy::
 
@@ -39,17 +41,18 @@ class LocalContrast(Layer):
         ds2         = -dz * r**2 * z / 2
         dx[f, q, p] = dx0 + dz * r  at the middle, + sum_ij w[i, j] * (dm + 2 * x[f, q, p] * ds2)[f, q-i, p-j]
 
-    where dm holds what m does by itself and within s2.
+    where dm holds both the direct part of m and the part through s2.
 
     Parameters
     ----------
     in_maps : int
-        Number of maps that come in; twice as many go out.
+        The number of maps that come in; twice as many go out.
     window : int or (int, int)
-        Size of the surroundings (rows, columns): odd, so that there is a middle.
+        The size of the surroundings, (rows, columns). Both are odd, so that there is a middle.
     floor : float
-        Deviation below which contrast is hardly raised: it keeps noise on an even surface small. It is in the units
-        of the maps, which are best normalised: s2 is a difference of squares, and of large ones little is left.
+        The deviation below which contrast is hardly raised, which keeps noise on an even surface small. The floor is
+        in the units of the maps. The maps are best normalised: s2 is a difference of squares, and where the squares are
+        large, little of the difference is left.
 
     Examples
     --------
@@ -63,21 +66,22 @@ class LocalContrast(Layer):
     """
 
     in_maps: int
+    letters, form = ("LC",), "LCkxk"
 
     def __init__(self, in_maps: int, window: int | Sequence[int], floor: float = FLOOR) -> None:
         super().__init__()
         self.in_maps, self.window, self.floor = count(in_maps, "in_maps"), pair(window, "window"), float(floor)
+        self.out_maps = 2 * self.in_maps
         if not all(size % 2 for size in self.window):
-            raise UsageError(f"a window of local contrast has a middle: odd sizes, such as 33, not {window!r}")
+            raise UsageError(f"the window of LocalContrast needs a middle: use odd sizes, such as 33, not {window!r}")
         if not 0 < self.floor < np.inf:
             raise UsageError(f"floor must be a positive number, such as 0.1, not {floor!r}")
 
-    def __repr__(self) -> str:
-        return f"LocalContrast({self.in_maps}, {self.window}, {self.floor})"
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"in_maps": self.in_maps, "window": self.window, "floor": self.floor}
+    @classmethod
+    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the arguments for LCkxk, or LCk for a square."""
+        kh, kw = sizes if len(sizes) > 1 else sizes * 2
+        return {"in_maps": in_maps, "window": (kh, kw)}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H-kh+1, W-kw+1, 2*in_maps)."""
@@ -89,6 +93,10 @@ class LocalContrast(Layer):
         """Return two operations for each tap of both means, first along columns, then along rows."""
         F, h, w, maps = self.output_shape(shape)
         return 2 * F * h * maps * (self.window[0] * shape[2] + self.window[1] * w)
+
+    def kept_bytes(self, shape: Shape) -> int:
+        """Return the bytes of m and r, in float32."""
+        return 4 * prod(shape)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the storage of maps and their contrasts, (F, H-kh+1, W-kw+1, 2*in_maps)."""
@@ -120,7 +128,7 @@ class LocalContrast(Layer):
         z = (self._middle(x) - m) * r
         kh, kw = self.window
 
-        def spread(d: Array) -> Array:  # sum_ij w[i, j] * d[q-i, p-j]: the weights are the same from either end
+        def spread(d: Array) -> Array:  # sum_ij w[i, j] * d[q-i, p-j]: the weights are symmetric
             return self._mean(xp.pad(d, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))))
 
         dx = spread(dz * r * (m * r * z - 1)) - x * spread(dz * r * r * z)
@@ -128,7 +136,7 @@ class LocalContrast(Layer):
         return dx
 
     def _middle(self, x: Array) -> Array:
-        """Return the view of the pixels that have their whole surroundings in `x`."""
+        """Return a view of the pixels whose whole surroundings lie in `x`."""
         (kh, kw), (H, W) = self.window, x.shape[1:3]
         return x[:, kh // 2 : H - kh // 2, kw // 2 : W - kw // 2]
 
@@ -154,4 +162,4 @@ def gaussian(size: int) -> list[float]:
     """
     place = np.linspace(-2, 2, size) if size > 1 else np.zeros(1)
     weights = np.exp(-(place**2) / 2)
-    return (weights / weights.sum()).tolist()
+    return [float(weight) for weight in weights / weights.sum()]
