@@ -24,7 +24,7 @@ import pages
 
 from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics
 from tinympcnn.cli import pictures
-from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.segment import Steps, segment_files
 from tinympcnn.cli.train import write_log
 from tinympcnn.data import augment
 from tinympcnn.data.borders import mirrored
@@ -63,7 +63,7 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
     """
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        segment_files(["held.tif"], [f"{name}.npz" for name in models], folder, turns=turns)
+        segment_files(["held.tif"], [f"{name}.npz" for name in models], folder, Steps(turns=turns))
         seconds = time.perf_counter() - start
         p = np.stack(list(read_prediction(f"{folder}/held_prob.tif").pages))
     truth = np.stack([data.class_indices(y[:, :, 0], (0, 255)) for y in read_images(["held-labels.tif"])[0]])

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import Net, __version__, cli
-from tinympcnn.cli import arguments, entry
+from tinympcnn.cli import arguments, train
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -162,7 +162,7 @@ def test_help(command, capsys):
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = entry._Bar(2)
+    bar = train._Bar(2)
     bar.update(1, 2)
     assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
     bar.clear()
@@ -231,8 +231,8 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m cut.npz -o out", 1, "is not a whole tinympcnn model file"),
         ("segment -i images.tif -m labels.tif -o out", 1, "is not a whole tinympcnn model file"),
         ("segment -i no.tif -m model.npz -o out", 1, "no.tif: no such file"),
-        ("segment -i images.tif -m model.npz -o out --tile 0", 2, "expected auto or a positive number"),
-        ("segment -i images.tif -m model.npz -o out --tile ²", 2, "expected auto or a positive number"),
+        ("segment -i images.tif -m model.npz -o out --tile 0", 2, "expected auto or a whole number from 1 up"),
+        ("segment -i images.tif -m model.npz -o out --tile ²", 2, "expected auto or a whole number from 1 up"),
         ("segment -i images.tif -m model.npz -o out --memory much", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o out --memory nan", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o text.tif", 1, "cannot make the folder"),
@@ -252,7 +252,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:99999999999999999999", 2, "expected pairs of label values"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1,0:2", 2, "says twice what becomes of a value"),
-        ("evaluate -p labels.tif -l labels.tif --downsample 0", 2, "--downsample is a factor of at least 1, not 0"),
+        (
+            "evaluate -p labels.tif -l labels.tif --downsample 0",
+            2,
+            "--downsample: expected a whole number from 1 up, not '0'",
+        ),
         ("evaluate -p labels.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
         ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
@@ -265,11 +269,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("info N4 --in-maps 0", 2, "in_maps"),
         ("detect -i images.tif -m model.npz --probability 1.5", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --probability nan", 2, "--probability: expected a number from 0 to 1"),
-        ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number of pixels from 0 up"),
+        ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number from 0 up"),
         (
             "detect -i images.tif -m model.npz --pixels few",
             2,
-            "--pixels: expected auto or a number of pixels from 0 up",
+            "--pixels: expected auto or a number from 0 up",
         ),
         ("gradcheck MPF2x2", 2, "no C or FC layer"),
         ("demo --backend tpu", 2, "invalid choice: 'tpu'"),
@@ -422,7 +426,7 @@ def test_any_words_are_work_or_one_sentence(made, tmp_path, monkeypatch, capsys,
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
     with monkeypatch.context() as short:
-        short.setattr("tinympcnn.cli.entry._train", lambda options: None)  # whatever it would train, it would take time
+        short.setattr("tinympcnn.cli.train.run", lambda options: None)  # whatever it would train, it would take time
         try:
             code = cli.main(some)
         except SystemExit as stopped:  # --help and --version

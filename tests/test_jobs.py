@@ -12,7 +12,7 @@ from tinympcnn import Committee, DataError, Net, UsageError, data
 from tinympcnn.cli import train as training
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
-from tinympcnn.cli.segment import segment_files
+from tinympcnn.cli.segment import Machine, Steps, segment_files
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
@@ -228,9 +228,14 @@ def model(job):
     return job / "a.npz"
 
 
-def segmented(job, model, *images, **options):
-    images = images or (job / "images.tif",)
-    return segment_files(images, model, job / "out", **options, echo=lambda line: None)
+def segmented(job, model, *images, said=None, **options):
+    """Segment images, by default those of `job`; sort the options into the groups of `segment_files`."""
+    groups = [
+        group(**{name: options.pop(name) for name in group.__dataclass_fields__ if name in options})
+        for group in (Steps, Machine)
+    ]
+    echo = (lambda line: None) if said is None else said.append
+    return segment_files(images or (job / "images.tif",), model, job / "out", *groups, **options, echo=echo)
 
 
 def test_a_stack_comes_back_as_probabilities_and_labels(job, model):
@@ -250,7 +255,7 @@ def test_pages_tiles_and_memory_change_no_bit_and_memory_is_said(job, model):
     said = []
     whole = [path.read_bytes() for path in segmented(job, model)]
     for options in ({"tile": 32}, {"tile": 1}, {"memory": 10**9}, {"memory": 1}):
-        segment_files([job / "images.tif"], model, job / "out", **options, force=True, echo=said.append)
+        segmented(job, model, **options, force=True, said=said)
         assert [path.read_bytes() for path in sorted((job / "out").iterdir(), reverse=True)] == whole
     assert any("MB at the peak" in line for line in said)
     assert any("more than the 0 MB asked for" in line for line in said)
@@ -271,7 +276,7 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
     with np.errstate(all="ignore"):
-        segment_files(paths, model, job / "out", tile=tile, echo=said.append)
+        segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
     assert "training images: bring it to their scale" in warnings[0]
@@ -369,9 +374,7 @@ def test_several_models_and_turns_are_averaged_then_calibrated_then_filtered(job
     mean = Committee([Net.load(path) for path in models], turns=True)
     expected = np.stack([median(calibration(mean.segment(page)), 2) for page in image])
     said = []
-    prob, labels = segment_files(
-        [job / "images.tif"], models, job / "out", turns=True, calibration=job / "c.json", median=2, echo=said.append
-    )
+    prob, labels = segmented(job, models, turns=True, calibration=job / "c.json", median=2, said=said)
     assert (pages(prob) == expected).all() and "mean of 2 net(s), each on 8 view(s) of the image" in said
     assert (tifffile.imread(labels) == np.array([7, 255])[expected.argmax(axis=-1)]).all()
     for options in ({"tile": 1}, {"memory": 1}):
@@ -409,7 +412,7 @@ def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
     for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
         path.write_text("")
     said = []
-    segment_files([job / "images.tif"], model, job / "out", echo=said.append)
+    segmented(job, model, said=said)
     train(job, said=said)
     for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
         assert f"removed {path}, left by a run that was killed" in said and not path.exists()
@@ -487,7 +490,7 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
 def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(job):
     train(job, "half", downsample=3)
     said = []
-    prob, found = segment_files([job / "images.tif"], job / "half.npz", job / "out", echo=said.append)
+    prob, found = segmented(job, job / "half.npz", said=said)
     assert said[-1] == f"Z=3, Y=20, X=24, uint8: wrote {prob} and {found}, of 6x8"
     truth = [data.downsample_labels(y, 3) for y in tifffile.imread(job / "labels.tif")]
     for prediction in (prob, found):

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import DataError, MeanSquaredError, Net, SoftmaxCrossEntropy, UsageError
+from tinympcnn import Checkpoint, DataError, MeanSquaredError, Net, Recipe, SoftmaxCrossEntropy, UsageError
 from tinympcnn.errors import DivergenceError
 from tinympcnn.nn import optim
 from tinympcnn.nn.losses import balanced_weights
-from tinympcnn.training import checkpoint
-from tinympcnn.training.dataset import TrainingSet, split_validation
-from tinympcnn.training.fit import evaluate, fit
+from tinympcnn.training.dataset import WholeImages, split_validation
+from tinympcnn.training.fit import fit, validate
 
 SPEC = "C3x3x4 MPF2x2 FC2"
 
@@ -30,10 +29,17 @@ def some(rng):
     return images, [(image > 0.3).astype(int) for image in images]
 
 
+def training(net, data, path=None, resume=False, minutes=10, **options):
+    """Return the generator of a run, with the options of `fit` and the fields of the recipe together."""
+    more = {name: options.pop(name) for name in ("validation", "loss", "executor") if name in options}
+    checkpoint = Checkpoint(path, minutes, resume) if path is not None else None
+    return fit(net, data, Recipe(**{"epochs": 4, "seed": 3, **options}), checkpoint=checkpoint, **more)
+
+
 def trained(some, **options):
     """Return the net and the records of a run, without the times in them."""
     net = Net.from_spec(SPEC, rng=0)
-    records = list(fit(net, *some, **{"epochs": 4, "seed": 3, **options}))
+    records = list(training(net, some, **options))
     return net, [untimed(record) for record in records]
 
 
@@ -44,7 +50,7 @@ def untimed(record):
 @pytest.mark.parametrize("optimizer", optim.OPTIMIZERS)
 def test_training_lowers_the_loss_and_says_so(some, optimizer):
     net = Net.from_spec(SPEC, rng=0)
-    records = list(fit(net, *some, epochs=8, optimizer=optimizer, decay="none", validation=some))
+    records = list(training(net, some, epochs=8, optimizer=optimizer, decay="none", validation=some))
     assert [record["epoch"] for record in records] == list(range(1, 9))
     assert records[-1]["images"] == 8 * len(some[0])
     assert records[-1]["loss_val"] < records[0]["loss_val"] and records[-1]["loss_train"] < records[0]["loss_train"]
@@ -97,7 +103,7 @@ class Killed(Exception):
 @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, monkeypatch, optimizer, more, error):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    options = {"optimizer": optimizer, "validation": some, "balance": True, "epochs": 3, **more}
+    options = {"optimizer": optimizer, "validation": some, "balance": "classes", "epochs": 3, **more}
     whole, records = trained(some, **options)
     weights = balanced_weights(np.bincount(np.concatenate([y.ravel() for y in some[1]])))
 
@@ -114,42 +120,89 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, mo
     for stop in sorted(rng.permutation(Loss.calls)[:6] + 1):
         Loss.calls, Loss.stop, path = 0, stop, tmp_path / f"{stop}.npz"
         with pytest.raises(error):
-            trained(some, **options, loss=Loss(weights), checkpoint=path, minutes=0 if stop % 2 else 10)
-        assert checkpoint.exists(path) or error is Killed
-        net, rest = trained(some, **options, checkpoint=path, resume=True)
+            trained(some, **options, loss=Loss(weights), path=path, minutes=0 if stop % 2 else 10)
+        assert path.exists() or error is Killed
+        net, rest = trained(some, **options, path=path, resume=True)
         assert (net.flat() == whole.flat()).all()
-        assert str([untimed(record) for record in checkpoint.peek(path)[1]]) == str(records)
+        assert str([untimed(record) for record in Checkpoint(path).peek()[1]]) == str(records)
         assert str(rest) == str(records[len(records) - len(rest) :])
     assert all(path.suffix == ".npz" for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"optimizer": "lbfgs"}, {"optimizer": "armijo"}, {"decay": "none"}, {"decay": "0.9", "keep": "best", "warmup": 2}],
+)
+def test_a_finished_run_goes_on_for_more_epochs_where_no_rate_depends_on_their_number(some, tmp_path, more):
+    more = {**more, "validation": some}
+    whole, records = trained(some, epochs=5, **more)
+    trained(some, epochs=2, **more, path=tmp_path / "c.npz")
+    net, rest = trained(some, epochs=5, **more, path=tmp_path / "c.npz", resume=True)
+    assert (net.flat() == whole.flat()).all() and str(rest) == str(records[2:])
+    assert net.record["epochs"] == 5 and Checkpoint(tmp_path / "c.npz").peek()[0]["epochs"] == 5
+
+
+@pytest.mark.parametrize("augment", ["none", "rotate+elastic", "flip+intensity"])
+def test_target_images_are_learnt_as_regression_and_moved_with_their_image(rng, augment):
+    images = [rng.random((12, 15, 2)), rng.random((11, 10, 2))]
+    targets = [np.stack([x[..., 0], x[..., 1], x.sum(axis=-1)], axis=-1) for x in images]
+    net = Net.from_spec("FC3", in_maps=2, rng=0)
+    recipe = Recipe(epochs=150, options={"lr": 0.01}, augment=augment, crop=8)
+    *_, last = fit(net, (images, targets), recipe, validation=(images, targets))
+    assert last["loss_val"] < 0.01 and "pixel_error" not in last
+    data = WholeImages(net, images, targets, Recipe(augment="rotate+elastic"))
+    image, target = data.example(3, 0)
+    mean, std = net.normalisation
+    np.testing.assert_allclose(image * std + mean, target[..., :2], atol=1e-5)  # FC: no border
+    with pytest.raises(UsageError, match="only classes can be balanced"):
+        fit(net, (images, targets), Recipe(balance="classes"))
+    with pytest.raises(DataError, match=r"target 0 has shape \(12, 15, 2\); a net with 3 outputs needs \(12, 15, 3\)"):
+        fit(net, (images, images), Recipe())
+
+
+def test_a_data_set_of_ones_own_goes_through_the_same_loop(some, tmp_path):
+    class Mine(WholeImages):
+        measure, lighter = "error", "smaller batches"
+
+        def place(self, epoch, position):
+            return f"batch {position}"
+
+    net = Net.from_spec(SPEC, rng=0)
+    data = Mine(net, *some, Recipe())
+    data.measure = "error"
+    *_, last = fit(net, data, Recipe(epochs=2), validation=data)
+    assert 0 <= last["error"] <= 1 and "pixel_error" not in last
+    with pytest.raises(UsageError, match="or a Dataset, not 7"):
+        fit(net, 7, Recipe())
 
 
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(some, tmp_path, epochs):
     options = {"validation": some, "optimizer": "sgd", "options": {"lr": 30}, "epochs": epochs}
     net, flats, losses = Net.from_spec(SPEC, rng=0), [], []
-    for record in fit(net, *some, **options):
+    for record in training(net, some, **options):
         flats.append(net.flat())
         losses.append(record["loss_val"])
     best = int(np.argmin(losses))
     assert epochs == 1 or best < epochs - 1  # or nothing is shown: the rate is far too large
     for _ in range(2):  # the second run finds that all is done
         net = Net.from_spec(SPEC, rng=0)
-        for record in fit(net, *some, **options, keep="best", checkpoint=tmp_path / "c.npz", resume=True):
+        for record in training(net, some, **options, keep="best", path=tmp_path / "c.npz", resume=True):
             assert (net.flat() == flats[best if record["epoch"] == epochs else record["epoch"] - 1]).all()
         assert (net.flat() == flats[best]).all()
-    with pytest.raises(UsageError, match="did not keep the last epoch"):
-        fit(net, *some, **options, checkpoint=tmp_path / "c.npz", resume=True)
+    with pytest.raises(UsageError, match="had keep 'best'"):
+        training(net, some, **options, path=tmp_path / "c.npz", resume=True)
 
 
 def test_of_equal_epochs_the_first_is_the_best(some, tmp_path):
     blank = some[0], [y * 0 - 1 for y in some[1]]  # no pixel counts: the loss is 0 after every epoch
-    options = {"validation": blank, "checkpoint": tmp_path / "c.npz", "epochs": 3}
+    options = {"validation": blank, "path": tmp_path / "c.npz", "epochs": 3}
     best, _ = trained(some, **options, keep="best")
     first = Net.from_spec(SPEC, rng=0)
-    next(fit(first, *some, **options, seed=3))
+    next(training(first, some, **options))
     assert (best.flat() == first.flat()).all()
-    with pytest.raises(UsageError, match="did not keep the best epoch"):
-        fit(first, *some, **options, seed=3, keep="best", resume=True)
+    with pytest.raises(UsageError, match="had keep 'last'"):
+        training(first, some, **options, keep="best", resume=True)
 
 
 def test_balanced_images_make_updates_over_weights(some):
@@ -157,47 +210,49 @@ def test_balanced_images_make_updates_over_weights(some):
     net, records = trained(some, balance="images")
     other, wanted = trained(some, loss=SoftmaxCrossEntropy(weights, over="weights"))
     assert (net.flat() == other.flat()).all() and str(records) == str(wanted)
-    assert (net.flat() != trained(some, balance=True)[0].flat()).any()
-    with pytest.raises(UsageError, match="not 'pixels'"):
+    assert (net.flat() != trained(some, balance="classes")[0].flat()).any()
+    with pytest.raises(UsageError, match="none, classes, images, not 'pixels'"):
         trained(some, balance="pixels")
     with pytest.raises(UsageError, match="balanced already"):
         trained(some, balance="images", optimizer="lbfgs")
 
 
 def test_a_finished_run_has_nothing_left_to_do(some, tmp_path):
-    net, _ = trained(some, checkpoint=tmp_path / "c.npz")
-    again, records = trained(some, checkpoint=tmp_path / "c.npz", resume=True)
+    net, _ = trained(some, path=tmp_path / "c.npz")
+    again, records = trained(some, path=tmp_path / "c.npz", resume=True)
     assert records == [] and (net.flat() == again.flat()).all()
 
 
 def test_an_abandoned_generator_leaves_the_checkpoint_of_its_last_epoch(some, tmp_path):
     net = Net.from_spec(SPEC, rng=0)
-    next(iter(fit(net, *some, epochs=4, seed=3, checkpoint=tmp_path / "c.npz")))
+    next(iter(training(net, some, path=tmp_path / "c.npz")))
     whole, _ = trained(some)
-    again, records = trained(some, checkpoint=tmp_path / "c.npz", resume=True)
+    again, records = trained(some, path=tmp_path / "c.npz", resume=True)
     assert [record["epoch"] for record in records] == [2, 3, 4] and (again.flat() == whole.flat()).all()
 
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"seed": 9}, UsageError, "with seed 3, not 9"),
-        ({"optimizer": "sgd"}, DataError, "another net or optimizer"),
+        ({"seed": 9}, UsageError, "had seed 3"),
+        ({"optimizer": "sgd"}, UsageError, "had optimizer 'adam'"),
+        ({"epochs": 3}, UsageError, "had epochs 4"),
+        ({"epochs": 5}, UsageError, "--init, or train with --decay none"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(some, tmp_path, change, error, words):
-    trained(some, checkpoint=tmp_path / "c.npz")
+    trained(some, path=tmp_path / "c.npz")
     with pytest.raises(error, match=words):
-        trained(some, checkpoint=tmp_path / "c.npz", resume=True, **change)
+        trained(some, path=tmp_path / "c.npz", resume=True, **change)
     net = Net.from_spec("C3x3x5 MPF2x2 FC2", rng=0)
     with pytest.raises(DataError, match="another net"):
-        fit(net, *some, epochs=4, checkpoint=tmp_path / "c.npz", resume=True)
+        training(net, some, path=tmp_path / "c.npz", resume=True)
 
 
 def test_a_damaged_checkpoint_is_one_sentence(some, tmp_path, rng):
     path = tmp_path / "c.npz"
     some = some[0][:1], some[1][:1]
-    trained(some, checkpoint=path)
+    trained(some, path=path)
     whole = path.read_bytes()
     for i in range(300):
         damaged = bytearray(whole)
@@ -209,17 +264,16 @@ def test_a_damaged_checkpoint_is_one_sentence(some, tmp_path, rng):
         path.write_bytes(damaged)
         net = Net.from_spec(SPEC, rng=0)
         try:
-            checkpoint.load(path, net, optim.Adam(net))
-            checkpoint.peek(path)
+            Checkpoint(path).load(net, optim.Adam(net))
+            Checkpoint(path).peek()
         except DataError as error:
             assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "armijo"])
 def test_divergence_names_epoch_image_and_layer_and_keeps_the_last_good_checkpoint(some, tmp_path, optimizer):
-    images, labels = some
     path, net, kept = tmp_path / "c.npz", Net.from_spec(SPEC, rng=0), []
-    run = fit(net, images, labels, epochs=4, optimizer=optimizer, checkpoint=path, seed=3)
+    run = training(net, some, optimizer=optimizer, path=path)
     with pytest.raises(DivergenceError, match=r"epoch 2, image \d.*0\.Conv\.W"):
         for _ in run:
             kept.append(path.read_bytes())
@@ -241,7 +295,7 @@ def test_a_gradient_that_is_not_finite_stops_training(some):
 def test_what_the_net_learns_from_is_normalised_and_mirrored(some):
     net = Net.from_spec(SPEC, rng=0)
     images = [1000 + 50 * image for image in some[0]]
-    data = TrainingSet(net, images, some[1])
+    data = WholeImages(net, images, some[1], Recipe())
     pixels = np.concatenate([image.ravel() for image in images])
     assert net.normalisation[0] == pytest.approx(pixels.mean()) and net.normalisation[1] == pytest.approx(pixels.std())
     seen = [data.example(0, i) for i in range(len(data))]
@@ -250,17 +304,21 @@ def test_what_the_net_learns_from_is_normalised_and_mirrored(some):
     for pair in seen:
         assert pair.image.shape == (1, pair.target.shape[1] + P - 1, pair.target.shape[2] + Q - 1, 1)
         assert abs(pair.image).max() < 5
-    assert sorted(data.image_of(1, i) for i in range(4)) == [0, 1, 2, 3]
+    assert sorted(data.place(1, i) for i in range(4)) == [f"image {i}" for i in range(4)]
 
 
 def test_crops_share_nothing_and_leave_nothing_out(some):
     net = Net.from_spec(SPEC, rng=0).astype("float64")
-    whole, crops = TrainingSet(net, *some), TrainingSet(net, *some, crop=4)
+    whole, crops = WholeImages(net, *some, Recipe()), WholeImages(net, *some, Recipe(crop=4))
     loss = SoftmaxCrossEntropy()
     assert len(crops) == 3 * 3 + 3 * 2 + 2 * 2 + 3 * 3
     examples = [crops.example(0, i) for i in range(len(crops))]
     assert max(max(pair.target.shape) for pair in examples) <= 4
-    assert evaluate(net, examples, loss) == pytest.approx(evaluate(net, whole.everything(), loss), rel=1e-12)
+    wanted = validate(net, whole.everything(), loss, "error")
+    assert validate(net, examples, loss, "error") == pytest.approx(wanted, rel=1e-12)
+    everything = list(crops.everything())
+    assert max(max(pair.target.shape) for pair in everything) <= 4
+    assert validate(net, everything, loss, "error") == pytest.approx(wanted, rel=1e-12)
 
 
 def test_an_executor_changes_no_bit(some):
@@ -274,12 +332,14 @@ def test_an_executor_changes_no_bit(some):
     [
         ({"epochs": 0}, UsageError, "epochs must be at least 1, not 0"),
         ({"augment": "shear"}, UsageError, "no augmentation 'shear'; use none, or some of flip, rotate"),
-        ({"decay": "step"}, UsageError, "none, linear, cosine"),
+        ({"decay": "step"}, UsageError, "none, linear, cosine, or a factor for each epoch, not 'step'"),
         ({"keep": "first"}, UsageError, "keep must be one of last, best, not 'first'"),
         ({"keep": "best"}, UsageError, "give validation images"),
         ({"warmup": -1}, UsageError, "warmup must be from 0 to the number of epochs, 1, not -1"),
         ({"warmup": 4}, UsageError, "warmup must be from 0 to the number of epochs, 1, not 4"),
         ({"warmup": float("nan")}, UsageError, "warmup must be from 0 to"),
+        ({"decay": "1.1"}, UsageError, "a factor for each epoch, not '1.1'"),
+        ({"seed": 10**400}, UsageError, r"the seed must be from 0 to 2\*\*63 - 1"),
         ({"crop": 0}, UsageError, "at least 1 pixel"),
         ({"optimizer": "newton"}, UsageError, "adam, sgd, armijo, lbfgs"),
         ({"options": {"speed": 1}}, UsageError, "adam has no option 'speed'"),
@@ -290,8 +350,8 @@ def test_an_executor_changes_no_bit(some):
         ({"images": [np.zeros((9, 12, 3))]}, DataError, r"takes \(H, W, 1\)"),
         ({"labels": [np.zeros((9, 12))]}, DataError, "needs integers"),
         ({"labels": [np.zeros((9, 11), int)]}, DataError, "needs integers"),
-        ({"validation": 0.2}, UsageError, r"a pair of what is held out, such as \(images\[-2:\], labels\[-2:\]\)"),
-        ({"validation": (1, 2, 3)}, UsageError, "a pair of what is held out"),
+        ({"validation": 0.2}, UsageError, r"validation must be a pair such as \(images, labels\), .* not 0\.2"),
+        ({"validation": (1, 2, 3)}, UsageError, "a pair such as .* not 3 of them"),
         ({"labels": [np.full((9, 12), 2)]}, DataError, "2 outputs takes classes 0 to 1"),
         ({"labels": [np.full((9, 12), -2)]}, DataError, "-1 for pixels that do not count"),
     ],
@@ -300,7 +360,7 @@ def test_what_does_not_fit_is_refused_before_any_work(some, tmp_path, change, er
     change = dict(change)
     images, labels = (change.pop(name, some[i][:1]) for i, name in enumerate(("images", "labels")))
     with pytest.raises(error, match=words):
-        fit(Net.from_spec(SPEC, rng=0), images, labels, checkpoint=tmp_path / "c.npz", **{"epochs": 1, **change})
+        training(Net.from_spec(SPEC, rng=0), (images, labels), tmp_path / "c.npz", **{"epochs": 1, **change})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -308,7 +368,7 @@ def test_booleans_are_the_classes_0_and_1(some):
     images, labels = some
     masks = [y == 1 for y in labels]
     runs = [
-        next(fit(Net.from_spec(SPEC, rng=0), images, same, epochs=1))["loss_train"]
+        next(training(Net.from_spec(SPEC, rng=0), (images, same), epochs=1))["loss_train"]
         for same in (masks, [mask.astype(int) for mask in masks])
     ]
     assert runs[0] == runs[1]
@@ -316,7 +376,7 @@ def test_booleans_are_the_classes_0_and_1(some):
 
 def test_a_patch_net_is_refused(some):
     with pytest.raises(UsageError, match=r"net\.as_image"):
-        fit(Net.from_spec(SPEC, rng=0).as_patch(), *some, epochs=1)
+        training(Net.from_spec(SPEC, rng=0).as_patch(), some)
 
 
 @pytest.mark.parametrize(("n", "fraction"), [(1, 0.5), (3, 0.9), (3, 1.0), (3, -0.1), (3, float("nan"))])
@@ -415,5 +475,5 @@ def test_ctrl_c_ends_with_a_checkpoint_and_one_line_that_says_how_to_go_on(comma
         f"tinympcnn: interrupted; the same command with --resume goes on from {tmp_path / 'cut.checkpoint.npz'}\n"
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.checkpoint.npz", "cut.csv", "images.tif", "labels.tif"]
-    _, records = checkpoint.peek(tmp_path / "cut.checkpoint.npz")
+    _, records = Checkpoint(tmp_path / "cut.checkpoint.npz").peek()
     assert len(records) >= 3

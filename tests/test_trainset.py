@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tinympcnn import Net, SoftmaxCrossEntropy
-from tinympcnn.training.dataset import TrainingSet
+from tinympcnn import Net, Recipe, SoftmaxCrossEntropy
+from tinympcnn.training.dataset import WholeImages
 from tinympcnn.training.objective import image_closure, set_closure
 
 SPEC = "C3x3x3 MPF2x2 C2x3x3 FC2"
@@ -19,9 +19,9 @@ def pictures(shapes, rng=0):
 def test_the_gradients_of_the_crops_sum_to_that_of_the_whole_image():
     net, loss = Net.from_spec(SPEC, rng=0).astype("float64"), SoftmaxCrossEntropy()
     images, labels = pictures([(23, 31)])
-    whole = set_closure(net, TrainingSet(net, images, labels).everything(), loss)
+    whole = set_closure(net, list(WholeImages(net, images, labels, Recipe()).everything()), loss)
     expected, gradient = whole(), net.flat_grads()
-    crops, total, value = TrainingSet(net, images, labels, crop=10), 0, 0
+    crops, total, value = WholeImages(net, images, labels, Recipe(crop=10)), 0, 0
     assert len(crops) == 3 * 4
     for position in range(len(crops)):
         example = crops.example(0, position)
@@ -36,7 +36,7 @@ def test_the_gradients_of_the_crops_sum_to_that_of_the_whole_image():
 @pytest.mark.parametrize("crop", [None, 1, 7, 8, 100])
 def test_crops_are_never_empty_nor_larger_than_asked_for(augment, crop):
     net = Net.from_spec(SPEC, rng=0)
-    data = TrainingSet(net, *pictures([(9, 40), (12, 12)]), augment=augment, crop=crop)
+    data = WholeImages(net, *pictures([(9, 40), (12, 12)]), Recipe(augment=augment, crop=crop))
     for position in range(len(data)):
         image, target = data.example(3, position)
         assert image.shape[1:3] == tuple(n + p - 1 for n, p in zip(target.shape[1:], net.field_of_view, strict=True))
@@ -46,6 +46,6 @@ def test_crops_are_never_empty_nor_larger_than_asked_for(augment, crop):
 
 def test_an_epoch_sees_every_crop_once_and_every_epoch_has_its_own_order():
     net = Net.from_spec(SPEC, rng=0)
-    data = TrainingSet(net, *pictures([(9, 40), (12, 12)]), crop=10)
-    orders = [[tuple(data.updates[i]) for i in data._order(epoch)] for epoch in (0, 1)]
+    data = WholeImages(net, *pictures([(9, 40), (12, 12)]), Recipe(crop=10))
+    orders = [[data._update(epoch, i) for i in range(len(data))] for epoch in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) == data.updates and orders[0] != orders[1]

@@ -52,7 +52,9 @@ from tinympcnn.nn.layers import (
 from tinympcnn.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
 from tinympcnn.nn.optim import LBFGS, SGD, Adam, ArmijoSGD
 from tinympcnn.nn.sequential import Sequential
+from tinympcnn.training.checkpoint import Checkpoint
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 __version__ = "0.1.0"
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "SGD",
     "Adam",
     "ArmijoSGD",
+    "Checkpoint",
     "Committee",
     "Conv",
     "DataError",
@@ -71,6 +74,7 @@ __all__ = [
     "MaxPoolFragment",
     "MeanSquaredError",
     "Net",
+    "Recipe",
     "Sequential",
     "SoftmaxCrossEntropy",
     "Tanh",

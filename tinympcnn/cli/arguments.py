@@ -1,60 +1,183 @@
-"""Arguments that several commands share, and the values that arguments take: read, or refused in one sentence.
-
-Read next: ``cli.py``.
-"""
+"""The arguments that several commands share, and the types that read the value of an argument or refuse it."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import glob
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tinympcnn.engine.backend import BACKENDS
 from tinympcnn.errors import UsageError
+from tinympcnn.io.reading import Reading
 
-LARGEST_VALUE = 2**31
-"""Of a label, either way."""
+LARGEST_VALUE = 2**31  # the largest label value, positive or negative, that --map and --ignore take
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that takes whole names of options only, and says in one sentence what it cannot take."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         """Raise what the command line prints."""
+        if re.search("expected .*argument", message):
+            message += "; write a value that begins with a minus as --option=VALUE, and such a file as ./NAME"
         raise UsageError(f"{message} (see '{self.prog} --help')")
 
     def refuse(self, words: Sequence[str]) -> NoReturn:
         """Say that no argument takes these words, and which option the first of them may have meant."""
-        near = difflib.get_close_matches(words[0].split("=")[0], re.findall(r"--[a-z-]+", self.format_usage()), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        word = words[0].split("=")[0]
+        near = difflib.get_close_matches(word, re.findall(r"--[a-z-]+", self.format_usage()), 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; did you mean ./{word}?" if os.path.exists(word) else ""
         self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
 
-def machine(parser: argparse.ArgumentParser) -> None:
-    """Add where to compute, and on how many threads."""
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="where to compute (auto)")
-    parser.add_argument("--threads", type=int, metavar="T", help="worker threads (the cores available)")
+class Files(argparse.Action):
+    """Collect the names of files and folders; expand a wildcard that the shell left alone, as on Windows."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs="+", type=path, **options)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Append the names to those that the option was given before."""
+        names = getattr(namespace, self.dest) or []
+        for name in values:
+            names = [*names, *([name] if os.path.exists(name) else sorted(glob.glob(name), key=_natural) or [name])]
+        setattr(namespace, self.dest, names)
 
 
-def reading(parser: argparse.ArgumentParser) -> None:
-    """Add how images and labels are read."""
-    parser.add_argument("--axes", help="axes of the images, such as ZYX or CYX, whatever the files say themselves")
-    parser.add_argument("--threshold", type=float, help="labels above it are 255, the others 0")
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def relabelling(parser: argparse.ArgumentParser) -> None:
-    """Add what becomes of label images before predictions are compared with them."""
-    parser.add_argument("--map", type=mapping, metavar="A:B,...", help="take label value A for B, and so on")
-    parser.add_argument("--invert", action="store_true", help="exchange the two values of the labels")
+def images(parser: argparse._ActionsContainer) -> None:
+    """Add the images that a command reads."""
     parser.add_argument(
-        "--downsample", type=int, default=1, metavar="N", help="shrink labels by N, as the model was trained (1)"
+        "-i", "--images", action=Files, required=True, metavar="FILE",
+        help="The images: TIFF, PNG or JPEG files, or folders that hold such files.",
+    )  # fmt: skip
+
+
+def labels(parser: argparse._ActionsContainer, help: str, required: bool = True) -> None:
+    """Add the label images that a command reads."""
+    parser.add_argument("-l", "--labels", action=Files, required=required, metavar="FILE", help=help)
+
+
+def models(parser: argparse._ActionsContainer, help: str) -> None:
+    """Add the models whose probabilities are averaged, and test-time augmentation."""
+    parser.add_argument("-m", "--model", action=Files, required=True, metavar="MODEL.npz", help=help)
+    parser.add_argument(
+        "--turns", action="store_true",
+        help="Average the probabilities over the eight flips and quarter turns of each image.",
+    )  # fmt: skip
+
+
+def reading(parser: argparse._ActionsContainer, *, labels: bool = True) -> None:
+    """Add how images, and label images if there are any, are read; see `reading_of`."""
+    parser.add_argument(
+        "--axes",
+        help="The axes of the images, such as ZYX or CYX. The default is to take the axes that each file declares.",
     )
+    if labels:
+        parser.add_argument(
+            "--threshold", type=float, metavar="VALUE",
+            help="Take label pixels above this value for 255 and all others for 0. The default is to keep the values.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--ignore", type=ranged(int, -LARGEST_VALUE, LARGEST_VALUE), action="append", default=[], metavar="VALUE",
+            help="Leave out the pixels that have this label value. Repeat the option for several values. "
+            "Pixels of value -1 are always left out.",
+        )  # fmt: skip
+
+
+def reading_of(options: argparse.Namespace) -> Reading:
+    """Return how the options say that files are read."""
+    return Reading(
+        axes=options.axes,
+        threshold=getattr(options, "threshold", None),
+        ignore=tuple(getattr(options, "ignore", ())),
+        downsample=getattr(options, "downsample", None) or 1,
+    )
+
+
+def machine(parser: argparse._ActionsContainer) -> None:
+    """Add where to compute, and on how many threads."""
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="auto",
+        help="The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, metavar="T",
+        help="The number of worker threads. The default is the number of cores that are available.",
+    )  # fmt: skip
+
+
+def force(parser: argparse._ActionsContainer) -> None:
+    """Add the permission to replace what an earlier run wrote."""
+    parser.add_argument("--force", action="store_true", help="Replace results that exist. Inputs are never replaced.")
+
+
+def relabelling(parser: argparse._ActionsContainer) -> None:
+    """Add what becomes of label images before predictions are compared with them."""
+    parser.add_argument(
+        "--map", type=mapping, metavar="A:B,...",
+        help="Take label value A for B, and so on. The default is to change no value.",
+    )  # fmt: skip
+    parser.add_argument("--invert", action="store_true", help="Exchange the two values of the label images.")
+    parser.add_argument(
+        "--downsample", type=ranged(int, 1), default=1, metavar="N",
+        help="Shrink the label images by this factor, as for training the model. The default is 1.",
+    )  # fmt: skip
+
+
+def path(text: str) -> str:
+    """Take any name of a file or folder but an empty one, which would stand for the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a file or folder, not an empty string")
+    return text
+
+
+def new_file(text: str) -> str:
+    """Take the name of a file to write, which no folder and no empty string is."""
+    if os.path.basename(text) in ("", ".", ".."):
+        raise argparse.ArgumentTypeError(f"expected the name of a file to write, not {text!r}")
+    return text
+
+
+def ranged(
+    kind: type[int] | type[float], low: float, high: float = math.inf, auto: bool = False
+) -> Callable[[str], Any]:
+    """Return a type that takes a number from `low` to `high` and, if it may be chosen by the program, auto as None.
+
+    Examples
+    --------
+    >>> ranged(float, 0, 1)("0.5"), ranged(int, 1, auto=True)("auto")
+    (0.5, None)
+    """
+
+    def read(text: str) -> float | None:
+        if auto and text == "auto":
+            return None
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not (low <= number <= high and number < math.inf):
+            wanted = (
+                f"a {'whole ' if kind is int else ''}number from {low} {'up' if high == math.inf else f'to {high}'}"
+            )
+            raise argparse.ArgumentTypeError(f"expected {'auto or ' if auto else ''}{wanted}, not {text!r}")
+        return number
+
+    return read
 
 
 def mapping(text: str) -> dict[int, int]:
@@ -71,54 +194,10 @@ def mapping(text: str) -> dict[int, int]:
     return values
 
 
-def probability(text: str) -> float:
-    """Read a number from 0 to 1."""
-    if not 0 <= (number := _number(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, not {text!r}")
-    return number
-
-
-def pixels(text: str) -> float | None:
-    """Read a number of pixels, from 0 up, or auto, which is None."""
-    if text == "auto":
-        return None
-    if not 0 <= (number := _number(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"expected auto or a number of pixels from 0 up, not {text!r}")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def tile(text: str) -> int | None:
-    """Read a number of pixels, or auto, which is None."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected auto or a positive number of pixels, not {text!r}")
-    return int(text)
-
-
-def seed(text: str) -> int:
-    """Read a whole number from 0 up."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, not {text!r}")
-    return int(text)
-
-
 def memory(text: str) -> int:
     """Read a number of bytes such as 500M, 2G or 2GB."""
-    units = {"K": 10, "M": 20, "G": 30}
-    short = text.upper().removesuffix("B")
-    number, unit = (short[:-1], units[short[-1]]) if short[-1:] in units else (short, 0)
-    try:
-        size = int(float(number) * 2**unit)
-    except (ValueError, OverflowError):
-        size = 0
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)([KMG]?)B?", text, re.IGNORECASE)
+    size = int(float(found[1]) * 2 ** {"": 0, "K": 10, "M": 20, "G": 30}[found[2].upper()]) if found else 0
     if size < 1:
         raise argparse.ArgumentTypeError(f"expected a size such as 500M or 2G, not {text!r}")
     return size
@@ -126,7 +205,7 @@ def memory(text: str) -> int:
 
 def size(text: str) -> tuple[int, int]:
     """Read rows and columns such as 512x512."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+    found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text, re.IGNORECASE)
+    if not found or not all(int(part) for part in found.groups()):
         raise argparse.ArgumentTypeError(f"expected HxW such as 512x512, not {text!r}")
-    return int(parts[0]), int(parts[1])
+    return int(found[1]), int(found[2])

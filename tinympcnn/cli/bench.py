@@ -5,6 +5,7 @@ The comparison with PyTorch, with memory and figures, is ``benchmarks/cpu.py`` i
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -111,3 +112,12 @@ def _line(record: dict[str, Any]) -> str:
         f"{f'{low} to {high} ms':>24}{record['patches_per_second']:>12,.0f}{record['gflop_per_second']:>10.0f}"
         f"{record['share_of_sgemm']:>10.0%}"
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: ``tinympcnn bench`` takes no options."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the measurements."""
+    bench()

@@ -6,9 +6,11 @@ The slices should be ones that no net was trained on, or the nets look surer tha
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
 from os import PathLike
 
+from tinympcnn.cli import arguments
 from tinympcnn.cli.compare import Paths, read_compared
 from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.errors import DataError
@@ -68,3 +70,20 @@ def calibrate_files(
     echo(f"mean square of probability minus truth: {fit.before:.5f}, and {fit.after:.5f} calibrated")
     echo(f"wrote {output}")
     return fit.calibration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn calibrate``."""
+    parser.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif files, of held-out images")
+    parser.add_argument("-l", "--labels", nargs="+", required=True, help="label images")
+    parser.add_argument("-o", "--output", required=True, metavar="CAL.json", help="for segment --calibration")
+    arguments.relabelling(parser)
+    arguments.reading(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fit and write the calibration."""
+    calibrate_files(
+        options.predictions, options.labels, options.output, axes=options.axes, threshold=options.threshold,
+        mapping=options.map, invert=options.invert, downsample=options.downsample,
+    )  # fmt: skip

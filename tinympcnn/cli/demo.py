@@ -5,6 +5,7 @@ Everything that a script of your own would do, in its order. Read next: ``jobs``
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -15,7 +16,7 @@ import numpy as np
 import tifffile
 
 from tinympcnn import data, metrics
-from tinympcnn.cli import pictures
+from tinympcnn.cli import arguments, pictures
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import replacing
@@ -160,3 +161,17 @@ def _write(
     write_labels(folder / "unseen_labels.tif", indices, VALUES, force=True)
     names = ["model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif"]
     return [folder / name for name in names]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn demo``."""
+    parser.add_argument(
+        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
+        help="The folder of the results, which is made if it does not exist. The default is demo.",
+    )  # fmt: skip
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the demo."""
+    demo(options.output, device=options.backend)

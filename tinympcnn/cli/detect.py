@@ -6,6 +6,7 @@ pictures of ``findings.py``. Read next: ``cli.py``.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import itertools
 import time
@@ -17,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinympcnn import data
-from tinympcnn.cli import pictures
+from tinympcnn.cli import arguments, pictures
 from tinympcnn.cli.findings import contact_sheet, outcome, plot_roc
+from tinympcnn.cli.models import load_committee
 from tinympcnn.cli.outputs import check_outputs
-from tinympcnn.cli.segment import load_committee
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import inspection
@@ -303,3 +304,42 @@ def _read(
         if page.shape[2] != net.in_maps:
             raise DataError(f"{name} has {page.shape[2]} channel(s) and the model takes {net.in_maps}")
     return pages, defects, names
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn detect``."""
+    parser.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
+    parser.add_argument(
+        "-m", "--model", nargs="+", action="extend", required=True, metavar="MODEL.npz",
+        help="its first class is sound; the probabilities of several are averaged",
+    )  # fmt: skip
+    parser.add_argument("-l", "--labels", nargs="+", help="label images; any value but the first class's is a defect")
+    parser.add_argument("--turns", action="store_true", help="average over the eight flips and quarter turns")
+    parser.add_argument("--val-images", nargs="+", help="images on which the probability threshold is chosen (0.5)")
+    parser.add_argument("--val-labels", nargs="+", help="and their label images")
+    parser.add_argument(
+        "--probability", type=arguments.ranged(float, 0, 1), metavar="P", help="the threshold, if not chosen"
+    )
+    more = "flag images with more defect pixels, at the resolution given; auto: chosen on validation images (5000)"
+    parser.add_argument(
+        "--pixels", type=arguments.ranged(float, 0, auto=True), default=5000.0, metavar="auto|N", help=more
+    )
+    parser.add_argument("--downsample", type=int, metavar="N", help="shrink images by N (as the model was trained)")
+    parser.add_argument("--csv", metavar="ROWS.csv", help="one row for every image")
+    parser.add_argument("--sheet", metavar="SHEET.png", help="a picture of the worst mistakes")
+    parser.add_argument("--roc", metavar="ROC.png", help="a picture of the ROC curve with the chosen point")
+    arguments.reading(parser)
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Decide as the options of ``tinympcnn detect`` say."""
+    if bool(options.val_images) != bool(options.val_labels):
+        raise UsageError("--val-images and --val-labels belong together")
+    detect_files(
+        options.images, options.model, options.labels, turns=options.turns,
+        validation=(options.val_images, options.val_labels) if options.val_images else None,
+        threshold=options.probability, pixels=options.pixels, downsample=options.downsample,
+        mask_threshold=options.threshold, csv_path=options.csv, sheet=options.sheet, roc=options.roc,
+        axes=options.axes, device=options.backend,
+    )  # fmt: skip

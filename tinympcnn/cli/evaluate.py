@@ -5,12 +5,15 @@ Read next: ``pairing.py``, which reads and checks them.
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tinympcnn import data, metrics
+from tinympcnn.cli import arguments
 from tinympcnn.cli.compare import Paths, read_compared
 from tinympcnn.errors import UsageError
 
@@ -70,3 +73,24 @@ def _joined(reports: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, n
     """Return images of several sizes as one long row of pixels: measures of pixels do not see the difference."""
     flat = [(p.reshape(-1, *p.shape[3:]), y.reshape(-1)) for p, y in reports]
     return np.concatenate([p for p, _ in flat])[None, None], np.concatenate([y for _, y in flat])[None, None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn evaluate``."""
+    parser.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif or _labels.tif files")
+    parser.add_argument("-l", "--labels", nargs="+", required=True, help="label images")
+    parser.add_argument("--positive", type=int, metavar="VALUE", help="class of F1, precision, recall (the largest)")
+    parser.add_argument("--membranes", action="store_true", help="add Rand, V_Rand, V_Info and warping error")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments.relabelling(parser)
+    arguments.reading(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the report."""
+    report = evaluate_files(
+        options.predictions, options.labels, positive=options.positive, axes=options.axes,
+        threshold=options.threshold, mapping=options.map, invert=options.invert, membranes=options.membranes,
+        downsample=options.downsample,
+    )  # fmt: skip
+    print(json.dumps(report, indent=1) if options.json else metrics.format_report(report))

@@ -5,6 +5,7 @@ Read next: ``plan.py`` (sizes) and ``bench.py`` (times).
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -17,8 +18,10 @@ from threadpoolctl import threadpool_info
 
 import tinympcnn
 from tinympcnn import engine
+from tinympcnn.cli import arguments
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
+from tinympcnn.errors import UsageError
 from tinympcnn.inference.tiling import tile_memory, tile_size
 from tinympcnn.net import Net
 from tinympcnn.nn.plan import block_bytes
@@ -173,3 +176,19 @@ def training_bytes(net: Net, size: Pair) -> int:
         kept += row.layer.kept_bytes(row.shape) + (out * item if needed else 0)
         peak, before = max(peak, kept + (before + out) * item), out
     return peak + block_bytes(plan, item)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn info``."""
+    parser.add_argument("what", nargs="?", metavar="MODEL.npz|SPEC", help="or N3, N4, steel")
+    parser.add_argument(
+        "--image", type=arguments.size, metavar="HxW", help="sizes, work and memory for images of this size"
+    )
+    parser.add_argument("--in-maps", type=int, default=1, help="maps of the images, for a spec (1)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what is asked for."""
+    if options.what is None and options.image is not None:
+        raise UsageError("--image belongs to a net, as in 'tinympcnn info N4 --image 512x512'")
+    print(system() if options.what is None else describe_named(options.what, options.image, options.in_maps))

@@ -1,23 +1,28 @@
-"""From image files and model files to files of probabilities and labels, page by page and band by band.
+"""``tinympcnn segment``: from image files and model files to files of probabilities and labels.
 
-Read next: ``tinympcnn/inference/segment.py`` and ``tinympcnn/inference/postprocess.py``, which do the work.
+Pages are read, segmented and written band by band, so that the memory does not depend on their size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from tinympcnn.cli import arguments
+from tinympcnn.cli.models import load_calibration, load_committee
 from tinympcnn.cli.planning import plan_tiles
 from tinympcnn.engine import backend
+from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import segment
-from tinympcnn.inference.calibration import Calibration
-from tinympcnn.inference.committee import Committee, agreed
+from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.io.image_file import ImageFile
@@ -25,26 +30,112 @@ from tinympcnn.io.images import expand, open_image
 from tinympcnn.io.leftovers import remove_leftovers
 from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.predictions import label_dtype
+from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter, check_space
-from tinympcnn.net import Net
 
 Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
+
+NAMED = 10  # damaged images that the error names
+
+EXAMPLE = """example:
+  tinympcnn segment -i slices/ -m membranes.npz -o results/
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn segment``."""
+    data = parser.add_argument_group("data")
+    arguments.images(data)
+    data.add_argument(
+        "-o", "--output", type=arguments.path, required=True, metavar="DIR",
+        help="The folder of the results, NAME_prob.tif and NAME_labels.tif for each image. "
+        "The folder is made if it does not exist. Images whose results exist are left out.",
+    )  # fmt: skip
+    arguments.reading(data, labels=False)
+    arguments.force(data)
+    net = parser.add_argument_group("net")
+    arguments.models(net, "The models that train wrote. The probabilities of several models are averaged.")
+    net.add_argument(
+        "--calibration", type=arguments.path, metavar="CAL.json",
+        help="Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.",
+    )  # fmt: skip
+    net.add_argument(
+        "--median", type=int, default=0, metavar="R",
+        help="Smooth the probabilities by a median filter with a radius of R pixels. The default, 0, is no filter.",
+    )  # fmt: skip
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--tile", type=arguments.ranged(int, 1, auto=True), metavar="auto|N",
+        help="Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.",
+    )  # fmt: skip
+    machine.add_argument(
+        "--memory", type=arguments.memory, metavar="SIZE",
+        help="Keep to this much memory, such as 2G or 500M. The default is half of what is free.",
+    )  # fmt: skip
+    arguments.machine(machine)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Segment as the options of ``tinympcnn segment`` say."""
+    segment_files(
+        options.images,
+        options.model,
+        options.output,
+        Steps(options.turns, options.calibration, options.median),
+        Machine(options.backend, options.tile, options.memory),
+        reading=arguments.reading_of(options),
+        force=options.force,
+    )
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What decides the result besides images and models.
+
+    Attributes
+    ----------
+    turns : bool
+        Whether the probabilities are averaged over the eight flips and quarter turns of each image.
+    calibration : path or None
+        The calibration that `calibrate_files` wrote; it corrects the average.
+    median : int
+        The radius in pixels of the median filter that comes last; 0 for no filter.
+    """
+
+    turns: bool = False
+    calibration: str | PathLike[str] | None = None
+    median: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to compute, and in which pieces. The result depends on the device in the last bits, else on nothing here.
+
+    Attributes
+    ----------
+    device : {"numpy", "cupy", "auto"}
+        The library that computes.
+    tile : int or None
+        The number of outputs per axis that are computed at a time; by default as many as the memory allows.
+    memory : int or None
+        The bytes of memory to keep to; by default half of what is free.
+    """
+
+    device: str = "numpy"
+    tile: int | None = None
+    memory: int | None = None
 
 
 def segment_files(
     images: Paths,
     model: str | PathLike[str] | Paths,
     output: str | PathLike[str],
+    steps: Steps = Steps(),
+    machine: Machine = Machine(),
     *,
-    turns: bool = False,
-    calibration: str | PathLike[str] | None = None,
-    median: int = 0,
-    tile: int | None = None,
-    memory: int | None = None,
-    axes: str | None = None,
+    reading: Reading = Reading(),  # noqa: B008
     force: bool = False,
-    device: str = "numpy",
     echo: Echo = print,
 ) -> list[Path]:
     """Segment image files, page by page and band by band, into ``{name}_prob.tif`` and ``{name}_labels.tif``.
@@ -54,62 +145,109 @@ def segment_files(
     Parameters
     ----------
     images : sequence of path
-        Files and folders.
+        Files and folders. Results of an earlier run among them are left out.
     model : path or sequence of path
-        As `train_files` wrote it. The probabilities of several are averaged.
+        The models that `train_files` wrote. The probabilities of several models are averaged.
     output : path
-        Folder, made if it does not exist.
-    turns : bool
-        Average over the eight flips and quarter turns of each image.
-    calibration : path, optional
-        As `calibrate_files` wrote it; applied to the average.
-    median : int
-        Radius in pixels of the median filter that comes last; 0 for none.
-    tile : int, optional
-        Outputs per axis computed at a time; the result does not depend on it.
-    memory : int, optional
-        Bytes to keep to; by default half of what is free.
-    axes : str, optional
-        See ``tinympcnn.data.open_image``.
+        The folder of the results. It is made if it does not exist. Images whose results exist there are left out.
+    steps : Steps
+        What decides the result besides images and models.
+    machine : Machine
+        Where to compute, and in which pieces.
+    reading : Reading
+        The axes of the images. The models say by how much images are down-sampled.
     force : bool
-        Overwrite results that exist.
+        Whether results that exist are made again. Images are never overwritten.
+    echo : callable
+        It is told what is done.
 
     Returns
     -------
     list of Path
-        The files written.
+        The files that were written.
+
+    Raises
+    ------
+    DataError
+        If some images could not be segmented. The others have their results then.
+    UsageError
+        If a result would overwrite an image, or all results exist already and `force` is not given.
     """
-    xp, why = backend.load(device)
+    xp, why = backend.load(machine.device)
     echo(f"backend: {why}")
-    models = [model] if isinstance(model, str | PathLike) else list(model)
-    committee, factor = load_committee(models, turns)
+    committee, factor = load_committee([model] if isinstance(model, str | PathLike) else list(model), steps.turns)
     committee = committee.to("numpy" if xp is np else "cupy")
     values = tuple(committee.class_values or range(committee.out_maps))
-    post = Postprocess(_load_calibration(calibration, values), median)
-    files = _open(images, axes, committee.in_maps, factor)
-    writers = _writers(files, Path(output), values, factor, force)
+    post = Postprocess(load_calibration(steps.calibration, values), steps.median)
+    failed: dict[Path, DataError] = {}
+    files = _open(images, reading.axes, committee.in_maps, factor, failed)
+    inputs = [file.path for file in files] + list(failed)
+    folder = _made(Path(output))
+    if not force and ((missing := _without_results(files, folder)) or failed):
+        if kept := len(files) - len(missing):
+            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them anew")
+        files = missing
+    jobs = [(file, *_writers(file, folder, values, factor, force)) for file in files]
+    writers = [writer for _, *pair in jobs for writer in pair]
+    taken = {path.resolve() for path in inputs}
+    for path in [writer.path for writer in writers]:
+        if path.resolve() in taken:
+            raise UsageError(f"{path} is an input and will not be overwritten; name another folder for the results")
+        for line in remove_leftovers(path):
+            echo(line)
+    check_space(folder, writers)
     if factor > 1:
         echo(f"images are down-sampled by {factor}, as for training")
     if committee.size > 1:
         echo(f"mean of {len(committee.nets)} net(s), each on {len(committee.views)} view(s) of the image")
-    for line in [line for pair in writers for writer in pair for line in remove_leftovers(writer.path)]:
-        echo(line)
-    size = plan_tiles(committee, factor, post, files, tile, memory, echo)
-    class_values = np.array(values, label_dtype(values))
-    for file, (prob, labels) in zip(files, writers, strict=True):
-        with prob, labels:
-            for index in range(len(file)):
-                page = PageRows(file, index, factor)
-                if index == 0 and (wrong := off_scale(committee.nets, _first_band(committee, page, size[0]))):
-                    echo(f"warning: {file.path} has {wrong}")
-                bands = segment.segment_bands(committee, page, size, echo=echo)
-                for band in post(map(itemgetter(1), bands)):
+    if jobs:
+        size = plan_tiles(committee, factor, post, [file for file, *_ in jobs], machine.tile, machine.memory, echo)
+    class_values, written = np.array(values, label_dtype(values)), []
+    for file, prob, labels in jobs:
+        try:
+            with prob, labels:
+                for band in _bands(committee, post, file, factor, size, echo):
                     prob.write(band)
                     labels.write(class_values[band.argmax(axis=-1)])
                     del band  # before the next one is made
+        except DataError as error:
+            failed[file.path] = error
+            continue
         shrunk = f", of {file.shape[0] // factor}x{file.shape[1] // factor}" if factor > 1 else ""
         echo(f"{file.describe()}: wrote {prob.path} and {labels.path}{shrunk}")
-    return [writer.path for pair in writers for writer in pair]
+        written += [prob.path, labels.path]
+    if failed:
+        raise _summary(failed, len(inputs))
+    return written
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _bands(
+    committee: Committee, post: Postprocess, file: ImageFile, factor: int, size: Pair, echo: Echo
+) -> Iterator[np.ndarray]:
+    """Yield the probabilities of a file, page by page and band by band; warn of images on another scale."""
+    for index in range(len(file)):
+        page = PageRows(file, index, factor)
+        if index == 0 and (wrong := off_scale(committee.nets, _first_band(committee, page, size[0]))):
+            echo(f"warning: {file.path} has {wrong}")
+        yield from post(map(itemgetter(1), segment.segment_bands(committee, page, size, echo=echo)))
+
+
+def _summary(failed: dict[Path, DataError], n: int) -> DataError:
+    """Return what is said at the end of images that could not be segmented."""
+    first, *others = failed
+    if n == 1:
+        return failed[first]
+    more = f"; so were {', '.join(map(str, others[:NAMED]))}" if others else ""
+    more += f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return DataError(f"{len(failed)} of {n} images were left out: {failed[first]}{more}")
 
 
 def _first_band(committee: Committee, page: PageRows, rows: int) -> np.ndarray:
@@ -118,66 +256,48 @@ def _first_band(committee: Committee, page: PageRows, rows: int) -> np.ndarray:
     return page[committee.rows_seen(size, slice(0, min(rows, size[0])))]
 
 
-def load_committee(models: Paths, turns: bool = False) -> tuple[Committee, int]:
-    """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
-    nets, names = [Net.load(path) for path in models], [str(path) for path in models]
-    committee = Committee(nets, turns, names)
-    return committee, agreed("down-sampling", [resolution(net) for net in nets], names)
-
-
-def _load_calibration(path: str | PathLike[str] | None, values: tuple[int, ...]) -> Calibration | None:
-    if path is None:
-        return None
-    calibration = Calibration.load(path)
-    if calibration.class_values != values:
-        raise DataError(f"{path} was fitted for the classes {calibration.class_values}, and the model's are {values}")
-    return calibration
-
-
-def _open(images: Paths, axes: str | None, channels: int, factor: int) -> list[ImageFile]:
-    """Open all images, and check that the model takes them and that their results will have different names."""
-    files = [open_image(path, axes) for path in expand(images, "images")]
-    for file in files:
-        if min(file.shape[:2]) < factor:
-            raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")
-        if file.shape[2] != channels:
-            raise DataError(f"{file.path} has {file.shape[2]} channel(s) and the model takes {channels}")
-    if double := {file.stem for file in files if sum(file.stem == other.stem for other in files) > 1}:
+def _open(
+    images: Paths, axes: str | None, channels: int, factor: int, failed: dict[Path, DataError]
+) -> list[ImageFile]:
+    """Open the images that the model takes, and enter the others in `failed`; results of `segment` are left out."""
+    files: list[ImageFile] = []
+    paths = expand(images, "images")
+    for path in paths:
+        try:
+            file = open_image(path, axes)
+            content = file.metadata.get("content")
+            if content == "labels" or (content == "probabilities" and file.shape[2] != channels):
+                continue
+            if min(file.shape[:2]) < factor:
+                raise DataError(f"{path} ({file.describe()}) is too small to be down-sampled by {factor}")
+            if file.shape[2] != channels:
+                raise DataError(f"{path} has {file.shape[2]} channel(s) and the model takes {channels}")
+            files.append(file)
+        except DataError as error:
+            failed[path] = error
+    if not files and not failed:
+        raise DataError(f"{paths[0]} is a result of segment, and so are all other files that were given as images")
+    if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
     return files
 
 
+def _results(file: ImageFile, folder: Path) -> tuple[Path, Path]:
+    return folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
+
+
+def _without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile]:
+    """Return the files of which a result is missing."""
+    return [file for file in files if not all(path.exists() for path in _results(file, folder))]
+
+
 def _writers(
-    files: Sequence[ImageFile], folder: Path, values: tuple[int, ...], factor: int, force: bool
-) -> list[list[PageWriter]]:
-    """Make the writers of probabilities and labels: all refuse what exists already before an image is read."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    kinds = (("prob", (len(values),), np.dtype(np.float32)), ("labels", (), label_dtype(values)))
-    writers = [
-        [
-            PageWriter(
-                folder / f"{file.stem}_{kind}.tif",
-                len(file),
-                (file.shape[0] // factor, file.shape[1] // factor, *more),
-                dtype,
-                values,
-                file,
-                force,
-            )
-            for kind, more, dtype in kinds
-        ]
-        for file in files
-    ]
-    check_space(folder, [writer for pair in writers for writer in pair])
-    return writers
-
-
-def resolution(net: Net) -> int:
-    """Return the factor by which the images were down-sampled on which the net was trained: 1 for not at all."""
-    factor = net.record.get("downsample", 1)
-    if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
-        raise DataError(f"the model's record names the down-sampling {str(factor)[:40]!r}; it must be 1 or more")
-    return factor
+    file: ImageFile, folder: Path, values: tuple[int, ...], factor: int, force: bool
+) -> tuple[PageWriter, PageWriter]:
+    """Return the writers of probabilities and labels, which refuse what exists already."""
+    prob, labels = _results(file, folder)
+    H, W = file.shape[0] // factor, file.shape[1] // factor
+    return (
+        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file, force),
+        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file, force),
+    )

@@ -5,11 +5,14 @@ Everything is checked before the work begins. Read next: ``tinympcnn/training/fi
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
 import multiprocessing
 import platform
 import signal
+import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -20,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn import engine
+from tinympcnn.cli import arguments
 from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
@@ -28,9 +32,10 @@ from tinympcnn.io.images import expand
 from tinympcnn.io.leftovers import remove_leftovers
 from tinympcnn.io.pairs import Pairs, downsample_pairs, read_pairs
 from tinympcnn.net import Net
+from tinympcnn.nn.optim import OPTIMIZERS
 from tinympcnn.training import checkpoint
 from tinympcnn.training.dataset import split_validation
-from tinympcnn.training.fit import Record, fit
+from tinympcnn.training.fit import DECAYS, KEEPS, Record, fit
 
 Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
@@ -240,3 +245,95 @@ def _version() -> str:
     from tinympcnn import __version__
 
     return __version__
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn train``."""
+    parser.add_argument("-i", "--images", nargs="+", required=True, help="TIFF, PNG or JPEG files, or folders")
+    parser.add_argument("-l", "--labels", nargs="+", required=True, help="label images: one value for each class")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL.npz", help="the model file to write")
+    parser.add_argument("--net", default="N3", metavar="N3|N4|steel|SPEC", help="such as 'C5x5x8 MPF2x2 FC2' (N3)")
+    parser.add_argument("--epochs", type=int, default=10, metavar="E", help="passes over the images (10)")
+    parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="(adam)")
+    parser.add_argument("--lr", type=float, help="learning rate, or first step of armijo (each has its own default)")
+    parser.add_argument("--on-failure", choices=("stop", "continue"), help="of armijo to find a step (stop)")
+    parser.add_argument(
+        "--balance", nargs="?", const=True, default=False, choices=("images",),
+        help="let every class count as much as the others; images: and every image, for rare defects (adam, sgd)",
+    )  # fmt: skip
+    parser.add_argument("--decay", choices=DECAYS, default="cosine", help="of the rate of adam and sgd (cosine)")
+    parser.add_argument("--warmup", type=float, default=0, metavar="E", help="epochs over which it first grows (0)")
+    parser.add_argument("--augment", default="none", metavar="KINDS", help="such as flip or rotate+elastic+intensity")
+    parser.add_argument("--crop", type=int, metavar="N", help="one update for every NxN crop (for every whole image)")
+    parser.add_argument("--downsample", type=int, default=1, metavar="N", help="shrink images and labels by N (1)")
+    parser.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share of images held out (0)")
+    parser.add_argument("--keep", choices=KEEPS, default="last", help="last epoch, or best by validation (last)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside MODEL.npz")
+    parser.add_argument("--log", metavar="LOG.csv", help="one row for every epoch")
+    parser.add_argument(
+        "--seed", type=arguments.ranged(int, 0), default=0, metavar="S", help="of everything random (0)"
+    )
+    parser.add_argument("--minutes", type=float, default=10, help="longest time between two checkpoints (10)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="of one thread each, for lbfgs (1)")
+    arguments.reading(parser)
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train as the options of ``tinympcnn train`` say; an interrupted run says how to go on."""
+    bar = _Bar(options.epochs)
+    try:
+        train_files(
+            options.images, options.labels, options.output, net=options.net, epochs=options.epochs,
+            optimizer=options.optimizer, options=_optimizer_options(options), balance=options.balance,
+            augment=options.augment, crop=options.crop, decay=options.decay, warmup=options.warmup,
+            val=options.val, keep=options.keep, resume=options.resume, log=options.log, seed=options.seed,
+            device=options.backend, axes=options.axes, threshold=options.threshold, downsample=options.downsample,
+            minutes=options.minutes, processes=options.processes, report=bar.epoch, progress=bar.update,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        place = checkpoint_path(options.output)
+        raise KeyboardInterrupt(
+            f"the same command with --resume goes on from {place}" if place.is_file() else ""
+        ) from None
+    finally:
+        bar.clear()
+
+
+def _optimizer_options(options: argparse.Namespace) -> dict[str, Any]:
+    if options.lr is not None and options.optimizer == "lbfgs":
+        raise UsageError("lbfgs finds its own steps and takes no --lr; leave it out")
+    if options.on_failure is not None and options.optimizer != "armijo":
+        raise UsageError(f"--on-failure belongs to --optimizer armijo; {options.optimizer} takes every step")
+    chosen = {"lr": options.lr, "on_failure": options.on_failure}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+class _Bar:
+    """A progress bar on a terminal; one plain line for every epoch anywhere else."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs, self.done, self.start = epochs, 0, time.perf_counter()
+        self.live = sys.stderr.isatty()
+
+    def update(self, done: int, total: int) -> None:
+        if self.live:
+            filled = 30 * done // total
+            seconds = time.perf_counter() - self.start
+            bar = "#" * filled + "." * (30 - filled)
+            print(f"\r[{bar}] {done}/{total} images, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self.live:
+            print("\r" + " " * 70 + "\r", end="", file=sys.stderr, flush=True)
+
+    def epoch(self, record: Record) -> None:
+        self.clear()
+        held = "" if record["loss_val"] != record["loss_val"] else (
+            f", validation loss {record['loss_val']:.4f}, pixel error {record['pixel_error']:.4f}"
+        )  # fmt: skip
+        print(
+            f"epoch {record['epoch']}/{self.epochs}: loss {record['loss_train']:.4f}{held}, "
+            f"{record['seconds']:.1f} s, {record['patches_per_second']:,.0f} patches/s",
+            flush=True,
+        )

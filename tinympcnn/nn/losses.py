@@ -7,11 +7,30 @@ a GPU one synchronisation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module, is_device_array, to_numpy
 from tinympcnn.errors import DataError, UsageError
+
+
+class Loss(Protocol):
+    """What training asks of a loss.
+
+    Attributes
+    ----------
+    counted : float
+        The number that the mean of the last forward pass is over, such as the number of counted pixels.
+    """
+
+    counted: float
+
+    def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
+        """Return the mean loss of `scores` (N, n, m, K) for a `target`; `grad` prepares `backward`."""
+
+    def backward(self) -> Array:
+        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
 
 
 def softmax(scores: Array) -> Array:

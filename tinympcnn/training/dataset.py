@@ -1,14 +1,14 @@
-"""What a net is trained on: checked images and labels, in a new order in every epoch, augmented and cut into crops.
+"""The data set: what a training loop asks of it, and the data set of whole images.
 
 Update i of epoch e is a function of (seed, e, i) alone. So a run can be resumed anywhere without a random state, and
-the same seed gives the same bits. Read next: ``train.py``.
+the same seed gives the same bits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,118 +17,190 @@ from tinympcnn.data.augment import augmented_size, parse_kinds
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.nn.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.objective import Example, example
+from tinympcnn.training.recipe import Recipe
 
 
-class TrainingSet:
-    """Images and labels, and which part of them the net sees at which update.
+class Dataset(Protocol):
+    """What ``fit`` asks of a data set.
+
+    Attributes
+    ----------
+    n_images : int
+        The number of images that the net sees in an epoch.
+    measure : str or None
+        The name that the log gives to the share of wrong answers on validation data: the share of the targets from 0
+        up that are not the class with the highest score. None leaves this share out, as where targets are no classes.
+    lighter : str
+        What would take less memory, as the message of an error says it.
+    """
+
+    n_images: int
+    measure: str | None
+    lighter: str
+
+    def __len__(self) -> int:
+        """Return the number of updates in one epoch."""
+
+    def example(self, epoch: int, position: int) -> Example:
+        """Return what the net sees at update `position` of an epoch."""
+
+    def place(self, epoch: int, position: int) -> str:
+        """Return the words by which an error names update `position` of an epoch, such as "image 3"."""
+
+    def everything(self) -> Iterator[Example]:
+        """Yield the whole set, always in the same order and without augmentation."""
+
+    def loss(self, balance: str) -> Loss:
+        """Return the loss that is minimised where none is given; `balance` is the recipe's."""
+
+
+class WholeImages:
+    """Whole images with a class, or a vector, for each pixel; which part of them the net sees at which update.
 
     Parameters
     ----------
     net : Sequential
-        Which will be trained; its normalisation is set from the images if it has none.
-    images : sequence of array (H, W) or (H, W, C)
-    labels : sequence of int array (H, W)
-        Class indices, or -1 for pixels that do not count.
-    augment : str
-        What is done to an image each time it is seen, such as "flip" or "rotate+elastic"; see
-        ``tinympcnn.data.augment``.
-    crop : int, optional
-        Images are cut into a grid of crops of at most this many rows and columns, and each crop is one update. The
-        crops of an image share no label and together hold all of them; each has its true surroundings around it.
-    seed : int
-        Of the order and the augmentation.
+        The net that will be trained. Its normalisation is set from the images if it has none.
+    images : sequence of array, shape (H, W) or (H, W, C)
+        The images, of any sizes.
+    targets : sequence of array, shape (H, W) or (H, W, K)
+        Integers (H, W) are classes from 0, or -1 for pixels that do not count. Arrays (H, W, K) are what the net's K
+        outputs should be. Augmentation moves the targets with their image; "intensity" leaves them as they are.
+    recipe : Recipe
+        The augmentation, the crops and the seed of the order.
 
     Examples
     --------
     >>> from tinympcnn import Net
     >>> net = Net.from_spec("C3x3x4 FC2", rng=0)
-    >>> data = TrainingSet(net, [np.eye(40)], [np.eye(40, dtype=int)], crop=30)
+    >>> data = WholeImages(net, [np.eye(40)], [np.eye(40, dtype=int)], Recipe(crop=30))
     >>> len(data), data.example(0, 0).image.shape, data.example(0, 0).target.shape
     (4, (1, 22, 22, 1), (1, 20, 20))
     """
 
+    lighter = "smaller crops, such as --crop 128 (fit: crop=128)"
+
     def __init__(
-        self,
-        net: Sequential,
-        images: Sequence[np.ndarray],
-        labels: Sequence[np.ndarray],
-        augment: str = "none",
-        crop: int | None = None,
-        seed: int = 0,
+        self, net: Sequential, images: Sequence[np.ndarray], targets: Sequence[np.ndarray], recipe: Recipe
     ) -> None:
-        parse_kinds(augment)
-        if crop is not None and crop < 1:
-            raise UsageError(f"a crop must be at least 1 pixel, not {crop}")
-        self.net, self.augment, self.seed = net, augment, seed
-        self.images, self.labels = checked(net, images, labels)
+        if net.stride != (1, 1):
+            raise UsageError("whole-image training needs an image net: use net.as_image()")
+        self.net, self.augment, self.crop, self.seed = net, recipe.augment, recipe.crop, recipe.seed
+        self.images, self.targets = _checked(net, images, targets)
+        self.n_images = len(self.images)
+        self.has_classes = self.targets[0].ndim == 2
+        self.measure = "pixel_error" if self.has_classes else None
         if net.normalisation is None:
             net.normalisation = mean_and_std(self.images)
-        self.crop = crop
         self.updates = [  # (image, number of the crop in its grid)
             (i, n)
-            for i, y in enumerate(self.labels)
-            for n in range(math.prod(self._grid(augmented_size(y.shape, augment))))
+            for i, y in enumerate(self.targets)
+            for n in range(math.prod(self._grid(augmented_size(_size(y), self.augment))))
         ]
-
-    def _grid(self, size: Pair) -> Pair:
-        """Return the rows and columns of the grid of crops of an image of `size`; none is larger than asked for."""
-        return -(-size[0] // (self.crop or size[0])), -(-size[1] // (self.crop or size[1]))
 
     def __len__(self) -> int:
         """Return the number of updates in one epoch."""
         return len(self.updates)
 
-    def image_of(self, epoch: int, position: int) -> int:
-        """Return the index of the image seen at update `position` of an epoch."""
-        return self.updates[self._order(epoch)[position]][0]
+    def place(self, epoch: int, position: int) -> str:
+        """Return the words that name the image seen at update `position` of an epoch."""
+        return f"image {self._update(epoch, position)[0]}"
 
     def example(self, epoch: int, position: int) -> Example:
-        """Return what the net sees at update `position` of an epoch."""
-        i, n = self.updates[self._order(epoch)[position]]
+        """Return what the net sees at update `position` of an epoch: a crop, or a whole image."""
+        i, n = self._update(epoch, position)
         rng = np.random.default_rng([self.seed, epoch, position])
-        whole = example(self.net, *augmented(self.images[i], self.labels[i], self.augment, rng))
+        return self._crop(example(self.net, *self._augmented(self.images[i], self.targets[i], rng)), n)
+
+    def everything(self) -> Iterator[Example]:
+        """Yield all images as they are, in crops if the recipe has crops."""
+        for image, target in zip(self.images, self.targets, strict=True):
+            whole = example(self.net, image, target)
+            for n in range(math.prod(self._grid(_size(target)))):
+                yield self._crop(whole, n)
+
+    def loss(self, balance: str) -> Loss:
+        """Return cross-entropy, balanced as the recipe says, for classes; the mean squared error for other targets."""
+        if not self.has_classes:
+            if balance != "none":
+                raise UsageError("only classes can be balanced, and these targets are none: use balance='none'")
+            return MeanSquaredError()
+        weights = None if balance == "none" else balanced_weights(self.counts())
+        return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
+
+    def counts(self) -> np.ndarray:
+        """Return the number of pixels of each class."""
+        return np.sum([np.bincount(y[y >= 0].ravel(), minlength=self.net.out_maps) for y in self.targets], axis=0)
+
+    def _update(self, epoch: int, position: int) -> tuple[int, int]:
+        """Return the image and the number of the crop at update `position` of an epoch."""
+        return self.updates[np.random.default_rng([self.seed, epoch]).permutation(len(self.updates))[position]]
+
+    def _augmented(
+        self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.has_classes:
+            return augmented(image, target, self.augment, rng)
+        kinds, blank = parse_kinds(self.augment), np.zeros(_size(target), int)
+        both = np.concatenate([image, target], axis=-1)  # both are moved the same way, and sampled the same way
+        both, blank = augmented(both, blank, "+".join(sorted(kinds - {"intensity"})) or "none", rng)
+        image, target = np.split(both, [image.shape[-1]], axis=-1)
+        return augmented(image, blank, "intensity" if "intensity" in kinds else "none", rng)[0], target
+
+    def _crop(self, whole: Example, n: int) -> Example:
+        """Return crop n of an image's grid, with its true surroundings. The crops share no target and leave none out."""
         if self.crop is None:
             return whole
-        (H, W), (P, Q) = whole.target.shape[1:], self.net.field_of_view
+        (H, W), (P, Q) = whole.target.shape[1:3], self.net.field_of_view
         rows, columns = self._grid((H, W))
         r, c = divmod(n, columns)
         top, bottom, left, right = H * r // rows, H * (r + 1) // rows, W * c // columns, W * (c + 1) // columns
         image = whole.image[:, top : bottom + P - 1, left : right + Q - 1]
         return Example(self.net.xp.ascontiguousarray(image), whole.target[:, top:bottom, left:right])
 
-    def everything(self) -> list[Example]:
-        """Return all images, whole and as they are: what a sum over the set runs over."""
-        return [example(self.net, *pair) for pair in zip(self.images, self.labels, strict=True)]
-
-    def counts(self) -> np.ndarray:
-        """Return the number of pixels of each class."""
-        K = self.net.out_maps
-        return np.sum([np.bincount(y[y >= 0].ravel(), minlength=K) for y in self.labels], axis=0)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.updates))
+    def _grid(self, size: Pair) -> Pair:
+        """Return the rows and columns of the grid of crops of an image of `size`."""
+        return -(-size[0] // (self.crop or size[0])), -(-size[1] // (self.crop or size[1]))
 
 
-def checked(net: Sequential, images: Sequence[Any], labels: Sequence[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return images as (H, W, C) and labels as integers, or say what does not fit."""
-    if len(images) != len(labels) or not len(images):
-        raise DataError(f"{len(images)} image(s) and {len(labels)} label image(s) do not make a training set")
+def _size(target: np.ndarray) -> Pair:
+    rows, columns = target.shape[:2]
+    return rows, columns
+
+
+def _checked(
+    net: Sequential, images: Sequence[Any], targets: Sequence[Any]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return images as (H, W, C), and targets as integers (H, W) or as (H, W, K); or say what does not fit."""
+    if len(images) != len(targets) or not len(images):
+        raise DataError(f"{len(images)} image(s) and {len(targets)} label image(s) do not make a training set")
     whole = [image[:, :, None] if image.ndim == 2 else image for image in map(np.asarray, images)]
-    classes = [np.asarray(y) for y in labels]
-    for i, (image, y) in enumerate(zip(whole, classes, strict=True)):
+    wanted = [np.asarray(y) for y in targets]
+    for i, (image, y) in enumerate(zip(whole, wanted, strict=True)):
         if image.ndim != 3 or image.shape[2] != net.in_maps:
             raise DataError(f"image {i} has shape {image.shape}; the net takes (H, W, {net.in_maps})")
-        if y.shape != image.shape[:2] or y.dtype.kind not in "biu" or not y.size:
-            raise DataError(f"labels {i} are {y.dtype}{y.shape}; image {i} needs integers {image.shape[:2]}")
-        if y.min() < -1 or y.max() >= net.out_maps:
-            raise DataError(
-                f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
-                f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
-            )
         check_finite(image, f"image {i}")
-    return whole, [y.astype(np.int64) for y in classes]
+        _check_target(net, y, wanted[0].ndim, image.shape[:2], i)
+    return whole, [y.astype(np.int64) if y.ndim == 2 else y for y in wanted]
+
+
+def _check_target(net: Sequential, y: np.ndarray, ndim: int, size: tuple[int, ...], i: int) -> None:
+    if y.ndim == ndim == 3 and y.dtype.kind in "biuf":
+        if y.shape != (*size, net.out_maps):
+            raise DataError(
+                f"target {i} has shape {y.shape}; a net with {net.out_maps} outputs needs {(*size, net.out_maps)}"
+            )
+        return check_finite(y, f"target {i}")
+    if y.shape != size or y.ndim != ndim or y.dtype.kind not in "biu" or not y.size:
+        raise DataError(f"labels {i} are {y.dtype}{y.shape}; image {i} needs integers {size}")
+    if y.min() < -1 or y.max() >= net.out_maps:
+        raise DataError(
+            f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
+            f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
+        )
 
 
 def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -147,18 +219,19 @@ def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_validation(n: int, fraction: float, in_order: bool, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Return the indices of the images to train on and those held out.
+    """Return the indices of the images to train on and of those held out.
 
     Parameters
     ----------
     n : int
-        Number of images.
+        The number of images.
     fraction : float
-        Share held out, in [0, 1): at least one image, unless it is 0.
+        The share that is held out, in [0, 1): at least one image, unless the share is 0.
     in_order : bool
-        Hold out the last ones, as neighbouring slices of a stack resemble each other; else a random choice.
+        Whether the last images are held out, as neighbouring slices of a stack resemble each other. Else the choice
+        is random.
     seed : int
-        Of the choice.
+        The seed of the choice.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 The sum over a set is the mean over all its counted pixels; it is taken in image order and in float64, so an
 executor changes where the images are computed and not one bit of the result. Small images that follow each other and
-have one size go through the net together. Read next: ``optim``.
+have one size go through the net together.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tinympcnn.data import mirror
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import UsageError
+from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.optim import Closure
 from tinympcnn.nn.sequential import Sequential
 
@@ -25,19 +26,19 @@ BATCH_PIXELS = 1 << 17  # pixels that go through the net together: enough to hid
 
 
 class Example(NamedTuple):
-    """Training images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their labels, (N, H, W)."""
+    """Images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their targets, (N, H, W[, K])."""
 
     image: Array
     target: Array
 
 
-def example(net: Sequential, image: np.ndarray, labels: np.ndarray) -> Example:
-    """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored, and its labels (H, W)."""
+def example(net: Sequential, image: np.ndarray, target: np.ndarray) -> Example:
+    """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored; its target (H, W[, K])."""
     x = mirror(net.normalised(image), net.field_of_view)[None]
-    return Example(net.xp.asarray(x), net.xp.asarray(labels[None]))
+    return Example(net.xp.asarray(x), net.xp.asarray(target[None]))
 
 
-def image_closure(net: Sequential, pair: Example, loss: Any) -> Closure:
+def image_closure(net: Sequential, pair: Example, loss: Loss) -> Closure:
     """Return ``closure(grad=True)``: the loss on one image, and its gradient left in the net."""
 
     def closure(grad: bool = True) -> float:
@@ -51,17 +52,19 @@ def image_closure(net: Sequential, pair: Example, loss: Any) -> Closure:
     return closure
 
 
-def set_closure(net: Sequential, pairs: Sequence[Example], loss: Any, executor: Executor | None = None) -> Closure:
+def set_closure(net: Sequential, pairs: Sequence[Example], loss: Loss, executor: Executor | None = None) -> Closure:
     """Return ``closure(grad=True)``: the loss over a whole set, and its gradient left in the net.
 
     Parameters
     ----------
     net : Sequential
+        The net whose parameters the closure differentiates by.
     pairs : sequence of Example
-        Images of any sizes.
-    loss : SoftmaxCrossEntropy or MeanSquaredError
+        The images of the set, of any sizes.
+    loss : Loss
+        The loss, a mean over what it counts.
     executor : concurrent.futures.Executor, optional
-        Where the images are computed, batch by batch; the sum is the same to the last bit.
+        The threads or processes that compute the images, batch by batch. The sum is the same to the last bit.
     """
     if not pairs:
         raise UsageError("a set to sum over needs at least one image")
@@ -103,7 +106,7 @@ def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Exampl
     return [Example(*(join(list(arrays)) for arrays in zip(*group, strict=True))) for group in groups]
 
 
-def _evaluate(job: tuple[Sequential, Example, Any, bool]) -> tuple[float, float, Array | None]:
+def _evaluate(job: tuple[Sequential, Example, Loss, bool]) -> tuple[float, float, Array | None]:
     """Return one batch's loss, what its mean is over, and its gradient; the shared net is not touched."""
     net, batch, loss, grad = job
     own, loss = net.replica(), copy.copy(loss)
@@ -118,8 +121,3 @@ def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, f
         counted += n
         gradient = gradient + (0.0 if g is None else n * g.astype("float64"))
     return total, counted, gradient
-
-
-def predict(net: Sequential, pair: Example) -> np.ndarray:
-    """Return the most probable class of every pixel of a training image, (H, W)."""
-    return backend.to_numpy(net.forward(pair.image, train=False).argmax(axis=-1))[0]
