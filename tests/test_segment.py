@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tinympcnn import DataError, Net, UsageError, engine
 from tinympcnn.data import mirror
 from tinympcnn.inference import segment
-from tinympcnn.inference.committee import alignment
 from tinympcnn.inference.tiling import SMALLEST_TILE, spans, tile_memory, tile_size
+from tinympcnn.inference.views import alignment
 from tinympcnn.nn.losses import softmax
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
@@ -204,3 +204,11 @@ def test_several_threads_may_segment_at_once(rng):
 def test_what_cannot_be_segmented_is_refused(image, options, error, words):
     with pytest.raises(error, match=words):
         make(SPECS[0]).segment(image, **options)
+
+
+def test_a_net_that_makes_nan_of_large_values_never_says_sound(rng):
+    net, image = make("C3x3x4 FC2"), rng.random((40, 50))
+    net.normalisation = np.array([0.0]), np.array([0.01])
+    image[35:38, 20:23] = -3e38
+    with pytest.raises(DataError, match=r"gives NaN in rows \d+ to \d+: their pixels, from -3e\+38 to"):
+        net.segment(image)

@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.segment import segment
 from tinympcnn.io import modelfile
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.nn.spec import parse
@@ -36,7 +35,7 @@ class Net(Sequential):
 
         `turns` averages over the eight flips and quarter turns of the image; see ``inference/committee.py``.
         """
-        return segment(Committee([self], turns), image, **options)
+        return Committee([self], turns).segment(image, **options)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the net to an .npz file, whole or not at all; see ``io/modelfile.py``."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from os import PathLike
 
 from tinympcnn.errors import DataError
+from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
-from tinympcnn.inference.committee import Committee, agreed
+from tinympcnn.inference.committee import Committee
 from tinympcnn.net import Net
 
 Paths = Sequence[str | PathLike[str]]

@@ -1,15 +1,15 @@
 """Segmenting whole images: normalised, mirrored at the borders, cut into tiles, exact.
 
 A tile of outputs needs its pixels and a halo of field of view - 1 around them. With that halo, and with tiles that
-start where `schedule.row_period` allows, every probability is the same to the last bit whatever the tile size and the
-number of threads. A tile only bounds the memory. Read next: ``postprocess.py``.
+start where `engine.row_period` allows, every probability is the same to the last bit whatever the tile size and the
+number of threads.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,15 +17,13 @@ from tinympcnn.data.checks import check_finite
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.tiling import DEFAULT_MEMORY, as_committee, spans, tile_size
-
-if TYPE_CHECKING:
-    from tinympcnn.nn.sequential import Sequential
+from tinympcnn.inference.tiling import DEFAULT_MEMORY, spans, tile_size
+from tinympcnn.inference.views import Members, as_members
+from tinympcnn.nn.sequential import Sequential
 
 
 class Rows(Protocol):
-    """What an image has to be: rows can be taken from it, as from an array (H, W, C) or a ``data.PageRows``."""
+    """An image from which rows can be taken: an array (H, W, C), or a page of a file."""
 
     shape: Any
 
@@ -33,7 +31,7 @@ class Rows(Protocol):
 
 
 def segment(
-    net: Sequential | Committee, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
+    net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
 ) -> np.ndarray:
     """Return the class probabilities of every pixel of an image.
 
@@ -42,33 +40,40 @@ def segment(
     net : Sequential or Committee
         An image net, a patch net or several nets, on any backend.
     image : array, shape (H, W) or (H, W, C)
-        Of any size, in the units of the training images.
+        An image of any size, in the units of the training images.
     tile : int, optional
-        Rows and columns of outputs computed at a time; by default as large as `memory` allows.
+        The rows and columns of outputs computed at a time; by default as many as `memory` allows.
     memory : int
-        Bytes that the storages of one tile may take.
+        The bytes that the storages of one tile may take.
 
     Returns
     -------
-    ndarray of float32, shape (H, W, K)
+    array of float32, shape (H, W, K)
+
+    Raises
+    ------
+    UsageError
+        If the net cannot take an image of this shape.
+    DataError
+        If the image or the probabilities are not finite, or if the smallest tile does not fit into memory.
 
     Examples
     --------
-    >>> from tinympcnn import Net
-    >>> net = Net.from_spec("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0)
+    >>> from tinympcnn.nn.spec import parse
+    >>> net = Sequential(parse("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0))
     >>> probabilities = segment(net, np.zeros((5, 7)))
     >>> probabilities.shape, bool(np.allclose(probabilities.sum(axis=-1), 1))
     ((5, 7, 2), True)
     """
-    committee = as_committee(net)
-    image = as_image(committee, image)
-    result = np.empty((*image.shape[:2], committee.out_maps), np.float32)
-    for rows, band in segment_bands(committee, image, tile, memory):
+    members = as_members(net)
+    image = as_image(members, image)
+    result = np.empty((*image.shape[:2], members.out_maps), np.float32)
+    for rows, band in segment_bands(members, image, tile, memory):
         result[rows] = band
     return result
 
 
-def as_image(net: Sequential | Committee, image: np.ndarray) -> np.ndarray:
+def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
     """Return `image` as (H, W, C), or say in one sentence why the net cannot take it."""
     image = backend.to_numpy(image)
     if image.ndim == 2:
@@ -85,7 +90,7 @@ def as_image(net: Sequential | Committee, image: np.ndarray) -> np.ndarray:
 
 
 def segment_bands(
-    net: Sequential | Committee,
+    net: Sequential | Members,
     image: Rows,
     tile: int | Pair | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -93,37 +98,42 @@ def segment_bands(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the probabilities of an image (H, W, C) band by band, from the top: (rows, array (h, W, K)).
 
-    Of the image no more is read at a time than the rows that a band sees. A device that runs out of memory gets tiles
-    of half the size, down to the smallest; then the CPU goes on. `echo` is told.
+    Only the rows that a band sees are read at a time. If a device runs out of memory, the tiles become half as large,
+    down to the smallest; then the CPU goes on. `echo` is told.
     """
-    committee = as_committee(net)
+    members = as_members(net)
     (H, W), done = image.shape[:2], 0
-    size = tile_size(committee, tile, memory, largest=(H, W))
+    size = tile_size(members, tile, memory, largest=(H, W))
     while done < H:
         try:
-            for rows in spans(H, size[0], committee.alignment[0]):
+            for rows in spans(H, size[0], members.alignment[0]):
                 if rows.stop > done:
-                    yield slice(done, rows.stop), _band(committee, image, rows, size[1])[done - rows.start :]
+                    yield slice(done, rows.stop), _band(members, image, rows, size[1])[done - rows.start :]
                     done = rows.stop
         except backend.out_of_memory_errors() as error:
-            smaller = tile_size(committee, min(size) // 2, memory)
+            smaller = tile_size(members, min(size) // 2, memory)
             if smaller != size:
                 echo(f"out of memory with tiles of {size[0]}x{size[1]}: going on with {smaller[0]}x{smaller[1]}")
                 size = smaller
-            elif committee.xp is not np:
+            elif members.xp is not np:
                 echo(f"out of memory with the smallest tiles, {size[0]}x{size[1]}: going on on the CPU")
-                committee = committee.to("numpy")
-                size = tile_size(committee, tile, memory)
+                members = members.to("numpy")
+                size = tile_size(members, tile, memory)
             else:
                 raise DataError(f"not enough memory for tiles of {size[0]}x{size[1]}, the smallest") from error
 
 
-def _band(committee: Committee, image: Rows, rows: slice, width: int) -> np.ndarray:
+def _band(members: Members, image: Rows, rows: slice, width: int) -> np.ndarray:
     """Return the probabilities (h, W, K) of a band of outputs, in tiles of at most `width` columns."""
     H, W = image.shape[:2]
-    seen = committee.rows_seen((H, W), rows)
+    seen = members.rows_seen((H, W), rows)
     pixels = image[seen]
-    band = np.empty((rows.stop - rows.start, W, committee.out_maps), np.float32)
-    for columns in spans(W, width, committee.alignment[1]):
-        band[:, columns] = committee.probabilities(pixels, seen.start, (H, W), rows, columns)
+    band = np.empty((rows.stop - rows.start, W, members.out_maps), np.float32)
+    for columns in spans(W, width, members.alignment[1]):
+        band[:, columns] = members.probabilities(pixels, seen.start, (H, W), (rows, columns))
+    if not np.isfinite(band).all():
+        raise DataError(
+            f"the net gives NaN in rows {rows.start} to {rows.stop - 1}: their pixels, from {np.min(pixels):.4g} to "
+            f"{np.max(pixels):.4g}, are too large for it; replace values that stand for 'no data' first"
+        )
     return band

@@ -1,33 +1,30 @@
-"""How an image is cut into tiles of outputs: where they start, how large they are, what memory one takes.
+"""How an image is cut into tiles of outputs: where tiles start, how large they are, how much memory a tile takes.
 
-A tile only bounds the memory: the result is the same to the last bit for any. Read next: ``segment.py``.
+A tile only bounds the memory: the result is the same to the last bit for every tile size.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinympcnn import engine
 from tinympcnn.engine.backend import Pair
-from tinympcnn.inference.committee import Committee, alignment
+from tinympcnn.inference.views import Members, alignment, as_members
 from tinympcnn.nn.geometry import pair
 from tinympcnn.nn.plan import block_bytes
-
-if TYPE_CHECKING:
-    from tinympcnn.nn.sequential import Sequential
+from tinympcnn.nn.sequential import Sequential
 
 SMALLEST_TILE = 32  # outputs per axis: of smaller tiles the halo would be nearly all of the work
 LARGEST_TILE = 1 << 15
 DEFAULT_MEMORY = 512 << 20  # bytes for the storages of one tile
-IDLE = 48 << 20  # bytes that the schedule keeps for the next tile, at most
+IDLE = 48 << 20  # bytes that the engine keeps for the next tile, at most
 
 
 def tile_size(
-    net: Sequential | Committee,
+    net: Sequential | Members,
     tile: int | Pair | None,
     memory: int = DEFAULT_MEMORY,
     largest: Pair = (LARGEST_TILE, LARGEST_TILE),
@@ -38,24 +35,25 @@ def tile_size(
     Parameters
     ----------
     net : Sequential or Committee
+        The net or nets that will run on the tiles.
     tile : int or (rows, columns), optional
-        What was asked for; by default as much as `memory` allows.
+        The size that was asked for; by default the tile is as large as `memory` allows.
     memory : int
-        Bytes.
+        The bytes that a tile and its rows may take.
     largest : (rows, columns)
-        Of the image, at most: no tile need cover more.
+        The size of the largest image: no tile covers more.
     row_bytes : int
-        What each row of a tile costs besides the tile itself, in the image and in the results.
+        The bytes that each row of a tile takes besides the tile itself, in the image and in the results.
     """
-    committee = as_committee(net)
+    members = as_members(net)
 
     def rounded(tile: int | Pair) -> Pair:
         asked = (min(n, most) for n, most in zip(pair(tile, "tile"), largest, strict=True))
-        rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(asked, committee.alignment, strict=True))
+        rows, columns = (-(-max(n, SMALLEST_TILE) // m) * m for n, m in zip(asked, members.alignment, strict=True))
         return rows, columns
 
     def fits(tile: int | Pair) -> bool:
-        return tile_memory(committee, rounded(tile), largest) + rounded(tile)[0] * row_bytes <= memory
+        return tile_memory(members, rounded(tile), largest) + rounded(tile)[0] * row_bytes <= memory
 
     if tile is None and fits(largest):
         return rounded(largest)
@@ -68,20 +66,20 @@ def tile_size(
     return rounded(tile)
 
 
-def tile_memory(net: Sequential | Committee, tile: int | Pair, largest: Pair = (LARGEST_TILE, LARGEST_TILE)) -> int:
+def tile_memory(net: Sequential | Members, tile: int | Pair, largest: Pair = (LARGEST_TILE, LARGEST_TILE)) -> int:
     """Return the bytes that one tile takes at most, from its pixels to its probabilities.
 
-    In a committee a tile may have to start earlier, and lies on its side in some views; it is never larger than the
-    image, which has at most `largest` rows and columns.
+    With several nets or views a tile may have to start earlier, and lies on its side in some views. A tile is never
+    larger than the image, which has at most `largest` rows and columns.
     """
-    committee = as_committee(net)
+    members = as_members(net)
     rows, columns = (min(n, most) for n, most in zip(pair(tile, "tile"), largest, strict=True))
-    if committee.size == 1:
-        return _opinion_memory(committee.nets[0], (rows, columns))
-    total = rows * columns * committee.out_maps * np.dtype(np.float64).itemsize
+    if members.size == 1:
+        return _opinion_memory(members.nets[0], (rows, columns))
+    total = rows * columns * members.out_maps * np.dtype(np.float64).itemsize
     each = {
         _opinion_memory(net, tuple(min(n + m - 1, most) for n, m, most in zip(size, alignment(net), view, strict=True)))
-        for net in committee.nets
+        for net in members.nets
         for size, view in (((rows, columns), largest), ((columns, rows), largest[::-1]))
     }
     waste = max(each) // 3 if len(each) > 1 else 0  # kept memory fits tiles of one size, and others not so well
@@ -89,7 +87,7 @@ def tile_memory(net: Sequential | Committee, tile: int | Pair, largest: Pair = (
 
 
 def _opinion_memory(net: Sequential, tile: tuple[int, ...]) -> int:
-    """Return the bytes that one tile takes at most in one net."""
+    """Return the bytes that one tile of outputs takes at most in one net."""
     (rows, columns), (P, Q), item = tile, net.field_of_view, net.dtype.itemsize
     plan = net.plan((rows + P - 1, columns + Q - 1))
     storages = [prod(row.shape) for row in plan]
@@ -112,8 +110,3 @@ def spans(n: int, size: int, multiple: int) -> list[slice]:
     last = -(-(n - size) // multiple) * multiple
     starts = [*range(0, last, size), last]
     return [slice(start, min(start + size, n)) for start in starts]
-
-
-def as_committee(net: Sequential | Committee) -> Committee:
-    """Return a committee as it is, and a net as a committee of one."""
-    return net if isinstance(net, Committee) else Committee([net])

@@ -1,0 +1,68 @@
+"""Averaging what several members say: of nets, of columns, of views of an image. It knows nothing of images or tiles.
+
+The winner of the ISBI 2012 challenge averaged four nets (Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012). The
+mean of several opinions is better than each opinion, as far as their mistakes differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinympcnn.errors import DataError
+
+
+def average(opinions: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the mean of arrays of one shape, summed in their order: the last bit depends on nothing else.
+
+    Parameters
+    ----------
+    opinions : iterable of array, shape (..., K)
+        The probabilities that each member gives. Two arrays are kept at a time. There must be at least one.
+
+    Examples
+    --------
+    >>> average([np.array([0.9, 0.1]), np.array([0.5, 0.5])])
+    array([0.7, 0.3])
+    """
+    opinions = iter(opinions)
+    total, n = next(opinions), 1
+    for opinion in opinions:
+        total, n = total + opinion, n + 1
+    return total / n
+
+
+def agreed(what: str, values: Sequence[Any], names: Sequence[str]) -> Any:
+    """Return the value that all members have.
+
+    Parameters
+    ----------
+    what : str
+        The name of the value, for the error.
+    values : sequence
+        The value of each member.
+    names : sequence of str
+        The name of each member, for the error.
+
+    Raises
+    ------
+    DataError
+        If a member has another value than the first member.
+
+    Examples
+    --------
+    >>> agreed("size", [3, 3, 4], ["a", "b", "c"])
+    Traceback (most recent call last):
+        ...
+    tinympcnn.errors.DataError: the size of a is 3 and that of c is 4; they cannot work together
+    """
+    for value, name in zip(values, names, strict=True):
+        if value != values[0]:
+            shown = (str(getattr(v, "__name__", v)) for v in (values[0], value))
+            raise DataError(
+                f"the {what} of {names[0]} is {next(shown)} and that of {name} is {next(shown)}; "
+                "they cannot work together"
+            )
+    return values[0]
