@@ -18,6 +18,7 @@ from helpers import PLAIN, pixels, written
 from tinympcnn import cli, engine
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
+from tinympcnn.nn.layers import LAYERS, register_layer
 
 
 class Device(NamedTuple):
@@ -102,6 +103,15 @@ def real_array(real):
         return real.ndarray(host.shape, host.dtype, real.cuda.memory.MemoryPointer(memory, 0))
 
     return over_host_memory if _why_no_gpu() else real.asarray
+
+
+@pytest.fixture
+def register():
+    """Register layers for one test; afterwards the register is as before."""
+    before = dict(LAYERS)
+    yield register_layer
+    LAYERS.clear()
+    LAYERS.update(before)
 
 
 @pytest.fixture

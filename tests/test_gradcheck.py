@@ -119,7 +119,7 @@ def spoil_grad(name, change):
         ("b", lambda g, dy: g / dy[..., 0].size, "mean over the 27 output pixels, where the sum is wanted"),
         ("b", lambda g, dy: g / len(dy), "mean over the 3 fragments"),
         ("b", lambda g, dy: 0 * g, "zero everywhere: nothing was added"),
-        ("b", lambda g, dy: g[:2], "shape is wrong: (2,) in place of (3,)"),
+        ("b", lambda g, dy: g[:2], "shape is wrong: (2,) instead of (3,)"),
         ("b", lambda g, dy: dy[-1].sum(axis=(0, 1)), "fragment 2 alone counts in it"),
         ("b", lambda g, dy: g + np.array([0, 1, 0]), "wrong at 1 of 3 elements, most at [1]"),
     ],
@@ -260,7 +260,7 @@ def test_assigning_where_windows_overlap_is_named():
         (lambda x, y, dy: 1 - y**2, "dy has no part in it"),
         (lambda x, y, dy: dy * (1 - y), "the factor (1 + y) is missing"),
         (lambda x, y, dy: dy * (1 - y**2) * y, "the factor y is one too many"),
-        (lambda x, y, dy: dy * (1 - x**2), "x stands where y belongs"),
+        (lambda x, y, dy: dy * (1 - x**2), "x was used instead of y"),
         (lambda x, y, dy: dy * (1 - y**2) / 2, "too small by a factor of 2"),
     ],
 )
@@ -358,7 +358,7 @@ def test_a_wrong_loss_is_caught():
 
 
 def test_a_wrong_layer_in_a_net_is_caught():
-    layers = [Conv(1, 2, 3, rng=0), broken_dy(Tanh(), lambda dy: 2 * dy), MaxPoolFragment(2), Conv(2, 2, 1, rng=1)]
+    layers = [Conv(1, 2, 3, rng=0), broken_dy(Tanh, lambda dy: 2 * dy)(), MaxPoolFragment(2), Conv(2, 2, 1, rng=1)]
     wrong = messages(check_net(Net(layers)))
     assert set(wrong) == {"images", "0.Conv.W", "0.Conv.b"}
     assert all("factor of 2" in words for words in wrong.values())

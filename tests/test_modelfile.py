@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import lengths
 
-from tinympcnn import Adam, Conv, DataError, Layer, Logistic, MaxPoolFragment, Net, UsageError, register_layer
+from tinympcnn import Adam, Conv, DataError, Layer, Logistic, MaxPoolFragment, Net, UsageError
 from tinympcnn.gradcheck import check_contract
 from tinympcnn.io import modelfile
 from tinympcnn.nn.layers import LAYERS
@@ -82,15 +82,6 @@ def bias_layer():
             return dy
 
     return Bias
-
-
-@pytest.fixture
-def register():
-    """Register layers for one test; afterwards the register is as before."""
-    before = dict(LAYERS)
-    yield register_layer
-    LAYERS.clear()
-    LAYERS.update(before)
 
 
 def test_a_registered_layer_of_ones_own_is_saved_loaded_and_drawn(register, tmp_path, rng):

@@ -165,7 +165,10 @@ def conv(in_maps=1, out_maps=1, kernel=1):
         (lambda: Net([conv(1, 2), conv(3, 1)]), "takes 3 input maps and got 2"),
         (lambda: Net([conv()]).forward(np.zeros((4, 4, 1), np.float32)), r"image\[None, :, :, None\]"),
         (lambda: Net([conv()]).forward(np.zeros((1, 4, 4, 2), np.float32)), r"1 map\(s\), not 2"),
-        (lambda: Net([conv(1, 1, 5)]).forward(np.zeros((1, 4, 9, 1), np.float32)), "4x9 pixels is smaller than .* 5x5"),
+        (
+            lambda: Net([conv(1, 1, 5)]).forward(np.zeros((1, 4, 9, 1), np.float32)),
+            "4x9 pixels is smaller than the net's field of view of 5x5",
+        ),
         (lambda: Net([conv()]).astype("float16"), "float32 or float64"),
         (lambda: Net([conv()]).to("tpu"), "unknown backend"),
     ],

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinympcnn import Conv, Layer, MaxPoolFragment, Net, Tanh
+from tinympcnn import Conv, Layer, Logistic, MaxPoolFragment, Net, Tanh
 
 
 def test_backward_leaves_dscores_as_they_are():
@@ -50,3 +50,25 @@ def test_a_first_layer_with_a_backward_pass_of_its_own_uses_it():
         net.forward(np.ones((1, 2, 2, 1), np.float32))
         net.backward(np.ones((1, 2, 2, 1), np.float32), input_grad=False)
         assert net.layers[0].grads["b"][0] == db
+
+
+class Same(Layer):
+    """y = x: the very array that comes in, forward and backward."""
+
+    def forward(self, x, train=True):
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+def test_layers_that_hand_arrays_through_change_nothing():
+    images = np.random.default_rng(0).standard_normal((1, 4, 5, 1)).astype(np.float32)
+    results = []
+    for more in (lambda: [], lambda: [Same()]):
+        net = Net([*more(), Conv(1, 2, 2, rng=0), Tanh(), *more(), Logistic(), *more(), Tanh(), *more()])
+        scores = net.forward(images)
+        dscores = np.ones_like(scores)
+        results.append((scores, net.backward(dscores), net.flat_grads()))
+        assert (dscores == 1).all()
+    assert all((a == b).all() for a, b in zip(*results, strict=True))

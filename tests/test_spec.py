@@ -13,7 +13,6 @@ from tinympcnn import (
     Net,
     Tanh,
     UsageError,
-    register_layer,
     zoo,
 )
 from tinympcnn.nn.layers import LAYERS
@@ -126,15 +125,6 @@ def test_the_nets_that_have_names():
 
 
 # ------------------------------------------------------------------------------------------ layers of one's own
-
-
-@pytest.fixture
-def register():
-    """Register layers for one test; afterwards the register is as before."""
-    before = dict(LAYERS)
-    yield register_layer
-    LAYERS.clear()
-    LAYERS.update(before)
 
 
 def widen(maps_for_each, cls=Layer):

@@ -1,4 +1,4 @@
-"""The net that users meet: layers in a row, with a model file and a way to segment whole images."""
+"""The net that users meet: layers in a row that come from a spec or a model file, and segment whole images."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@
 #
 # You have read every layer of the library. Now write one that it does not have: average pooling, for patches and for
 # whole images. It has to pass the same checks as the library's own layers.
-
-# %% [markdown]
+#
 # ## What you will build
 #
 # - `AveragePool`, for patches, and `AveragePoolFragment`, for whole images: formulas, a case by hand, code.
 # - A net that uses them, held to the contract: image net equals patch net at every pixel, and so do the gradients.
+# - A word for the layer in specs, and a model file that holds it.
 # - As exercises: a rectifier, and a rectifier with a learned parameter.
 
 # %% [markdown]
@@ -28,13 +28,15 @@
 
 # %%
 import inspect
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_prelu, grade_relu
 from course.style import show
 
-from tinympcnn import Conv, FullyConnected, Layer, Net, SoftmaxCrossEntropy, Tanh
+from tinympcnn import Conv, FullyConnected, Layer, Net, SoftmaxCrossEntropy, Tanh, register_layer
 from tinympcnn.engine.backend import array_module
 from tinympcnn.gradcheck import check_contract, check_layer, check_net
 from tinympcnn.nn.fragments import merge, split
@@ -67,12 +69,17 @@ print(inspect.getsource(Layer)[: inspect.getsource(Layer).index("def __init__")]
 
 
 # %%
+@register_layer  # Step 6: model files may hold the layer
 class AveragePool(Layer):
     """The mean of every kh x kw window of a grid of windows; rows and columns that fill no window are dropped."""
 
     def __init__(self, k):
         super().__init__()
         self.k = self.window = self.step = pair(k, "k")
+
+    def as_image(self):
+        """Return the layer of an image net, from Step 3."""
+        return AveragePoolFragment(self.k)
 
     def output_shape(self, shape):
         """Return (F, H // kh, W // kw, C)."""
@@ -127,15 +134,26 @@ for k in (2, 3, (2, 3)):
 
 
 # %%
+@register_layer
 class AveragePoolFragment(Layer):
     """The means of the windows at all offsets: fragment f at offset (r, c) goes to index f*kh*kw + r*kw + c."""
 
     splits = True  # Net: merge what comes out, and pad images so that all fragments have one size
-    patch_twin = AveragePool  # Net.as_patch: this is the same on patches
+    letters, form = ("APF",), "APFk"  # Step 6: the word for the layer in a spec
 
     def __init__(self, k):
         super().__init__()
         self.k = self.window = self.step = pair(k, "k")
+
+    def as_patch(self):
+        """Return the layer of a patch net."""
+        return AveragePool(self.k)
+
+    @classmethod
+    def from_word(cls, sizes, in_maps, rng):
+        """Return the argument that a word of a spec means, such as APF2 with the sizes (2,)."""
+        (k,) = sizes
+        return {"k": k}
 
     def output_shape(self, shape):
         """Return (F*kh*kw, (H+1)//kh - 1, (W+1)//kw - 1, C)."""
@@ -162,8 +180,6 @@ class AveragePoolFragment(Layer):
                 dx[:, i : i + share.shape[1], j : j + share.shape[2]] += share
         return dx
 
-
-AveragePool.image_twin = AveragePoolFragment
 
 pool = AveragePoolFragment(2)
 x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
@@ -284,6 +300,29 @@ print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}")
 assert losses[-1] < 0.5 * losses[0]
 
 # %% [markdown]
+# ## Step 6: a word in specs, and a model file
+#
+# The library knows its layers by name, from a register. `@register_layer` above the class enters yours. A model file
+# holds the name of a layer, the arguments of its constructor and its parameters, and no code. So whoever loads the
+# file first runs the code that defines the layer; and the layer keeps each argument as an attribute of the same name,
+# as `k` is here. (Run a cell twice, and the class defined last counts.)
+#
+# Two more lines give the layer a word in specs: `letters` says how the word begins, and `from_word` makes the
+# constructor's arguments of the sizes behind the letters.
+
+# %%
+spec_net = Net.from_spec("C4x4x4 APF2 C3x3x5 APF2 FC2x2x2", rng=16)
+print(spec_net)
+assert [type(layer) for layer in spec_net.layers] == [type(layer) for layer in net.layers]
+
+with tempfile.TemporaryDirectory() as folder:
+    learner.save(Path(folder) / "average.npz")
+    loaded = Net.load(Path(folder) / "average.npz")
+same = loaded.forward(stripes[None, :, :, None]) == learner.forward(stripes[None, :, :, None])
+print("the same scores from the file:", bool(same.all()))
+assert same.all()
+
+# %% [markdown]
 # ## Check yourself
 #
 # 1. Which three attributes tell `Net` how large the field of view is, and that the layer makes fragments?
@@ -363,14 +402,13 @@ grade_prelu(PReLU)
 #
 # - `MaxPoolFragment` does the same as our layer in blocks, on worker threads, with memory that is kept from step to
 #   step (`tinympcnn/engine`). Ours is the plain form: right first, fast later.
-# - A layer that computes each output from one input only can set `pointwise = True` and take `out=`, as `Tanh` does.
-#   The net then runs it in place.
+# - A function of one number is even shorter: derive from `Activation`, as `Tanh` does, and write its value and its
+#   slope (`tinympcnn/nn/layers/activation.py`).
 # - Ask the data for the module, `array_module(x)`, and use nothing that only NumPy has. Then the layer runs on a GPU,
 #   too: that was tutorial 15.
-# - `Net.save` refuses layers that are not the library's own, because a file must not name code to run. Save
-#   `net.flat()` with `numpy.save`, and build the net in code.
-
-# %% [markdown]
+# - `Net.save` refuses layers that are not registered, and `Net.load` names a layer that it does not know. No code comes
+#   from a file.
+#
 # ## Next
 #
 # There is no next tutorial. You have derived, written and checked a convolutional network, its training on whole

@@ -153,6 +153,7 @@ def patch_ratio(net: Net, size: Pair) -> float:
 
     Examples
     --------
+    >>> from tinympcnn import zoo
     >>> round(patch_ratio(zoo.steel(), (60, 137))), round(patch_ratio(zoo.n4(), (512, 512)))
     (82, 475)
     """

@@ -38,7 +38,7 @@ def columns(x: Array, kernel: Pair) -> Array:
     seen = strips(x, kw)  # (F, H, w, kw*C)
     F, H, w, size = seen.shape
     (sf, sr, sp, sc), h = seen.strides, H - kh + 1
-    windows = array_module(x).lib.stride_tricks.as_strided(seen, (F, h, w, kh, size), (sf, sr, sp, sr, sc))
+    windows = _strided(seen, (F, h, w, kh, size), (sf, sr, sp, sr, sc))
     cols = empty(windows.shape, x)
     copy(windows, cols)
     return cols.reshape(-1, kh * size)
@@ -63,7 +63,7 @@ def strips(x: Array, kw: int) -> Array:
     sf, sr, sp, sc = x.strides
     if C == 1:
         sc = sp  # the stride of an axis of length 1 says nothing: it is 0 after image[..., None]
-    return array_module(x).lib.stride_tricks.as_strided(x, (F, H, W - kw + 1, kw * C), (sf, sr, sp, sc))
+    return _strided(x, (F, H, W - kw + 1, kw * C), (sf, sr, sp, sc))
 
 
 def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Array) -> Array:
@@ -112,8 +112,7 @@ def _overlapping(x: Array, kernel: Pair, pitch: int, rows: int) -> Array:
     copy(strips(x, kw).swapaxes(1, 2), used[:, :w])
     used[:, w:], memory[F * pitch :] = 0, 0
     column, strip, item = memory.strides
-    shape, steps = (H - kh + 1, groups, rows, kh * kw * C), (strip, rows * column, column, item)
-    return array_module(x).lib.stride_tricks.as_strided(memory, shape, steps)
+    return _strided(memory, (H - kh + 1, groups, rows, kh * kw * C), (strip, rows * column, column, item))
 
 
 def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
@@ -131,8 +130,7 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
         ``columns(x, kernel).T @ dy``.
     db : array, shape (maps,)
     """
-    xp, (F, _, _, C), (kh, kw) = array_module(x, dy), x.shape, kernel
-    h, w, maps = dy.shape[1:]
+    (F, _, _, C), (kh, kw), (h, w, maps) = x.shape, kernel, dy.shape[1:]
     if is_device_array(x):
         pixels = dy.reshape(-1, maps)
         dW = multiply(columns(x, kernel).T, pixels)
@@ -140,20 +138,28 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     # rows of strips in the order (row, fragment, column): kernel row i meets the same pixels i rows further on
     memory = contiguous(strips(x, kw).swapaxes(0, 1))
     row, item = memory.strides[0], memory.itemsize
-    taps = xp.lib.stride_tricks.as_strided(memory, (kh, kw * C, h * F * w), (row, item, kw * C * item))
+    taps = _strided(memory, (kh, kw * C, h * F * w), (row, item, kw * C * item))
     pixels = contiguous(dy.swapaxes(0, 1)).reshape(-1, maps)
     return _sum_of_products(taps, pixels).reshape(kh, kw, C, maps), _sum(pixels)
 
 
 def _sum_of_products(taps: Array, pixels: Array) -> Array:
     """Return ``taps @ pixels``, (kh, K, n) by (n, maps), as a sum over `sum_parts` parts of n."""
-    xp, (kh, K, n), maps = array_module(taps, pixels), taps.shape, pixels.shape[1]
+    (kh, K, n), maps = taps.shape, pixels.shape[1]
     parts = sum_parts(kh, K, maps, n)
     size, rest = divmod(n, parts)
     even = taps[:, :, : n - rest].reshape(kh, K, parts, size).transpose(2, 0, 1, 3)
     products = empty((parts, kh, K, maps), taps)
-    total = multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products).sum(axis=0)
-    return xp.add(total, multiply(taps[:, :, n - rest :], pixels[n - rest :]), out=total) if rest else total
+    total: Array = multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products).sum(axis=0)
+    if rest:
+        total += multiply(taps[:, :, n - rest :], pixels[n - rest :])
+    return total
+
+
+def _strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """Return a view of the memory of `x`, in which numbers may stand more than once."""
+    view: Array = array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
+    return view
 
 
 def _sum(pixels: Array) -> Array:

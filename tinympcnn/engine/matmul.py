@@ -25,7 +25,8 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     A loss, a gradient or a probability that is really not finite is noticed where it is used.
     """
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return array_module(a, b).matmul(a, b, out=out)  # type: ignore[no-any-return]
+        product: Array = array_module(a, b).matmul(a, b, out=out)
+    return product
 
 
 @cache

@@ -103,7 +103,8 @@ def set_threads(n: int) -> None:
 
 def libraries() -> list[dict[str, Any]]:
     """Return what threadpoolctl knows of the libraries with threads of their own, BLAS among them."""
-    return _workers.blas().info()
+    found: list[dict[str, Any]] = _workers.blas().info()
+    return found
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
     """Return an uninitialised array of `shape`, of the type and on the device of `like`, from kept memory."""
     dtype = np.dtype(like.dtype if dtype is None else dtype)
     if is_device_array(like):
-        return array_module(like).empty(shape, dtype)
+        on_device: Array = array_module(like).empty(shape, dtype)
+        return on_device
     return _workspace.take(tuple(shape), dtype)
 
 
@@ -101,7 +102,8 @@ def copy(x: Array, into: Array) -> None:
 
 def _in_words(x: Array) -> bool:
     """Return whether every pixel of an array on a GPU begins and ends at a multiple of the size of WORD."""
-    places = (x.data.ptr, x.shape[-1] * x.dtype.itemsize, *x.strides[:-1])
+    address: Any = x.data  # of CuPy: a pointer, not NumPy's buffer
+    places = (address.ptr, x.shape[-1] * x.dtype.itemsize, *x.strides[:-1])
     return all(place % WORD.itemsize == 0 for place in places)
 
 

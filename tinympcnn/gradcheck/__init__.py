@@ -1,25 +1,25 @@
-"""Is a gradient right? Central differences say so, for a layer, a whole net or a loss of yours or of the library.
+"""Checks of gradients against central differences: of a layer, a whole net or a loss, yours or the library's.
 
-All in float64, along a random direction for every tensor, under a RANDOM upstream gradient: one of ones cannot
-tell a wrong order of fragments (``differences.py``). What is wrong is said in words (``diagnosis.py``). Inputs are
-a shuffled range, so that no two values are close; where a max layer's winner changes all the same, the function has
-a kink and no derivative there, which is reported as a kink and not as an error. `check_contract` holds a net
-against the promise of section 3.2 of the paper: an image net gives what its patch net gives, at every pixel, and
-its gradient is the sum of the patches' gradients.
+All checks run in float64, along a random direction for every tensor, under a RANDOM upstream gradient, because an
+upstream gradient of ones cannot tell a wrong order of fragments (``differences.py``). The report says in words what is
+wrong (``diagnosis.py``). Inputs are a shuffled range, so that no two values are close; if the winner of a max layer
+changes nevertheless, the function has a kink and no derivative there, and the report says so. `check_contract` holds
+a net against the promise of section 3.2 of the paper: an image net gives what its patch net gives, at every pixel,
+and its gradient is the sum of the patches' gradients.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module
 from tinympcnn.gradcheck.differences import Check, Differences, Subject, distance
 from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.sequential import Sequential
 
 Rng = int | np.random.Generator | None
@@ -27,14 +27,14 @@ Rng = int | np.random.Generator | None
 
 @dataclass(frozen=True)
 class Report:
-    """The checks of one layer, net or loss; true if all are ok. Print it to read it."""
+    """The checks of one layer, net or loss. A report is true if all checks are ok; print it to read it."""
 
     subject: str
     checks: list[Check]
 
     @property
     def ok(self) -> bool:
-        """True if every check is."""
+        """True if every check is ok."""
         return all(check.ok for check in self.checks)
 
     def __bool__(self) -> bool:
@@ -66,13 +66,14 @@ def check_layer(
     Parameters
     ----------
     layer : Layer
-        Any layer with ``forward(x)`` and ``backward(dy)``. Parameters that are all zero get random values in the
-        copy that is checked: a zero hides mistakes.
+        The layer. Parameters that are all zero get random values in the copy that is checked: a zero hides mistakes.
     x : array, shape (F, H, W, C), optional
-        Input. By default a shuffled range of `shape`, and that by default a small one that suits the layer's
-        `in_maps`, `window` and `step`, with H != W.
+        The input; by default a shuffled range.
+    shape : (F, H, W, C), optional
+        The shape of the default input; by default a small shape with H != W that suits the layer's `in_maps`,
+        `window` and `step`.
     h, tolerance : float
-        Step of the differences, and largest relative error that is right.
+        The step of the differences, and the largest relative error that is right.
 
     Examples
     --------
@@ -86,21 +87,21 @@ def check_layer(
     the gradient of x: the factor (1 + y) is missing
     """
     rng = np.random.default_rng(rng)
-    twin = _in_float64(layer, rng)
+    twin = layer.copied(_in_float64, _in_float64)
+    _fill_zeros(twin.params, rng)
     if x is None:
         rows, columns = (int(n) * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
         host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
         x = array_module(*twin.params.values()).asarray(host)
     subject = Subject(twin.forward, twin.backward, {"": twin})
-    name = repr(layer) if type(layer).__repr__ is not object.__repr__ else type(layer).__name__
-    return Report(name, Differences(subject, x.astype(np.float64), None, rng, h, tolerance).checks())
+    return Report(repr(layer), Differences(subject, x.astype(np.float64), None, rng, h, tolerance).checks())
 
 
 def check_net(
     net: Sequential,
     images: Array | None = None,
     target: Array | None = None,
-    loss: Any = None,
+    loss: Loss | None = None,
     rng: Rng = 0,
     h: float = 1e-6,
     tolerance: float = 1e-6,
@@ -110,9 +111,9 @@ def check_net(
     Parameters
     ----------
     images : array, shape (N, H, W, C), optional
-        By default two small ones, H != W.
+        The images; by default two small ones with H != W.
     target, loss : optional
-        With both, the upstream gradient is the loss's, and that is checked too (the line "scores").
+        With both, the upstream gradient is that of the loss, which is checked too (the line "scores").
 
     Examples
     --------
@@ -128,7 +129,7 @@ def check_net(
         P, Q = twin.field_of_view
         images = twin.xp.asarray(_distinct((2, P + 2, Q + 3, twin.in_maps), rng))
     x, dscores, checks = images.astype(np.float64), None, []
-    if loss is not None:
+    if loss is not None and target is not None:
         scores = twin.forward(x, train=False)
         checks = check_loss(loss, scores, target, rng, h, tolerance).checks
         loss.forward(scores, target)
@@ -140,7 +141,7 @@ def check_net(
 
 
 def check_loss(
-    loss: Any, scores: Array, target: Array, rng: Rng = 0, h: float = 1e-6, tolerance: float = 1e-6
+    loss: Loss, scores: Array, target: Array, rng: Rng = 0, h: float = 1e-6, tolerance: float = 1e-6
 ) -> Report:
     """Check the gradient of a loss: ``forward(scores, target) -> float``, ``backward() -> dscores``.
 
@@ -158,7 +159,7 @@ def check_loss(
 
 
 class Contract(NamedTuple):
-    """How far an image net is from its patch net, relative to the norm: its scores, and its gradient."""
+    """The distances between an image net and its patch net, relative to the norm: of scores, and of gradients."""
 
     scores: float
     gradient: float
@@ -174,7 +175,7 @@ def check_contract(net: Sequential, image: Array, rng: Rng = 0) -> Contract:
     Returns
     -------
     Contract
-        Both should be below 1e-12. The gradient is that of a random linear function of the scores.
+        Two distances, which should be below 1e-12. The gradient is that of a random linear function of the scores.
 
     Examples
     --------
@@ -203,18 +204,8 @@ def check_contract(net: Sequential, image: Array, rng: Rng = 0) -> Contract:
 # ------------------------------------------------------------------------------------------ small helpers
 
 
-def _in_float64(layer: Layer, rng: np.random.Generator) -> Layer:
-    """Return a copy of `layer` in float64; attributes that name a parameter or a gradient still do."""
-    twin = copy.deepcopy(layer)
-    twin.cache = None
-    for arrays in (twin.params, twin.grads):
-        for name, old in list(arrays.items()):
-            arrays[name] = old.astype(np.float64)
-            for attribute, value in list(vars(twin).items()):
-                if value is old:
-                    setattr(twin, attribute, arrays[name])
-    _fill_zeros(twin.params, rng)
-    return twin
+def _in_float64(array: Array) -> Array:
+    return array.astype(np.float64)
 
 
 def _fill_zeros(params: dict[str, Array], rng: np.random.Generator) -> None:

@@ -1,7 +1,8 @@
-"""What is wrong with a gradient, in words: the typical mistakes, each tried against the numbers.
+"""A wrong gradient explained in words: typical mistakes, each tried against the numbers.
 
-``gradcheck.py`` comes here once a gradient has failed. The full Jacobian, by finite differences, tells what the
-gradient should be; every function below supposes one mistake and tells whether it explains what came instead.
+The checks call `diagnose` once a gradient has failed. The full Jacobian, by finite differences, tells what the
+gradient should be. Every function below supposes one mistake, and returns a sentence if the mistake explains the
+wrong gradient.
 """
 
 from __future__ import annotations
@@ -12,23 +13,25 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from tinympcnn.engine import multiply
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """A gradient that is wrong, and what is needed to explain it (all float64, on the host).
+    """A gradient that is wrong, and the numbers that explain it (all float64, on the host).
 
     Attributes
     ----------
     name : str
-        Of the tensor; "x" is the input.
+        The name of the tensor; "x" is the input.
     analytic : array
-        The gradient that backward gave; of the tensor's shape, or not.
+        The gradient that backward gave. Its shape may be wrong too.
     tensor, x, y, dy : array
         The tensor, the input, the output and the upstream gradient.
     jacobian : array, shape (tensor.size, y.size)
-        By central differences.
+        The Jacobian by central differences.
     weights : dict of str to array
-        The layer's parameters of four axes.
+        The layer's parameters that have four axes.
     with_weights : function
         ``with_weights(name, array)`` is the gradient of the tensor if that parameter had another value.
     """
@@ -46,11 +49,11 @@ class Evidence:
     @property
     def numeric(self) -> np.ndarray:
         """The gradient as it should be."""
-        return (self.jacobian @ self.dy.ravel()).reshape(self.tensor.shape)
+        return multiply(self.jacobian, self.dy.ravel()).reshape(self.tensor.shape)
 
 
 def diagnose(evidence: Evidence) -> str:
-    """Return the first explanation that fits, or where the gradient is wrong most.
+    """Return the first explanation that fits, or else the place where the gradient is most wrong.
 
     Examples
     --------
@@ -73,7 +76,7 @@ def _shape(e: Evidence) -> str | None:
     for axes in permutations(range(e.tensor.ndim)):
         if same(e.analytic, e.numeric.transpose(axes)):
             return f"its shape is wrong: it is the transpose, axes {axes}, of what it should be {e.tensor.shape}"
-    return f"its shape is wrong: {e.analytic.shape} in place of {e.tensor.shape}"
+    return f"its shape is wrong: {e.analytic.shape} instead of {e.tensor.shape}"
 
 
 def _factor(e: Evidence) -> str | None:
@@ -112,7 +115,7 @@ def _fragments(e: Evidence) -> str | None:
     """Suppose that dy's fragments were taken in another order, or only one of them."""
     F = len(e.dy)
     J = e.jacobian.reshape(e.tensor.size, F, -1)
-    parts = np.stack([J[:, i] @ e.dy.reshape(F, -1).T for i in range(F)], axis=1)  # of J_i dy_j, at [:, i, j]
+    parts = np.stack([multiply(J[:, i], e.dy.reshape(F, -1).T) for i in range(F)], axis=1)  # J_i dy_j at [:, i, j]
     for order in _orders(F, F // len(e.x)):
         if same(e.analytic.ravel(), parts[:, range(F), order].sum(axis=1)):
             i = next(i for i in range(F) if order[i] != i)
@@ -122,7 +125,7 @@ def _fragments(e: Evidence) -> str | None:
             )
     for i in range(F):
         if same(e.analytic.ravel(), parts[:, i, i]):
-            return f"fragment {i} alone counts in it: those of the others were overwritten, or left out of the sum"
+            return f"fragment {i} alone counts in it: the others were overwritten, or left out of the sum"
     return None
 
 
@@ -160,12 +163,12 @@ def _slope(e: Evidence) -> str | None:
             return f"the factor {words} is one too many"
     for words, factor in {"1 - y": 1 - x, "1 - y**2": 1 - x**2, "y * (1 - y)": x * (1 - x)}.items():
         if same(e.analytic, e.dy * factor):
-            return f"x stands where y belongs: the derivative is {words}"
+            return f"x was used instead of y: the derivative is {words}"
     return None
 
 
 def _assigned(e: Evidence) -> str | None:
-    """Suppose that each output pixel's contribution was written over the one before."""
+    """Suppose that each output pixel's contribution overwrote the one before."""
     parts = (e.jacobian * e.dy.ravel()).reshape(e.tensor.size, -1, e.dy.shape[-1]).sum(axis=2)
     gap = np.abs(parts - e.analytic.reshape(-1, 1)).min(axis=1)
     if gap.max() > 1e-5 * np.abs(parts).max():
@@ -201,5 +204,5 @@ def _worst(e: Evidence) -> str:
     wrong = int((gap > 1e-5 * np.abs(e.numeric).max()).sum())
     return (
         f"it is wrong at {wrong} of {gap.size} elements, most at {list(at)}: "
-        f"{e.analytic[at]:.6g} in place of {e.numeric[at]:.6g}"
+        f"{e.analytic[at]:.6g} instead of {e.numeric[at]:.6g}"
     )

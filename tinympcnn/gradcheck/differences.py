@@ -1,7 +1,7 @@
-"""Gradients against central differences: the work behind ``gradcheck.py``.
+"""Gradients against central differences: the work behind the checks of this package.
 
-A `Subject` is anything with a forward and a backward pass; `Differences` takes each of its tensors one small step
-along a random direction, forth and back, and compares the slope with the one that backward claims.
+A `Subject` is anything with a forward and a backward pass. `Differences` moves each of its tensors one small step
+forward and back along a random direction, and compares the slope with the slope that backward claims.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from tinympcnn.engine import multiply
 from tinympcnn.engine.backend import Array, array_module, to_numpy
 from tinympcnn.gradcheck.diagnosis import Evidence, diagnose
 from tinympcnn.nn.layers import Layer
 
 Slopes = tuple[float, float, float]  # analytic, numeric, relative error
-LARGEST = 1 << 22  # elements of a Jacobian that is still computed for a diagnosis
+LARGEST = 1 << 22  # the most elements of a Jacobian that is computed for a diagnosis
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was found for one tensor: the slopes along a direction, by backward and by finite differences."""
+    """The result for one tensor: the slopes along a direction, by backward and by finite differences."""
 
     name: str
     ok: bool
@@ -41,7 +42,7 @@ class Check:
 
 @dataclass
 class Subject:
-    """A function of an input, and of the parameters of the layers in it, by the prefix of their names."""
+    """A function of an input and of the parameters of its layers; the keys of `layers` are prefixes of names."""
 
     forward: Callable[[Array], Array]
     backward: Callable[[Array], Array | None]
@@ -49,12 +50,12 @@ class Subject:
     input_name: str = "x"
 
     def tensors(self, x: Array) -> dict[str, Array]:
-        """Return the input and all parameters, the arrays themselves, by name."""
+        """Return the input and all parameters by name: the arrays themselves, not copies."""
         params = {f"{at}{name}": p for at, layer in self.layers.items() for name, p in layer.params.items()}
         return {self.input_name: x, **params}
 
     def gradients(self, x: Array, dy: Array, start: dict[str, Array]) -> dict[str, Any]:
-        """Set the gradients to `start`, run forward and backward, and return what backward left."""
+        """Set the gradients to `start`, run forward and backward, and return the gradients after that."""
         for at, layer in self.layers.items():
             for name in layer.params:
                 held, value = layer.grads.get(name), start[at + name]
@@ -71,7 +72,7 @@ class Subject:
 
 @dataclass
 class Differences:
-    """One subject at one input `x`, under one upstream gradient `dy` (random if it is None).
+    """The checks of one subject at one input `x`, under one upstream gradient `dy` (random if it is None).
 
     The step is `h` along directions of norm `spread`; relative errors up to `tolerance` are right.
     """
@@ -85,25 +86,24 @@ class Differences:
     spread: float = 1.0
 
     def checks(self) -> list[Check]:
-        """Check the gradient of every tensor, and that backward adds to the gradients it finds."""
+        """Check the gradient of every tensor, and that backward adds to the gradients that are there."""
         xp, given = array_module(self.x), self.x.copy()
         y = self.subject.forward(given)
         if y.dtype != np.float64:
             return [Check("y", False, message=f"forward returned {y.dtype} for float64 input: its precision is lost")]
         if (given != self.x).any():
             return [Check("x", False, message="forward changed its input x: make a copy")]
-        if self.dy is None:
-            self.dy = xp.asarray(self.rng.standard_normal(y.shape))
+        dy = self.dy = xp.asarray(self.rng.standard_normal(y.shape)) if self.dy is None else self.dy
         tensors = self.subject.tensors(self.x)
         zero = {name: xp.zeros_like(tensor) for name, tensor in tensors.items()}
         preset = {name: xp.asarray(self.rng.standard_normal(tensor.shape)) for name, tensor in tensors.items()}
         try:
-            given = self.dy.copy()
+            given = dy.copy()
             found = self.subject.gradients(self.x, given, zero)
-            added = self.subject.gradients(self.x, self.dy.copy(), preset)
+            added = self.subject.gradients(self.x, dy.copy(), preset)
         except Exception as error:  # a user's backward may raise anything
             return [Check("backward", False, message=f"backward raised {type(error).__name__}: {error}")]
-        checks = [self.check(name, found[name]) for name in tensors]
+        checks = [self.check(name, found[name], dy) for name in tensors]
         for i, check in enumerate(checks[1:], 1):
             name = check.name
             if check.ok and distance(added[name], preset[name] + found[name]) > 1e-9:
@@ -111,13 +111,13 @@ class Differences:
                 words = "you overwrote it" if overwritten else "it is right only if it was zero before"
                 message = f"the gradient of {name}: {words}; backward must add (+=) to what is there"
                 checks[i] = Check(name, False, message=message)
-        if (given != self.dy).any():
+        if (given != dy).any():
             checks.append(Check("dy", False, message="backward changed its input dy: make a copy"))
         return checks
 
-    def check(self, name: str, gradient: Any) -> Check:
-        """Check the gradient of one tensor; where that fails because of kinks, by the outputs that have none."""
-        tensor, dy = self.subject.tensors(self.x)[name], self.dy
+    def check(self, name: str, gradient: Any, dy: Array) -> Check:
+        """Check the gradient of one tensor; if kinks make that fail, check it by the outputs without a kink."""
+        tensor = self.subject.tensors(self.x)[name]
         if getattr(gradient, "shape", None) != tensor.shape:
             why = self.explain(name, gradient, dy) if hasattr(gradient, "shape") else f"backward left {gradient!r}"
             return Check(name, False, message=f"the gradient of {name}: {why}")
@@ -143,7 +143,7 @@ class Differences:
         return Check(name, False, *slopes, False, f"the gradient of {name}: {self.explain(name, gradient, dy)}")
 
     def compare(self, gradient: Array, direction: Array, plus: Array, minus: Array, dy: Array) -> Slopes:
-        """Return the slope by the gradient, that by differences, and their error relative to a typical slope."""
+        """Return the slope by the gradient, the slope by differences, and their error relative to a typical slope."""
         norm = array_module(gradient).linalg.norm
         analytic, numeric = float((gradient * direction).sum()), float(((plus - minus) * dy).sum()) / (2 * self.h)
         typical = float(norm(gradient)) * self.spread / gradient.size**0.5
@@ -171,7 +171,7 @@ class Differences:
         return np.stack(rows) / (2 * self.h)
 
     def explain(self, name: str, gradient: Array, dy: Array) -> str:
-        """Say in words what is wrong with a gradient."""
+        """Return, in words, what is wrong with a gradient."""
         tensors = self.subject.tensors(self.x)
         if tensors[name].size * dy.size > LARGEST:
             return "it is wrong (smaller tensors would tell more)"
@@ -180,7 +180,7 @@ class Differences:
             saved = tensors[at].copy()
             tensors[at][...] = array_module(saved).asarray(value)
             try:
-                return (self.jacobian(name) @ to_numpy(dy).ravel()).reshape(tensors[name].shape)
+                return multiply(self.jacobian(name), to_numpy(dy).ravel()).reshape(tensors[name].shape)
             finally:
                 tensors[at][...] = saved
 

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tinympcnn.io.atomic import replacing
 from tinympcnn.nn.layers import Layer, describe, layer_class, rebuild
 from tinympcnn.nn.sequential import Sequential
 
+AnyNet = TypeVar("AnyNet", bound=Sequential)
 VERSION = 1
 STATE = "state"  # the entry that a checkpoint has and a model has not; see ``checkpoint.py``
 _ABOUT = "about"  # the entry that holds the JSON description
@@ -61,7 +62,7 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
     return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
 
 
-def load(path: str | PathLike[str], make: Callable[[list[Layer]], Sequential]) -> Sequential:
+def load(path: str | PathLike[str], make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
     """Read a net that `save` wrote; `make` makes a net of layers.
 
     Raises
@@ -105,7 +106,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is not a whole tinympcnn model file ({_in_short(error)})") from error
 
 
-def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], Sequential]) -> Sequential:
+def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
     """Return the net that `to_arrays` described; `where` names the file in error messages."""
     about = read_about(arrays, where)
     try:
@@ -144,7 +145,7 @@ def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
     try:
         if text is None or text.dtype != np.uint8 or text.size > _MOST_JSON:
             raise ValueError
-        about = json.loads(text.tobytes())
+        about: dict[str, Any] = json.loads(text.tobytes())
         if about["format"] != "tinympcnn":
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -1,4 +1,4 @@
-"""Between a storage of fragments and the dense map: split and merge.
+"""From a storage of fragments to the dense map, and back: merge and split.
 
 A MaxPoolFragment layer with a kh x kw pool sends fragment f at offset (r, c) to index ``f*kh*kw + r*kw + c``.
 So the index of a fragment after several layers, read in the mixed base of the pools, IS its list of offsets, and

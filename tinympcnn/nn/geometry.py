@@ -1,7 +1,6 @@
-"""Sizes, planned before any arithmetic: what fits, what a layer makes of it, and what would have fitted.
+"""The size rules: which sizes a layer takes, and which sizes it makes, planned before any arithmetic.
 
-Every size rule of the library stands here once; layers, nets and the command line ask here. Read next:
-``fragments.py`` (how fragments interleave into a dense map).
+Layers, nets and the command line ask here, and every error names a size that would work.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ def pair(value: int | Sequence[int], name: str) -> Pair:
     Parameters
     ----------
     value : int or (int, int)
-        One size for both axes, or one for each.
+        One size for both axes, or a size for each.
     name : str
-        What the value is, for the error message.
+        The name of the value in the error message.
 
     Raises
     ------
@@ -44,7 +43,7 @@ def pair(value: int | Sequence[int], name: str) -> Pair:
 
 
 def count(value: int, name: str) -> int:
-    """Return `value` as a positive integer, or say what `name` should have been."""
+    """Return `value` as a positive integer, or raise a UsageError that says what `name` should be."""
     try:
         result = index(value)
     except TypeError:
@@ -85,7 +84,7 @@ def pooled(size: Pair, k: Pair, who: object) -> Pair:
 
 
 def fragmented(size: Pair, k: Pair, who: object) -> Pair:
-    """Return the common size of the kh*kw fragments of a map, which exists if (size + 1) % k == 0 on each axis.
+    """Return the common size of the kh*kw fragments of a map; there is one if (size + 1) % k == 0 on each axis.
 
     Raises
     ------

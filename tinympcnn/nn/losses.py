@@ -1,7 +1,6 @@
 """The losses: multiclass cross-entropy over pixels (section 4 of the paper, its MCCE) and mean squared error.
 
-Each has ``forward(scores, target) -> float`` and ``backward() -> dscores``; sums run in float64, and one loss costs
-a GPU one synchronisation.
+Sums run in float64, and one loss costs a GPU one synchronisation.
 """
 
 from __future__ import annotations
@@ -16,21 +15,39 @@ from tinympcnn.errors import DataError, UsageError
 
 
 class Loss(Protocol):
-    """What training asks of a loss.
+    """The agreement that every loss keeps; a class of yours with these three names is one.
 
     Attributes
     ----------
     counted : float
-        The number that the mean of the last forward pass is over, such as the number of counted pixels.
+        The divisor of the last mean: the number of pixels, or the sum of their weights. The mean over a whole set is
+        taken from the losses of its images with it.
     """
 
     counted: float
 
     def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
-        """Return the mean loss of `scores` (N, n, m, K) for a `target`; `grad` prepares `backward`."""
+        """Return the loss of `scores` (N, n, m, K); `grad` prepares `backward`."""
+        ...
 
     def backward(self) -> Array:
         """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
+        ...
+
+
+class _Base:
+    """What both losses have in common: the gradient that `forward` leaves for `backward`."""
+
+    def __init__(self) -> None:
+        self.counted = 0.0
+        self._dscores: Array | None = None
+
+    def backward(self) -> Array:
+        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
+        if self._dscores is None:
+            raise RuntimeError(f"{type(self).__name__}.backward needs a forward pass with grad=True before it")
+        dscores, self._dscores = self._dscores, None
+        return dscores
 
 
 def softmax(scores: Array) -> Array:
@@ -45,18 +62,20 @@ def softmax(scores: Array) -> Array:
     shifted = _shifted(scores)
     e = xp.exp(shifted, out=shifted)
     e /= e.sum(axis=0)
-    return xp.moveaxis(e, 0, -1)
+    probabilities: Array = xp.moveaxis(e, 0, -1)
+    return probabilities
 
 
 def _shifted(scores: Array) -> Array:
-    """Return scores less their largest, (K, ...): with the classes first NumPy works on long runs of pixels."""
+    """Return scores less their largest, (K, ...): with the classes first, NumPy works on long runs of pixels."""
     xp = array_module(scores)
     first = xp.ascontiguousarray(xp.moveaxis(scores, -1, 0))
-    return first - first.max(axis=0)
+    shifted: Array = first - first.max(axis=0)
+    return shifted
 
 
 def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return class weights under which every class counts as much as every other, whatever its share of the pixels.
+    """Return class weights that make every class count equally, whatever its share of the pixels.
 
     The paper minimises the MCCE "per class" without a formula; we take pixel weight 1 / (K * N_class), here times the
     number of pixels, so that the mean weight is 1. A class that is absent gets weight zero.
@@ -64,7 +83,7 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     Parameters
     ----------
     counts : sequence of int
-        Pixels of each class in the training set, N_class.
+        The number of pixels of each class in the training set, N_class.
 
     Examples
     --------
@@ -76,8 +95,8 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.where(present, n.sum() / (present.sum() * np.where(present, n, 1)), 0.0)
 
 
-class SoftmaxCrossEntropy:
-    """Multiclass cross-entropy, the mean over counted pixels.
+class SoftmaxCrossEntropy(_Base):
+    """Multiclass cross-entropy, as a mean over the counted pixels.
 
     With s the scores of a pixel, t its label, p = softmax(s), w the weights of the classes and M the number of
     pixels that are not ignored, or the sum of their weights::
@@ -90,15 +109,15 @@ class SoftmaxCrossEntropy:
     class_weights : sequence of float, optional
         One weight for each class; by default all are 1. See `balanced_weights`.
     ignore : int
-        Pixels of this label have no part in the loss.
+        The label of pixels that have no part in the loss.
     over : {"pixels", "weights"}
-        What M is. Summed over a whole set both lead to the same net. Image by image, M as a sum of weights makes
-        updates of one size out of images with a rare class and without it, whose weights differ a hundredfold.
+        The meaning of M. Summed over a whole set both lead to the same net. With one update for each image, "weights"
+        keeps updates equally large whether or not an image contains the rare class.
 
     Attributes
     ----------
     counted : float
-        M of the last forward pass (on the host).
+        The M of the last forward pass.
 
     Examples
     --------
@@ -112,14 +131,13 @@ class SoftmaxCrossEntropy:
     def __init__(
         self, class_weights: Sequence[float] | np.ndarray | None = None, ignore: int = -1, over: str = "pixels"
     ) -> None:
+        super().__init__()
         self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float64)
         if self.class_weights is not None and not (np.isfinite(self.class_weights) & (self.class_weights >= 0)).all():
             raise UsageError(f"class_weights must be finite and not negative, not {class_weights!r}")
         if over not in ("pixels", "weights"):
             raise UsageError(f"the mean is over 'pixels' or 'weights', not {over!r}")
         self.ignore, self.over = ignore, over
-        self.counted = 0.0
-        self._dscores: Array | None = None
 
     def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
         """Return the loss of `scores` (N, n, m, K) for the labels `target` (N, n, m); `grad` prepares `backward`."""
@@ -129,7 +147,7 @@ class SoftmaxCrossEntropy:
             raise DataError(f"labels of shape {target.shape} do not fit scores of shape {scores.shape}")
         if self.class_weights is not None and len(self.class_weights) != K:
             raise UsageError(f"{len(self.class_weights)} class weights were given for {K} classes")
-        if not is_device_array(target):  # on a device this would wait for it; labels are checked when they are read
+        if not is_device_array(target):  # a check on a device would wait for it; labels are checked when they are read
             wrong = (target != self.ignore) & ((target < 0) | (target >= K))
             if wrong.any():
                 raise DataError(f"label {int(target[wrong][0])} is not a class: {K} scores mean classes 0 to {K - 1}")
@@ -154,13 +172,9 @@ class SoftmaxCrossEntropy:
             self._dscores = xp.ascontiguousarray(xp.moveaxis(dscores, 0, -1))
         return loss / M
 
-    def backward(self) -> Array:
-        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
-        return _taken(self)
 
-
-class MeanSquaredError:
-    """Half the squared distance between scores and target, the mean over pixels.
+class MeanSquaredError(_Base):
+    """Half the squared distance between scores and target, as a mean over pixels.
 
     With s and t the vectors of a pixel and M the number of pixels::
 
@@ -176,10 +190,6 @@ class MeanSquaredError:
     (2.0, [2.0, 0.0])
     """
 
-    def __init__(self) -> None:
-        self.counted = 0.0
-        self._dscores: Array | None = None
-
     def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
         """Return the loss of `scores` for a `target` of the same shape (N, n, m, K); `grad` prepares `backward`."""
         array_module(scores, target)
@@ -190,14 +200,3 @@ class MeanSquaredError:
         if grad:
             self._dscores = difference / self.counted
         return float((difference * difference).sum(dtype="float64")) / 2 / self.counted
-
-    def backward(self) -> Array:
-        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
-        return _taken(self)
-
-
-def _taken(loss: SoftmaxCrossEntropy | MeanSquaredError) -> Array:
-    if loss._dscores is None:
-        raise RuntimeError(f"{type(loss).__name__}.backward needs a forward pass with grad=True before it")
-    dscores, loss._dscores = loss._dscores, None
-    return dscores

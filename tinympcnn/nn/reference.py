@@ -37,7 +37,7 @@ def gradient(grad: Callable[[Array, Array], Grads], F_in: Storage, F_delta: Stor
     g: Any = (0, 0)
     for f, delta in zip(F_in, F_delta, strict=True):  # Alg. 2, line 1: for i = 1 to F_delta.nFragments()
         g = tuple(total + part for total, part in zip(g, grad(f, delta), strict=True))  # line 2: g = g + l.grad(f_i)
-    return g
+    return tuple(g)
 
 
 def mpf_forward(F_in: Storage, P: Pair) -> tuple[Storage, list[Array]]:
@@ -122,7 +122,7 @@ def merge(F: Storage, pools: Sequence[Pair]) -> Storage:
 def conv_fwd(f: Array, W: Array, b: Array) -> Array:
     """Return the output maps of a convolutional layer, (H-kh+1, W-kw+1, out_maps); W is (kh, kw, C, out_maps)."""
     kh, kw, _, maps = W.shape
-    y = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), maps), f.dtype)
+    y: Array = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), maps), f.dtype)
     for q in range(y.shape[0]):
         for p in range(y.shape[1]):
             y[q, p] = b + (f[q : q + kh, p : p + kw, :, None] * W).sum(axis=(0, 1, 2))
@@ -143,7 +143,7 @@ def conv_grad(f: Array, delta: Array, W: Array) -> Grads:
 def conv_bkp(f: Array, delta: Array, W: Array) -> Array:
     """Return the delta of the input `f`: every output pixel sends its delta back through the weights it came by."""
     kh, kw = W.shape[:2]
-    back = array_module(f, delta, W).zeros_like(f)
+    back: Array = array_module(f, delta, W).zeros_like(f)
     for q in range(delta.shape[0]):
         for p in range(delta.shape[1]):
             back[q : q + kh, p : p + kw] += (W * delta[q, p]).sum(axis=3)
@@ -169,7 +169,8 @@ def mp_fwd(f: Array, P: Pair) -> tuple[Array, Array]:
 def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
     """Return an array like `f` that is zero except at the places `idx`, where `delta` is added."""
     xp = array_module(delta, idx, f)
-    back, maps = xp.zeros_like(f), xp.arange(f.shape[2])
+    back: Array = xp.zeros_like(f)
+    maps = xp.arange(f.shape[2])
     for q in range(delta.shape[0]):
         for p in range(delta.shape[1]):
             back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map

@@ -206,7 +206,7 @@ class Sequential:
         if self.normalisation is None:
             return image.astype(self.dtype)
         mean, std = self.normalisation
-        centred = np.subtract(image, mean, dtype=np.float64)
+        centred: np.ndarray = np.subtract(image, mean, dtype=np.float64)
         centred /= std
         return centred.astype(self.dtype, copy=False)
 
@@ -235,11 +235,13 @@ class Sequential:
 
     def flat(self) -> Array:
         """Return a copy of all parameters as one vector, in the order of `parameters`."""
-        return self.xp.concatenate([param.ravel() for _, param, _ in self.parameters()])
+        v: Array = self.xp.concatenate([param.ravel() for _, param, _ in self.parameters()])
+        return v
 
     def flat_grads(self) -> Array:
         """Return a copy of all gradients as one vector, in the order of `parameters`."""
-        return self.xp.concatenate([grad.ravel() for _, _, grad in self.parameters()])
+        v: Array = self.xp.concatenate([grad.ravel() for _, _, grad in self.parameters()])
+        return v
 
     def set_flat(self, v: Array) -> None:
         """Set all parameters, in place, from a vector such as `flat` returns."""

@@ -68,7 +68,8 @@ class Layer:
             cls.backward_params = Layer.backward_params  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.config().values()))})"
+        values = ("..." if value is ... else repr(value) for value in self.config().values())
+        return f"{type(self).__name__}({', '.join(values)})"
 
     # ------------------------------------------------------------------------------------------ computation
 

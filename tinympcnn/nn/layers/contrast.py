@@ -131,7 +131,7 @@ class LocalContrast(Layer):
         def spread(d: Array) -> Array:  # sum_ij w[i, j] * d[q-i, p-j]: the weights are symmetric
             return self._mean(xp.pad(d, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))))
 
-        dx = spread(dz * r * (m * r * z - 1)) - x * spread(dz * r * r * z)
+        dx: Array = spread(dz * r * (m * r * z - 1)) - x * spread(dz * r * r * z)
         self._middle(dx)[...] += dx0 + dz * r
         return dx
 

@@ -38,7 +38,7 @@ def plain_forward(x: Array, W: Array, b: Array) -> Array:
     """
     (F, H, width, _), (kh, kw, _, maps) = x.shape, W.shape
     columns = engine.columns(x, (kh, kw))  # one row of kh*kw*C numbers for each output pixel: the window it sees
-    y = columns @ W.reshape(-1, maps) + b
+    y: Array = columns @ W.reshape(-1, maps) + b
     return y.reshape(F, H - kh + 1, width - kw + 1, maps)
 
 

@@ -20,13 +20,13 @@ from tinympcnn.nn.layers.base import Layer, register_layer
 
 
 def window_max(x: Array, k: Pair, step: Pair, y: Array, winners: Array | None) -> None:
-    """Write to `y` the maximum of every kh x kw window of `x`, and to `winners` where in its window it stands.
+    """Write to `y` the maximum of every kh x kw window of `x`, and to `winners` its place in the window.
 
     Parameters
     ----------
     x : array, shape (F, H, W, C)
     k, step : (rows, columns)
-        Size of the windows, and the distance from one window to the next.
+        The size of the windows, and the distance from one window to the next.
     y : array, shape (F, h, w, C)
     winners : array of uint8, shape (F, h, w, C), optional
         ``i*kw + j`` of the first maximum in row-major order: a later value wins only if it is larger.
@@ -77,10 +77,10 @@ class Pool(Layer):
 class MaxPool(Pool):
     """The maximum of every kh x kw window of a grid of windows; rows and columns that fill no window are dropped.
 
-    With (i, j) running over the window, ties going to the first in row-major order::
+    With (i, j) running over the window, and of equal values the first in row-major order as the winner::
 
         y[f, q, p]  = max_ij x[f, kh*q+i, kw*p+j]
-        dx[f, kh*q+i, kw*p+j] = dy[f, q, p] if (i, j) is where the maximum stands, else 0
+        dx[f, kh*q+i, kw*p+j] = dy[f, q, p] if (i, j) is the place of the winner, else 0
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class MaxPool(Pool):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Return dx, zero but for the winners: windows do not overlap, so each place is written once."""
+        """Return dx, which is zero except at the winners: windows do not overlap, so each place is written once."""
         shape, winners = self.take_cache()
         self.check_dy(dy, winners.shape)
         xp = array_module(dy, winners)
@@ -154,10 +154,10 @@ class MaxPoolFragment(Pool):
         dx[f, r + kh*q + i, c + kw*p + j] += dy[f*kh*kw + r*kw + c, q, p]   where (i, j) is the winner
 
     The windows of all offsets together are the windows at every position. So ``MP.fwd(f(r:end, c:end), P)`` for
-    all (r, c) is the maximum m over the window at every position, of which fragment (r, c) is m[r::kh, c::kw];
-    and its winners are the paper's mpIDXS. Going back, the fragments' gradients are merged in the same way into
-    one dense map, and each tap (i, j) adds those of its windows that it won: windows of one offset do not overlap,
-    but those of different offsets do, hence the sum (Figure 2, bottom).
+    all (r, c) is the maximum m over the window at every position: fragment (r, c) is m[r::kh, c::kw], and the winners
+    are the paper's mpIDXS. Going back, the gradients of the fragments are merged in the same way into one dense map,
+    and each tap (i, j) adds the gradients of the windows that it won. Windows of one offset do not overlap, but windows
+    of different offsets do, hence the sum (Figure 2, bottom).
 
     Parameters
     ----------

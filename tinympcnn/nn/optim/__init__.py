@@ -1,9 +1,11 @@
 """The optimisers, each over the parameters of one net: SGD, SGD safeguarded by the Armijo rule, L-BFGS, Adam.
 
-All work through ``step(closure)``. ``closure(grad=True)`` returns the loss and, if asked, leaves its gradient in the
-net; ``closure(grad=False)`` costs a forward pass only. What the closure sums over, one image or a whole set, is its
-own affair (``objective.py``).
+All work through ``step(closure)``. ``closure(grad=True)`` returns the loss and leaves its gradient in the net;
+``closure(grad=False)`` costs a forward pass only. The closure decides whether the loss is that of one image or of a
+whole set (``training/objective.py``).
 """
+
+from __future__ import annotations
 
 import inspect
 from typing import Any
@@ -16,7 +18,7 @@ from tinympcnn.nn.optim.lbfgs import LBFGS
 from tinympcnn.nn.optim.sgd import SGD
 from tinympcnn.nn.sequential import Sequential
 
-OPTIMIZERS = {"adam": Adam, "sgd": SGD, "armijo": ArmijoSGD, "lbfgs": LBFGS}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "sgd": SGD, "armijo": ArmijoSGD, "lbfgs": LBFGS}
 
 
 def build(name: str, net: Sequential, **options: Any) -> Optimizer:

@@ -1,4 +1,4 @@
-"""Adam, the usual choice today; newer than the paper."""
+"""Adam, the usual choice today. It is newer than the paper."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ class Adam(Optimizer):
     Parameters
     ----------
     net : Sequential
+        The net to train.
     lr : float
-        Learning rate.
+        The learning rate.
     b1, b2 : float
-        Decay of the running means, in [0, 1).
+        The decay of the running means, in [0, 1).
     eps : float
-        Keeps the division finite.
+        A small number that keeps the division finite.
     """
 
     state_names = ("m", "v", "n")

@@ -1,4 +1,4 @@
-"""Steepest descent safeguarded by the Armijo rule: section 4.1 of the paper. Read next: ``lbfgs.py``."""
+"""Steepest descent safeguarded by the Armijo rule: section 4.1 of the paper."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ class ArmijoSGD(Optimizer):
     Parameters
     ----------
     net : Sequential
+        The net to train.
     lr : float
-        First trial step.
+        The first trial step.
     c : float
-        Fraction of the decrease promised by the gradient that is asked for, in (0, 1).
+        The least decrease of an accepted step, as a fraction of the decrease that the gradient promises, in (0, 1).
     shrink, grow : float
-        Factor on a refused step (below 1), and on the last accepted step (at least 1).
+        The factors on a refused step (below 1) and on the last accepted step (at least 1).
     trials : int
-        Refused steps after which the search ends.
+        The number of refused steps after which the search ends.
     on_failure : {"stop", "continue"}
-        Whether a search without a step raises DivergenceError, or leaves the parameters and goes on from `lr`.
+        Whether a search that finds no step raises DivergenceError, or keeps the parameters and starts again from `lr`.
     """
 
     state_names = ("t",)

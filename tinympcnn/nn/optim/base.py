@@ -1,30 +1,36 @@
-"""What every optimiser is: a net, a step, and a state that a checkpoint can hold."""
+"""The agreement that every optimiser keeps: a net, a step, and a state that a checkpoint can hold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import DivergenceError, UsageError
 from tinympcnn.nn.sequential import Sequential
 
-Closure = Callable[..., float]
+
+class Closure(Protocol):
+    """A function that returns the loss of a net and, with ``grad=True``, leaves its gradient in the net."""
+
+    def __call__(self, grad: bool = True) -> float:
+        """Return the loss."""
+        ...
 
 
 class Optimizer:
-    """What every optimiser is: a net, a learning rate, and a state that a checkpoint can hold.
+    """The base class: counts evaluations, and returns its state by name.
 
     Attributes
     ----------
     net : Sequential
+        The net to train.
     scale : float
-        Factor on the learning rate, set from outside by a schedule.
+        A factor on the learning rate, set by a learning-rate schedule.
     evaluations : int
-        Calls of the closure so far.
+        The number of calls of the closure so far.
     last_step : float
-        Step length of the last step; the learning rate where there is no line search.
+        The length of the last step, which is the learning rate unless there is a line search.
     """
 
     state_names: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
-"""L-BFGS, which delivered the best performance on steel: section 4.2 of the paper. Read next: ``adam.py``."""
+"""L-BFGS, which delivered the best performance on steel: section 4.2 of the paper."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import UsageError
@@ -15,19 +16,20 @@ class LBFGS(Optimizer):
 
     The direction is ``d = -H g``, where H is built from the last m pairs ``s = theta' - theta``, ``y = g' - g``.
     The step t must lower the loss, ``L(theta + t*d) <= L(theta) + c1*t*g.d``, and flatten the slope,
-    ``g'.d >= c2*g.d``; it is found by doubling and bisection (A. Lewis, M. Overton, Math. Program. 141, 2013). Where
-    none is found the pairs are forgotten and steepest descent is tried once. Sources: J. Nocedal, Math. Comp. 35
-    (1980); Nocedal and Wright, Numerical Optimization, algorithm 7.4.
+    ``g'.d >= c2*g.d``; doubling and bisection find it (A. Lewis, M. Overton, Math. Program. 141, 2013). If they find
+    none, the pairs are forgotten and steepest descent is tried once. Sources: J. Nocedal, Math. Comp. 35 (1980);
+    Nocedal and Wright, Numerical Optimization, algorithm 7.4.
 
     Parameters
     ----------
     net : Sequential
+        The net to train.
     history : int
-        Number m of pairs kept.
+        The number m of pairs (s, y) that are kept.
     c1, c2 : float
-        Of the Wolfe conditions, 0 < c1 < c2 < 1.
+        The constants of the Wolfe conditions, 0 < c1 < c2 < 1.
     trials : int
-        Evaluations after which a line search ends.
+        The number of evaluations after which a line search ends.
     """
 
     state_names = ("pairs", "loss", "g")
@@ -38,8 +40,8 @@ class LBFGS(Optimizer):
             raise UsageError("L-BFGS needs history >= 1, trials >= 1 and 0 < c1 < c2 < 1")
         self.history, self.c1, self.c2, self.trials = history, c1, c2, trials
         self.pairs: list[tuple[Array, Array]] = []
-        self.loss: float | None = None  # of the parameters as they are, with gradient g; known after a step
-        self.g: Array = None
+        self.loss: float | None = None  # the loss of the present parameters, with gradient g; known after a step
+        self.g: Any = None
 
     def direction(self, g: Array) -> Array:
         """Return -H g by the two-loop recursion."""
@@ -69,9 +71,7 @@ class LBFGS(Optimizer):
         return loss
 
     def _gradient(self) -> Array:
-        return self.net.flat_grads().astype(
-            "float64"
-        )  # the products below cancel; theirs is the precision that matters
+        return self.net.flat_grads().astype("float64")  # the dot products subtract nearly equal numbers
 
     def _search(self, closure: Closure, theta: Array) -> bool:
         """Move along the direction to a step that satisfies both conditions; restore `theta` where there is none."""

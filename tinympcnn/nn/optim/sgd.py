@@ -1,4 +1,4 @@
-"""Gradient descent with momentum. Read next: ``armijo.py``, which finds its step itself."""
+"""Gradient descent with momentum."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class SGD(Optimizer):
     Parameters
     ----------
     net : Sequential
+        The net to train.
     lr : float
-        Learning rate.
+        The learning rate.
     momentum : float
-        In [0, 1).
+        The share of the last step that the next one repeats, in [0, 1).
 
     Examples
     --------
-    >>> from tinympcnn import Net
-    >>> net = Net.from_spec("FC1", rng=0)
-    >>> SGD(net).lr
+    >>> from tinympcnn.nn.layers import Conv
+    >>> SGD(Sequential([Conv(1, 1, 3)])).lr
     0.01
     """
 

@@ -1,4 +1,4 @@
-"""The schedule: blocks cover, sums keep their order, memory on loan is never lent twice, errors come through."""
+"""The engine: blocks cover, sums keep their order, memory on loan is never lent twice, errors come through."""
 
 import gc
 import os
@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from tinympcnn import UsageError, engine
+from tinympcnn import Conv, Net, UsageError, engine
 from tinympcnn.engine.matmul import GEMM_ROWS, HELD, product, product_rows, sum_parts
+from tinympcnn.gradcheck import check_layer
 
 # ------------------------------------------------------------------------------------------------------ threads
 
@@ -120,6 +121,40 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     assert in_new_process(code, TINYMPCNN_THREADS="2") == "20"
 
 
+def test_where_no_thread_can_be_started_this_one_does_all_the_work(threads, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    threads(3)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(2):
+        seen = []
+        engine.run(seen.append, range(20))
+        assert seen == list(range(20))
+    assert engine.get_threads() == 1  # nothing is tried again
+
+
+def test_as_many_threads_as_can_be_started_share_the_work(threads, monkeypatch):
+    start, left = threading.Thread.start, [None]
+
+    def first_only(self):
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(self)
+
+    threads(5)
+    monkeypatch.setattr(threading.Thread, "start", first_only)
+    barrier, seen = threading.Barrier(2, timeout=20), []
+
+    def task(i):
+        barrier.wait()  # two threads are at work
+        seen.append(i)
+
+    engine.run(task, range(20))
+    assert sorted(seen) == list(range(20)) and engine.get_threads() == 2
+
+
 def blas_threads():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
@@ -191,6 +226,27 @@ def test_the_row_period_divides_and_holds(dtype):
         y = np.empty((5 * rows + 7, maps), dtype)
         product(np.tile(row, (len(y), 1)), W, rows, y)
         assert all((y[i::period] == y[i]).all() for i in range(period))
+
+
+def test_flags_that_a_blas_raises_without_need_are_no_warnings(rng, monkeypatch):
+    real = np.matmul
+
+    def flagged(*arguments, **options):  # as NumPy does with Apple's Accelerate, for results that are finite
+        np.divide(np.ones(1), np.zeros(1))
+        np.multiply(np.full(1, 1e300), 1e300)
+        np.subtract(np.full(1, np.inf), np.inf)
+        return real(*arguments, **options)
+
+    net = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0)
+    images = rng.standard_normal((2, 9, 11, 1)).astype(np.float32)
+    wanted = net.forward(images)
+    monkeypatch.setattr(np, "matmul", flagged)
+    with pytest.raises(RuntimeWarning):
+        np.matmul(images, images.swapaxes(1, 2))
+    engine.matmul.row_period.cache_clear()
+    assert (net.forward(images) == wanted).all()
+    net.backward(wanted)
+    check_layer(Conv(2, 3, 2, rng=0)).raise_if_wrong()
 
 
 @pytest.mark.parametrize("rows", [12, 96, 192])
