@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import placed
 
 from tinympcnn import (
     Conv,
@@ -19,10 +20,10 @@ from tinympcnn.engine import correlate, correlate_back
 from tinympcnn.gradcheck import check_contract, check_layer, check_loss, check_net
 
 
-def broken(layer, spoil):
-    """Return `layer` with a backward pass after which ``spoil(self, x, dy, dx)`` sets things wrong."""
+def broken(kind, spoil):
+    """Return a class of layers with a backward pass after which ``spoil(self, x, dy, dx)`` sets things wrong."""
 
-    class Broken(type(layer)):
+    class Broken(kind):
         def backward(self, dy):
             x = self.cache
             before = {name: grad.copy() for name, grad in self.grads.items()}
@@ -34,8 +35,7 @@ def broken(layer, spoil):
                     self.grads[name] += before[name]
             return dx
 
-    layer.__class__ = Broken
-    return layer
+    return Broken
 
 
 def messages(report):
@@ -73,14 +73,12 @@ def test_every_layer_of_the_library_passes(layer):
         assert (layer.params[name] == param).all() and (layer.grads[name] == grad).all()
 
 
-@pytest.mark.parametrize("make", [lambda: Conv(2, 2, 2, rng=0), lambda: MaxPoolFragment(2)])
-def test_layers_on_a_device_are_checked_there(make, device):
-    layer = make()
-    for arrays in (layer.params, layer.grads):
-        arrays.update({name: device.asarray(array) for name, array in arrays.items()})
+@pytest.mark.parametrize(("kind", "arguments"), [(Conv, (2, 2, 2)), (MaxPoolFragment, (2,))])
+def test_layers_on_a_device_are_checked_there(kind, arguments, device):
+    layer, wrong = kind(*arguments), broken_dy(kind, lambda dy: 1.2 * dy)(*arguments)
     x = device.asarray(np.random.default_rng(0).permutation(np.linspace(-1, 1, 70)).reshape(1, 5, 7, 2))
-    check_layer(layer, x).raise_if_wrong()
-    assert "1.2 times" in str(check_layer(broken_dy(layer, lambda dy: 1.2 * dy), x))
+    check_layer(placed(layer, device), x).raise_if_wrong()
+    assert "1.2 times" in str(check_layer(placed(wrong, device), x))
 
 
 def test_nets_on_a_device_are_checked_there(device):
@@ -125,7 +123,7 @@ def spoil_grad(name, change):
     ],
 )
 def test_a_wrong_parameter_gradient_is_named(name, change, words):
-    layer = broken(Conv(3, 3, (3, 2), rng=0), spoil_grad(name, change))
+    layer = broken(Conv, spoil_grad(name, change))(3, 3, (3, 2), rng=0)
     said = complaint(check_layer(layer, shape=(3, 5, 4, 3)), name)
     assert said.startswith(f"the gradient of {name}: ") and words in said
 
@@ -139,7 +137,7 @@ def test_a_sum_that_left_out_a_fragment_is_named():
         self.grads["W"] = one.grads["W"]
         return dx
 
-    assert "fragment 2 alone counts" in complaint(check_layer(broken(Conv(3, 3, (3, 2), rng=0), last_only)), "W")
+    assert "fragment 2 alone counts" in complaint(check_layer(broken(Conv, last_only)(3, 3, (3, 2), rng=0)), "W")
 
 
 def test_overwriting_in_place_of_adding_is_named():
@@ -193,22 +191,23 @@ def test_a_gradient_that_is_not_there_is_named():
     ],
 )
 def test_a_wrong_input_gradient_of_a_convolution_is_named(spoil, words):
-    said = complaint(check_layer(broken(Conv(3, 3, (3, 2), rng=0), spoil)), "x")
+    said = complaint(check_layer(broken(Conv, spoil)(3, 3, (3, 2), rng=0)), "x")
     assert words in said
 
 
 def pooled_with(order):
     """Return a MaxPoolFragment layer that going back reads the fragments in another order."""
-    return broken_dy(MaxPoolFragment((2, 3)), lambda dy: dy[order(len(dy))])
+    return broken_dy(MaxPoolFragment, lambda dy: dy[order(len(dy))])((2, 3))
 
 
-def broken_dy(layer, change):
-    class Broken(type(layer)):
+def broken_dy(kind, change):
+    """Return a class of layers that take ``change(dy)`` for the gradient dy."""
+
+    class Broken(kind):
         def backward(self, dy):
             return super().backward(change(dy))
 
-    layer.__class__ = Broken
-    return layer
+    return Broken
 
 
 def test_a_swapped_order_of_fragments_is_named():
@@ -229,7 +228,7 @@ def test_a_gradient_for_pixels_that_have_not_won_is_named(to_all):
             windows[:, :, 0, :, 0] = dy
         return dx
 
-    report = check_layer(broken(MaxPool(2), spoil), shape=(2, 4, 6, 3))
+    report = check_layer(broken(MaxPool, spoil)(2), shape=(2, 4, 6, 3))
     assert not report
     assert "it reaches" in report.checks[0].message and "have not won" in report.checks[0].message
 
@@ -306,7 +305,7 @@ def test_backward_that_raises_low_precision_and_changed_inputs_are_named():
 
 
 def test_raise_if_wrong_carries_the_words():
-    layer = broken(Conv(1, 1, 2, rng=0), lambda self, x, dy, dx: -dx)
+    layer = broken(Conv, lambda self, x, dy, dx: -dx)(1, 1, 2, rng=0)
     with pytest.raises(AssertionError, match="sign is wrong"):
         check_layer(layer).raise_if_wrong()
 
@@ -314,13 +313,13 @@ def test_raise_if_wrong_carries_the_words():
 # ----------------------------------------------------------------------------------------------------- kinks
 
 
-@pytest.mark.parametrize("layer", [MaxPool(2), MaxPoolFragment((2, 3))], ids=repr)
-def test_a_tie_is_reported_as_a_kink_and_the_rest_is_checked(layer):
+@pytest.mark.parametrize(("kind", "size"), [(MaxPool, 2), (MaxPoolFragment, (2, 3))])
+def test_a_tie_is_reported_as_a_kink_and_the_rest_is_checked(kind, size):
     x = np.random.default_rng(0).permutation(np.arange(2.0 * 7 * 8)).reshape(2, 7, 8, 1)
     x[0, 2:4, 2:4] = x.max() + 1  # four equal values in one window
-    report = check_layer(layer, x)
+    report = check_layer(kind(size), x)
     assert report.ok and report.checks[0].kink and "a kink, not an error" in report.checks[0].message
-    wrong = check_layer(broken_dy(layer, lambda dy: 1.001 * dy), x)
+    wrong = check_layer(broken_dy(kind, lambda dy: 1.001 * dy)(size), x)
     assert "1.001 times" in complaint(wrong, "x")
 
 

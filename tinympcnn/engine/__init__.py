@@ -19,7 +19,7 @@ from tinympcnn.engine.correlation import correlate, correlate_back, correlate_gr
 from tinympcnn.engine.im2col import columns, window_gradients, window_products
 from tinympcnn.engine.matmul import GEMM_ROWS, multiply, pitch, row_period
 from tinympcnn.engine.threads import accumulate, available_cores, get_threads, run, set_threads, single_threaded_blas
-from tinympcnn.engine.workspace import copy, empty, release_memory
+from tinympcnn.engine.workspace import contiguous, copy, empty, release_memory
 
 __all__ = [
     "DEVICE_BYTES",
@@ -31,6 +31,7 @@ __all__ = [
     "block_bytes",
     "cache_blocks",
     "columns",
+    "contiguous",
     "copy",
     "correlate",
     "correlate_back",
