@@ -10,7 +10,7 @@ import numpy as np
 from tinympcnn.engine.backend import array_module
 
 
-def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
+def mirror(image: Any, field_of_view: tuple[int, int], size: tuple[int, int] | None = None) -> Any:
     """Extend images so that there is one whole window around every pixel.
 
     A window of P rows has its centre at row P // 2, so P // 2 rows are added before and P - 1 - P // 2 after.
@@ -23,6 +23,8 @@ def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
         (H, W, C) or (N, H, W, C), on any device.
     field_of_view : pair of int
         (P, Q), rows and columns of the window.
+    size : pair of int, optional
+        The rows and columns of the result, if more are needed: they are mirrored at the bottom and right.
 
     Returns
     -------
@@ -35,13 +37,13 @@ def mirror(image: Any, field_of_view: tuple[int, int]) -> Any:
     array([3, 2, 1, 2, 3, 2])
     """
     xp = array_module(image)
-    for axis, window in zip((-3, -2), field_of_view, strict=True):
-        image = xp.take(image, xp.asarray(mirrored(image.shape[axis], window)), axis=axis)
+    for axis, window, length in zip((-3, -2), field_of_view, size or (0, 0), strict=True):
+        image = xp.take(image, xp.asarray(mirrored(image.shape[axis], window, length)), axis=axis)
     return image
 
 
-def mirrored(n: int, window: int) -> np.ndarray:
-    """Return the indices of `n` pixels with the mirrored ones before and after, n + window - 1 in all.
+def mirrored(n: int, window: int, length: int = 0) -> np.ndarray:
+    """Return the indices of `n` pixels with the mirrored ones before and after: n + window - 1, or `length` if more.
 
     Padding indices in place of images is one code for all devices, and copies each pixel once.
 
@@ -51,4 +53,4 @@ def mirrored(n: int, window: int) -> np.ndarray:
     array([2, 1, 0, 1, 2, 1])
     """
     before = window // 2
-    return np.pad(np.arange(n), (before, window - 1 - before), mode="reflect")
+    return np.pad(np.arange(n), (before, max(n + window - 1, length) - n - before), mode="reflect")

@@ -61,8 +61,8 @@ class Members:
     def halo(self) -> int:
         """The largest number of image rows that a band of outputs sees besides its own rows."""
         if self.size == 1:
-            return self.nets[0].field_of_view[0] - 1
-        return 2 * max(max(net.field_of_view) // 2 + max(alignment(net)) - 1 for net in self.nets)
+            return self.nets[0].window[0] + self.nets[0].grid[0] - 2
+        return 2 * max(max(net.window) // 2 + max(alignment(net)) - 1 for net in self.nets)
 
     def rows_seen(self, size: Pair, rows: slice) -> slice:
         """Return which rows of an image of `size` (H, W) a band of outputs sees."""
@@ -104,20 +104,22 @@ def as_members(net: Sequential | Members) -> Members:
 
 def alignment(net: Sequential) -> Pair:
     """Return the multiples (rows, columns) at which tiles of a net must start for the same last bit."""
-    step = net.split_step
+    step = net.alignment
     return step[0], step[1] * (1 if net.xp is not np else engine.row_period(net.dtype))
 
 
 def _opinion(net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile) -> np.ndarray:
     """Return the probabilities (h, w, K) of one tile, found on view k of the image and turned back."""
     (rows, first_row), (columns, first_column) = (_seen(net, k, axis, size[axis], tile[axis]) for axis in (0, 1))
+    lengths = [tile[axis].stop - tile[axis].start + more for axis, more in enumerate((first_row, first_column))]
+    outputs = (lengths[1], lengths[0]) if k & 1 else (lengths[0], lengths[1])
     if k & 1:  # the image's rows are the view's columns
         seen = pixels[rows[None, :] - top, columns[:, None]]
         first_row, first_column = first_column, first_row
     else:
         seen = pixels[rows[:, None] - top, columns[None, :]]
     with np.errstate(over="ignore", invalid="ignore"):  # `segment` refuses the NaN that comes of it
-        scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), train=False)
+        scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), False, outputs)
     return dihedral_inverse(backend.to_numpy(softmax(scores)[0])[first_row:, first_column:], k)
 
 
@@ -130,6 +132,7 @@ def _seen(net: Sequential, k: int, axis: int, n: int, outputs: slice) -> tuple[n
     there = axis ^ (k & 1)
     flipped = bool(k & (2 << there))
     start, stop = (n - outputs.stop, n - outputs.start) if flipped else (outputs.start, outputs.stop)
-    window, more = net.field_of_view[there], start % alignment(net)[there]
-    seen = mirrored(n, window)[start - more : stop + window - 1]
+    more = start % alignment(net)[there]
+    end = start - more + net.input_size((stop - start + more,) * 2)[there]
+    seen = mirrored(n, net.window[there], end)[start - more : end]
     return n - 1 - seen if flipped else seen, more

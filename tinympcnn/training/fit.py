@@ -263,7 +263,7 @@ def validate(net: Sequential, examples: Iterable[Example], loss: Loss, measure: 
     total, counted, wrong, known = 0.0, 0.0, 0, 0
     seen = False
     for image, target in examples:
-        scores = net.forward(image, train=False)
+        scores = net.forward(image, False, target.shape[1:3])
         total += loss.forward(scores, target, grad=False) * loss.counted
         counted += loss.counted
         if measure:
