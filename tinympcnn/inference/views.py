@@ -7,7 +7,7 @@ on the image alone, or on the eight flips and quarter turns of the image (test-t
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -16,12 +16,13 @@ from tinympcnn import engine
 from tinympcnn.data.borders import mirrored
 from tinympcnn.data.dihedral import dihedral_inverse
 from tinympcnn.engine import backend
-from tinympcnn.engine.backend import Pair
+from tinympcnn.engine.backend import Array, Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.average import agreed, average
 from tinympcnn.nn.losses import softmax
 from tinympcnn.nn.sequential import Sequential
 
+Finish = Callable[[Array], Array]
 Tile = tuple[slice, slice]
 """The rows and the columns of the outputs of a tile."""
 
@@ -29,10 +30,18 @@ Tile = tuple[slice, slice]
 class Members:
     """Nets whose probabilities are averaged, each over some views of the image.
 
-    See `tinympcnn.Committee`, which adds `segment`, for the parameters and the attributes.
+    See `tinympcnn.Committee`, which adds `segment`, for the parameters and the attributes. With ``scores=True`` the
+    scores themselves are averaged, which are what a net predicts that was trained on target images.
     """
 
-    def __init__(self, nets: Sequence[Sequential], turns: bool = False, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        nets: Sequence[Sequential],
+        turns: bool = False,
+        names: Sequence[str] | None = None,
+        *,
+        scores: bool = False,
+    ) -> None:
         if not isinstance(nets, Sequence) or not all(isinstance(net, Sequential) for net in nets):
             raise UsageError(
                 "a committee is made of a list of nets, such as Committee([Net.load('a.npz'), Net.load('b.npz')])"
@@ -42,6 +51,7 @@ class Members:
         names = names or [f"net {i}" for i in range(len(nets))]
         self.nets = [net if net.stride == (1, 1) else net.as_image() for net in nets]
         self.views = range(8 if turns else 1)
+        self.finish = (lambda scores: scores) if scores else softmax
         self.xp = agreed("backend", [net.xp for net in nets], names)
         self.in_maps = agreed("number of maps in", [net.in_maps for net in nets], names)
         self.out_maps = agreed("number of classes", [net.out_maps for net in nets], names)
@@ -87,7 +97,7 @@ class Members:
         -------
         array, shape (h, w, K)
         """
-        return average(_opinion(net, k, pixels, top, size, tile) for net in self.nets for k in self.views)
+        return average(_opinion(net, k, pixels, top, size, tile, self.finish) for net in self.nets for k in self.views)
 
     def to(self, name: str) -> Self:
         """Return a copy on another backend, ``"numpy"`` or ``"cupy"``."""
@@ -108,7 +118,9 @@ def alignment(net: Sequential) -> Pair:
     return step[0], step[1] * (1 if net.xp is not np else engine.row_period(net.dtype))
 
 
-def _opinion(net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile) -> np.ndarray:
+def _opinion(
+    net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile, finish: Finish
+) -> np.ndarray:
     """Return the probabilities (h, w, K) of one tile, found on view k of the image and turned back."""
     (rows, first_row), (columns, first_column) = (_seen(net, k, axis, size[axis], tile[axis]) for axis in (0, 1))
     lengths = [tile[axis].stop - tile[axis].start + more for axis, more in enumerate((first_row, first_column))]
@@ -120,7 +132,7 @@ def _opinion(net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, 
         seen = pixels[rows[:, None] - top, columns[None, :]]
     with np.errstate(over="ignore", invalid="ignore"):  # `segment` refuses the NaN that comes of it
         scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), False, outputs)
-    return dihedral_inverse(backend.to_numpy(softmax(scores)[0])[first_row:, first_column:], k)
+    return dihedral_inverse(backend.to_numpy(finish(scores)[0])[first_row:, first_column:], k)
 
 
 def _seen(net: Sequential, k: int, axis: int, n: int, outputs: slice) -> tuple[np.ndarray, int]:

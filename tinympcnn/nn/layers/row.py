@@ -67,9 +67,11 @@ def stride(layers: Layers) -> Pair:
     Raises
     ------
     UsageError
-        If the layers enlarge maps, and do not come back to the size of the image exactly.
+        If the layers enlarge maps too much, or do not come back to the size of the image exactly.
     """
     steps, split, up = _product([layer.step for layer in layers]), split_step(layers), _product([x.up for x in layers])
+    if max(up) > MOST_PHASES:
+        raise UsageError(f"the layers enlarge maps by {up[0]}x{up[1]}; {MOST_PHASES} is the most")
     down = steps[0] // split[0], steps[1] // split[1]
     if up not in ((1, 1), down):
         raise UsageError(
@@ -98,8 +100,6 @@ def field_of_view(layers: Layers) -> Pair:
     (8, 8)
     """
     up = _product([layer.up for layer in every(layers)])
-    if max(up) > MOST_PHASES:
-        raise UsageError(f"the layers enlarge maps by {up[0]}x{up[1]}; {MOST_PHASES} is the most")
     rows, columns = (_widest(layers, axis, up[axis]) for axis in (0, 1))
     return rows, columns
 

@@ -52,12 +52,14 @@ class Skip(Layer):
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.cache = None
         self.inner = Chain(layers)
-        self.window = row.window(self.layers)
+        if self.inner.pools and row.comes_up(self.layers):
+            raise UsageError("the inner layers of a skip make fragments, or come up again by U, but not both")
         if (steps := row.stride(self.layers)) != (1, 1):
             raise UsageError(
                 "the inner layers of a skip must come back to the size of their input, but they shrink it by "
                 f"{steps[0]}x{steps[1]}: add U{steps[0]}x{steps[1]} at the end, or use MPF for MP"
             )
+        self.window = row.window(self.layers)
 
     def __repr__(self) -> str:
         return f"Skip({self.layers!r})"
