@@ -8,7 +8,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 
 .PHONY: demo test test-slow test-tutorials gpu-check lint tutorials clean
 
-demo: .venv/stamp-images
+demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
 
 test: .venv/stamp-test

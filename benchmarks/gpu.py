@@ -25,7 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout, installed or not
 import gpu_checks
 
-from tinympcnn import Net, UsageError, data, fit
+from tinympcnn import Net, Recipe, UsageError, data, fit
+from tinympcnn.cli import info
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
 
@@ -42,11 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     os.environ["CUPY_TF32"] = "0"  # CuPy reads it once; what needs TF32 runs in a process of its own
     try:
-        backend.load("cupy")
+        xp, _ = backend.load("cupy")
     except UsageError as error:
         print(f"gpu-check: nothing was checked: {error}", file=sys.stderr)
         return 2
-    card = backend.card()
+    card = info.card(xp)
     print(card, flush=True)
     folder = options.results / f"gpu-{re.sub(r'[^a-z0-9]+', '-', card.split(',')[0].lower()).strip('-')}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ def train_n3(epochs: int, slices: int = 20, size: int = 512, net: str = "N3") ->
         made, truth = data.synthetic_membranes(slices, size, rng=0)
         images, labels, source = list(made), list(truth // 255), "synthetic membranes"
     begin = time.perf_counter()
-    for record in fit(Net.from_spec(net, rng=0).to("cupy"), images, labels, epochs=epochs, augment="rotate"):
+    for record in fit(Net.from_spec(net, rng=0).to("cupy"), (images, labels), Recipe(epochs=epochs, augment="rotate")):
         print(f"epoch {record['epoch']}: loss {record['loss_train']:.4f}, {record['seconds']:.1f} s", flush=True)
         if time.perf_counter() - begin > PATIENCE:
             break

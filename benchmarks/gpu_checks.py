@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn import DataError, Net, SoftmaxCrossEntropy, fit
+from tinympcnn import DataError, Net, Recipe, SoftmaxCrossEntropy, fit
 from tinympcnn.engine.backend import to_numpy
 from tinympcnn.training.objective import Example, image_closure
 
@@ -88,7 +88,7 @@ def trained(net: Net) -> np.ndarray:
     images = [rng.standard_normal((60, 70)) for _ in range(3)]
     net = net.astype(net.dtype)
     before = to_numpy(net.flat())
-    for _ in fit(net, images, [(x > 0).astype(int) for x in images], epochs=3, optimizer="sgd", augment="rotate"):
+    for _ in fit(net, (images, [x > 0 for x in images]), Recipe(epochs=3, optimizer="sgd", augment="rotate")):
         pass
     return to_numpy(net.flat()) - before
 
@@ -122,7 +122,7 @@ def out_of_memory(spec: str = "C3x3x16 MPF2x2 C3x3x16 FC2") -> Iterator[Check]:
         yield Check(f"out of memory: on to {words}", spec, "float32", error, LIMITS["float32"])
     try:
         with limited(4 << 20):
-            next(fit(device, [image], [(image > 0).astype(int)], epochs=1))
+            next(fit(device, ([image], [image > 0]), Recipe(epochs=1)))
         said = False
     except DataError as error:
         said = "crop" in str(error)

@@ -22,6 +22,7 @@ from gpu_checks import problem
 from gpu_steps import SIZES
 
 from tinympcnn import Net, SoftmaxCrossEntropy
+from tinympcnn.cli import info
 from tinympcnn.engine import backend
 from tinympcnn.training.objective import Example, image_closure
 
@@ -31,7 +32,7 @@ WARM, STEPS = 3, 10
 def main() -> None:
     """Measure and print."""
     cp, _ = backend.load("cupy")
-    print(backend.card())
+    print(info.card(cp))
     for name, size in SIZES.items():
         net, loss = Net.from_spec(name, rng=0), SoftmaxCrossEntropy()
         pair = Example(*map(cp.asarray, problem(net, size)))

@@ -25,7 +25,7 @@ import pages
 from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics
 from tinympcnn.cli import pictures
 from tinympcnn.cli.segment import Steps, segment_files
-from tinympcnn.cli.train import write_log
+from tinympcnn.cli.session import write_log
 from tinympcnn.data import augment
 from tinympcnn.data.borders import mirrored
 from tinympcnn.inference import postprocess

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from tinympcnn.training import checkpoint
+from tinympcnn import Checkpoint
 
 Rows = list[dict[str, Any]]
 
@@ -16,9 +16,10 @@ def rows_before(name: str) -> tuple[Rows, Rows]:
 
     The checkpoint counts, as the run goes on from it; the log adds the validation losses, of which it does not know.
     """
-    if not checkpoint.exists(f"{name}.checkpoint.npz"):
+    checkpoint = Checkpoint(f"{name}.checkpoint.npz")
+    if not checkpoint.exists():
         return [], []
-    records = checkpoint.peek(f"{name}.checkpoint.npz")[1]
+    records = checkpoint.peek()[1]
     logged = []
     if Path(f"{name}.csv").exists():
         with open(f"{name}.csv", newline="") as file:

@@ -16,8 +16,8 @@ import itertools
 import numpy as np
 from resuming import rows_before
 
-from tinympcnn import SoftmaxCrossEntropy, engine, zoo
-from tinympcnn.cli.train import write_log
+from tinympcnn import Checkpoint, Recipe, SoftmaxCrossEntropy, engine, zoo
+from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, downsample_labels, synthetic_strip
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.fit import fit
@@ -59,8 +59,9 @@ def main() -> None:
     rows, late = rows_before(options.output)
     best = min((row["loss_val"] for row in rows if np.isfinite(row["loss_val"])), default=np.inf)
     epochs = fit(
-        net, [images[i] for i in train], [labels[i] for i in train], epochs=options.epochs, optimizer="lbfgs",
-        loss=loss, seed=options.seed, resume=True, checkpoint=f"{options.output}.checkpoint.npz",
+        net, ([images[i] for i in train], [labels[i] for i in train]),
+        Recipe(epochs=options.epochs, optimizer="lbfgs", seed=options.seed), loss=loss,
+        checkpoint=Checkpoint(f"{options.output}.checkpoint.npz", resume=True),
     )  # fmt: skip
     for record in itertools.chain(late, epochs):
         if record["epoch"] % CHECK == 0:

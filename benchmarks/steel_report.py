@@ -23,15 +23,15 @@ import steel_protocol
 import surfaces
 
 from tinympcnn import Committee, Net, metrics
-from tinympcnn.cli import detect, findings
-from tinympcnn.cli.detect import Inspected
+from tinympcnn.cli import findings, pictures
 from tinympcnn.inference import inspection
+from tinympcnn.inference.inspection import Inspected
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "steel.md"
 FOLDER = PAGE.with_suffix("")
 THRESHOLDS = np.linspace(0.02, 0.98, 49)
 UNEVEN = 5  # the class of uneven areas, in nets with one for each kind of defect
-RIMS = (0, 2, 4, 8)  # pixels from the edge within which their outline may be no evidence
+RIMS = (0, 2, 4, 8)  # pixels from the edge within which their outline may not count
 
 
 def synthetic(model: Path) -> None:
@@ -41,21 +41,21 @@ def synthetic(model: Path) -> None:
     _, held, test = steel_protocol.split(len(images), net.record["seed"])
     pixels = inspection.PAPER_PIXELS / steel_protocol.FACTOR**2
     found = {
-        part: detect.inspect(
+        part: inspection.inspect(
             net, [images[i] for i in which], [labels[i] > 0 for i in which], [f"strip[{i:03}]" for i in which], pixels
         )
         for part, which in (("validation", held), ("test", test))
     }
     known = found["validation"]
-    threshold = inspection.choose_threshold([one.evidence for one in known], [one.truth for one in known])
+    threshold = inspection.choose_threshold([one.score for one in known], [one.truth for one in known])
     FOLDER.mkdir(parents=True, exist_ok=True)
     for part, some in found.items():
-        report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **detect.summary(some, threshold)}
+        report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
         pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
-        print(part, detect.format_table(report), sep="\n")
-    detect.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
-    print(findings.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
-    findings.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
+        print(part, findings.format_table(report), sep="\n")
+    findings.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
+    print(pictures.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
+    pictures.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
 
 def surface(models: list[Path], views: int, name: str | None) -> None:
@@ -86,8 +86,8 @@ def surface(models: list[Path], views: int, name: str | None) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages.write(FOLDER / f"{name}_{views}_test_scores.csv", [{**about, **row} for row in rows])
     if run["set"] == "magnetic-tile":
-        found = detect.recounted(found, rows[0]["pixels"])
-        findings.plot_roc(FOLDER / f"{name}_{views}_roc.png", found, rows[0]["threshold"])
+        found = inspection.recounted(found, rows[0]["pixels"])
+        pictures.plot_roc(FOLDER / f"{name}_{views}_roc.png", found, rows[0]["threshold"])
     for row in rows:
         print(row)
 
@@ -109,7 +109,7 @@ def averaged(opinions: Sequence[np.ndarray]) -> np.ndarray:
 def judge(classes: np.ndarray, defect: np.ndarray, kind: str, rim: int) -> Inspected:
     """Return what class probabilities (H, W, K) say of an image; its kind is its name.
 
-    Within `rim` pixels from the edge the outline of an uneven area is no evidence: borders are mirrored, and whatever
+    Within `rim` pixels from the edge the outline of an uneven area does not count: borders are mirrored, and whatever
     changes towards an edge comes back from it.
     """
     probability = 1 - classes[:, :, 0]
@@ -118,18 +118,18 @@ def judge(classes: np.ndarray, defect: np.ndarray, kind: str, rim: int) -> Inspe
         probability = probability - edge * classes[:, :, UNEVEN]
     # the label of one uneven tile is empty, and down-sampling may leave nothing of a crack
     area = float(max(int(np.count_nonzero(defect)), kind != "MT_Free"))
-    return Inspected(kind, defect, defect, area, probability, inspection.evidence(probability), 0.0)
+    return Inspected(kind, defect, defect, area, probability, inspection.score(probability), 0.0)
 
 
 def best_auc(held: list[Inspected]) -> float:
     """Return the area under the ROC curve for the best number of pixels."""
     pixels = inspection.choose_pixels([one.probability for one in held], [one.area for one in held])
-    return auc(detect.recounted(held, pixels))
+    return auc(inspection.recounted(held, pixels))
 
 
 def auc(found: list[Inspected]) -> float:
     """Return the area under the ROC curve."""
-    return inspection.roc([one.evidence for one in found], [one.truth for one in found]).auc
+    return metrics.roc_curve([one.score for one in found], [one.truth for one in found]).auc
 
 
 def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
@@ -143,8 +143,8 @@ def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, A
         f1, iou = f1_iou(some, t_f1)
         rows.append({
             "kind": kind, "images": len(some),
-            "error at 0.5": round(inspection.balanced_pixel_error(p, y), 4),
-            "balanced pixel error": round(inspection.balanced_pixel_error(p, y, t_error), 4),
+            "error at 0.5": round(metrics.balanced_pixel_error(p, y), 4),
+            "balanced pixel error": round(metrics.balanced_pixel_error(p, y, t_error), 4),
             "on all pixels": round(metrics.balanced_error(table_of(some, t_error)), 4),
             "threshold": round(t_error, 2), "F1": round(f1, 4), "IoU": round(iou, 4),
             "threshold of F1": round(t_f1, 2),
@@ -155,14 +155,14 @@ def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, A
 def tile_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
     """Return the detection of each kind of defect among the free tiles; number of pixels and threshold validated."""
     pixels = inspection.choose_pixels([one.probability for one in held], [one.area for one in held])
-    held, test = (detect.recounted(part, pixels) for part in (held, test))
-    threshold = inspection.choose_threshold([one.evidence for one in held], [one.truth for one in held])
+    held, test = (inspection.recounted(part, pixels) for part in (held, test))
+    threshold = inspection.choose_threshold([one.score for one in held], [one.truth for one in held])
     rows = []
     for kind in ("all", *sorted({one.name for one in test if one.truth})):
         validation, some = (
             [one for one in part if kind in ("all", one.name) or not one.truth] for part in (held, test)
         )
-        result = inspection.decide([one.evidence for one in some], [one.truth for one in some], threshold)
+        result = metrics.decide([one.score for one in some], [one.truth for one in some], threshold)
         rows.append({
             "kind": kind, "images": len(some), "pixels": pixels, "threshold": round(threshold, 4),
             "misses": result.misses, "false alarms": result.false_alarms,

@@ -18,11 +18,12 @@ import numpy as np
 from resuming import rows_before
 from scipy import ndimage
 
-from tinympcnn import Net, SoftmaxCrossEntropy, engine
-from tinympcnn.cli.train import write_log
+from tinympcnn import Checkpoint, Net, Recipe, SoftmaxCrossEntropy, engine
+from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
+from tinympcnn.io.reading import Reading
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.fit import fit
 
@@ -39,7 +40,7 @@ def read(
     flat = (root / "images").is_dir()
     images = sorted(root.glob("images/*.png" if flat else "MT_*/*.jpg"))
     labels = [root / "masks" / path.name if flat else path.with_suffix(".png") for path in images]
-    pairs = read_pairs(images, labels, threshold=127)
+    pairs = read_pairs(images, labels, Reading(threshold=127))
     kinds = [path.stem[:2] if flat else path.parent.name for path in images]
     smaller = [downsample(image, factor) for image in pairs.images]
     classes = [downsample_labels(y, factor) for y in pairs.labels]
@@ -160,9 +161,13 @@ def main() -> None:
     weights *= counts.sum() / (weights * counts).sum()
     rows, late = rows_before(options.output)
     epochs = fit(
-        net, *pick(train), epochs=options.epochs, options={"lr": options.lr}, augment=options.augment,
-        warmup=options.warmup, loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held),
-        seed=options.seed, resume=True, checkpoint=f"{options.output}.checkpoint.npz",
+        net, pick(train),
+        Recipe(
+            epochs=options.epochs, options={"lr": options.lr}, augment=options.augment, warmup=options.warmup,
+            seed=options.seed,
+        ),
+        loss=SoftmaxCrossEntropy(weights, over=options.over), validation=pick(held),
+        checkpoint=Checkpoint(f"{options.output}.checkpoint.npz", resume=True),
     )  # fmt: skip
     for record in itertools.chain(late, epochs):
         rows.append(record)

@@ -67,19 +67,15 @@ def test_a_working_cupy_is_taken(fake):
 
 
 def test_the_card_in_one_line_with_its_tf32(fake, monkeypatch):
-    assert backend.card().startswith("no GPU, a fake, 1024 GiB, compute capability 00, CuPy 0 (fake) on CUDA 0.0")
+    assert info.card(fake.cupy).startswith("no GPU, a fake, 1024 GiB, compute capability 00, CuPy 0 (fake) on CUDA 0.0")
     for value, word in (("0", "off"), ("1", "on")):
         monkeypatch.setenv("CUPY_TF32", value)
-        assert backend.card().endswith(f"TF32 {word} (CUPY_TF32)")
-
-
-def test_without_cupy_there_is_no_card(no_cupy):
-    assert backend.card() == "none"
+        assert info.card(fake.cupy).endswith(f"TF32 {word} (CUPY_TF32)")
 
 
 def test_info_shows_the_card_and_its_switches_where_there_is_one(fake, monkeypatch):
     monkeypatch.setenv("CUPY_TF32", "1")
-    assert info.system().splitlines()[-1] == f"GPU: {backend.card()}"
+    assert info.system().splitlines()[-1] == f"GPU: {info.card(fake.cupy)}"
     assert "CUPY_TF32=1" in info.system()
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert "GPU:" not in info.system()

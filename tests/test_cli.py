@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import Net, __version__, cli
-from tinympcnn.cli import arguments, train
+from tinympcnn.cli import arguments, entry
+from tinympcnn.cli.progress import Bar
+from tinympcnn.io.predictions import write_probabilities
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -109,9 +114,10 @@ def test_resume_goes_on_and_says_so(run, made, tmp_path):
 def test_what_is_wrong_is_said_before_a_checkpoint_is_given_up(run, made, tmp_path, wrong):
     (tmp_path / "m.checkpoint.npz").write_bytes((made / "model.checkpoint.npz").read_bytes())
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
-    code, said, _ = run("train", *files, *NET, *wrong.split())
-    assert code == 2 and "starting anew" not in said
-    assert "starting anew, which will replace" in run("train", *files, *NET, "--epochs", "1")[1]
+    before = (tmp_path / "m.checkpoint.npz").read_bytes()
+    refused(run("train", *files, *NET), 2, "m.checkpoint.npz exists already; go on with its run by --resume")
+    assert run("train", *files, *NET, "--force", *wrong.split())[0] == 2
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 @pytest.mark.parametrize("text", ["2G", "2GB", "2gb", "2048M", "2147483648", "2147483648B"])
@@ -151,25 +157,141 @@ def test_as_a_module():
     assert said.returncode == 2 and said.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "command", ["train", "segment", "evaluate", "calibrate", "info", "gradcheck", "bench", "demo", "detect"]
-)
-def test_help(command, capsys):
+@pytest.mark.parametrize("command", entry.COMMANDS)
+def test_help_is_whole_sentences_with_examples_that_parse(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
-    assert stopped.value.code == 0 and "usage: tinympcnn" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert stopped.value.code == 0 and said.startswith(f"usage: tinympcnn {command}")
+    about, examples = said.split("\nexample", 1)
+    assert entry.COMMANDS[command] in about
+    parser = entry._parser([command]).parse_args
+    for line in re.findall(r"^  tinympcnn (.*)", examples, re.MULTILINE):
+        name, *words = shlex.split(line)
+        assert name != command or callable(parser([name, *words]).run)
+    assert f"  tinympcnn {command}" in examples
+    texts = [action.help for action in parser([*EXAMPLE[command]]).parser._actions]
+    assert [text for text in texts[1:] if not (text[0].isupper() or text.startswith("auto")) or text[-1] != "."] == []
+
+
+EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
+    "train": ["train", "-i", "a", "-l", "b", "-o", "c"],
+    "segment": ["segment", "-i", "a", "-m", "b", "-o", "c"],
+    "detect": ["detect", "-i", "a", "-m", "b"],
+    "evaluate": ["evaluate", "-p", "a", "-l", "b"],
+    "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
+}
+
+
+def test_the_table_of_commands_loads_none_of_them():
+    code = "import sys; from tinympcnn import cli\ntry: cli.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert all(f"  {name} " in said or f"  {name}\n" in said for name in entry.COMMANDS)
+    assert [name for name in said.split() if name in {f"tinympcnn.cli.{command}" for command in entry.COMMANDS}] == []
+
+
+def test_wildcards_that_the_shell_left_alone_are_expanded(run, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a10.tif", "a2.tif", "b.tif", "[c].tif"):
+        (tmp_path / name).write_bytes((made / "images.tif").read_bytes())
+    code, said, _ = run("segment", "-i", "a*.tif", "-i", "[c].tif", "-m", made / "model.n*", "-o", "out")
+    assert code == 0 and said.index("a2_prob.tif") < said.index("a10_prob.tif") < said.index("[c]_prob.tif")
+    assert len(list((tmp_path / "out").iterdir())) == 6
+    refused(run("segment", "-i", "z*.tif", "-m", made / "model.npz", "-o", "out"), 1, "z*.tif: no such file")
+
+
+def test_pixels_of_a_value_to_ignore_do_not_count(run, made, tmp_path):
+    truth = tifffile.imread(made / "labels.tif")
+    void = np.where(np.arange(18) < 7, 9, truth).astype(np.uint8)
+    stack(tmp_path / "void.tif", void)
+    stack(tmp_path / "found.tif", np.where(void == 9, 255 - truth, truth))  # wrong only where it does not count
+    score = ["evaluate", "-p", tmp_path / "found.tif", "-l", tmp_path / "void.tif", "--json"]
+    report = json.loads(run(*score, "--ignore", "9", "--ignore", "-1")[1])
+    assert (report["pixel_error"], report["pixels"], report["classes"]) == (0, (void != 9).sum(), 2)
+    assert json.loads(run(*score)[1])["classes"] == 3
+    probability = np.where(truth > 0, 0.8, 0.3) + np.random.default_rng(0).uniform(-0.2, 0.2, truth.shape)
+    fits = []
+    for name, p in (("right", probability), ("wrong", np.where(void == 9, 1 - probability, probability))):
+        write_probabilities(tmp_path / f"{name}_prob.tif", np.stack([1 - p, p], axis=-1), (0, 255))
+        fit = ["calibrate", "-p", tmp_path / f"{name}_prob.tif", "-l", tmp_path / "void.tif", "--ignore", 9]
+        assert run(*fit, "-o", tmp_path / f"{name}.json")[0] == 0
+        fits.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    assert fits[0] == fits[1] and fits[0]["pixels"] == (void != 9).sum()
+
+
+@pytest.mark.parametrize("shape", [(1, 16), (16, 1), (1, 1)])
+def test_images_one_pixel_wide(run, made, tmp_path, shape):
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(np.prod(shape), dtype=np.uint8).reshape(shape))
+    tifffile.imwrite(tmp_path / "truth.tif", 255 * (np.arange(np.prod(shape)) % 2).astype(np.uint8).reshape(shape))
+    assert run("segment", "-i", tmp_path / "a.tif", "-m", made / "model.npz", "-o", tmp_path)[0] == 0
+    for kind in ("prob", "labels"):
+        code, said, _ = run("evaluate", "-p", tmp_path / f"a_{kind}.tif", "-l", tmp_path / "truth.tif")
+        assert code == 0 and f"1 slice, {np.prod(shape)} pixels" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_names_that_the_locale_cannot_write_come_into_tables(made, tmp_path, utf8):
+    names = [b"d\xe9faut.tif", "Z\u00e4hne_\u65e5\u672c.tif".encode()]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        shutil.copy(os.fsencode(made / "images.tif"), os.fsencode(tmp_path / "in") + b"/" + name)
+    job = ["detect", "-i", tmp_path / "in", "-m", made / "model.npz", "--csv", tmp_path / "rows.csv", "--pixels", "5"]
+    locale = {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+    call = [sys.executable, "-m", "tinympcnn", *map(str, job)]
+    ended = subprocess.run(call, capture_output=True, env={**os.environ, **locale})
+    assert ended.returncode == 0, ended.stderr
+    rows = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(rows) == 6 and sum(row.startswith("d\\udce9faut[") for row in rows) == 3
+
+
+def test_values_that_begin_with_a_minus(run, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stack(tmp_path / "-1.tif", np.where(tifffile.imread(made / "labels.tif") > 0, -2, 0).astype(np.int8))
+    score = ["evaluate", "-p", made / "labels.tif", "-l"]
+    for words in (["./-1.tif", "--map", "-2:255"], ["-1.tif", "--map=-2:255"]):
+        code, said, _ = run(*score, *words)
+        assert code == 0 and "pixel error            0.0000" in said
+    refused(run(*score, "-x.tif"), 2, "write a value that begins with a minus as --option=VALUE, and such a file as ./")
+    (tmp_path / "-x.tif").write_text("")
+    refused(run(*score, "a.tif", "-x.tif"), 2, "unrecognized arguments: -x.tif; did you mean ./-x.tif?")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train -i  -l labels.tif -o m.npz",
+        "train -i images.tif -l  -o m.npz",
+        "train -i images.tif -l labels.tif -o ",
+        "segment -i  -m model.npz -o out",
+        "segment -i images.tif -m  -o out",
+        "segment -i images.tif -m model.npz -o ",
+        "segment -i images.tif -m model.npz -o out --axes ",
+        "segment -i images.tif -m model.npz -o out --calibration ",
+        "evaluate -p  -l labels.tif",
+        "evaluate -p labels.tif -l labels.tif --map ",
+        "calibrate -p labels.tif -l labels.tif -o .",
+        "calibrate -p labels.tif -l labels.tif -o /",
+        "demo -o ",
+    ],
+)
+def test_an_empty_string_is_no_name(run, made, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(made)
+    before = sorted(made.iterdir())
+    refused(run(*line.split(" ")), 2, ": expected ")
+    assert sorted(made.iterdir()) == before
 
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = train._Bar(2)
+    bar = Bar(2)
     bar.update(1, 2)
     assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
     bar.clear()
     assert capsys.readouterr().err.endswith("\r")
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     _, said, live = run("train", *files, *NET, "--epochs", "1")
-    assert "epoch 1/1" in said and "] 3/3 images" in live and "epoch" not in live
+    assert "epoch 1/1" in said and "] 3/3 updates" in live and "epoch" not in live
 
 
 # ------------------------------------------------------------------------------------------ what does not
@@ -196,18 +318,26 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l labels.tif -o m.npz --optimizer newton", 2, "invalid choice: 'newton'"),
         ("train -i images.tif -l labels.tif -o m.npz --lr 0", 2, "lr must be positive, not 0.0"),
         ("train -i images.tif -l labels.tif -o m.npz --lr nan", 2, "lr must be positive, not nan"),
-        ("train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs", 2, "lbfgs finds its own steps"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs",
+            2,
+            "lbfgs has no option 'lr'",
+        ),
         (
             "train -i images.tif -l labels.tif -o m.npz --on-failure stop",
             2,
-            "--on-failure belongs to --optimizer armijo",
+            "adam has no option 'on_failure': it takes lr",
         ),
         ("train -i images.tif -l labels.tif -o m.npz --optimizer lbfgs --augment flip", 2, "leave out augment"),
         ("train -i images.tif -l labels.tif -o m.npz --seed -1", 2, "a whole number from 0 up"),
         ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),
         ("train -i images.tif -l labels.tif -o m.npz --val 1", 2, "below 1"),
         ("train -i images.tif -l labels.tif -o m.npz --augment turn", 2, "there is no augmentation 'turn'"),
-        ("train -i images.tif -l labels.tif -o m.npz --decay step", 2, "invalid choice: 'step'"),
+        (
+            "train -i images.tif -l labels.tif -o m.npz --decay step",
+            2,
+            "a factor for each epoch, not 'step'",
+        ),
         ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes nan", 2, "minutes must be 0 or more, not nan"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes -1", 2, "minutes must be 0 or more, not -1.0"),
@@ -222,11 +352,11 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("train -i images.tif -l wide.tif -o m.npz", 1, "differ in size"),
         ("train -i images.tif images.tif -l labels.tif -o m.npz", 1, "2 image files but 1 label files"),
         ("train -i images.tif -l black.tif -o m.npz", 1, "hold only the value 0"),
-        ("train -i images.tif -l images.tif -o m.npz", 1, "--threshold"),
+        ("train -i images.tif -l grey.tif -o m.npz", 1, "--threshold"),
         ("train -i nan.tif -l labels.tif -o m.npz", 1, "NaN or infinite"),
         ("train -i cut.tif -l labels.tif -o m.npz", 1, "cut.tif"),
         ("train -i images.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
-        ("train -i images.tif -l labels.tif -o m.npz --axes QQ", 2, ""),
+        ("train -i images.tif -l labels.tif -o m.npz --axes QQ", 2, "give distinct letters with Y and X, such as ZYX"),
         ("segment -i images.tif -m no.npz -o out", 1, "there is no model file"),
         ("segment -i images.tif -m cut.npz -o out", 1, "is not a whole tinympcnn model file"),
         ("segment -i images.tif -m labels.tif -o out", 1, "is not a whole tinympcnn model file"),
@@ -246,7 +376,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m model.npz -o out --median -1", 2, "0 to 25 pixels, not -1"),
         ("segment -i images.tif -m model.npz -o out --calibration no.json", 1, "cannot read the calibration no.json"),
         ("segment -i images.tif -m model.npz -o out --calibration text.tif", 1, "text.tif is not a calibration"),
-        ("calibrate -p labels.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
+        ("calibrate -p found.tif -l labels.tif -o c.json", 1, "not on labels of 2"),
         ("calibrate -p labels.tif -l labels.tif -o labels.tif", 2, "is an input and will not be overwritten"),
         ("evaluate -p labels.tif -l labels.tif --map 0=255", 2, "expected pairs of label values such as 0:1,255:0"),
         ("evaluate -p labels.tif -l labels.tif --map 0:1:2", 2, "expected pairs of label values such as 0:1,255:0"),
@@ -257,10 +387,12 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
             2,
             "--downsample: expected a whole number from 1 up, not '0'",
         ),
-        ("evaluate -p labels.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
+        ("evaluate -p found.tif -l labels.tif --downsample 2", 1, "meets labels of 16x18, down-sampled by 2; --d"),
+        ("evaluate -p labels.tif -l labels.tif", 1, "is given as a prediction and as its own label"),
+        ("train -i images.tif -l images.tif -o m.npz", 1, "is given as an image and as its own label"),
         ("evaluate -p no.tif -l labels.tif", 1, "no.tif: no such file"),
-        ("evaluate -p labels.tif -l short.tif", 1, "do not pair up"),
-        ("evaluate -p labels.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
+        ("evaluate -p labels.tif -l short.tif", 1, "differ in their number of pages"),
+        ("evaluate -p found.tif -l labels.tif --positive 3", 2, "--positive 3 is none of the classes"),
         ("info unet", 2, "unknown net 'unet'"),
         ("info cut.npz", 1, "is not a whole tinympcnn model file"),
         ("info missing.npz", 1, "there is no model file"),
@@ -284,6 +416,8 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(run, made, tmp_path, m
     (tmp_path / "empty").mkdir()
     for name in ("images.tif", "labels.tif", "model.npz"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
+    for name, copy in (("images", "grey"), ("labels", "found")):
+        (tmp_path / f"{copy}.tif").write_bytes((made / f"{name}.tif").read_bytes())
     (tmp_path / "text.tif").write_text("no image")
     Net.from_spec("C3x3x2 FC3", rng=0).save(tmp_path / "three.npz")
     for name in ("images.tif", "model.npz"):
@@ -360,7 +494,7 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(run, made, tmp_path, monkeypa
 def test_existing_results_are_kept(run, made, tmp_path):
     job = ["segment", "-i", made / "images.tif", "-m", made / "model.npz", "-o", tmp_path]
     assert run(*job)[0] == 0
-    refused(run(*job), 2, "exists already; remove it, or overwrite it with --force")
+    refused(run(*job), 2, "exists already; remove it, or replace it with --force")
     assert run(*job, "--force")[0] == 0
 
 
@@ -407,14 +541,35 @@ def test_a_reader_that_goes_away_is_no_traceback(made):
     process.stdout.close()
     complaint = process.stderr.read()
     process.stderr.close()
-    process.wait()
-    assert "Traceback" not in complaint and "Exception ignored" not in complaint
+    assert (process.wait(), complaint) == (1, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_work_goes_on_where_standard_output_cannot_be_written_and_the_exit_code_says_so(made, tmp_path):
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    job = [sys.executable, "-m", "tinympcnn", "train", *map(str, files), *NET, "--epochs", "3"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(job, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1 and Net.load(tmp_path / "m.npz").record["epochs"] == 3
+    assert (
+        ended.stderr == "tinympcnn: standard output cannot be written (No space left on device); its end is missing\n"
+    )
+
+
+def test_work_goes_on_without_a_terminal(made, tmp_path, monkeypatch):
+    files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
+    with monkeypatch.context() as gone:
+        gone.setattr(sys, "stdout", None)
+        gone.setattr(sys, "stderr", None)
+        assert cli.main(["train", *map(str, files), *NET, "--epochs", "1"]) == 0
+        assert cli.main(["train"]) == 2
+    assert (tmp_path / "m.npz").exists()
 
 
 WORDS = (
     "train segment evaluate info gradcheck -i -l -o -m -p --net --epochs --tile --memory --axes --image --seed --lr "
     "--val --crop --threads --json --force --resume --positive --median --turns --map "
-    "--invert calibrate images.tif labels.tif model.npz . 0 -1 1e9 nan FC2 ZYX"
+    "--invert --ignore calibrate images.tif labels.tif model.npz . 0 -1 1e9 nan FC2 ZYX"
 )
 words = st.one_of(st.sampled_from(WORDS.split()), st.text(max_size=8).filter(lambda text: "/" not in text))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import lengths, pixels
 
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.images import expand, open_image, read_images
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -29,8 +29,11 @@ def test_a_folder_stands_for_its_images_in_natural_order(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "inner.png").mkdir()
     (tmp_path / "inner.png").rmdir()
-    assert [path.name for path in expand(tmp_path)] == ["a.png", "b9.PNG", "b10.png"]
-    assert [path.name for path in expand([tmp_path / "notes.txt", str(tmp_path)])][:2] == ["notes.txt", "a.png"]
+    with pytest.warns(Notice, match=r"1 file\(s\) in .* are left out: 1 \.txt"):
+        assert [path.name for path in expand(tmp_path)] == ["a.png", "b9.PNG", "b10.png"]
+    (tmp_path / "notes.txt").rename(tmp_path.parent / "notes.txt")
+    found = expand([tmp_path.parent / "notes.txt", str(tmp_path)])
+    assert [path.name for path in found][:2] == ["notes.txt", "a.png"]
 
 
 def test_nothing_to_read(tmp_path):

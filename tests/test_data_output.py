@@ -8,6 +8,7 @@ import tifffile
 
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import open_image
+from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.predictions import label_dtype, read_prediction, write_labels, write_probabilities
 from tinympcnn.io.tiff import writer
 from tinympcnn.io.tiff.writer import PageWriter
@@ -104,7 +105,7 @@ def test_existing_files_need_force_and_the_input_is_safe(tmp_path):
     before = image_path.read_bytes()
     (tmp_path / "link.tif").symlink_to(image_path)
     for path in (image_path, tmp_path / "link.tif", tmp_path / ".." / tmp_path.name / "a.tif"):
-        with pytest.raises(UsageError, match="is the input"):
+        with pytest.raises(UsageError, match="is an input"):
             write_labels(path, np.zeros((4, 4), int), (0, 1), like=image, force=True)
     output = tmp_path / "a_labels.tif"
     write_labels(output, np.zeros((4, 4), int), (0, 1), like=image)
@@ -125,7 +126,7 @@ def test_an_interrupted_run_leaves_the_old_file_and_nothing_else(tmp_path, writt
     path = tmp_path / "a.tif"
     write_labels(path, np.ones((2, 4, 5), int), (0, 1))
     before = path.read_bytes()
-    with pytest.raises(Interrupted), PageWriter(path, 2, (4, 5), np.uint8, (0, 1), force=True) as writer:
+    with pytest.raises(Interrupted), PageWriter(path, 2, (4, 5), np.uint8, (0, 1)) as writer:
         for _ in range(written):
             writer.write(np.zeros((4, 5)))
         raise Interrupted
@@ -145,7 +146,7 @@ def test_rows_that_are_missing_or_do_not_fit(tmp_path):
 
 
 def test_a_missing_folder_and_a_full_disk(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"folder .* does not exist"):
+    with pytest.raises(DataError, match=r"there is no folder"):
         write_labels(tmp_path / "missing" / "a.tif", np.zeros((4, 5), int), (0, 1))
 
     def full(*_):
@@ -155,3 +156,23 @@ def test_a_missing_folder_and_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"cannot write .*a\.tif: No space left on device"):
         write_labels(tmp_path / "a.tif", np.zeros((4, 5), int), (0, 1))
     assert os.listdir(tmp_path) == []
+
+
+def test_inputs_are_never_outputs_and_existing_files_need_force(tmp_path):
+    image, link, old = (tmp_path / name for name in ("a.tif", "link.tif", "old.npz"))
+    image.write_text("pixels")
+    link.symlink_to(image)
+    old.write_text("model")
+    for output in (image, link, tmp_path / ".." / tmp_path.name / "a.tif"):
+        with pytest.raises(UsageError, match="is an input and will not be overwritten"):
+            check_outputs([None, output], [image], force=True)
+    with pytest.raises(UsageError, match=r"old\.npz exists already; .*--force"):
+        check_outputs([old], [image])
+    assert check_outputs([old, None, tmp_path / "new.csv"], [image], force=True) == [old, tmp_path / "new.csv"]
+    for outputs in ([old, old], [tmp_path / "b", tmp_path / "." / "b"]):
+        with pytest.raises(UsageError, match="two outputs have the name"):
+            check_outputs(outputs, force=True)
+    for name in ("", ".", "/"):
+        with pytest.raises(UsageError, match="needs the name of a file"):
+            check_outputs([name])
+    assert sorted(os.listdir(tmp_path)) == ["a.tif", "link.tif", "old.npz"]

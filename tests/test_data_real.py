@@ -8,6 +8,7 @@ import pytest
 from tinympcnn.errors import DataError
 from tinympcnn.io.images import open_image, read_images
 from tinympcnn.io.pairs import read_pairs
+from tinympcnn.io.reading import Reading
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -44,7 +45,7 @@ def test_magnetic_tile_masks_are_smoothed(real):
     images, masks = sorted(folder.glob("*.jpg")), sorted(folder.glob("*.png"))
     with pytest.raises(DataError, match="--threshold"):
         read_pairs(images, masks)
-    assert read_pairs(images, masks, threshold=127).class_values == (0, 255)
+    assert read_pairs(images, masks, Reading(threshold=127)).class_values == (0, 255)
 
 
 @pytest.mark.parametrize("name", ["isbi2012", "steel-strip", "magnetic-tile", "nuclei"])

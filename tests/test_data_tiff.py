@@ -83,11 +83,11 @@ def test_describes_what_it_read(tmp_path):
     assert (file.describe(), file.axes) == ("Z=5, Y=20, X=30, C=2, uint8", "ZYXC")
 
 
-def test_bits_become_bytes(tmp_path):
+def test_bits_become_0_and_255(tmp_path):
     mask = pixels(20, 30) > 127
     page = open_image(written(tmp_path / "a.tif", mask))[0]
     assert page.dtype == np.uint8
-    np.testing.assert_array_equal(page[..., 0], mask)
+    np.testing.assert_array_equal(page[..., 0], mask * 255)
 
 
 def test_transparency_is_dropped(tmp_path):

@@ -6,22 +6,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinympcnn import Committee, Net, cli
-from tinympcnn.cli.detect import detect_files, inspect
-from tinympcnn.cli.findings import BLUE, RED
+from tinympcnn import Committee, Net, Recipe, cli
+from tinympcnn.cli.detect import Rule, detect_files
+from tinympcnn.cli.findings import Outputs, write_rows
+from tinympcnn.cli.pictures import BLUE, VERMILLION, contact_sheet
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import train_files
 from tinympcnn.data import downsample
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.inference.inspection import balanced_pixel_error, choose_pixels, choose_threshold, decide, evidence, roc
+from tinympcnn.inference.inspection import choose_pixels, choose_threshold, inspect, score
 from tinympcnn.io.images import read_images
 from tinympcnn.io.predictions import read_prediction
+from tinympcnn.io.reading import Reading
+from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve
 
 
-def test_evidence_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
+def test_the_score_is_where_more_pixels_than_allowed_are_above_the_threshold(rng):
     p = rng.random((13, 17)).round(2)  # with ties
     for pixels in (0, 1, 2.5, 50, 5000 / 16, 220, 220.9, 221, 1e6):
-        e = evidence(p, pixels)
+        e = score(p, pixels)
         for t in np.linspace(0, 1, 201):
             assert (e > t) == ((p > t).sum() > pixels)
 
@@ -30,26 +33,27 @@ def test_evidence_is_where_more_pixels_than_allowed_are_above_the_threshold(rng)
 def test_no_threshold_decides_better_than_the_chosen_one(case):
     rng = np.random.default_rng(case)
     truth = rng.random(30) < 0.3
-    evidences = (0.6 * rng.random(30) + 0.4 * truth * rng.random(30)).round(rng.integers(1, 3))
-    chosen = decide(evidences, truth, choose_threshold(evidences, truth)).mistakes
-    assert chosen == min(decide(evidences, truth, t).mistakes for t in np.linspace(0, 1, 1001))
+    scores = (0.6 * rng.random(30) + 0.4 * truth * rng.random(30)).round(rng.integers(1, 3))
+    chosen = decide(scores, truth, choose_threshold(scores, truth)).mistakes
+    assert chosen == min(decide(scores, truth, t).mistakes for t in np.linspace(0, 1, 1001))
 
 
 def test_decisions_count_every_image_once():
     result = decide([0.9, 0.9, 0.1, 0.1, 0.1, 0.9], [1, 0, 1, 0, 0, 1], 0.5)
     assert (result.hits, result.misses, result.false_alarms, result.passes) == (2, 1, 1, 2)
     assert (result.mistakes, result.precision, result.recall) == (2, 2 / 3, 2 / 3)
-    assert decide([0.1], [0], 0.5).precision == decide([0.1], [0], 0.5).recall == 1
+    nothing = decide([0.1], [0], 0.5)
+    assert np.isnan([nothing.precision, nothing.recall]).all() and nothing.specificity == 1
 
 
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
     truth = rng.random(60) < 0.4
-    evidences = (0.5 * rng.random(60) + 0.3 * truth).round(1)  # with ties
-    above = evidences[truth][:, None] - evidences[~truth]
-    curve = roc(evidences, truth)
+    scores = (0.5 * rng.random(60) + 0.3 * truth).round(1)  # with ties
+    above = scores[truth][:, None] - scores[~truth]
+    curve = roc_curve(scores, truth)
     assert curve.auc == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
     for t, false_alarms, hits in zip(curve.thresholds, curve.false_alarm_rate, curve.hit_rate, strict=True):
-        result = decide(evidences, truth, t)
+        result = decide(scores, truth, t)
         assert result.recall == hits and result.false_alarms == pytest.approx(false_alarms * (~truth).sum())
 
 
@@ -65,10 +69,10 @@ def test_the_balanced_error_draws_as_many_of_either_kind(rng):
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda: evidence([], 0), UsageError),
-        (lambda: evidence([0.5], -1), UsageError),
-        (lambda: roc([0.1, 0.2], [True, True]), DataError),
-        (lambda: roc([0.1, 0.2], [True]), DataError),
+        (lambda: score([], 0), UsageError),
+        (lambda: score([0.5], -1), UsageError),
+        (lambda: roc_curve([0.1, 0.2], [True, True]), DataError),
+        (lambda: roc_curve([0.1, 0.2], [True]), DataError),
         (lambda: choose_threshold([1.5], [True]), DataError),
         (lambda: choose_threshold([np.nan], [True]), DataError),
         (lambda: balanced_pixel_error([np.ones((2, 2))], [np.ones((2, 2))]), DataError),
@@ -98,12 +102,17 @@ def plant(tmp_path, rng):
     return tmp_path
 
 
+def detect(plant, labels=True, outputs=Outputs(), reading=Reading(), echo=print, **rule):  # noqa: B008
+    truth = [plant / "label"] if labels else None
+    return detect_files(
+        [plant / "image"], plant / "model.npz", truth, Rule(**rule), outputs, reading=reading, echo=echo
+    )
+
+
 def test_from_files_to_decisions(plant, capsys):
-    report = detect_files(
-        [plant / "image"], plant / "model.npz", [plant / "label"],
-        validation=([plant / "image"], [plant / "label"]), pixels=20,
-        csv_path=plant / "rows.csv", sheet=plant / "sheet.png",
-    )  # fmt: skip
+    both = [plant / "image"], [plant / "label"]
+    outputs = Outputs(csv=plant / "rows.csv", sheet=plant / "sheet.png")
+    report = detect(plant, outputs=outputs, validation=both, pixels=20)
     assert (report["images"], report["with a defect"], report["misses"], report["false alarms"]) == (6, 2, 0, 0)
     assert report["ROC AUC"] == 1 and report["balanced pixel error at 0.5"] == 0
     rows = list(csv.DictReader((plant / "rows.csv").read_text().splitlines()))
@@ -115,15 +124,15 @@ def test_from_files_to_decisions(plant, capsys):
 
 
 def test_the_number_of_pixels_is_one_at_full_resolution(plant):
-    assert detect_files([plant / "image"], plant / "model.npz", pixels=63)["flagged"] == 2
-    assert detect_files([plant / "image"], plant / "model.npz", pixels=64)["flagged"] == 0
+    assert detect(plant, labels=False, pixels=63)["flagged"] == 2
+    assert detect(plant, labels=False, pixels=64)["flagged"] == 0
 
 
 def test_a_defect_too_thin_for_the_net_s_resolution_is_a_defect_still(plant):
     label = np.zeros((24, 30), np.uint8)
     label[3:20, 7] = 255  # a crack: no block of 2x2 has more of it than of steel
     Image.fromarray(label).save(plant / "label" / "1.png")
-    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    report = detect(plant, pixels=20)
     assert (report["with a defect"], report["misses"]) == (3, 1)
 
 
@@ -132,7 +141,7 @@ def test_a_lot_of_which_every_defect_is_too_thin_has_no_pixel_error(plant):
     label = np.zeros((24, 30), np.uint8)
     label[3:20, 7] = 255
     Image.fromarray(label).save(plant / "label" / "1.png")
-    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    report = detect(plant, pixels=20)
     assert report["with a defect"] == 1 and 0 <= report["ROC AUC"] <= 1
     assert "balanced pixel error at 0.5" not in report
 
@@ -146,13 +155,13 @@ def flawless(plant):
 
 def test_a_flawless_lot_can_be_judged(plant):
     flawless(plant)
-    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
-    assert (report["with a defect"], report["false alarms"], report["recall"]) == (0, 0, 1)
+    report = detect(plant, pixels=20)
+    assert (report["with a defect"], report["false alarms"]) == (0, 0) and np.isnan(report["recall"])
     assert "ROC AUC" not in report
     both = [plant / "image"], [plant / "label"]
     for pixels in (20, None):
         with pytest.raises(DataError, match="none of 6 has one"):
-            detect_files([plant / "image"], plant / "model.npz", validation=both, pixels=pixels)
+            detect(plant, labels=False, validation=both, pixels=pixels)
 
 
 def test_every_value_but_that_of_the_first_class_is_a_defect(plant):
@@ -160,14 +169,14 @@ def test_every_value_but_that_of_the_first_class_is_a_defect(plant):
     label = np.asarray(Image.open(path)).copy()
     label[2:4, 2:4] = 128
     Image.fromarray(label).save(path)
-    detected = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20)
+    detected = detect(plant, pixels=20)
     assert detected["with a defect"] == 3
-    cut = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20, mask_threshold=200)
+    cut = detect(plant, pixels=20, reading=Reading(threshold=200))
     assert cut["with a defect"] == 2
     for other in (plant / "label").iterdir():
         Image.fromarray(np.full((24, 30), 7, np.uint8)).save(other)
     with pytest.raises(DataError, match="no pixel of the labels has the value 0, which stands for sound; they hold 7"):
-        detect_files([plant / "image"], plant / "model.npz", [plant / "label"])
+        detect(plant)
 
 
 def test_images_on_another_scale_are_warned_of(plant):
@@ -176,7 +185,7 @@ def test_images_on_another_scale_are_warned_of(plant):
         with Image.open(path) as picture:
             wide = np.asarray(picture).astype(np.uint16) * 257
         Image.fromarray(wide).save(path)
-    detect_files([plant / "image"], plant / "model.npz", pixels=20, echo=said.append)
+    detect(plant, labels=False, pixels=20, echo=said.append)
     [warning] = [line for line in said if "warning" in line]
     assert warning.startswith("warning: 6 of 6 image(s) are on another scale, the first is 0 with mean 9")
     assert warning.endswith("against mean 120, deviation 50 of the training images: bring it to their scale")
@@ -185,19 +194,19 @@ def test_images_on_another_scale_are_warned_of(plant):
 def test_flagged_images_are_named_and_many_are_counted(plant, monkeypatch):
     def told(**options):
         said = []
-        detect_files([plant / "image"], plant / "model.npz", **options, echo=said.append)
+        detect(plant, labels=False, **options, echo=said.append)
         return said
 
     assert told(pixels=20)[-1] == "flagged: 0, 3"
     assert not any("flagged: " in line for line in told(pixels=64))
-    monkeypatch.setattr("tinympcnn.cli.detect.NAMED", 1)
+    monkeypatch.setattr("tinympcnn.cli.findings.NAMED", 1)
     assert told(pixels=20)[-1] == "flagged: 0 and 1 more, see --csv"
 
 
 def test_more_pixels_than_a_quarter_of_an_image_are_warned_of(plant):
     said = []
     for pixels in (24 * 30 / 4, 24 * 30 / 4 + 1):
-        detect_files([plant / "image"], plant / "model.npz", pixels=pixels, echo=said.append)
+        detect(plant, labels=False, pixels=pixels, echo=said.append)
     assert [line for line in said if "warning" in line] == [
         "warning: --pixels 181 is more than a quarter of image 0: smaller defects are missed"
     ]
@@ -211,78 +220,81 @@ def test_the_number_of_pixels_is_the_one_that_tells_the_kinds_apart_best(rng):
         p[4:9, 4:9] = np.minimum(p[4:9, 4:9] + 0.3 * defect, 0.95)
     pixels = choose_pixels(probabilities, 25 * truth)
     assert pixels == 8  # of 0, 1, 2, 4, ...: the smallest beyond the wrong pixels
-    assert roc([evidence(p, pixels) for p in probabilities], truth).auc == 1
+    assert roc_curve([score(p, pixels) for p in probabilities], truth).auc == 1
     assert choose_pixels(probabilities, 8 * truth) <= 4  # half of a defect
     assert choose_pixels([np.ones((1, 2)), np.zeros((1, 2))], [0.3, 0]) == 0
 
 
 def test_pixels_are_chosen_on_validation_images(plant):
     both, said = ([plant / "image"], [plant / "label"]), []
-    report = detect_files(*both[:1], plant / "model.npz", both[1], validation=both, pixels=None, echo=said.append)
+    report = detect(plant, validation=both, pixels=None, echo=said.append)
     assert (report["misses"], report["false alarms"]) == (0, 0)
     assert said[1] == "more than 0 pixels, chosen on 6 validation image(s)"
     with pytest.raises(UsageError, match="validation images"):
-        detect_files(*both[:1], plant / "model.npz", pixels=None)
+        detect(plant, pixels=None)
 
 
 def test_turns_and_several_models_are_averaged(plant, rng):
     images, labels = [plant / "image"], [plant / "label"]
-    train_files(images, labels, plant / "other.npz", net="C3x3x2 FC2", epochs=1, downsample=2)
+    train_files(images, labels, plant / "other.npz", Recipe(epochs=1), net="C3x3x2 FC2", reading=Reading(downsample=2))
     nets = [Net.load(plant / name) for name in ("model.npz", "other.npz")]
     [image] = read_images([plant / "image" / "0.png"])[0]
     [one] = inspect(Committee(nets, turns=True), [image], [None], ["0"], pixels=20, factor=2)
     expected = sum(net.segment(downsample(image, 2), turns=True)[:, :, 1] for net in nets) / 2
     np.testing.assert_allclose(one.probability, expected, atol=1e-6)
-    detect_files([plant / "image" / "0.png"], [plant / "model.npz", plant / "other.npz"], turns=True, pixels=20,
-                 csv_path=plant / "rows.csv")  # fmt: skip
+    models = [plant / "model.npz", plant / "other.npz"]
+    detect_files(
+        [plant / "image" / "0.png"], models, None, Rule(turns=True, pixels=20), Outputs(csv=plant / "rows.csv")
+    )
     [row] = csv.DictReader((plant / "rows.csv").read_text().splitlines())
-    assert float(row["evidence"]) == pytest.approx(one.evidence, abs=1e-4)
+    assert float(row["score"]) == pytest.approx(one.score, abs=1e-4)
 
 
 def test_the_roc_curve_is_drawn_with_the_chosen_point(plant):
-    report = detect_files([plant / "image"], plant / "model.npz", [plant / "label"], pixels=20, roc=plant / "roc.png")
+    report = detect(plant, pixels=20, outputs=Outputs(roc=plant / "roc.png"))
     assert report["ROC AUC"] == 1
     with Image.open(plant / "roc.png") as picture:
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
-    red = np.argwhere((pixels == RED).all(axis=2))
-    blue = np.argwhere((pixels == BLUE).all(axis=2))
-    assert len(red) == 81 and (abs(red.mean(axis=0) - blue.min(axis=0)) <= 1).all()  # at the top left, no mistake made
+        pixels = np.asarray(picture.convert("RGB"))
+
+    def centre(colour):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        rows, columns = np.nonzero((pixels[: pixels.shape[0] // 2] == rgb).all(axis=2))
+        return (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2, len(rows)
+
+    row, column, size = centre(VERMILLION)
+    curve_row = centre(BLUE)[0]
+    assert size > 50 and abs(row - curve_row) <= 9 and column < pixels.shape[1] / 3  # at the top left: no mistake
     with pytest.raises(UsageError, match="labels"):
-        detect_files([plant / "image"], plant / "model.npz", pixels=20, roc=plant / "roc.png")
+        detect(plant, labels=False, pixels=20, outputs=Outputs(roc=plant / "roc.png"))
 
 
 def test_outputs_are_checked_before_the_work(plant):
-    images, labels, inputs = [plant / "image"], [plant / "label"], {p: p.read_bytes() for p in plant.rglob("*.*")}
+    inputs = {p: p.read_bytes() for p in plant.rglob("*.*")}
     for outputs, error, words in (
-        ({"csv_path": plant / "no" / "rows.csv"}, DataError, "there is no folder"),
+        ({"csv": plant / "no" / "rows.csv"}, DataError, "there is no folder"),
         ({"sheet": plant / "image" / "0.png"}, UsageError, "is an input"),
         ({"roc": plant / "model.npz"}, UsageError, "is an input"),
-        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "need 2 names"),
+        ({"sheet": plant / "a.png", "roc": plant / "a.png"}, UsageError, "two outputs have the name"),
         ({"sheet": plant / "a.jpg"}, UsageError, "ends in .png"),
-        ({"downsample": 0}, UsageError, "downsample must be at least 1"),
     ):
         with pytest.raises(error, match=words):
-            detect_files(
-                images,
-                plant / "model.npz",
-                labels,
-                **outputs,
-                echo=lambda line: line.startswith("backend") or pytest.fail(line),
-            )
+            detect(plant, outputs=Outputs(**outputs), echo=lambda line: pytest.fail(line))
+    with pytest.raises(UsageError, match="downsample must be at least 1"):
+        Rule(downsample=0)
     assert {p: p.read_bytes() for p in plant.rglob("*.*")} == inputs
 
 
 def test_a_threshold_is_given_or_chosen(plant):
     both = ([plant / "image"], [plant / "label"])
     with pytest.raises(UsageError, match="not both"):
-        detect_files([plant / "image"], plant / "model.npz", validation=both, threshold=0.3)
+        detect(plant, labels=False, validation=both, threshold=0.3)
     with pytest.raises(UsageError, match="threshold of the labels needs labels"):
-        detect_files([plant / "image"], plant / "model.npz", mask_threshold=0.3)
+        detect(plant, labels=False, reading=Reading(threshold=0.3))
 
 
 def test_train_segment_and_detect_agree_on_the_resolution(plant):
     both = [plant / "image"], [plant / "label"]
-    net = train_files(*both, plant / "new.npz", net="C3x3x2 FC2", epochs=1, downsample=2, echo=print)
+    net = train_files(*both, plant / "new.npz", Recipe(epochs=1), net="C3x3x2 FC2", reading=Reading(downsample=2))
     assert net.record["downsample"] == 2
     probability, _ = segment_files([plant / "image" / "0.png"], plant / "new.npz", plant / "out")
     assert read_prediction(probability).pages[0].shape == (12, 15, 2)
@@ -294,3 +306,34 @@ def test_the_command(plant, capsys):
     assert cli.main([*map(str, call), "--csv", str(plant / "rows.csv"), "--sheet", str(plant / "sheet.png")]) == 0
     assert "false alarms" in capsys.readouterr().out and (plant / "rows.csv").is_file()
     assert cli.main(["detect", "-m", str(plant / "model.npz"), "-i", str(plant / "nowhere")]) == 1
+
+
+def test_pixels_that_do_not_count_do_not_count_anywhere(plant):
+    label = np.zeros((24, 30), np.uint8)
+    label[8:16, 12:20] = 128  # over the bright square of image 0
+    Image.fromarray(label).save(plant / "label" / "0.png")
+    ignoring = Reading(ignore=(128,))
+    report = detect(plant, pixels=20, reading=ignoring, outputs=Outputs(csv=plant / "rows.csv"))
+    assert (report["with a defect"], report["flagged"], report["misses"], report["false alarms"]) == (1, 1, 0, 0)
+    row = next(csv.DictReader((plant / "rows.csv").read_text().splitlines()))
+    assert (row["outcome"], row["pixels_above_threshold"]) == ("pass", "0")
+    call = ["detect", "-m", plant / "model.npz", "-i", plant / "image", "-l", plant / "label", "--ignore", "128"]
+    assert cli.main([*map(str, call), "--pixels", "20"]) == 0
+
+
+def test_rows_are_utf_8_whatever_the_names(plant):
+    found = inspect(
+        Net.load(plant / "model.npz"), [np.zeros((4, 4, 1))] * 2, [None] * 2, ["Zähne_日本 $1$", "d\udce9faut"], 0
+    )
+    write_rows(plant / "rows.csv", found, 0.5)
+    names = [row["image"] for row in csv.DictReader((plant / "rows.csv").read_text(encoding="utf-8").splitlines())]
+    assert names == ["Zähne_日本 $1$", "d\\udce9faut"]
+    contact_sheet(plant / "sheet.png", found, 0.5)
+
+
+def test_an_image_whose_probabilities_are_nan_is_named_and_never_sound(plant):
+    net = Net.load(plant / "model.npz")
+    net.normalisation = np.array([0.0]), np.array([0.01])
+    images = [np.zeros((4, 5, 1)), np.full((4, 5, 1), 3e38)]
+    with pytest.raises(DataError, match=r"^b: the net gives NaN in rows 0 to 3"):
+        inspect(net, images, [None, None], ["a", "b"], pixels=0)

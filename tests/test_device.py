@@ -12,6 +12,7 @@ import tifffile
 from conftest import Device
 
 from tinympcnn import (
+    Checkpoint,
     Conv,
     DataError,
     FullyConnected,
@@ -20,6 +21,7 @@ from tinympcnn import (
     MaxPoolFragment,
     MeanSquaredError,
     Net,
+    Recipe,
     SoftmaxCrossEntropy,
     Tanh,
     cli,
@@ -204,14 +206,14 @@ def test_training_goes_where_numpy_goes_also_after_a_break(other, name, augment,
     labels = [(image > 0).astype(int) for image in images]
 
     def training(net, **more):
-        options = {"epochs": 3, "optimizer": name, "augment": augment, "validation": (images, labels)}
-        return fit.fit(net, images, labels, **options, **more)
+        recipe = Recipe(epochs=3, optimizer=name, augment=augment)
+        return fit.fit(net, (images, labels), recipe, validation=(images, labels), **more)
 
     start = Net.from_spec("C3x3x3 MPF2x2 FC2", rng=0).astype("float64")
     ours, theirs, again = start.astype("float64"), start.to("cupy"), start.to("cupy")
     wanted, got = list(training(ours)), list(training(theirs))
-    next(training(start.to("cupy"), checkpoint=tmp_path / "c.npz"))
-    resumed = list(training(again, checkpoint=tmp_path / "c.npz", resume=True))
+    next(training(start.to("cupy"), checkpoint=Checkpoint(tmp_path / "c.npz")))
+    resumed = list(training(again, checkpoint=Checkpoint(tmp_path / "c.npz", resume=True)))
     for key in ("epoch", "images", "loss_train", "loss_val", "pixel_error", "step", "evaluations"):
         values = [record[key] for record in wanted]
         assert [record[key] for record in got] == pytest.approx(values, rel=1e-8)
@@ -225,7 +227,7 @@ def test_training_goes_where_numpy_goes_also_after_a_break(other, name, augment,
 )
 def test_training_out_of_memory_is_one_sentence_with_a_way_out(fake, optimizer, advice, rng):
     net, image = Net.from_spec(SPEC, rng=0).to("cupy"), rng.standard_normal((100, 90))
-    run = fit.fit(net, [image], [(image > 0).astype(int)], epochs=1, optimizer=optimizer)
+    run = fit.fit(net, ([image], [image > 0]), Recipe(epochs=1, optimizer=optimizer))
     fake.counts.max_bytes = fake.counts.live_bytes + (1 << 18)
     with pytest.raises(DataError, match=f"out of memory in epoch 1, .*: train on {advice}"):
         next(run)

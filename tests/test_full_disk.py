@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import DataError, Net
+from tinympcnn import Checkpoint, DataError, Net
 from tinympcnn.io import atomic
-from tinympcnn.training import checkpoint
 
 pytestmark = pytest.mark.slow
 resource = pytest.importorskip("resource", reason="there are no limits to set here")
@@ -22,21 +21,19 @@ resource = pytest.importorskip("resource", reason="there are no limits to set he
 PROGRAM = """
 import json, resource, sys
 from tinympcnn import cli
-from tinympcnn.cli import train as main
+from tinympcnn.cli import progress
 limit, after = int(sys.argv[1]), int(sys.argv[2])
 
 def fill(*_):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 if after:
-    train_files = main.train_files
-    def filling(*paths, report, **options):
-        def told(record):
-            report(record)
-            if record["epoch"] == after:
-                fill()
-        return train_files(*paths, report=told, **options)
-    main.train_files = filling
+    bar = progress.Bar.epoch
+    def filling(self, record):
+        bar(self, record)
+        if record["epoch"] == after:
+            fill()
+    progress.Bar.epoch = filling
 else:
     fill()
 sys.exit(cli.main(sys.argv[3:]))
@@ -75,7 +72,7 @@ def test_a_full_disk_is_said_before_training_begins(files):
 def test_a_disk_that_fills_up_loses_no_checkpoint_and_the_run_goes_on_to_the_same_bits(files, limit):
     assert train(files, "whole").returncode == 0
     refused(train(files, "cut", limit, 2), "File too large")
-    state = checkpoint.peek(files / "cut.checkpoint.npz")[1]
+    state = Checkpoint(files / "cut.checkpoint.npz").peek()[1]
     assert len(state) in (2, 3) and not list(files.glob(".*")) and not (files / "cut.npz").exists()
     assert train(files, "cut", None, 0, "--resume").returncode == 0
     whole, cut = (Net.load(files / f"{name}.npz") for name in ("whole", "cut"))
@@ -148,6 +145,47 @@ def test_a_folder_that_may_not_be_written(files, monkeypatch):
     monkeypatch.setattr(atomic.tempfile, "mkstemp", denied)
     with pytest.raises(DataError, match=r"cannot write .*m\.npz: Permission denied"):
         atomic.check_writable(files / "m.npz")
+
+
+@pytest.mark.parametrize(("call", "error"), [("chmod", PermissionError(1, "no")), ("fsync", OSError(22, "no"))])
+def test_a_file_system_that_refuses_modes_or_fsync_gets_the_file(tmp_path, monkeypatch, call, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(os, call, refuse)
+    with atomic.replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_is_followed_and_the_longest_name_can_be_written(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.txt").symlink_to("far/file.txt")
+    for name in ("link.txt", "x" * 251 + ".txt"):
+        with atomic.replacing(tmp_path / name) as temporary:
+            temporary.write_text("whole")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "far/file.txt").read_text() == "whole"
+    assert (tmp_path / ("x" * 251 + ".txt")).read_text() == "whole"
+
+
+def test_the_next_run_removes_what_a_killed_run_left_but_not_what_a_run_is_writing(tmp_path):
+    program = f"""
+import os, signal
+from tinympcnn.io import atomic
+with atomic.replacing({str(tmp_path / "a.txt")!r}) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program])
+    (tmp_path / ".a.txt.swp").write_text("another program's")
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic.replacing(tmp_path / "a.txt") as first:
+        first.write_text("first")
+        with atomic.replacing(tmp_path / "a.txt") as second:
+            second.write_text("second")
+        assert first.exists()
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.swp", "a.txt"]
 
 
 def test_a_file_system_that_sets_nothing_aside_is_no_full_one(files, monkeypatch):

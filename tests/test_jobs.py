@@ -2,23 +2,29 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Committee, DataError, Net, UsageError, data
-from tinympcnn.cli import train as training
+from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError, data
+from tinympcnn.cli import session as sessions
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
 from tinympcnn.cli.segment import Machine, Steps, segment_files
+from tinympcnn.cli.session import Session
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.postprocess import median
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import read_prediction, write_probabilities
-from tinympcnn.training import checkpoint
+from tinympcnn.io.reading import Reading
 
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
@@ -33,9 +39,20 @@ def job(tmp_path, rng):
     return tmp_path
 
 
+def call(images, labels, output, said=None, **options):
+    """Call `train_files` with the fields of a recipe, a reading and a session in one list."""
+    options = {**TINY, "echo": said.append if said is not None else lambda line: None, **options}
+
+    def made(kind):
+        names = [field.name for field in fields(kind) if field.name in options]
+        return kind(**{name: options.pop(name) for name in names})
+
+    recipe, reading, session = map(made, (Recipe, Reading, Session))
+    return train_files(images, labels, output, recipe, reading=reading, session=session, **options)
+
+
 def train(job, name="a", said=None, **options):
-    paths = [job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz"
-    return train_files(*paths, **{**TINY, **options}, echo=said.append if said is not None else lambda line: None)
+    return call([job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz", said, **options)
 
 
 def rows(path):
@@ -46,7 +63,7 @@ def rows(path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": True, "val": 0.3},
+        {"optimizer": "adam", "augment": "rotate+elastic", "decay": "linear", "balance": "classes", "val": 0.3},
         {"optimizer": "lbfgs", "options": {}, "seed": 5},
         {"optimizer": "sgd", "crop": 9, "downsample": 2, "threshold": 100.0},
     ],
@@ -54,11 +71,13 @@ def rows(path):
 def test_a_model_is_trained_again_from_its_record_to_the_same_bits(job, options):
     net, said = train(job, **options), []
     record = json.loads(json.dumps(Net.load(job / "a.npz").record))
-    kept = {name: record[name] for name in training.DECISIVE if name != "data_sha256"}
+    names = ["net", "val", *(field.name for kind in (Recipe, Reading) for field in fields(kind))]
+    kept = {name: record[name] for name in names}
+    kept["ignore"] = tuple(kept["ignore"])
     again = train(job, "b", said, **kept, device=record["backend"])
     assert (again.flat() == net.flat()).all() and again.record["data_sha256"] == record["data_sha256"]
-    for name, value in kept.items():
-        assert any(f"{name} {value!r}" in line for line in said)
+    for name in names:
+        assert any(f"{name} {record[name]!r}" in line for line in said)
     for one, other in zip(net.record["log"], again.record["log"], strict=True):
         for name in ("epoch", "images", "loss_train", "step", "evaluations"):
             assert one[name] == other[name]
@@ -96,18 +115,47 @@ def test_processes_change_no_bit(job):
             train(job, "c", **wrong)
 
 
-def test_a_run_from_before_there_was_a_choice_goes_on(job, monkeypatch):
-    net = train(job)
-    real = training.checkpoint.peek
+def test_a_killed_worker_ends_the_run_in_one_sentence_and_it_goes_on_to_the_same_bits(job):
+    options = {"optimizer": "lbfgs", "options": {}, "epochs": 4, "processes": 2}
 
-    def older(path):
-        record, records = real(path)
-        return {key: value for key, value in record.items() if key not in ("warmup", "keep")}, records
+    def kill(record):
+        if record["epoch"] == 2:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
-    monkeypatch.setattr(training.checkpoint, "peek", older)
-    assert (train(job, resume=True).flat() == net.flat()).all()
-    with pytest.raises(UsageError, match="had warmup 0"):
-        train(job, resume=True, warmup=1)
+    with pytest.raises(DataError, match=r"worker process was killed, .* --resume goes on from .*a\.checkpoint\.npz"):
+        train(job, **options, report=kill)
+    net = train(job, **options, resume=True)
+    assert [record["epoch"] for record in net.record["log"]] == [1, 2, 3, 4]
+    assert (net.flat() == train(job, "b", **options).flat()).all()
+
+
+SCRIPT = """
+import os, signal, sys
+from tinympcnn import Recipe
+from tinympcnn.cli.session import Session
+from tinympcnn.cli.train import train_files
+
+def die(record):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+files, recipe = [["images.tif"], ["labels.tif"], "a.npz"], Recipe(epochs=9, optimizer="lbfgs")
+train_files(*files, recipe, net="FC2", session=Session(processes=2, report=die))
+"""
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_their_run(job):
+    run = [sys.executable, "-c", SCRIPT]  # returns when nobody holds its output any more
+    assert subprocess.run(run, cwd=job, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert (job / "a.checkpoint.npz").exists()
+
+
+@pytest.mark.slow
+def test_workers_of_a_script_without_a_main_guard_are_told_of_it(job):
+    (job / "script.py").write_text(SCRIPT)
+    said = subprocess.run([sys.executable, "script.py"], cwd=job, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and not (job / "a.checkpoint.npz").exists()
+    assert """train under 'if __name__ == "__main__":'""" in said.stderr.splitlines()[-1]
 
 
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(job):
@@ -125,17 +173,91 @@ def test_resume_of_a_finished_run_writes_model_and_log_again(job):
     assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
 
 
-def test_starting_anew_over_a_checkpoint_is_said(job):
-    said = []
+def test_a_model_a_log_and_a_run_are_replaced_only_with_force(job):
+    first = train(job, log=job / "a.csv")
+    for name, words in (("a.npz", "go on with its run by --resume, "), ("a.checkpoint.npz", "go on"), ("a.csv", "")):
+        before = {path.name: path.read_bytes() for path in job.iterdir()}
+        with pytest.raises(UsageError, match=f"{name} exists already; {words}.*replace it by --force"):
+            train(job, log=job / "a.csv", seed=1, resume=name == "a.csv")  # there is no run to resume then
+        assert {path.name: path.read_bytes() for path in job.iterdir()} == before
+        (job / name).unlink()
+    train(job, log=job / "a.csv")
+    other = train(job, log=job / "a.csv", seed=1, force=True)
+    assert (Net.load(job / "a.npz").flat() == other.flat()).all() and (other.flat() != first.flat()).any()
+
+
+def test_names_with_dots_have_checkpoints_of_their_own(job):
+    for name in ("lr0.01", "lr0.001"):
+        train(job, name)
+    call([job / "images.tif"], [job / "labels.tif"], job / "lr0.1")  # without a suffix
+    found = sorted(path.name for path in job.glob("*checkpoint*"))
+    assert found == ["lr0.001.checkpoint.npz", "lr0.01.checkpoint.npz", "lr0.1.checkpoint.npz"]
+
+
+def test_a_finished_run_goes_on_for_more_epochs(job):
+    whole = train(job, "b", decay="none", epochs=5)
+    train(job, decay="none")
+    net = train(job, decay="none", epochs=5, resume=True)
+    assert (net.flat() == whole.flat()).all() and net.record["epochs"] == 5 and len(net.record["log"]) == 5
+
+
+def test_a_run_starts_from_another_model_and_its_record_says_so(job):
+    first, said = train(job), []
+    again = train(job, "b", said, net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1)
+    closer = again.record["log"][0]["loss_train"]
+    assert closer <= first.record["log"][-1]["loss_train"] < first.record["log"][0]["loss_train"]
+    assert again.record["net"] == str(job / "a.npz") and len(again.record["init_sha256"]) == 64
+    assert first.record["init_sha256"] is None and repr(again) == repr(first)
+    net = Net.load(job / "a.npz")
+    net.set_flat(net.flat() * 1.5)
+    net.save(job / "a.npz")
+    with pytest.raises(UsageError, match="had init_sha256"):
+        train(job, "b", net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1, resume=True)
+    with pytest.raises(UsageError, match=r"a\.npz is an input and will not be overwritten"):
+        train(job, net=str(job / "a.npz"), force=True)
+    Net.from_spec("FC3", rng=0).save(job / "c.npz")
+    with pytest.raises(UsageError, match=r"1 channel\(s\) and tells 3 classes apart; here are 1 channel\(s\) and 2"):
+        train(job, "d", net=str(job / "c.npz"))
+
+
+def test_labels_of_other_values_are_another_run(job):
     train(job)
-    train(job, said=said)
-    assert any("starting anew, which will replace" in line and "--resume would go on" in line for line in said)
+    labels = tifffile.imread(job / "labels.tif")
+    tifffile.imwrite(job / "labels.tif", (labels == 255).astype(np.uint8), photometric="minisblack")
+    with pytest.raises(UsageError, match="had other images or labels"):
+        train(job, resume=True)
+
+
+def test_a_class_that_validation_takes_is_named_before_training(job):
+    labels = np.zeros((3, 20, 24), np.uint8)
+    labels[:, ::2], labels[2, 5:9] = 7, 9
+    tifffile.imwrite(job / "labels.tif", labels, photometric="minisblack")
+    said = []
+    train(job, said=said, net="FC3", val=0.3)
+    assert "warning: no image to train on has a pixel of class 9, so the net cannot learn this class" in said
+    train(job, "b", said := [], net="FC3")
+    assert not any("warning" in line for line in said)
+
+
+def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(job):
+    log, said, seen = job / "log.csv", [], []
+
+    def report(record):
+        seen.append(len(rows(log)))
+        log.chmod({1: 0o444, 4: 0o644}.get(record["epoch"], log.stat().st_mode & 0o777))
+
+    train(job, said=said, log=log, epochs=5, report=report)
+    assert seen == [1, 1, 1, 1, 5] and (job / "a.npz").exists()
+    assert [line for line in said if "log.csv" in line] == [
+        f"warning: cannot write {log}: it is read-only; make it writable, or name another file; "
+        "training goes on, and writes the log when it can"
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epochs": 3}, "had epochs 2"),
+        ({"epochs": 3}, "had epochs 2.*--init"),
         ({"seed": 1}, "had seed 0"),
         ({"optimizer": "sgd"}, "had optimizer 'adam'"),
         ({"options": {"lr": 0.02}}, "had options"),
@@ -145,7 +267,7 @@ def test_starting_anew_over_a_checkpoint_is_said(job):
         ({"keep": "best", "val": 0.0}, "had keep 'last'"),
         ({"net": "FC2"}, "had net 'C3x3x3 MPF2x2 FC2'"),
         ({"val": 0.4}, r"had val 0\.0"),
-        ({"balance": True}, "had balance False"),
+        ({"balance": "classes"}, "had balance 'none'"),
     ],
 )
 def test_a_run_with_other_options_is_not_gone_on_with(job, change, words):
@@ -167,7 +289,7 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
 
 def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
     train(job)
-    monkeypatch.setattr(training, "_version", lambda: "9.9")
+    monkeypatch.setattr(sessions, "__version__", "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)
@@ -182,7 +304,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(DataError, match=r"cannot write .*a\.checkpoint\.npz: No space left on device"):
-        train(job)
+        train(job, force=True)
     assert (job / "a.checkpoint.npz").read_bytes() == before
     assert not [path for path in job.iterdir() if path.suffix == ".tmp"]
 
@@ -194,7 +316,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
         ({"epochs": 0}, UsageError, "at least 1, not 0"),
         ({"val": 1.0}, UsageError, "below 1"),
         ({"val": 0.9}, UsageError, "leaves none to train on"),
-        ({"downsample": 0}, UsageError, "down-sampled by 0"),
+        ({"downsample": 0}, UsageError, "downsample must be at least 1, not 0"),
         ({"net": "C3x3x3 MPF"}, UsageError, "cannot read 'MPF'"),
         ({"device": "tpu"}, UsageError, "unknown backend"),
     ],
@@ -210,12 +332,12 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
     before = (job / "labels.tif").read_bytes()
     for output, log in ((job / "labels.tif", None), (job / "a.npz", job / "images.tif")):
         with pytest.raises(UsageError, match="is an input and will not be overwritten"):
-            train_files(*paths, output, **TINY, log=log, echo=lambda line: None)
-    with pytest.raises(UsageError, match="need 3 names"):
-        train_files(*paths, job / "a.npz", **TINY, log=job / "a.npz", echo=lambda line: None)
+            call(*paths, output, log=log)
+    with pytest.raises(UsageError, match="two outputs have the name"):
+        call(*paths, job / "a.npz", log=job / "a.npz")
     for missing in (job / "no" / "a.npz", job):
         with pytest.raises(DataError, match=r"there is no folder|is a folder"):
-            train_files(*paths, missing, **TINY, echo=lambda line: None)
+            call(*paths, missing)
     assert (job / "labels.tif").read_bytes() == before and len(list(job.iterdir())) == 2
 
 
@@ -275,7 +397,7 @@ def test_images_on_another_scale_than_those_of_the_training_are_warned_of_once_f
     for name, stack in stacks.items():
         tifffile.imwrite(job / name, stack, photometric="minisblack", metadata={"axes": "ZYX"})
     paths = [job / name for name in ("images.tif", *stacks)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), pytest.raises(DataError, match=r"1 of 6 images were left out: .*huge\.tif: "):
         segmented(job, model, *paths, tile=tile, said=said)
     warnings = [line for line in said if line.startswith("warning: ")]
     assert [line.split()[1] for line in warnings] == [str(path) for path in paths if path.name not in usual]
@@ -296,7 +418,7 @@ def test_rgb(job, rng):
     image = rng.integers(0, 255, (18, 22, 3), dtype=np.uint8)
     tifffile.imwrite(job / "rgb.tif", image, photometric="rgb")
     tifffile.imwrite(job / "mask.tif", (image.mean(axis=2) > 120).astype(np.uint8))
-    train_files([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz", **TINY, echo=lambda line: None)
+    call([job / "rgb.tif"], [job / "mask.tif"], job / "rgb.npz")
     prob, _ = segmented(job, job / "rgb.npz", job / "rgb.tif")
     assert (read_prediction(prob).pages[0] == Net.load(job / "rgb.npz").segment(image)).all()
     with pytest.raises(DataError, match=r"has 1 channel\(s\) and the model takes 3"):
@@ -338,6 +460,43 @@ def test_a_damaged_page_leaves_nothing_either(job, model):
     assert list((job / "out").iterdir()) == []
 
 
+def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
+    folder, out, said = job / "folder", job / "out", []
+    folder.mkdir()
+    for i in range(4):
+        tifffile.imwrite(folder / f"{i}.tif", np.full((9, 9), 60 * i, np.uint8))
+    whole = (folder / "1.tif").read_bytes()
+    (folder / "1.tif").write_bytes(whole[:100])  # cannot be opened
+    tifffile.imwrite(folder / "2.tif", np.full((9, 9), np.nan, np.float32))  # cannot be used
+    message = r"2 of 4 images were left out: .*1\.tif.*; so were .*2\.tif"
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    done = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert sorted(path.name[:2] for path in done) == ["0_", "0_", "3_", "3_"]
+    with pytest.raises(DataError, match=message):
+        segmented(job, model, folder)
+    (folder / "1.tif").write_bytes(whole)
+    tifffile.imwrite(folder / "2.tif", np.zeros((9, 9), np.uint8))
+    assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
+    assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    with pytest.raises(UsageError, match=r"exists already; .*--force"):
+        segmented(job, model, folder)
+    assert len(segmented(job, model, folder, force=True)) == 8
+
+
+def test_results_are_no_images_and_images_are_no_results(job, model):
+    folder = job / "folder"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((9, 9), np.uint8))
+    for options in ({}, {"force": True}):
+        written = segment_files([folder], model, folder, **options, echo=lambda line: None)
+        assert [path.name for path in written] == ["a_prob.tif", "a_labels.tif"]
+    tifffile.imwrite(folder / "a_labels.tif", np.eye(9, dtype=np.uint8))  # somebody's own
+    with pytest.raises(UsageError, match=r"a_labels\.tif is an input and will not be overwritten"):
+        segment_files([folder], model, folder, force=True, echo=lambda line: None)
+
+
 def test_two_images_of_one_name_are_refused(job, model):
     (job / "b").mkdir()
     tifffile.imwrite(job / "b" / "images.tif", np.zeros((9, 9), np.uint8))
@@ -349,7 +508,7 @@ def test_the_input_is_never_overwritten(job, model):
     (job / "out").mkdir()
     (job / "out" / "x_labels.tif").symlink_to(job / "x.tif")
     tifffile.imwrite(job / "x.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="is the input"):
+    with pytest.raises(UsageError, match="is an input and will not be overwritten"):
         segmented(job, model, job / "x.tif", force=True)
 
 
@@ -401,31 +560,6 @@ def test_models_that_do_not_go_together_are_named(job, model):
     with pytest.raises(UsageError, match="0 to 25 pixels, not -1"):
         segmented(job, model, median=-1)
     assert not (job / "out").exists()
-
-
-def test_leftovers_of_killed_runs_are_removed_and_nothing_else_is(job, model):
-    (job / "out").mkdir()
-    ours = job / "out" / ".images_prob.tif.abcd_123.tinympcnn.tmp"
-    others = [
-        job / "out" / name for name in (".images_prob.tif.abc.tmp", ".images_prob.tif.swp", ".other.tif.abcd.tmp")
-    ]
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp", *others):
-        path.write_text("")
-    said = []
-    segmented(job, model, said=said)
-    train(job, said=said)
-    for path in (ours, job / ".a.npz.0123abcd.tinympcnn.tmp"):
-        assert f"removed {path}, left by a run that was killed" in said and not path.exists()
-    assert all(path.exists() for path in others)
-
-
-def test_the_file_of_a_run_that_is_writing_now_stays(job, model):
-    said = []
-    with replacing(job / "a.npz") as temporary:
-        temporary.write_text("half")
-        train(job, said=said)
-        assert temporary.read_text() == "half"
-    assert any(f"{temporary} belongs to a run that is writing now" in line for line in said)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_page(job, model, monkeypatch):
@@ -483,7 +617,7 @@ def test_labels_of_other_values_and_of_the_other_polarity(job, model):
     three[0, 0, 0] = 9
     for name in ("three", "three_labels"):
         tifffile.imwrite(job / f"{name}.tif", three, photometric="minisblack")
-    with pytest.raises(UsageError, match=r"these are 3: \(7, 9, 255\)"):
+    with pytest.raises(UsageError, match=r"there are 3: \(7, 9, 255\)"):
         evaluate_files([job / "three_labels.tif"], [job / "three.tif"], invert=True)
 
 
@@ -497,12 +631,12 @@ def test_results_of_down_sampled_images_are_compared_with_labels_of_full_size(jo
         with pytest.raises(DataError, match="a prediction of 6x8 meets labels of 20x24; --downsample 3 fits"):
             evaluate_files([prediction], [job / "labels.tif"])
         with pytest.raises(DataError, match="20x24, down-sampled by 4; --downsample 3 fits"):
-            evaluate_files([prediction], [job / "labels.tif"], downsample=4)
-        report = evaluate_files([prediction], [job / "labels.tif"], downsample=3)
+            evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=4))
+        report = evaluate_files([prediction], [job / "labels.tif"], reading=Reading(downsample=3))
         assert report["pixel_error"] == pytest.approx((tifffile.imread(found) != truth).mean())
-    with pytest.raises(UsageError, match="a factor of at least 1, not 0"):
-        evaluate_files([prob], [job / "labels.tif"], downsample=0)
-    calibrate_files([prob], [job / "labels.tif"], job / "c.json", downsample=3)
+    with pytest.raises(UsageError, match="downsample must be at least 1, not 0"):
+        Reading(downsample=0)
+    calibrate_files([prob], [job / "labels.tif"], job / "c.json", reading=Reading(downsample=3))
 
 
 def test_a_mapping_for_other_labels_is_refused(job, model):
@@ -560,7 +694,7 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
     prob, labels = segmented(job, model)
     tifffile.imwrite(job / "one.tif", np.eye(20, 24, dtype=np.uint8))
     tifffile.imwrite(job / "wide.tif", np.zeros((3, 20, 25), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=r"3 page\(s\) of predictions and 1 label image\(s\)"):
+    with pytest.raises(DataError, match="differ in their number of pages"):
         evaluate_files([prob], [job / "one.tif"])
     for both, truth in (([prob, labels], [job / "labels.tif"] * 2), ([job / "out"], [job / "labels.tif"])):
         with pytest.raises(DataError, match=r"different kinds .*, such as \*_prob\.tif"):
@@ -573,4 +707,4 @@ def test_predictions_that_do_not_fit_are_refused(job, model):
         evaluate_files([prob], [job / "labels.tif"], positive=1)
     with pytest.raises(DataError, match="no such file"):
         evaluate_files([job / "no.tif"], [job / "labels.tif"])
-    assert checkpoint.exists(job / "a.checkpoint.npz")
+    assert Checkpoint(job / "a.checkpoint.npz").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Net
+from tinympcnn import Net, Recipe
 from tinympcnn.cli.train import train_files
 from tinympcnn.data import synthetic_membranes
 
@@ -29,7 +29,7 @@ def work(tmp_path, monkeypatch):
     for name, part in (("train", slice(2, 6)), ("held", slice(0, 2))):
         tifffile.imwrite(f"{name}.tif", images[part], photometric="minisblack")
         tifffile.imwrite(f"{name}-labels.tif", labels[part], photometric="minisblack")
-    train_files(["train.tif"], ["train-labels.tif"], "n3.npz", net=SPEC, epochs=1, echo=lambda line: None)
+    train_files(["train.tif"], ["train-labels.tif"], "n3.npz", Recipe(epochs=1), net=SPEC)
     return tmp_path
 
 

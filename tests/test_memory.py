@@ -9,13 +9,12 @@ import pytest
 import tifffile
 
 from tinympcnn import Net, zoo
-from tinympcnn.engine import memory
+from tinympcnn.engine import available_cores, limits, memory
 from tinympcnn.inference.calibration import Calibration
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
-@linux
 def test_what_is_held_grows_with_an_array_that_is_written():
     before = memory.resident_memory()
     array = np.ones(50 << 20, np.uint8)
@@ -24,24 +23,81 @@ def test_what_is_held_grows_with_an_array_that_is_written():
 
 
 def test_the_tightest_limit_counts(monkeypatch):
-    monkeypatch.setattr(memory, "_limits", lambda: iter([7 << 30, 3 << 30]))
-    assert memory.free_memory() == 3 << 30
-    monkeypatch.setattr(memory, "_limits", lambda: iter([-5]))
-    assert memory.free_memory() == 0
-    monkeypatch.setattr(memory, "_limits", lambda: iter([]))
-    assert memory.free_memory() == memory.UNKNOWN
+    monkeypatch.setattr(limits, "memory_left", lambda: iter([7 << 20, 3 << 20]))
+    assert memory.available_memory() == 3 << 20
+    monkeypatch.setattr(limits, "memory_left", lambda: iter([-5]))
+    assert memory.available_memory() == 0
+    monkeypatch.setattr(limits, "memory_left", lambda: iter([]))
+    assert memory.available_memory() > 1 << 20
 
 
-def test_what_cannot_be_known_is_not_guessed():
-    assert memory._field("/nowhere", "VmRSS") is None
-    assert memory._field(__file__, "VmRSS") is None
+GROUPS = {
+    "version 2, in a job": (
+        "0::/slurm/job/step\n",
+        {
+            "slurm/job/memory.max": "400",
+            "slurm/job/memory.current": "100",
+            "slurm/job/memory.stat": "anon 30\ninactive_file 50\n",
+            "slurm/job/step/memory.max": "max",
+            "slurm/job/step/memory.current": "20",
+            "slurm/memory.max": "9000",
+            "slurm/memory.current": "0",
+            "slurm/job/cpu.max": "150000 100000",
+            "slurm/cpu.max": "max 100000",
+        },
+        ([350, 9000], [1.5]),
+    ),
+    "version 2, a container's root": (
+        "0::/\n",
+        {"memory.max": "70", "memory.current": "30", "cpu.max": "200000 100000"},
+        ([40], [2.0]),
+    ),
+    "version 1": (
+        "5:cpu,cpuacct:/user/job\n4:memory:/slurm/job\n1:name=systemd:/x\n",
+        {
+            "memory/slurm/job/memory.limit_in_bytes": "500",
+            "memory/slurm/job/memory.usage_in_bytes": "450",
+            "memory/slurm/job/memory.stat": "inactive_file 1\ntotal_inactive_file 25\n",
+            "cpu,cpuacct/user/job/cpu.cfs_quota_us": "-1",
+            "cpu,cpuacct/user/job/cpu.cfs_period_us": "100000",
+            "cpu,cpuacct/user/cpu.cfs_quota_us": "300000",
+            "cpu,cpuacct/user/cpu.cfs_period_us": "100000",
+        },
+        ([75], [3.0]),
+    ),
+    "version 1, the path of the host": (
+        "4:memory:/docker/0123\n",
+        {"memory/memory.limit_in_bytes": "500", "memory/memory.usage_in_bytes": "450"},
+        ([50], []),
+    ),
+    "none": (None, {}, ([], [])),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_every_level_of_the_control_groups_counts(tmp_path, monkeypatch, kind):
+    own, files, wanted = GROUPS[kind]
+    monkeypatch.setattr(limits, "ROOT", tmp_path / "groups")
+    monkeypatch.setattr(limits, "OWN", tmp_path / "own")
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    assert (list(limits.memory_left()), list(limits.cpu_quota())) == wanted
+
+
+def test_cores_are_those_of_the_tightest_quota(monkeypatch):
+    monkeypatch.setattr(limits, "cpu_quota", lambda: iter([8.0, 0.4]))
+    assert available_cores() == 1
 
 
 @linux
 def test_a_limit_of_the_shell_is_seen():
     code = (
         "import resource\nfrom tinympcnn.engine import memory\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nprint(memory.free_memory())"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nprint(memory.available_memory())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 0 < int(said) < 4 << 30

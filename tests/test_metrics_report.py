@@ -35,6 +35,31 @@ def test_one_slice_needs_no_stack():
     assert metrics.evaluate(P[0], TRUTH[0]) == metrics.evaluate(P[:1], TRUTH[:1])
 
 
+@pytest.mark.parametrize("soft", [True, False])
+def test_images_of_several_sizes_are_measured_one_by_one(soft):
+    """A list of equal images is a stack; parts of different sizes are no stack, and are not joined either."""
+    p = P if soft else (P > 0.6).astype(int)
+    assert metrics.evaluate(list(p), list(TRUTH), membranes=True) == metrics.evaluate(p, TRUTH, membranes=True)
+    parts = [p[0], p[1, :, :9]], [TRUTH[0], TRUTH[1, :, :9]]
+    both = metrics.evaluate(*parts, membranes=True)
+    one = [metrics.evaluate(*part, membranes=True) for part in zip(*parts, strict=True)]
+    pixels = np.array([report["pixels"] for report in one])
+    assert (both["slices"], both["pixels"], len(both["f1_error"]["slices"])) == (2, pixels.sum(), 2)
+    if not soft:  # no threshold is best for both
+        warps = [report["warping_error"]["value"] for report in one]
+        assert both["warping_error"]["value"] == pytest.approx((warps * pixels).sum() / pixels.sum())
+        for name in ("v_rand", "v_info"):
+            assert both[name]["value"] == pytest.approx(np.mean([report[name]["value"] for report in one]))
+        assert both["f1_error"]["slices"] == [report["f1_error"]["value"] for report in one]
+
+
+def test_lists_that_do_not_pair_up_are_told_in_a_sentence():
+    with pytest.raises(DataError, match="prediction has 1 images but labels have 2"):
+        metrics.evaluate([P[0]], list(TRUTH))
+    with pytest.raises(DataError, match=r"\(12, 13\) but labels has \(12, 9\)"):
+        metrics.evaluate([P[0], P[1]], [TRUTH[0], TRUTH[1, :, :9]])
+
+
 def test_labels_have_no_threshold():
     report = metrics.evaluate(P > 0.5, TRUTH, membranes=True)
     assert report["f1_error"]["threshold"] is None and report["v_rand"]["threshold"] is None
@@ -55,7 +80,7 @@ def test_several_classes_an_absent_one_and_ignored_pixels():
     report = metrics.evaluate(np.array([[[0, 3, 3, 3]]]), labels, positive=1)
     assert report["classes"] == 4 and report["pixels"] == 3
     assert report["class_errors"] == [0, 1, None, 0]
-    assert (report["precision"], report["recall"]) == (1, 0)
+    assert (report["precision"], report["recall"]) == (None, 0)
     report["f1_error"]["threshold"] = 0.0  # the same again from one-hot probabilities
     assert metrics.evaluate(np.eye(4)[[[[0, 3, 3, 3]]]], labels, positive=1) == report
 

@@ -137,7 +137,7 @@ def test_views_share_parameters_and_gradients_and_copies_do_not():
 
 
 def test_a_pass_leaves_the_image_alone_and_backward_comes_once(rng):
-    net = Net([Tanh(), Conv(1, 2, 2, rng=0)])  # a pointwise layer comes first
+    net = Net([Tanh(), Conv(1, 2, 2, rng=0)])  # an activation comes first
     image = rng.standard_normal((1, 4, 5, 1)).astype(np.float32)
     before = image.copy()
     scores = net.forward(image)
@@ -159,7 +159,7 @@ def conv(in_maps=1, out_maps=1, kernel=1):
     ("act", "words"),
     [
         (lambda: Net([]), "one or more layers"),
-        (lambda: Net(["C3x3x2"]), "one or more layers"),
+        (lambda: Net(["C3x3x2"]), "one or more layers"),  # type: ignore[list-item]
         (lambda: Net([tanh := Tanh(), conv(), tanh]), "stands twice"),
         (lambda: Net([conv(), MaxPoolFragment(2), MaxPool(2)]), "not both"),
         (lambda: Net([conv(1, 2), conv(3, 1)]), "takes 3 input maps and got 2"),

@@ -13,7 +13,7 @@ import steel_report
 import surfaces
 
 from tinympcnn import Net
-from tinympcnn.cli.train import write_log
+from tinympcnn.cli.session import write_log
 
 
 def parts_share_nothing(parts, n):
@@ -133,14 +133,14 @@ def test_a_benchmark_that_is_interrupted_and_goes_on_has_every_row_once(benchmar
     assert [row["epoch"] for row in logged(tmp_path / "cut.csv")] == [str(n) for n in range(1, 8)]
 
 
-def test_the_outline_of_an_uneven_area_at_the_rim_is_no_evidence_and_other_defects_there_are():
+def test_the_outline_of_an_uneven_area_at_the_rim_does_not_count_and_other_defects_there_are():
     classes = np.zeros((6, 7, 6))
     classes[..., 0] = 1
     for q, p, kind, share in ((0, 3, steel_report.UNEVEN, 0.9), (3, 3, steel_report.UNEVEN, 0.6), (5, 6, 2, 0.3)):
         classes[q, p, 0], classes[q, p, kind] = 1 - share, share
     blank = np.zeros((6, 7), bool)
     all_of_it, inside = (steel_report.judge(classes, blank, "MT_Break", rim) for rim in (0, 1))
-    assert (all_of_it.evidence, inside.evidence) == pytest.approx((0.9, 0.6))
+    assert (all_of_it.score, inside.score) == pytest.approx((0.9, 0.6))
     assert inside.probability[5, 6] == pytest.approx(0.3) and inside.probability[0, 3] == pytest.approx(0)
     assert all_of_it.truth and not steel_report.judge(classes, blank, "MT_Free", 0).truth
 

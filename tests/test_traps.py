@@ -207,7 +207,7 @@ def nothing(path, _):
 @pytest.mark.parametrize(
     ("array", "write", "words"),
     [
-        (None, mixed, "mixes pages of 2x16x18 uint8 (IYX) and 16x19 uint8"),
+        (None, mixed, "mixes pages of 16x18 uint8 (YX) and 16x19 uint8"),
         (FLOATS, STACK, "page 1 has 1 pixels that are NaN or infinite; replace them first"),
         (None, empty_folder, "holds no images (.tif, .tiff, .png, .jpg, .jpeg)"),
         (None, text, "a.tif is neither TIFF, PNG nor JPEG"),
@@ -242,10 +242,10 @@ def test_many_files_pair_by_stem_and_what_does_not_pair_is_named(run, tmp_path):
     (labels / "other_mask.tif").rename(labels / "else_mask.tif")
     refused(run(*words), 1, "no label file belongs to")
     (labels / "else_mask.tif").unlink()
-    missing = f"3 image files but 2 label files; each image needs one; the first without is {images / 'other.png'}"
+    missing = f"3 image files but 2 label files; no label file belongs to {images / 'other.png'}; expected other"
     refused(run(*words), 1, missing)
     (labels / "cell10.tif").write_bytes((labels / "cell10_mask.tif").read_bytes())
-    refused(run(*words), 1, "no label file belongs to")
+    refused(run(*words), 1, "have one name; it is open which labels are whose")
 
 
 def test_two_images_of_one_name_would_overwrite_each_other(run, tmp_path):

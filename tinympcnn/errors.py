@@ -1,4 +1,4 @@
-"""The two ways in which a call can go wrong that are not bugs; the command line turns each into an exit code."""
+"""The ways in which a call can go wrong that are not bugs, and the notices about input that is not what it seems."""
 
 
 class UsageError(ValueError):
@@ -11,3 +11,7 @@ class DataError(ValueError):
 
 class DivergenceError(DataError):
     """Training met a loss or gradient that is not finite; the last good checkpoint is kept."""
+
+
+class Notice(UserWarning):
+    """Something that a user should know of the input; the command line prints it on standard error."""

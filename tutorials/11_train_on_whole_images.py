@@ -41,6 +41,7 @@ from tinympcnn import Conv, Net, SoftmaxCrossEntropy, zoo
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.training.fit import fit
 from tinympcnn.training.objective import Example, example, image_closure
+from tinympcnn.training.recipe import Recipe
 
 rng = np.random.default_rng(11)
 
@@ -224,7 +225,7 @@ held = example(learner, task.held_image, task.held_labels)
 corners = [(i, j) for i in (slice(0, 64), slice(64, 128)) for j in (slice(0, 64), slice(64, 128))]
 quarters = [(image[at], y[at]) for image, y in zip(task.images, task.labels, strict=True) for at in corners]
 spent, curve, started = 0.0, [], time.process_time()
-for record in fit(learner, *zip(*quarters, strict=True), epochs=20, options={"lr": 0.003}, seed=11):
+for record in fit(learner, tuple(zip(*quarters, strict=True)), Recipe(epochs=20, options={"lr": 0.003}, seed=11)):
     spent += time.process_time() - started
     best = learner.forward(held.image, train=False).argmax(axis=-1)[0]
     wrong = best[places[:, 0], places[:, 1]] != task.held_labels[places[:, 0], places[:, 1]]

@@ -392,7 +392,7 @@ grade_two_loops(two_loops)
 # %% [markdown]
 # ## In practice
 #
-# - `fit(..., optimizer="adam" | "sgd" | "armijo" | "lbfgs")` makes these optimisers for you; on the command line it is
+# - `Recipe(optimizer="adam" | "sgd" | "armijo" | "lbfgs")` makes these optimisers for you; on the command line it is
 #   `tinympcnn train --optimizer`. Adam, the default, scales every parameter's step by the size of its own gradients; it
 #   is one more answer to the question of this tutorial.
 # - SGD, Adam and Armijo update after every image. L-BFGS updates once per pass over all images (`set_closure`), and

@@ -55,6 +55,7 @@ from tinympcnn.metrics import (
     v_scores,
 )
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 rng = np.random.default_rng(13)
 
@@ -110,7 +111,7 @@ print(f"baseline on the test slice: error {baseline.error:.3f}; 'interior' every
 net = Net.from_spec("C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2", in_maps=1, rng=13)
 net.class_values = train.class_values
 records = list(
-    fit(net, train.images, train.labels, epochs=24, options={"lr": 0.008}, augment="flip", seed=13,
+    fit(net, (train.images, train.labels), Recipe(epochs=24, options={"lr": 0.008}, augment="flip", seed=13),
         validation=(test.images, test.labels))
 )  # fmt: skip
 for record in records[::6] + records[-1:]:

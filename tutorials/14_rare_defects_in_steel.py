@@ -44,6 +44,7 @@ from tinympcnn.io.pairs import read_pairs
 from tinympcnn.metrics import balanced_error, confusion, pixel_error, precision_recall_f1
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 rng = np.random.default_rng(14)
 
@@ -104,14 +105,14 @@ print(inspect.getsource(balanced_weights).split('"""')[2])
 
 # %% [markdown]
 # **A mistake worth remembering:** no weights. We train the paper's steel net for three passes (epochs) over 24 images
-# with the plain loss, and see the loss fall. Then we compare it with a net that trained with `balance=True`, for 40
-# passes over all 48 images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
+# with the plain loss, and see the loss fall. Then we compare it with a net that trained with `balance="classes"`, for
+# 40 passes over all 48 images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
 
 # %%
 careless = zoo.steel(rng=14)
 half = np.r_[np.flatnonzero(defective)[:8], np.flatnonzero(~defective)[:16]]
-for record in fit(careless, [train.images[i] for i in half], [train.labels[i] for i in half], epochs=3,
-                  options={"lr": 0.0015}, seed=14):  # fmt: skip
+some = [train.images[i] for i in half], [train.labels[i] for i in half]
+for record in fit(careless, some, Recipe(epochs=3, options={"lr": 0.0015}, seed=14)):
     print(f"epoch {record['epoch']}: loss {record['loss_train']:.3f}")
 
 careful = Net.load(Path("models", "steel_net.npz"))

@@ -23,6 +23,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # so that --map -1:0 has a value
 
     def error(self, message: str) -> NoReturn:
         """Raise what the command line prints."""
@@ -71,6 +72,11 @@ def labels(parser: argparse._ActionsContainer, help: str, required: bool = True)
     parser.add_argument("-l", "--labels", action=Files, required=required, metavar="FILE", help=help)
 
 
+def predictions(parser: argparse._ActionsContainer, help: str) -> None:
+    """Add the predictions that a command compares with label images."""
+    parser.add_argument("-p", "--predictions", action=Files, required=True, metavar="FILE", help=help)
+
+
 def models(parser: argparse._ActionsContainer, help: str) -> None:
     """Add the models whose probabilities are averaged, and test-time augmentation."""
     parser.add_argument("-m", "--model", action=Files, required=True, metavar="MODEL.npz", help=help)
@@ -84,6 +90,7 @@ def reading(parser: argparse._ActionsContainer, *, labels: bool = True) -> None:
     """Add how images, and label images if there are any, are read; see `reading_of`."""
     parser.add_argument(
         "--axes",
+        type=axes,
         help="The axes of the images, such as ZYX or CYX. The default is to take the axes that each file declares.",
     )
     if labels:
@@ -149,6 +156,13 @@ def new_file(text: str) -> str:
     """Take the name of a file to write, which no folder and no empty string is."""
     if os.path.basename(text) in ("", ".", ".."):
         raise argparse.ArgumentTypeError(f"expected the name of a file to write, not {text!r}")
+    return text
+
+
+def axes(text: str) -> str:
+    """Take one letter for each axis."""
+    if not re.fullmatch("[A-Za-z]+", text):
+        raise argparse.ArgumentTypeError(f"expected one letter for each axis, such as ZYX, not {text!r}")
     return text
 
 

@@ -1,7 +1,4 @@
-"""How fast this machine trains and segments, measured in under a minute: what ``tinympcnn bench`` shows.
-
-The comparison with PyTorch, with memory and figures, is ``benchmarks/cpu.py`` in the repository.
-"""
+"""``tinympcnn bench`` measures in under a minute how fast this machine trains and segments."""
 
 from __future__ import annotations
 
@@ -24,22 +21,38 @@ CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)),
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
 
 
+EXAMPLE = """example:
+  tinympcnn bench
+
+benchmarks/cpu.py in the repository compares with PyTorch.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say where the other benchmarks are; ``tinympcnn bench`` takes no options."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the measurements."""
+    bench()
+
+
 def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
     """Measure matrix products, training steps, segmentation and patch-by-patch training.
 
     Parameters
     ----------
     seconds : float
-        About how long to take. At least one run of everything is made, after one that is not counted.
-    echo : function
-        Called with each line of the report.
+        About how long the measurements take. Everything runs at least once, after a run that is not counted.
+    echo : callable
+        It is told each line of the report.
 
     Returns
     -------
     list of dict
-        One for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
-        patches_per_second, gflop_per_second, share_of_sgemm; for the training steps also patch_by_patch, how many
-        times longer the same image takes patch by patch.
+        A record for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
+        patches_per_second, gflop_per_second and share_of_sgemm. Training steps also have patch_by_patch, how many times
+        longer the same image takes patch by patch.
     """
     echo(info.system())
     share = seconds / (1 + 3 * len(CASES))
@@ -101,7 +114,7 @@ def patch_seconds(net: Net, image: np.ndarray, seconds: float) -> float:
     (P, Q), patch_net = net.field_of_view, net.as_patch()
     windows = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
     steps = [training_step(patch_net, np.ascontiguousarray(window)[None, :, :, None], (1, 1)) for window in windows]
-    return measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps)
+    return float(measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps))
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -112,12 +125,3 @@ def _line(record: dict[str, Any]) -> str:
         f"{f'{low} to {high} ms':>24}{record['patches_per_second']:>12,.0f}{record['gflop_per_second']:>10.0f}"
         f"{record['share_of_sgemm']:>10.0%}"
     )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: ``tinympcnn bench`` takes no options."""
-
-
-def run(options: argparse.Namespace) -> None:
-    """Print the measurements."""
-    bench()

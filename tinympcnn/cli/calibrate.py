@@ -1,7 +1,6 @@
-"""From files of probabilities and label images to a calibration that `segment_files` applies.
+"""``tinympcnn calibrate``: from files of probabilities and label images to a calibration that segment applies.
 
-The slices should be ones that no net was trained on, or the nets look surer than they are. Read next:
-``tinympcnn/inference/calibration.py``.
+The images should be ones that no net was trained on. On its own training images a net looks surer than it is.
 """
 
 from __future__ import annotations
@@ -12,12 +11,48 @@ from os import PathLike
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.compare import Paths, read_compared
-from tinympcnn.cli.outputs import check_outputs
 from tinympcnn.errors import DataError
 from tinympcnn.inference.calibration import Calibration, fit_calibration
 from tinympcnn.io.images import expand
+from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 
-_LEAST_RISE = 0.05
+LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothing
+
+
+EXAMPLE = """example:
+  tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json
+  tinympcnn segment -i slices/ -m membranes.npz --calibration calibration.json -o results/
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn calibrate``."""
+    files = parser.add_argument_group("data")
+    arguments.predictions(
+        files, "The predictions: _prob.tif files of two classes, of images on which no model was trained."
+    )
+    arguments.labels(files, "The label images, one for each prediction.")
+    files.add_argument(
+        "-o", "--output", type=arguments.new_file, required=True, metavar="CAL.json",
+        help="The file to write, for the option --calibration of segment.",
+    )  # fmt: skip
+    arguments.force(files)
+    arguments.reading(files)
+    arguments.relabelling(files)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fit and write the calibration."""
+    calibrate_files(
+        options.predictions,
+        options.labels,
+        options.output,
+        reading=arguments.reading_of(options),
+        mapping=options.map,
+        invert=options.invert,
+        force=options.force,
+    )
 
 
 def calibrate_files(
@@ -25,11 +60,10 @@ def calibrate_files(
     labels: Paths,
     output: str | PathLike[str],
     *,
-    axes: str | None = None,
-    threshold: float | None = None,
+    reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
-    downsample: int = 1,
+    force: bool = False,
     echo: Callable[[str], None] = print,
 ) -> Calibration:
     """Fit a calibration on probabilities of held-out images and write it to `output`.
@@ -39,27 +73,33 @@ def calibrate_files(
     predictions : sequence of path
         ``_prob.tif`` files of two classes.
     labels : sequence of path
-        As many pages, paired in order.
+        The label images of the predictions.
     output : path
         The JSON file.
-    axes, threshold, mapping, invert, downsample : optional
-        See ``tinympcnn.cli.compare.read_compared``.
+    reading, mapping, invert : optional
+        How the labels are read; see ``tinympcnn.cli.compare.read_compared``.
+    force : bool
+        Whether `output` is replaced if it exists.
+    echo : callable
+        It is told what was fitted.
 
     Raises
     ------
     UsageError
-        If the output is an input.
+        If the output is an input, or exists and `force` is not given.
     DataError
-        If these are not probabilities of two classes, do not fit the labels, or do not rise with them.
+        If the predictions are not probabilities of two classes, do not fit the labels, or do not rise with them.
     """
-    check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")])
-    kind, values, pages, truth = read_compared(predictions, labels, axes, threshold, mapping, invert, downsample)
+    check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force)
+    kind, values, pages, truth = read_compared(predictions, labels, reading, mapping, invert)
     if kind != "prob" or len(values) != 2:
         raise DataError(
             f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"
         )
-    fit = fit_calibration(((page[..., 1], y == 1) for page, y in zip(pages, truth, strict=True)), values)
-    if fit.calibration.rise < _LEAST_RISE:
+    counted = (y >= 0 for y in truth)  # -1 does not count
+    examples = ((page[k, 1], y[k] == 1) for page, y, k in zip(pages, truth, counted, strict=True))
+    fit = fit_calibration(examples, values)
+    if fit.calibration.rise < LEAST_RISE:
         raise DataError(
             f"the best rising polynomial is constant (it rises by {fit.calibration.rise:.3f} from p = 0 to 1): are the "
             "labels inverted? (--invert)"
@@ -70,20 +110,3 @@ def calibrate_files(
     echo(f"mean square of probability minus truth: {fit.before:.5f}, and {fit.after:.5f} calibrated")
     echo(f"wrote {output}")
     return fit.calibration
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``tinympcnn calibrate``."""
-    parser.add_argument("-p", "--predictions", nargs="+", required=True, help="_prob.tif files, of held-out images")
-    parser.add_argument("-l", "--labels", nargs="+", required=True, help="label images")
-    parser.add_argument("-o", "--output", required=True, metavar="CAL.json", help="for segment --calibration")
-    arguments.relabelling(parser)
-    arguments.reading(parser)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Fit and write the calibration."""
-    calibrate_files(
-        options.predictions, options.labels, options.output, axes=options.axes, threshold=options.threshold,
-        mapping=options.map, invert=options.invert, downsample=options.downsample,
-    )  # fmt: skip

@@ -1,7 +1,4 @@
-"""Files of predictions beside their label images: read, relabelled where asked, and checked to fit each other.
-
-Read next: ``evaluating.py`` and ``calibrating.py``, which compare them.
-"""
+"""Predictions beside the truth: paired, read, relabelled where asked, and checked to fit each other."""
 
 from __future__ import annotations
 
@@ -12,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tinympcnn import data
-from tinympcnn.data.labels import MAX_CLASSES
+from tinympcnn.data.labels import IGNORED, MAX_CLASSES
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
-from tinympcnn.io.pairs import read_labels
+from tinympcnn.io.labels import read_labels
+from tinympcnn.io.matching import pair
 from tinympcnn.io.predictions import Prediction, read_prediction
+from tinympcnn.io.reading import Reading
 
 Paths = Sequence[str | PathLike[str]]
 
@@ -30,10 +29,10 @@ class Compared(NamedTuple):
         "prob" or "labels".
     values : tuple of int
         The label values of the classes, ascending.
-    pages : list of ndarray
-        (H, W, K) probabilities or (H, W, 1) label values.
-    truth : list of ndarray
-        (H, W), class indices.
+    pages : list of array
+        The probabilities (H, W, K) or label values (H, W, 1).
+    truth : list of array, shape (H, W)
+        The class indices, or -1 for pixels that do not count.
     """
 
     kind: str
@@ -45,68 +44,74 @@ class Compared(NamedTuple):
 def read_compared(
     predictions: Paths,
     labels: Paths,
-    axes: str | None = None,
-    threshold: float | None = None,
+    reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
-    downsample: int = 1,
 ) -> Compared:
-    """Read predictions (``_prob.tif`` or ``_labels.tif``) and label images, as many pages on either side, in order.
+    """Read predictions (``_prob.tif`` or ``_labels.tif``) and the label images that belong to them; see `pair`.
 
     Parameters
     ----------
     predictions, labels : sequence of path
-    axes : str, optional
-        Of the labels; see ``tinympcnn.data.open_image``.
-    threshold : float, optional
-        Labels above it become 255, the others 0.
+        The files and folders.
+    reading : Reading
+        How the labels are read. They are down-sampled last, for predictions of a model that was trained so.
     mapping : dict of int to int, optional
-        Then, for data labelled in other values: what to take each label value for; others stay. Every value that is
-        named must occur, and two classes at least be left.
+        The new value for each label value that is named; other values stay. Every value that is named must occur, and
+        two classes at least be left.
     invert : bool
-        Then, for data of the other polarity: exchange the two label values.
-    downsample : int
-        Then, for predictions of a model that was trained on down-sampled images: shrink the labels by this factor.
+        Whether the two label values are exchanged then, for data of the other polarity.
 
     Raises
     ------
     DataError
-        If they do not fit each other.
+        If predictions and labels do not fit each other.
     UsageError
         If there are not two classes to exchange.
     """
     opened = [read_prediction(path) for path in expand(predictions, "predictions")]
-    if len({(prediction.kind, prediction.class_values) for prediction in opened}) > 1:
+    kinds = {(prediction.kind, prediction.class_values) for prediction in opened}
+    if len(kinds) > 1:
         raise DataError(
             "the predictions are of different kinds or classes; take them one kind at a time, such as *_prob.tif"
         )
     for prediction in opened:
         _check_classes(prediction)
-    raw = read_labels(labels, axes, threshold)
-    pages = [page for prediction in opened for page in prediction.pages]
-    if len(pages) != len(raw):
-        raise DataError(f"{len(pages)} page(s) of predictions and {len(raw)} label image(s) do not pair up")
+    ((kind, values),) = kinds
+    matched = pair(predictions, labels, reading, predictions=True)
+    pages = [page.image.page(page.number) for page in matched]
+    raw = read_labels([(page.label, page.label_number) for page in matched], reading)
     raw = _mapped(raw, mapping or {})
-    values = opened[0].class_values or data.find_class_values([*raw, *(page[:, :, 0] for page in pages)])
+    values = values or _common_values(pages, raw)
     if invert:
         if len(values) != 2:
-            raise UsageError(f"there are two classes to exchange, or none; these are {len(values)}: {tuple(values)}")
+            raise UsageError(f"--invert exchanges two label values, and there are {len(values)}: {tuple(values)}")
         raw = [data.map_values(y, dict(zip(values, values[::-1], strict=True))) for y in raw]
     for page, y in zip(pages, raw, strict=True):
-        _check_sizes(page.shape[:2], y.shape, downsample)
-    truth = [data.downsample_labels(data.class_indices(y, values), downsample) for y in raw]
-    return Compared(opened[0].kind, tuple(values), pages, truth)
+        _check_sizes(page.shape[:2], y.shape, reading.downsample)
+    truth = [data.downsample_labels(data.class_indices(y, values), reading.downsample) for y in raw]
+    return Compared(kind, tuple(values), pages, truth)
 
 
-def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], downsample: int) -> None:
+def _common_values(pages: list[np.ndarray], raw: list[np.ndarray]) -> tuple[int, ...]:
+    """Return the values of predictions that do not name their classes, and of their labels."""
+    found, true = (data.find_class_values(arrays, least=1) for arrays in (pages, raw))
+    if len(found) == len(true) == 2 and found != true:
+        into = ",".join(f"{a}:{b}" for a, b in zip(true, found, strict=True) if a != b)
+        raise DataError(
+            f"the predictions hold the values {found} and the labels {true}; if they mean the same classes, "
+            f"--map {into} takes the values of the labels for those of the predictions"
+        )
+    return data.find_class_values([*raw, *pages])
+
+
+def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], factor: int) -> None:
     """Refuse labels of another size than the prediction; if they were not down-sampled as it was, say by how much."""
-    if downsample < 1:
-        raise UsageError(f"--downsample is a factor of at least 1, not {downsample}")
-    if page == tuple(size // downsample for size in labels):
+    if page == tuple(size // factor for size in labels):
         return
-    factor = max(labels) // max(page)
-    hint = f"; --downsample {factor} fits" if page == tuple(size // max(factor, 1) for size in labels) else ""
-    shrunk = f", down-sampled by {downsample}" if downsample > 1 else ""
+    fits = max(labels) // max(page)
+    hint = f"; --downsample {fits} fits" if page == tuple(size // max(fits, 1) for size in labels) else ""
+    shrunk = f", down-sampled by {factor}" if factor > 1 else ""
     raise DataError(f"a prediction of {page[0]}x{page[1]} meets labels of {labels[0]}x{labels[1]}{shrunk}{hint}")
 
 
@@ -123,7 +128,7 @@ def _check_classes(prediction: Prediction) -> None:
 
 def _mapped(labels: list[np.ndarray], mapping: Mapping[int, int]) -> list[np.ndarray]:
     """Return the labels with their values exchanged; refuse a mapping that was meant for other labels."""
-    found = {value for y in labels for value in np.unique(y).tolist()} if mapping else set()
+    found = {value for y in labels for value in np.unique(y).tolist()} - {IGNORED} if mapping else set()
     if absent := [value for value in mapping if value not in found]:
         raise DataError(f"--map names {absent[0]}, which the labels do not hold; they are {min(found)} to {max(found)}")
     left = {mapping.get(value, value) for value in found}

@@ -1,6 +1,6 @@
-"""The main job on synthetic membranes, in under a minute: train, segment unseen images, score, time, draw.
+"""``tinympcnn demo`` does the main job on synthetic membranes: train, segment unseen images, score, time, draw.
 
-Everything that a script of your own would do, in its order. Read next: ``jobs``, the same from files to files.
+The steps are those of a script of your own, in their order.
 """
 
 from __future__ import annotations
@@ -17,19 +17,40 @@ import tifffile
 
 from tinympcnn import data, metrics
 from tinympcnn.cli import arguments, pictures
+from tinympcnn.cli.results import made_folder
 from tinympcnn.engine import backend
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.predictions import write_labels, write_probabilities
 from tinympcnn.net import Net
 from tinympcnn.nn.losses import softmax
 from tinympcnn.training.fit import fit
+from tinympcnn.training.recipe import Recipe
 
 SPEC = "C5x5x12 MPF2x2 C4x4x16 MPF2x2 FC4x4x32 FC2"
 EPOCHS = 30
 VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 2012 challenge
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
+
+
+EXAMPLE = """example:
+  tinympcnn demo -o demo
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn demo``."""
+    parser.add_argument(
+        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
+        help="The folder of the results, which is made if it does not exist. The default is demo.",
+    )  # fmt: skip
+    arguments.machine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the demo."""
+    demo(options.output, device=options.backend)
 
 
 def demo(
@@ -44,15 +65,15 @@ def demo(
     Parameters
     ----------
     output : path
-        Folder for the results, made if it does not exist; what an earlier demo left there is replaced.
+        The folder of the results, which is made if it does not exist. What an earlier demo left there is replaced.
     device : {"auto", "numpy", "cupy"}
-        Where to compute.
+        The library that computes.
     seed : int
-        Of the images, the initial weights and the order of training.
+        The seed of the images, of the initial weights and of the order of training.
     seconds : float
         Training ends with the first epoch after this time, on a slow machine before the last.
     echo : callable
-        Told what happens.
+        It is told what happens.
 
     Returns
     -------
@@ -62,7 +83,7 @@ def demo(
     """
     xp, why = backend.load(device)
     echo(f"backend: {why}")
-    folder = _made(Path(output))
+    folder = made_folder(Path(output))
     images, labels = data.synthetic_membranes(48, 80, rng=seed)
     unseen, truth = data.synthetic_membranes(2, 256, rng=np.random.default_rng([seed, 1]))
 
@@ -92,7 +113,8 @@ def demo(
     caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
     try:
         panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
-        pictures.side_by_side(panels, ["image", "truth", "probability", "labels"], folder / "membranes.png", caption)
+        titles = ["image", "truth (black: membrane)", "probability of the interior", "labels"]
+        pictures.side_by_side(panels, titles, folder / "membranes.png", caption)
         files.append(folder / "membranes.png")
     except UsageError as missing:
         echo(f"no picture: {missing}")
@@ -108,21 +130,13 @@ def demo(
     }
 
 
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    return folder
-
-
 def _train(
     net: Net, images: np.ndarray, labels: np.ndarray, seed: int, seconds: float, echo: Callable[[str], None]
 ) -> int:
     """Train until the last epoch or until the time is up; return the number of epochs."""
     targets = list(data.class_indices(labels, VALUES))
     options = {"lr": 0.01}
-    for record in fit(net, list(images), targets, epochs=EPOCHS, options=options, augment="flip", seed=seed):
+    for record in fit(net, (list(images), targets), Recipe(EPOCHS, options=options, augment="flip", seed=seed)):
         echo(
             f"  epoch {record['epoch']}/{EPOCHS}: loss {record['loss_train']:.3f}, {record['seconds']:.1f} s, "
             f"{record['patches_per_second']:,.0f} patches per second"
@@ -131,7 +145,7 @@ def _train(
             break
     if record["epoch"] < EPOCHS:
         echo(f"  the time is up after {record['epoch']} of {EPOCHS} epochs: more would make the result better")
-    return record["epoch"]
+    return int(record["epoch"])
 
 
 def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray, seed: int) -> tuple[float, float]:
@@ -161,17 +175,3 @@ def _write(
     write_labels(folder / "unseen_labels.tif", indices, VALUES, force=True)
     names = ["model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif"]
     return [folder / name for name in names]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``tinympcnn demo``."""
-    parser.add_argument(
-        "-o", "--output", type=arguments.path, default="demo", metavar="DIR",
-        help="The folder of the results, which is made if it does not exist. The default is demo.",
-    )  # fmt: skip
-    arguments.machine(parser)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run the demo."""
-    demo(options.output, device=options.backend)

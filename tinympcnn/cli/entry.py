@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
 from tinympcnn.cli.arguments import Parser
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError, Notice, UsageError
 
 COMMANDS = {
     "demo": "Train on synthetic membranes, segment unseen ones, score and draw them.",
@@ -27,7 +28,7 @@ COMMANDS = {
     "gradcheck": "Check the gradients and the contract of a net by finite differences.",
     "bench": "Measure this machine, in under a minute.",
 }
-"""What each command does. Its arguments and its job are in ``tinympcnn/cli/NAME.py``, as add_arguments and run."""
+"""What each command does; ``tinympcnn/cli/NAME.py`` has its EXAMPLE, its add_arguments and its run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     The work goes on where the terminal is gone, or standard output can not be written; the exit code is then 1.
     """
     output, complaints = _Lasting(sys.stdout), _Lasting(sys.stderr)
-    with redirect_stdout(output), redirect_stderr(complaints):
+    with redirect_stdout(output), redirect_stderr(complaints), _notices():
         code = _run(sys.argv[1:] if argv is None else list(argv))
         output.flush()
         if output.lost is None:
@@ -44,6 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(output.lost, BrokenPipeError):  # as with `tinympcnn info | head`
             _failed(f"standard output cannot be written ({output.lost.strerror or output.lost}); its end is missing", 1)
         return code or 1
+
+
+@contextmanager
+def _notices() -> Iterator[None]:
+    """Print every notice about the input once, in one line on standard error."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, Notice):
+            usual(message, category, *where, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        usual, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -86,6 +105,7 @@ def _parser(argv: Sequence[str]) -> Parser:
         command = commands.add_parser(name, help=text, description=text)
         if name == called:
             module = import_module(f"tinympcnn.cli.{name}")
+            command.epilog = module.EXAMPLE
             module.add_arguments(command)
             command.set_defaults(run=module.run, parser=command)
     return parser

@@ -1,103 +1,100 @@
-"""Pictures of what was decided: a contact sheet of the worst mistakes, and the ROC curve with the chosen point.
-
-Drawn with Pillow, through ``draw.py``. Read next: ``inspection.py``.
-"""
+"""What ``detect`` says and writes of the images that it looked at: warnings, a table, a CSV and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from tinympcnn.cli import pictures
-from tinympcnn.inference import inspection
+from tinympcnn.inference.committee import Committee
+from tinympcnn.inference.input_check import off_scale
+from tinympcnn.inference.inspection import Inspected, summary
+from tinympcnn.io.atomic import replacing
 
-if TYPE_CHECKING:
-    from tinympcnn.cli.detect import Inspected
+Path = str | PathLike[str]
 
-SHEET_ROWS = 8
-BLUE, RED, GREY = (20, 60, 160), (200, 40, 40), (225, 225, 225)
-
-
-def outcome(one: Inspected, threshold: float) -> str:
-    """Return "hit", "miss", "false alarm" or "pass"."""
-    flagged = one.evidence > threshold
-    return ("hit" if one.truth else "false alarm") if flagged else ("miss" if one.truth else "pass")
+NAMED = 20  # flagged images that are named
 
 
-def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, known: bool = True) -> str:
-    """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top.
+@dataclass(frozen=True)
+class Outputs:
+    """The files to write: a CSV with a row for every image, the worst mistakes (PNG), and the ROC curve (PNG).
 
-    Where the truth is not known, the images with the most evidence.
+    `force` says whether files that exist are replaced.
     """
 
-    def badness(one: Inspected) -> float:
-        distance = abs(one.evidence - threshold)
-        return one.evidence if not known else distance if (one.evidence > threshold) != one.truth else -distance
-
-    rows = sorted(found, key=badness, reverse=True)[:SHEET_ROWS]
-    height, width = (max(one.probability.shape[axis] for one in rows) for axis in (0, 1))
-    zoom = max(1, round(300 / width))
-
-    def column(pictures: list[NDArray]) -> NDArray:
-        sheet = np.ones((len(pictures), height * zoom + 4, width * zoom), np.float32)
-        for cell, picture in zip(sheet, pictures, strict=True):
-            large = picture.repeat(zoom, 0).repeat(zoom, 1)
-            cell[: large.shape[0], : large.shape[1]] = large
-        return sheet.reshape(-1, width * zoom)
-
-    def grey(image: NDArray) -> NDArray:
-        image = image.mean(axis=2, dtype=np.float64)
-        return (image - image.min()) / max(float(np.ptp(image)), 1e-12)
-
-    panels = {"image": column([grey(one.image) for one in rows])}
-    if known:
-        panels["truth"] = column([np.asarray(one.defect, float) for one in rows])
-    panels["probability of a defect"] = column([one.probability for one in rows])
-    panels[f"above {threshold:.3f}"] = column([(one.probability > threshold).astype(float) for one in rows])
-    said = [outcome(one, threshold) if known else "flagged" if one.evidence > threshold else "pass" for one in rows]
-    captions = [[one.name, what, f"evidence {one.evidence:.3f}"] for one, what in zip(rows, said, strict=True)]
-    panels[""] = np.concatenate([pictures.text(lines, height * zoom + 4) for lines in captions])
-    pictures.side_by_side(list(panels.values()), list(panels), path)
-    return ", ".join(f"{one.name} ({what})" for one, what in zip(rows, said, strict=True))
+    csv: Path | None = None
+    sheet: Path | None = None
+    roc: Path | None = None
+    force: bool = False
 
 
-def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, size: int = 300) -> None:
-    """Draw the ROC curve of images whose truth is known, and a square at the chosen threshold.
+def report(
+    committee: Committee,
+    found: Sequence[Inspected],
+    threshold: float,
+    outputs: Outputs,
+    pixels: float,
+    factor: int,
+    echo: Callable[[str], None],
+) -> dict[str, Any]:
+    """Say and write what was found, and return it as a table."""
+    for warning in _warnings(committee, found, pixels, factor):
+        echo(f"warning: {warning}")
+    table = summary(found, threshold)
+    echo(format_table({"pixels (full resolution)": pixels, "down-sampled by": factor, **table}))
+    if flagged := [one.name for one in found if one.score > threshold]:
+        more = f" and {len(flagged) - NAMED} more, see --csv" if len(flagged) > NAMED else ""
+        echo(f"flagged: {', '.join(flagged[:NAMED])}{more}")
+    if outputs.csv is not None:
+        write_rows(outputs.csv, found, threshold, factor)
+        echo(f"wrote {outputs.csv}")
+    if outputs.sheet is not None:
+        echo(f"wrote {outputs.sheet}, from the top: {pictures.contact_sheet(outputs.sheet, found, threshold)}")
+    if outputs.roc is not None:
+        pictures.plot_roc(outputs.roc, found, threshold)
+        echo(f"wrote {outputs.roc}")
+    return table
 
-    Parameters
-    ----------
-    path : path
-        The PNG file to write.
-    found : sequence of Inspected
-        Of both kinds, with a defect and without.
-    threshold : float
-    size : int
-        Pixels for a rate from 0 to 1.
+
+def _warnings(committee: Committee, found: Sequence[Inspected], pixels: float, factor: int) -> Iterator[str]:
+    strange = [(one.name, wrong) for one in found if (wrong := off_scale(committee.nets, one.image))]
+    if strange:
+        name, wrong = strange[0]
+        yield f"{len(strange)} of {len(found)} image(s) are on another scale, the first is {name} with {wrong}"
+    smallest = min(found, key=lambda one: one.probability.size)
+    if pixels / factor**2 > smallest.probability.size / 4:
+        yield f"--pixels {pixels:g} is more than a quarter of image {smallest.name}: smaller defects are missed"
+
+
+def format_table(table: dict[str, Any]) -> str:
+    """Return a table as lines of name and value.
+
+    Examples
+    --------
+    >>> print(format_table({"misses": 2, "precision": 0.5}))
+    misses     2
+    precision  0.5
     """
-    evidences, truth = [one.evidence for one in found], [one.truth for one in found]
-    curve, chosen = inspection.roc(evidences, truth), inspection.decide(evidences, truth, threshold)
-    margin = 10
-    canvas = np.full((size + 2 * margin, size + 2 * margin, 3), 255, np.uint8)
-    for tick in range(0, size + 1, size // 4):
-        canvas[margin + tick, margin : size + margin + 1] = GREY
-        canvas[margin : size + margin + 1, margin + tick] = GREY
+    width = max(map(len, table))
+    return "\n".join(f"{name:<{width}}  {value:g}" for name, value in table.items())
 
-    def at(false_alarms: NDArray, hits: NDArray) -> tuple[NDArray, NDArray]:
-        return np.rint(margin + (1 - hits) * size).astype(int), np.rint(margin + false_alarms * size).astype(int)
 
-    x, y = np.append(0.0, curve.false_alarm_rate), np.append(0.0, curve.hit_rate)
-    way = np.append(0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))  # along the curve, from 0 to 2
-    points = np.linspace(0, way[-1], 8 * size)
-    row, column = at(np.interp(points, way, x), np.interp(points, way, y))
-    for thick in (0, 1):
-        canvas[row + thick, column] = BLUE
-    [row], [column] = at(np.array([1 - chosen.specificity]), np.array([chosen.recall]))
-    canvas[row - 4 : row + 5, column - 4 : column + 5] = RED
-    title = f"hits over false alarms, from 0 to 1: AUC {curve.auc:.3f}"
-    pictures.side_by_side(
-        [canvas], [title], path, caption=f"square: threshold {threshold:.3f}, {chosen.mistakes} mistake(s)"
-    )
+def write_rows(path: Path, found: Sequence[Inspected], threshold: float, factor: int = 1) -> None:
+    """Write a CSV in UTF-8 with a row for every image: what was found, what was decided, and what is true.
+
+    Pixels are counted at full resolution, `factor` times that of the net.
+    """
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "defect", "flagged", "outcome", "score", "pixels_above_threshold", "seconds"])
+        for one in found:
+            known = one.defect is not None
+            writer.writerow([
+                pictures.printable(one.name), int(one.truth) if known else "", int(one.score > threshold),
+                one.outcome(threshold) if known else "", f"{one.score:.5f}",
+                int((one.probability > threshold).sum()) * factor**2, f"{one.seconds:.5f}",
+            ])  # fmt: skip

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from tinympcnn import Net, gradcheck
+from tinympcnn import gradcheck
 from tinympcnn.errors import DataError
+from tinympcnn.net import Net
+
+EXAMPLE = """example:
+  tinympcnn gradcheck 'C5x5x4 MPF2x2 FC2'
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the argument of ``tinympcnn gradcheck``."""
     parser.add_argument(
         "spec", nargs="?", default="C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2", metavar="N3|N4|steel|SPEC",
-        help="The net to check. The default is %(default)s.",
+        help="The net to check, by its name or its spec. The default is '%(default)s'.",
     )  # fmt: skip
 
 

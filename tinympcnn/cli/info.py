@@ -1,7 +1,4 @@
-"""What this machine is, and what a net will cost on it: sizes, operations, memory, before anything is computed.
-
-Read next: ``plan.py`` (sizes) and ``bench.py`` (times).
-"""
+"""``tinympcnn info`` says what this machine is, and what a net will cost on it before anything is computed."""
 
 from __future__ import annotations
 
@@ -9,11 +6,12 @@ import argparse
 import json
 import os
 import platform
+from importlib.metadata import version
 from math import prod
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
-import scipy
 from threadpoolctl import threadpool_info
 
 import tinympcnn
@@ -29,6 +27,36 @@ from tinympcnn.nn.plan import block_bytes, every
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
 
+EXAMPLE = """examples:
+  tinympcnn info
+  tinympcnn info N4 --image 512x512
+  tinympcnn info cells.npz
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn info``."""
+    parser.add_argument(
+        "what", nargs="?", metavar="MODEL.npz|N3|N4|steel|SPEC",
+        help="The net to describe: a model file, a name or a spec. The default is to describe this machine.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image", type=arguments.size, metavar="HxW",
+        help="Add sizes, operations and memory for images of H rows and W columns. The default is the net alone.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--in-maps", type=int, default=1, metavar="N",
+        help="The number of channels of the images, for a name or a spec. The default is 1.",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what is asked for."""
+    if options.what is None and options.image is not None:
+        raise UsageError("--image belongs to a net, as in 'tinympcnn info N4 --image 512x512'")
+    print(system() if options.what is None else describe_named(options.what, options.image, options.in_maps))
+
+
 def system() -> str:
     """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU.
 
@@ -41,16 +69,32 @@ def system() -> str:
     set_here = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(OVERRIDES)]
     lines = [
         f"tinympcnn {tinympcnn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
-        f"SciPy {scipy.__version__}",
+        f"SciPy {version('scipy')}",
         *(f"BLAS: {line}" for line in blas()),
         f"CPU: {cpu()}, {engine.available_cores()} core(s) available",
         f"vector units: {', '.join(vector_units()) or 'not known'}",
         f"environment: {', '.join(set_here) or 'nothing that overrides BLAS or threads'}",
         f"threads in use: {engine.get_threads()}, BLAS at one thread in each",
         f"backend: {why}",
-        *([] if xp is np else [f"GPU: {backend.card()}"]),
+        *([] if xp is np else [f"GPU: {card(xp)}"]),
     ]
     return "\n".join(lines)
+
+
+def card(xp: ModuleType) -> str:
+    """Return one line about the GPU in use, its software, and whether products are rounded to TF32.
+
+    CuPy, which is `xp`, multiplies float32 in TF32, which keeps 10 of 23 bits, where the environment says CUPY_TF32=1
+    and the card can. The package leaves that switch alone.
+    """
+    device, runtime = xp.cuda.Device(), xp.cuda.runtime
+    properties = runtime.getDeviceProperties(device.id)
+    cuda, driver = (f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.runtimeGetVersion(), runtime.driverGetVersion()))
+    return (
+        f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB, compute capability "
+        f"{device.compute_capability}, CuPy {xp.__version__} on CUDA {cuda}, driver for CUDA {driver}, "
+        f"TF32 {'off' if os.environ.get('CUPY_TF32', '0') == '0' else 'on'} (CUPY_TF32)"
+    )
 
 
 def blas() -> list[str]:
@@ -108,8 +152,9 @@ def describe(net: Net, size: Pair | None = None) -> str:
     Parameters
     ----------
     net : Net
+        The net, as image net or as patch net.
     size : (rows, columns), optional
-        Of an image as `segment` takes it: it is mirrored at the borders, so that every pixel gets an output.
+        The size of an image as `segment` takes it, before it is mirrored at the borders.
     """
     net = net.as_image()
     if size is None:
@@ -141,7 +186,7 @@ def flop_forward(net: Net, size: Pair) -> int:
 def flop_training(net: Net, size: Pair) -> int:
     """Return the operations of forward and backward: three times forward, less the gradient of the image.
 
-    The first layer with parameters passes no gradient on, and those before it have nothing to do with any.
+    The first layer with parameters passes no gradient on, and the layers before it run forward only.
     """
     rows = net.plan(size)
     first = next(i for i, row in enumerate(rows) if row.n_params)
@@ -151,12 +196,11 @@ def flop_training(net: Net, size: Pair) -> int:
 def patch_ratio(net: Net, size: Pair) -> float:
     """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
 
-    The padding to whole fragments counts as work of the image net: without it the first of these would be 83.
+    The padding to whole fragments counts as work of the image net: without it the first ratio would be 83.
 
     Examples
     --------
-    >>> from tinympcnn import zoo
-    >>> round(patch_ratio(zoo.steel(), (60, 137))), round(patch_ratio(zoo.n4(), (512, 512)))
+    >>> round(patch_ratio(Net.from_spec("steel"), (60, 137))), round(patch_ratio(Net.from_spec("N4"), (512, 512)))
     (82, 475)
     """
     P, Q = net.field_of_view
@@ -180,19 +224,3 @@ def training_bytes(net: Net, size: Pair) -> int:
         kept += row.layer.kept_bytes(row.shape) + (out * item if needed else 0)
         peak, before = max(peak, kept + (before + out) * item), out
     return peak + block_bytes(net.plan(size), item)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``tinympcnn info``."""
-    parser.add_argument("what", nargs="?", metavar="MODEL.npz|SPEC", help="or N3, N4, steel")
-    parser.add_argument(
-        "--image", type=arguments.size, metavar="HxW", help="sizes, work and memory for images of this size"
-    )
-    parser.add_argument("--in-maps", type=int, default=1, help="maps of the images, for a spec (1)")
-
-
-def run(options: argparse.Namespace) -> None:
-    """Print what is asked for."""
-    if options.what is None and options.image is not None:
-        raise UsageError("--image belongs to a net, as in 'tinympcnn info N4 --image 512x512'")
-    print(system() if options.what is None else describe_named(options.what, options.image, options.in_maps))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinympcnn.engine.backend import Pair
-from tinympcnn.engine.memory import free_memory, resident_memory
+from tinympcnn.engine.memory import available_memory, resident_memory
 from tinympcnn.inference import tiling
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.postprocess import Postprocess
@@ -26,7 +26,7 @@ def plan_tiles(
 ) -> Pair:
     """Return the rows and columns of the tiles, and say what memory the process will take at most."""
     taken = resident_memory()
-    budget = memory if memory is not None else taken + free_memory() // 2
+    budget = memory if memory is not None else taken + available_memory() // 2
     each = (_page_memory(committee, file, factor, post) for file in files)
     fixed, row = (max(part) for part in zip(*each, strict=True))
     fixed += post.filter_bytes()

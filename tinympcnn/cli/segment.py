@@ -6,7 +6,6 @@ Pages are read, segmented and written band by band, so that the memory does not 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,25 +17,23 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import load_calibration, load_committee
 from tinympcnn.cli.planning import plan_tiles
+from tinympcnn.cli.results import made_folder, usable, without_results, writers_of
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference import segment
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import expand, open_image
-from tinympcnn.io.leftovers import remove_leftovers
+from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.predictions import label_dtype
 from tinympcnn.io.reading import Reading
-from tinympcnn.io.tiff.writer import PageWriter, check_space
+from tinympcnn.io.tiff.writer import check_space
 
 Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
 
-NAMED = 10  # damaged images that the error names
 
 EXAMPLE = """example:
   tinympcnn segment -i slices/ -m membranes.npz -o results/
@@ -179,22 +176,15 @@ def segment_files(
     committee = committee.to("numpy" if xp is np else "cupy")
     values = tuple(committee.class_values or range(committee.out_maps))
     post = Postprocess(load_calibration(steps.calibration, values), steps.median)
-    failed: dict[Path, DataError] = {}
-    files = _open(images, reading.axes, committee.in_maps, factor, failed)
-    inputs = [file.path for file in files] + list(failed)
-    folder = _made(Path(output))
-    if not force and ((missing := _without_results(files, folder)) or failed):
+    files, failures = usable(images, reading, committee.in_maps, factor)
+    inputs, folder = [*(file.path for file in files), *failures], made_folder(Path(output))
+    if not force and ((missing := without_results(files, folder)) or failures):
         if kept := len(files) - len(missing):
             echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them anew")
         files = missing
-    jobs = [(file, *_writers(file, folder, values, factor, force)) for file in files]
+    jobs = [(file, *writers_of(file, folder, values, factor)) for file in files]
     writers = [writer for _, *pair in jobs for writer in pair]
-    taken = {path.resolve() for path in inputs}
-    for path in [writer.path for writer in writers]:
-        if path.resolve() in taken:
-            raise UsageError(f"{path} is an input and will not be overwritten; name another folder for the results")
-        for line in remove_leftovers(path):
-            echo(line)
+    check_outputs((writer.path for writer in writers), inputs, force)
     check_space(folder, writers)
     if factor > 1:
         echo(f"images are down-sampled by {factor}, as for training")
@@ -204,29 +194,17 @@ def segment_files(
         size = plan_tiles(committee, factor, post, [file for file, *_ in jobs], machine.tile, machine.memory, echo)
     class_values, written = np.array(values, label_dtype(values)), []
     for file, prob, labels in jobs:
-        try:
+        with failures.of(file.path):
             with prob, labels:
                 for band in _bands(committee, post, file, factor, size, echo):
                     prob.write(band)
                     labels.write(class_values[band.argmax(axis=-1)])
                     del band  # before the next one is made
-        except DataError as error:
-            failed[file.path] = error
-            continue
-        shrunk = f", of {file.shape[0] // factor}x{file.shape[1] // factor}" if factor > 1 else ""
-        echo(f"{file.describe()}: wrote {prob.path} and {labels.path}{shrunk}")
-        written += [prob.path, labels.path]
-    if failed:
-        raise _summary(failed, len(inputs))
+            shrunk = f", of {file.shape[0] // factor}x{file.shape[1] // factor}" if factor > 1 else ""
+            echo(f"{file.describe()}: wrote {prob.path} and {labels.path}{shrunk}")
+            written += [prob.path, labels.path]
+    failures.tell(len(inputs))
     return written
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    return folder
 
 
 def _bands(
@@ -240,64 +218,7 @@ def _bands(
         yield from post(map(itemgetter(1), segment.segment_bands(committee, page, size, echo=echo)))
 
 
-def _summary(failed: dict[Path, DataError], n: int) -> DataError:
-    """Return what is said at the end of images that could not be segmented."""
-    first, *others = failed
-    if n == 1:
-        return failed[first]
-    more = f"; so were {', '.join(map(str, others[:NAMED]))}" if others else ""
-    more += f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    return DataError(f"{len(failed)} of {n} images were left out: {failed[first]}{more}")
-
-
 def _first_band(committee: Committee, page: PageRows, rows: int) -> np.ndarray:
     """Return the pixels that the first `rows` rows of outputs see, which the page keeps for them."""
     size = page.shape[:2]
     return page[committee.rows_seen(size, slice(0, min(rows, size[0])))]
-
-
-def _open(
-    images: Paths, axes: str | None, channels: int, factor: int, failed: dict[Path, DataError]
-) -> list[ImageFile]:
-    """Open the images that the model takes, and enter the others in `failed`; results of `segment` are left out."""
-    files: list[ImageFile] = []
-    paths = expand(images, "images")
-    for path in paths:
-        try:
-            file = open_image(path, axes)
-            content = file.metadata.get("content")
-            if content == "labels" or (content == "probabilities" and file.shape[2] != channels):
-                continue
-            if min(file.shape[:2]) < factor:
-                raise DataError(f"{path} ({file.describe()}) is too small to be down-sampled by {factor}")
-            if file.shape[2] != channels:
-                raise DataError(f"{path} has {file.shape[2]} channel(s) and the model takes {channels}")
-            files.append(file)
-        except DataError as error:
-            failed[path] = error
-    if not files and not failed:
-        raise DataError(f"{paths[0]} is a result of segment, and so are all other files that were given as images")
-    if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
-        raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
-    return files
-
-
-def _results(file: ImageFile, folder: Path) -> tuple[Path, Path]:
-    return folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
-
-
-def _without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile]:
-    """Return the files of which a result is missing."""
-    return [file for file in files if not all(path.exists() for path in _results(file, folder))]
-
-
-def _writers(
-    file: ImageFile, folder: Path, values: tuple[int, ...], factor: int, force: bool
-) -> tuple[PageWriter, PageWriter]:
-    """Return the writers of probabilities and labels, which refuse what exists already."""
-    prob, labels = _results(file, folder)
-    H, W = file.shape[0] // factor, file.shape[1] // factor
-    return (
-        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file, force),
-        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file, force),
-    )

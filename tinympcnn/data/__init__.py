@@ -1,4 +1,6 @@
-"""Arrays in, arrays out: borders, augmentation, labels, down-sampling, and synthetic data to try it all on."""
+"""Arrays in, arrays out: borders, augmentation, labels, down-sampling, and synthetic data."""
+
+from __future__ import annotations
 
 from tinympcnn.data.augment import augment, parse_kinds
 from tinympcnn.data.borders import mirror

@@ -1,10 +1,11 @@
 """More training images from few: flips, turns, rotations, elastic deformations and changes of contrast.
 
-The paper (section 4.1) trains on "arbitrarily rotating and flipping" of its images, and counts 390 million
-patches for 3000 of them: 3000 x 362 x 362, where 362 is 512 over the square root of 2, the square that lies
-inside of a 512x512 image whatever the angle. Nothing beyond the border has to be invented that way. Labels always
-move with their image. Read next: `deform.py`.
+The paper (section 4.1) trains on "arbitrarily rotating and flipping" of its images, and counts 390 million patches for
+3000 images: 3000 x 362 x 362, where 362 is 512 over the square root of 2. A square of this side lies inside a 512x512
+image at any angle, so no pixel beyond the border has to be invented. Labels always move with their image.
 """
+
+from __future__ import annotations
 
 import math
 
@@ -17,7 +18,7 @@ from tinympcnn.errors import UsageError
 KINDS = ("flip", "rotate", "elastic", "intensity")
 
 GAIN, SHIFT = 0.2, 0.2
-"""Half-widths of the ranges of "intensity": contrast relative to 1, brightness in the image's standard deviations."""
+"""The half-widths of the ranges of "intensity": contrast relative to 1, brightness in standard deviations."""
 
 
 def augment(
@@ -27,10 +28,10 @@ def augment(
 
     Parameters
     ----------
-    image : ndarray
-        (H, W, C).
-    labels : ndarray
-        (H, W), class indices; other values such as -1 for "ignore" move along.
+    image : array, shape (H, W, C)
+        The image.
+    labels : array, shape (H, W)
+        The class indices. Other values, such as -1 for "ignore", move along.
     kind : str
         "none", or some of the following with a + between them, such as "rotate+elastic+intensity": "flip" draws one
         of the eight flips and quarter turns; "rotate" also draws an angle, and returns the square of side
@@ -41,10 +42,10 @@ def augment(
 
     Returns
     -------
-    image, labels : ndarray
-        Of the same types as before, but for "intensity", which returns the image as float32. After "flip" they may be
-        views, and H and W may be exchanged. "rotate" and "elastic" sample the image bilinearly and take the nearest
-        label, both at the same points, once.
+    image, labels : array
+        The variant. The types stay, but "intensity" makes the image float32. After "flip" both may be views, and H and
+        W may be exchanged. "rotate" and "elastic" sample the image bilinearly, and the nearest label at the same
+        points, both once.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def augment(
 
 
 def parse_kinds(kind: str) -> frozenset[str]:
-    """Return what an augmentation such as "rotate+elastic" consists of: nothing, for "none".
+    """Return the parts of an augmentation such as "rotate+elastic": none for "none".
 
     Raises
     ------
@@ -95,7 +96,7 @@ def parse_kinds(kind: str) -> frozenset[str]:
 
 
 def augmented_size(size: tuple[int, int], kind: str) -> tuple[int, int]:
-    """Return the size (H, W) of what `augment` makes of an image of `size`, but for an exchange of H and W.
+    """Return the size (H, W) of the images that `augment` makes from images of `size`; "flip" may exchange H and W.
 
     Examples
     --------
@@ -110,4 +111,4 @@ def _intensity(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the image with another contrast around its mean, and another mean; each channel by its own spread."""
     gain, shift = rng.uniform(-GAIN, GAIN), rng.uniform(-SHIFT, SHIFT)
     mean, std = image.mean(axis=(0, 1)), image.std(axis=(0, 1))
-    return (mean + shift * std + (1 + gain) * (image - mean)).astype(np.float32)
+    return np.asarray(mean + shift * std + (1 + gain) * (image - mean), np.float32)

@@ -1,35 +1,31 @@
-"""Pixels beyond the border, mirrored (the paper, section 4.1), so that every pixel of an image gets a window.
+"""Pixels beyond the border, mirrored (the paper, section 4.1), so that every pixel of an image gets a window."""
 
-Read next: `tinympcnn.data.augment`.
-"""
-
-from typing import Any
+from __future__ import annotations
 
 import numpy as np
 
-from tinympcnn.engine.backend import array_module
+from tinympcnn.engine.backend import Array, array_module
 
 
-def mirror(image: Any, field_of_view: tuple[int, int], size: tuple[int, int] | None = None) -> Any:
+def mirror(image: Array, field_of_view: tuple[int, int], size: tuple[int, int] | None = None) -> Array:
     """Extend images so that there is one whole window around every pixel.
 
-    A window of P rows has its centre at row P // 2, so P // 2 rows are added before and P - 1 - P // 2 after.
-    The border pixel itself is not repeated: rows -1, -2 are rows 1, 2. An image smaller than its border is
-    mirrored to and fro.
+    A window of P rows has its centre at row P // 2, so P // 2 rows are added before and P - 1 - P // 2 after. The
+    border pixel itself is not repeated: rows -1, -2 are rows 1, 2. An image smaller than its border is mirrored
+    repeatedly.
 
     Parameters
     ----------
-    image : array
-        (H, W, C) or (N, H, W, C), on any device.
+    image : array, shape (H, W, C) or (N, H, W, C)
+        The images, on any device.
     field_of_view : pair of int
-        (P, Q), rows and columns of the window.
+        The rows P and columns Q of the window.
     size : pair of int, optional
         The rows and columns of the result, if more are needed: they are mirrored at the bottom and right.
 
     Returns
     -------
-    array
-        (H + P - 1, W + Q - 1, C), or with N in front.
+    array, shape (H + P - 1, W + Q - 1, C), or with N in front
 
     Examples
     --------
@@ -45,7 +41,7 @@ def mirror(image: Any, field_of_view: tuple[int, int], size: tuple[int, int] | N
 def mirrored(n: int, window: int, length: int = 0) -> np.ndarray:
     """Return the indices of `n` pixels with the mirrored ones before and after: n + window - 1, or `length` if more.
 
-    Padding indices in place of images is one code for all devices, and copies each pixel once.
+    Padding the indices instead of the images works on all devices, and copies each pixel once.
 
     Examples
     --------

@@ -1,13 +1,50 @@
-"""Pixels that no net can use are refused before any arithmetic."""
+"""Pixels that no net can use: they are refused before any arithmetic."""
+
+from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from tinympcnn.errors import DataError
 
+NO_DATA = (-9999.0, -99999.0, -32767.0, -32768.0, *np.finfo(np.float32).min * np.array([1.0, -1.0]))
+"""The usual values of pixels that were not measured, in height maps for instance."""
 
-def check_finite(pixels: np.ndarray, what: str) -> None:
-    """Raise DataError if `pixels` hold NaN or infinite numbers; `what` names them in the message."""
+
+def check_finite(pixels: np.ndarray, what: str, no_data: float | None = None) -> None:
+    """Raise DataError if pixels are NaN or infinite, or if their value says that there is no data.
+
+    A value says so if it is one of `NO_DATA` or `no_data`, and lies farther from all other pixels than these lie from
+    each other.
+
+    Parameters
+    ----------
+    pixels : array
+        The pixels, in any shape.
+    what : str
+        The name of the pixels in the message.
+    no_data : float, optional
+        The value that the file itself names for pixels without data. Only signed and floating types are searched.
+
+    Examples
+    --------
+    >>> check_finite(np.array([0.3, 0.5, -9999.0]), "height.tif")
+    Traceback (most recent call last):
+        ...
+    tinympcnn.errors.DataError: height.tif has 1 pixels of -9999, which look like "no data"; replace them first
+    """
     if pixels.dtype.kind == "f":
         bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
         if bad:
             raise DataError(f"{what} has {bad} pixels that are NaN or infinite; replace them first")
+    if pixels.size and pixels.dtype.kind in "if":
+        values = NO_DATA if no_data is None else (*NO_DATA, no_data)
+        for extreme in (pixels.min(), pixels.max()):
+            if any(math.isclose(extreme, value, rel_tol=1e-6) for value in values):
+                others = pixels[pixels != extreme].astype(np.float64)
+                if others.size == 0 or min(abs(others - extreme)) > np.ptp(others):
+                    count = pixels.size - others.size
+                    raise DataError(
+                        f'{what} has {count} pixels of {extreme:g}, which look like "no data"; replace them first'
+                    )

@@ -1,38 +1,40 @@
 """Rotation and elastic deformation of an image and its labels, both in one resampling.
 
-Two resamplings in a row would blur twice. So every pixel of the result first gets the point of the image that it
-comes from, turned and then displaced, and only then image and labels are looked up there. Read next: `augment.py`.
+Two resamplings in a row would blur twice. So every pixel of the result first gets a point of the image, which is
+rotated and then displaced, and only then image and labels are sampled at these points.
 """
+
+from __future__ import annotations
 
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from tinympcnn.engine import single_threaded_blas
 
 SPACING = 64
-"""Pixels between the nodes of an elastic deformation: somewhat more than the cells of the paper's images are wide."""
+"""The pixels between the nodes of an elastic deformation: a little more than a cell in the paper's images is wide."""
 
 DISPLACEMENT = 3.0
-"""Standard deviation of an elastic displacement along one axis, in pixels: neighbours part by a twentieth or so."""
+"""The standard deviation of an elastic displacement along one axis, in pixels: about 0.05 between neighbours."""
 
 
 def rotation(size: tuple[int, int], side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the points of a randomly turned square that lies inside of an image, wherever its centre is drawn.
+    """Return the points of a square inside an image, with a random angle and a random centre.
 
     Parameters
     ----------
-    size : (H, W)
-        Of the image.
+    size : pair of int
+        The size (H, W) of the image.
     side : int
-        Of the square, at most min(H, W) / sqrt(2), so that it fits at any angle.
+        The side of the square, at most min(H, W) / sqrt(2), so that the square fits at any angle.
     rng : numpy.random.Generator
+        The only source of chance.
 
     Returns
     -------
-    ndarray of float64, shape (2, side, side)
-        Row and column, in pixels.
+    array of float64, shape (2, side, side)
+        The row and the column of each point, in pixels.
 
     Examples
     --------
@@ -54,13 +56,15 @@ def displacements(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray
 
     Parameters
     ----------
-    size : (H, W)
+    size : pair of int
+        The size (H, W) of the field.
     rng : numpy.random.Generator
+        The only source of chance.
 
     Returns
     -------
-    ndarray of float64, shape (2, H, W)
-        Displacement of the row and of the column, in pixels.
+    array of float64, shape (2, H, W)
+        The displacement of the row and of the column, in pixels.
 
     Examples
     --------
@@ -70,32 +74,34 @@ def displacements(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray
     down, right = _splines(size[0]), _splines(size[1])
     nodes = rng.normal(0, 2 * DISPLACEMENT, (2, down.shape[1], right.shape[1]))  # the splines' weights halve it
     with single_threaded_blas():  # the same bits for any number of threads
-        return down @ nodes @ right.T
+        return np.asarray(down @ nodes @ right.T)
 
 
 def _splines(n: int) -> np.ndarray:
-    """Return the weight of every node at `n` pixels along one axis, (n, nodes): cubic B-splines, which sum to 1."""
+    """Return the weights of all nodes at `n` pixels along one axis, array, shape (n, nodes): cubic B-splines."""
     nodes = np.arange(-1, -(-n // SPACING) + 2)
     u = abs(np.arange(n)[:, None] / SPACING - nodes)
     return np.where(u < 1, 2 / 3 - u**2 + u**3 / 2, np.clip(2 - u, 0, None) ** 3 / 6)
 
 
 def resample(image: np.ndarray, labels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Look up an image bilinearly, and its labels at the nearest pixel, at the same points.
+    """Sample an image bilinearly, and its labels at the nearest pixel, at the same points.
 
     Parameters
     ----------
-    image : ndarray
-        (H, W, C).
-    labels : ndarray
-        (H, W).
-    points : ndarray, shape (2, h, w)
-        Row and column in pixels; points beyond the border are mirrored, as borders are everywhere in this library.
+    image : array, shape (H, W, C)
+        The image.
+    labels : array, shape (H, W)
+        The labels.
+    points : array, shape (2, h, w)
+        The rows and columns in pixels. Points beyond the border are mirrored, as everywhere in this library.
 
     Returns
     -------
-    image, labels : ndarray
-        (h, w, C) and (h, w), of the same types.
+    image : array, shape (h, w, C)
+        The sampled image, of the same type.
+    labels : array, shape (h, w)
+        The sampled labels, of the same type.
 
     Examples
     --------
@@ -103,5 +109,7 @@ def resample(image: np.ndarray, labels: np.ndarray, points: np.ndarray) -> tuple
     >>> [a.ravel().tolist() for a in resample(image, labels, np.array([[[0.0, 0.0]], [[0.25, 1.0]]]))]
     [[1.0, 4.0], [0, 1]]
     """
+    from scipy import ndimage
+
     planes = [ndimage.map_coordinates(image[..., c], points, order=1, mode="mirror") for c in range(image.shape[-1])]
     return np.stack(planes, axis=-1), ndimage.map_coordinates(labels, points, order=0, mode="mirror")

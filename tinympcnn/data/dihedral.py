@@ -1,25 +1,14 @@
-"""The eight flips and quarter turns of a square: the group of what may be done to an image without resampling it.
+"""The eight flips and quarter turns of a square: the moves that need no resampling of an image."""
 
-Read next: `augment.py`, which draws one of them, and ``tinympcnn/inference/committee.py``, which averages over all.
-"""
+from __future__ import annotations
 
-from typing import Any
+from tinympcnn.engine.backend import Array
 
 
-def dihedral(array: Any, k: int) -> Any:
-    """Apply one of the eight flips and quarter turns of a square.
+def dihedral(array: Array, k: int) -> Array:
+    """Return a view of an image (H, W, ...), on any device, after one of the eight flips and quarter turns.
 
-    Parameters
-    ----------
-    array : array
-        (H, W, ...), on any device.
-    k : int
-        0 to 7: bit 0 exchanges rows and columns, then bit 1 flips rows, and bit 2 columns. 0 changes nothing.
-
-    Returns
-    -------
-    array
-        A view, (H, W, ...) or (W, H, ...).
+    The number `k` is 0 to 7: bit 0 exchanges rows and columns, then bit 1 flips the rows, and bit 2 the columns.
 
     Examples
     --------
@@ -33,20 +22,8 @@ def dihedral(array: Any, k: int) -> Any:
     return array[:: -1 if k & 2 else 1, :: -1 if k & 4 else 1]
 
 
-def dihedral_inverse(array: Any, k: int) -> Any:
-    """Undo `dihedral` with the same k.
-
-    Parameters
-    ----------
-    array : array
-        (H, W, ...), on any device.
-    k : int
-        0 to 7.
-
-    Returns
-    -------
-    array
-        A view.
+def dihedral_inverse(array: Array, k: int) -> Array:
+    """Undo `dihedral` with the same k; returns a view, too.
 
     Examples
     --------

@@ -1,8 +1,10 @@
 """Smaller images by averaging, and the labels that belong to them: section 4.2 of the paper works at a quarter.
 
-A model that was trained on down-sampled images says so in its record (``record["downsample"]``), and whoever runs it
-shrinks its images alike. Read next: ``borders.py``.
+The record of a model says by how much its training images were down-sampled (``record["downsample"]``), and whoever
+runs the model shrinks images alike.
 """
+
+from __future__ import annotations
 
 import numpy as np
 
@@ -14,15 +16,15 @@ def downsample(image: np.ndarray, factor: int) -> np.ndarray:
 
     Parameters
     ----------
-    image : ndarray
-        (H, W) or (H, W, C).
+    image : array, shape (H, W) or (H, W, C)
+        The image.
     factor : int
-        At least 1, which changes nothing. Rows and columns beyond the last whole block are dropped.
+        The number of pixels per axis that become one; 1 changes nothing. Rows and columns beyond the last whole block
+        are dropped.
 
     Returns
     -------
-    ndarray
-        (H // factor, W // factor) or with C, float32.
+    array of float32, shape (H // factor, W // factor) or with C
 
     Raises
     ------
@@ -37,23 +39,25 @@ def downsample(image: np.ndarray, factor: int) -> np.ndarray:
     if factor == 1:
         return image
     rows = _blocks(image, factor).sum(axis=1, dtype=np.float32)  # over both axes at once NumPy takes ten times as long
-    return sum((rows[:, :, j] for j in range(1, factor)), rows[:, :, 0]) / factor**2
+    return np.asarray(sum((rows[:, :, j] for j in range(1, factor)), rows[:, :, 0]) / factor**2)
 
 
 def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink a label image: each block of factor x factor pixels gets its most frequent value, of equals the smallest.
+    """Shrink a label image: each block of factor x factor pixels gets its most frequent value.
+
+    The smallest value wins where several are equally frequent.
 
     Parameters
     ----------
-    labels : ndarray of int
-        (H, W), label values or class indices.
+    labels : array of int, shape (H, W)
+        The label values or class indices.
     factor : int
-        As in `downsample`.
+        The number of pixels per axis that become one.
 
     Returns
     -------
-    ndarray
-        (H // factor, W // factor), of the same type.
+    array, shape (H // factor, W // factor)
+        The labels, of the same type.
 
     Examples
     --------
@@ -65,7 +69,7 @@ def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
     blocks = _blocks(labels, factor)
     values = np.unique(blocks)
     counts = [(blocks == value).sum(axis=(1, 3)) for value in values]
-    return values[np.argmax(counts, axis=0)]
+    return np.asarray(values[np.argmax(counts, axis=0)])
 
 
 def _blocks(image: np.ndarray, factor: int) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""The values of label images, and which class each stands for.
+"""The values of label images, and which class each value stands for.
 
-The distinct values of all label images, sorted, are the classes, so that 0 and 255 become the classes 0 and
-1. What users get wrong here goes wrong silently: inverted labels, masks whose edges were smoothed. So the shares
-of the classes are made to be printed, and the rest is refused with the way out. Read next: `pairs.py`.
+The distinct values of all label images, sorted, are the classes: 0 and 255 become the classes 0 and 1. The value -1 is
+no class; its pixels do not count. Wrong labels show nowhere later on, so they are refused here, with advice.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,17 +13,18 @@ import numpy as np
 from tinympcnn.errors import DataError
 
 MAX_CLASSES = 16
+IGNORED = -1  # the label value, and the class index, of pixels that do not count
 
 
 def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int, ...]:
-    """Return the distinct values of all label images, ascending.
+    """Return the distinct values of all label images, ascending, without -1.
 
     Parameters
     ----------
-    labels : iterable of ndarray
-        Of any shapes; integers, or floats that are whole numbers.
+    labels : iterable of array
+        The label images, of any shapes: integers, or floats that are whole numbers.
     least : int
-        How many there have to be, 1 or 2.
+        The smallest number of values that is accepted: 2, or 1 if nothing depends on which value means what.
 
     Returns
     -------
@@ -32,44 +34,104 @@ def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int
     Raises
     ------
     DataError
-        If there are fractions, too few values, or more than 16.
+        If there are fractions, too few or too many values, values beyond 64 bits, or two ways to write one class.
 
     Examples
     --------
-    >>> find_class_values([np.array([[0, 255]]), np.array([[255, 255]])])
+    >>> find_class_values([np.array([[0, 255]]), np.array([[255, -1]])])
     (0, 255)
     """
-    values: set[int] = set()
-    for page in labels:
-        distinct = np.unique(page)
+    pages = list(labels)
+    held = [np.unique(page) for page in pages]
+    for distinct in held:
         if not np.array_equal(distinct, np.trunc(distinct)):
             fraction = distinct[distinct % 1 != 0][0]
             raise DataError(f"the labels hold fractions such as {fraction}; --threshold makes two classes")
-        values |= {int(value) for value in distinct}
-        if len(values) > MAX_CLASSES:
-            raise DataError(
-                f"the labels hold more than {MAX_CLASSES} values, {min(values)} to {max(values)}; "
-                "if they are masks with smoothed edges, --threshold 127 makes two classes of them"
-            )
+    sets = [{int(value) for value in distinct} - {IGNORED} for distinct in held]
+    values = sorted(set().union(*sets))
     if len(values) < least:
-        raise DataError(f"the labels hold only the value {values.pop()}; two classes at least are needed")
-    return tuple(sorted(values))
+        only = f"hold only the value {values[0]}" if values else "hold no pixel that counts"
+        raise DataError(f"the labels {only}; two classes at least are needed")
+    if not -(2**63) <= values[0] <= values[-1] < 2**63:
+        beyond = values[-1] if values[-1] >= 2**63 else values[0]
+        raise DataError(f"the labels hold the value {float(beyond):g}, which fits no 64-bit integer")
+    if len(values) > MAX_CLASSES:
+        span = f"{values[0]} to {values[-1]}"
+        raise DataError(f"the labels hold more than {MAX_CLASSES} values, {span}; {advice(pages)}")
+    if least > 1 and values == [0, 1, 255] and not any({1, 255} <= found for found in sets):
+        raise DataError(
+            "the labels hold 0, 1 and 255, and no image holds both 1 and 255: if both mean one class, --threshold 0 "
+            "makes them one; if 255 means unlabelled, --ignore 255 leaves it out"
+        )
+    return tuple(values)
+
+
+def advice(labels: Sequence[np.ndarray]) -> str:
+    """Say what labels of three values or more look like if they are not classes; an empty string if they are.
+
+    Numbered objects are connected regions, one for each value. Masks of two classes that were resized have values in
+    between that fill no 3x3 pixels, and masks that were compressed have values close to the two. More than 16 values
+    are no classes in any case.
+
+    Examples
+    --------
+    >>> advice([np.repeat(np.repeat(np.array([[0, 0, 1], [2, 0, 3]]), 3, 0), 3, 1)])
+    'each value above 0 is one region: if they number objects, --threshold 0 makes two classes of them'
+    """
+    inner = [_inner_values(page) for page in labels if min(page.shape[:2]) > 2]
+    values, solid = _union(labels), _union(inner)
+    values = values[values != IGNORED]
+    if len(values) < 3:
+        return ""
+    if len(solid) > len(values) / 2 and all(map(_is_numbered, labels)):
+        return "each value above 0 is one region: if they number objects, --threshold 0 makes two classes of them"
+    low, high = float(values[0]), float(values[-1])
+    near = (high - low) / 10
+    middle = (low + high) / 2 if high - low <= 2 else (low + high) // 2
+    between = (solid > low + near) & (solid < high - near)
+    if len(values) > 4 and not between.any() and {low, high} <= set(solid.tolist()):
+        return f"they look like a mask that was resized or compressed: --threshold {middle:g} makes two classes of them"
+    if len(values) > MAX_CLASSES:
+        return (
+            f"--threshold {middle:g} makes two classes of a mask with smoothed edges, --threshold 0 of numbered objects"
+        )
+    return ""
+
+
+def _union(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.unique(np.concatenate([np.unique(array) for array in arrays])) if arrays else np.array([])
+
+
+def _inner_values(page: np.ndarray) -> np.ndarray:
+    """Return the values that fill 3x3 pixels somewhere."""
+    windows = np.lib.stride_tricks.sliding_window_view(page, (3, 3))
+    return np.unique(page[1:-1, 1:-1][(windows == page[1:-1, 1:-1, None, None]).all(axis=(2, 3))])
+
+
+def _is_numbered(page: np.ndarray) -> bool:
+    """Tell whether nearly every value above the smallest is one connected region."""
+    from scipy import ndimage
+
+    numbers = np.unique(page, return_inverse=True)[1].reshape(page.shape)
+    places = enumerate(ndimage.find_objects(numbers), 1)
+    single = [ndimage.label(numbers[place] == k)[1] == 1 for k, place in places]
+    return bool(sum(single) >= 0.9 * len(single))
 
 
 def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
-    """Exchange label values for others, all at once; those that are not named stay.
+    """Exchange label values for others, all at once; values that are not named stay.
 
     Parameters
     ----------
-    labels : ndarray
-        Of any shape.
+    labels : array
+        The labels, of any shape.
     mapping : dict of int to int
         The new value of each old one.
 
     Returns
     -------
-    ndarray
-        Of the same shape; as it was, if there is nothing to exchange.
+    array
+        The labels in their new values; the same array if there is nothing to exchange.
 
     Examples
     --------
@@ -85,19 +147,19 @@ def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
 
 
 def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray:
-    """Turn label values into class indices.
+    """Turn label values into class indices; -1 stays -1.
 
     Parameters
     ----------
-    labels : ndarray
-        Of any shape.
+    labels : array
+        The labels, of any shape.
     class_values : sequence of int
-        Ascending.
+        The values of the classes, ascending.
 
     Returns
     -------
-    ndarray
-        int8, of the same shape. (Signed, so that -1 can stand for pixels to be ignored.)
+    array of int8
+        The class indices, of the same shape.
 
     Raises
     ------
@@ -106,17 +168,18 @@ def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray
 
     Examples
     --------
-    >>> class_indices(np.array([[255, 0]]), (0, 255))
-    array([[1, 0]], dtype=int8)
+    >>> class_indices(np.array([[255, 0, -1]]), (0, 255))
+    array([[ 1,  0, -1]], dtype=int8)
     """
     values = np.asarray(class_values)
     indices = np.searchsorted(values, labels).clip(max=len(values) - 1)
-    unknown = labels[values[indices] != labels]
+    ignored = labels == IGNORED
+    unknown = labels[(values[indices] != labels) & ~ignored]
     if unknown.size:
-        smooth = len(np.unique(labels)) > MAX_CLASSES
-        hint = "; if their edges are smoothed, --threshold 127 makes two classes of them" if smooth else ""
-        raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}{hint}")
-    return indices.astype(np.int8)
+        hint = advice([labels]) or "--map A:B takes one value for another, and --ignore leaves a value out"
+        raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}; {hint}")
+    found: np.ndarray = np.where(ignored, IGNORED, indices).astype(np.int8)
+    return found
 
 
 def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> np.ndarray:
@@ -124,22 +187,23 @@ def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> n
 
     Parameters
     ----------
-    labels : ndarray or sequence of ndarray
+    labels : array or sequence of array
         Class indices, of any shapes.
     n_classes : int
-        Number of classes.
+        The number of classes.
 
     Returns
     -------
-    ndarray
-        (n_classes,), float64.
+    array of float64, shape (n_classes,)
+        The fractions.
 
     Examples
     --------
     >>> class_shares([np.array([[0, 1], [1, -1]]), np.array([[1]])], n_classes=2)
     array([0.25, 0.75])
     """
-    counts = np.zeros(n_classes)
+    counts: np.ndarray = np.zeros(n_classes)
     for page in labels:
         counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
-    return counts / max(counts.sum(), 1)
+    shares: np.ndarray = counts / max(counts.sum(), 1)
+    return shares

@@ -7,7 +7,6 @@ asking for CuPy does.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from types import ModuleType
@@ -93,28 +92,6 @@ def load(name: str) -> tuple[ModuleType, str]:
             return np, "numpy (CuPy is not installed)"
         return np, f"numpy, because CuPy does not work here ({reason})"
     return cupy, "cupy, as asked" if name == "cupy" else "cupy, because a test kernel ran"
-
-
-def card() -> str:
-    """Return one line about the GPU in use, its software, and whether products are rounded to TF32.
-
-    CuPy multiplies float32 in TF32, which keeps 10 of 23 bits, if the environment says CUPY_TF32=1 and the card
-    supports it; the package leaves that switch alone. Before CuPy is imported the line is "none".
-    """
-    cuda = getattr(sys.modules.get("cupy"), "cuda", None)
-    if cuda is None:
-        return "none"
-    device = cuda.Device()
-    properties = cuda.runtime.getDeviceProperties(device.id)
-    runtime, driver = (
-        f"{version // 1000}.{version % 1000 // 10}"
-        for version in (cuda.runtime.runtimeGetVersion(), cuda.runtime.driverGetVersion())
-    )
-    return (
-        f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB, compute capability "
-        f"{device.compute_capability}, CuPy {sys.modules['cupy'].__version__} on CUDA {runtime}, driver for CUDA "
-        f"{driver}, TF32 {'off' if os.environ.get('CUPY_TF32', '0') == '0' else 'on'} (CUPY_TF32)"
-    )
 
 
 def to_numpy(array: Array) -> np.ndarray:

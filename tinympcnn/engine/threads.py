@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from tinympcnn.engine import limits
 from tinympcnn.engine.backend import Array, array_module, is_device_array
 from tinympcnn.errors import UsageError
 
@@ -20,15 +20,10 @@ LANES = 8  # partial sums; fixed, so that the order of additions does not depend
 
 
 def available_cores() -> int:
-    """Return the number of cores this process may use: its affinity, within the limit of its cgroup."""
+    """Return the cores this process may use: its affinity, within the limits of its control groups."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no cgroup v2, or no limit ("max")
-        pass
-    return cores
+    return min([cores, *(max(1, round(quota)) for quota in limits.cpu_quota())])
 
 
 def _threads_from_environment() -> int:

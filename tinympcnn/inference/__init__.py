@@ -1,1 +1,1 @@
-"""Using a trained net: committees, tiles, segmentation, calibration, and decisions about whole images."""
+"""Use a trained net: committees, tiles, segmentation, calibration, and decisions about whole images."""

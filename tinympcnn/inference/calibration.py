@@ -1,10 +1,9 @@
-"""Calibration: from what a net says to how often it is true, by a monotone cubic polynomial.
+"""Calibration: correct probabilities by a monotone cubic polynomial, so that they are shares of the truth.
 
-A net trained with balanced classes, or averaged with others, says 0.7 where the truth is 0.9. The winner of the ISBI
-2012 challenge corrected that by a monotone cubic polynomial, fitted by least squares on labelled slices (Ciresan,
-Giusti, Gambardella, Schmidhuber, NIPS 2012). It cannot change the order of two pixels, so measures that
-try every threshold stay as they were; what a fixed threshold decides, and how much is in doubt, does change.
-Read next: ``postprocess.py``.
+A net that was trained with balanced classes, or averaged with others, says 0.7 where the share is 0.9. The winner of
+the ISBI 2012 challenge corrected that by a monotone cubic polynomial, fitted by least squares on labelled slices
+(Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012). A monotone polynomial keeps the order of pixels, so measures
+that try every threshold stay the same; decisions at a fixed threshold change.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Calibration:
     Attributes
     ----------
     coefficients : tuple of 4 floats
-        Lowest power first. Results below 0 and above 1 become 0 and 1.
+        The coefficients, lowest power first. Results below 0 and above 1 become 0 and 1.
     class_values : pair of int
         The label values of the two classes.
 
@@ -61,7 +60,7 @@ class Calibration:
         return np.stack([1 - p, p], axis=-1).astype(np.float32)
 
     def save(self, path: str | PathLike[str], **about: Any) -> None:
-        """Write the calibration as JSON, whole or not at all; `about` is kept beside it for the reader."""
+        """Write the calibration as JSON, whole or not at all; `about` is written next to it for the reader."""
         own = {"format": _FORMAT, "coefficients": self.coefficients, "class_values": self.class_values}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n")
@@ -86,7 +85,7 @@ class Calibration:
 
 
 def steepest_fall(coefficients: Sequence[float]) -> float:
-    """Return how steeply a cubic polynomial falls where it falls most on [0, 1]; 0 if it falls nowhere.
+    """Return the steepest fall of a cubic polynomial on [0, 1]; 0 if it falls nowhere.
 
     Examples
     --------
@@ -109,15 +108,16 @@ class Fit:
 
 
 def fit_calibration(pages: Iterable[tuple[np.ndarray, np.ndarray]], class_values: Sequence[int]) -> Fit:
-    """Fit the cubic polynomial that rises over [0, 1] and is nearest to the truth, in least squares.
+    """Fit the cubic polynomial that rises over [0, 1] and is nearest to the truth in least squares.
 
     Parameters
     ----------
     pages : iterable of (probability, truth)
-        Of the second class, float, and whether a pixel is of that class; arrays of one shape, which may differ from
-        page to page. Each is looked at once: only sums of powers are kept, so any number of pages may come.
+        The probability of the second class at every pixel of a page, and whether the pixel is of that class: two arrays
+        of one shape, which may differ from page to page. Only sums of powers are kept, so that any number of pages can
+        be used.
     class_values : pair of int
-        Kept in the calibration.
+        The label values of the two classes, to keep in the calibration.
 
     Raises
     ------

@@ -1,7 +1,4 @@
-"""Whether an image is on the scale of the images that a net was trained on: 16 bits where it knows 8 are a mistake.
-
-Read next: ``segment.py``.
-"""
+"""Check that an image has the scale of the training images: 16-bit images for a net trained on 8 bits are a mistake."""
 
 from __future__ import annotations
 
@@ -11,14 +8,9 @@ import numpy as np
 
 from tinympcnn.nn.sequential import Sequential
 
-SAMPLES = 256
-"""Rows and columns that are looked at, of however many."""
-
-FAR = 5
-"""Training deviations between the means."""
-
-RATIO = 20
-"""Between the deviations; pixels of one value have none, and are left to the mean."""
+SAMPLES = 256  # at most about twice as many rows and columns are looked at
+FAR = 5  # the means may be this many training deviations apart
+RATIO = 20  # the deviations may differ by this factor; for pixels of one value only the mean is checked
 
 
 def off_scale(nets: Sequence[Sequential], pixels: np.ndarray) -> str:
@@ -27,9 +19,9 @@ def off_scale(nets: Sequence[Sequential], pixels: np.ndarray) -> str:
     Parameters
     ----------
     nets : sequence of Sequential
-        Those that keep no normalisation have nothing to compare with.
-    pixels : array (H, W, C)
-        Of which a sample is looked at.
+        The nets that will see the image. Nets without a normalisation are passed over.
+    pixels : array, shape (H, W, C)
+        The image, or some of its rows. A sample of the pixels is looked at.
 
     Examples
     --------
@@ -44,7 +36,7 @@ def off_scale(nets: Sequence[Sequential], pixels: np.ndarray) -> str:
     """
     steps = (max(1, size // SAMPLES) for size in pixels.shape[:2])
     sample = pixels[tuple(slice(None, None, step) for step in steps)]
-    with np.errstate(over="ignore", invalid="ignore"):  # of pixels near the largest number there is
+    with np.errstate(over="ignore", invalid="ignore"):  # pixels may be near the largest number there is
         means, stds = sample.mean(axis=(0, 1), dtype=np.float64), sample.std(axis=(0, 1), dtype=np.float64)
     for net in nets:
         if net.normalisation is not None:

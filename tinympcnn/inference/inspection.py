@@ -1,72 +1,76 @@
-"""From pixels to a decision: does this image hold a defect? The detection pipeline of section 4.2 of the paper.
+"""From pixels to a decision: does this image have a defect? The detection pipeline of section 4.2 of the paper.
 
-An image is flagged when more than a given number of its pixels have a defect probability above a threshold; the
-threshold is the one that decides best on validation images. Turned round: with m the number of pixels, an image is
-flagged at threshold t if and only if its (m+1)-th largest probability exceeds t. That one number is its `evidence`, so
-thresholds, mistakes and the ROC curve are about a list of numbers. Read next: ``inspection.py``.
+An image is flagged when more than a given number m of its pixels have a defect probability above a threshold t; t is
+chosen on validation images. In other words: an image is flagged at t if and only if its (m + 1)-th largest probability
+is above t. This probability is the `score` of the image, so that thresholds, mistakes and the ROC curve
+(``metrics/roc.py``) are about one number for each image.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.metrics import balanced_error, confusion
+from tinympcnn.inference.segment import segment
+from tinympcnn.inference.views import Members
+from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve, scores_and_truth
+from tinympcnn.nn.sequential import Sequential
 
 PAPER_PIXELS = 5000
 """The paper's threshold, half the smallest conceivable defect: pixels at full resolution, "not critical"."""
 
 
-def evidence(probability: ArrayLike, pixels: float = 0) -> float:
-    """Return up to which threshold t more than `pixels` of the probabilities are above t.
+def score(probability: ArrayLike, pixels: float = 0) -> float:
+    """Return the largest threshold up to which an image is flagged: its ``floor(pixels) + 1``-th largest probability.
 
     Parameters
     ----------
     probability : array_like, any shape
-        Of a defect, at every pixel of one image.
+        The probability of a defect at every pixel of one image.
     pixels : float
-        Number of defect pixels that is still no defect. An image that was down-sampled by d has d*d times fewer, so
-        that the paper's 5000 are ``5000 / 16`` at a quarter of the resolution.
+        The number of defect pixels that an image may have and is not flagged. An image that was down-sampled by d has
+        d*d times fewer pixels: the paper's 5000 are ``5000 / 16`` at a quarter of the resolution.
 
     Returns
     -------
     float
-        The ``floor(pixels) + 1``-th largest probability; 0 if there are not as many pixels.
+        The score; 0 if the image has at most `pixels` pixels.
 
     Examples
     --------
     >>> p = [[0.9, 0.8], [0.3, 0.1]]
-    >>> evidence(p), evidence(p, pixels=1.5)
+    >>> score(p), score(p, pixels=1.5)
     (0.9, 0.8)
     """
     flat = np.ravel(probability)
     if not 0 <= pixels < np.inf or not flat.size:
-        raise UsageError(f"evidence needs an image and a number of pixels from 0 up, not {pixels} of {flat.size}")
+        raise UsageError(f"a score needs an image and a number of pixels from 0 up, not {pixels} of {flat.size}")
     place = flat.size - 1 - int(pixels)
     return float(np.partition(flat, place)[place]) if place >= 0 else 0.0
 
 
-def choose_threshold(evidences: ArrayLike, truth: ArrayLike) -> float:
+def choose_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
     """Return the threshold that decides with the fewest mistakes: the middle of the widest range that does.
 
     Parameters
     ----------
-    evidences : array_like of float, shape (N,)
-        Of the validation images, from `evidence`.
+    scores : array_like of float, shape (N,)
+        The scores of the validation images.
     truth : array_like of bool, shape (N,)
-        Which of them have a defect; some must, and some must not.
+        Which of the images have a defect; some must, and some must not.
 
     Examples
     --------
     >>> round(choose_threshold([0.2, 0.4, 0.8, 0.9], [False, False, True, True]), 3)
     0.6
     """
-    values, defect = _checked(evidences, truth)
-    _both_kinds(defect, "a threshold is chosen on")
+    values, defect = scores_and_truth(scores, truth, "a threshold is chosen on")
     edges = np.unique([0.0, *values, 1.0])  # the decisions are the same from one edge up to the next
     mistakes = np.array([((values > t) != defect).sum() for t in edges[:-1]])
     widths = np.where(mistakes == mistakes.min(), np.diff(edges), -1)
@@ -74,56 +78,18 @@ def choose_threshold(evidences: ArrayLike, truth: ArrayLike) -> float:
     return float(edges[best] + edges[best + 1]) / 2
 
 
-@dataclass(frozen=True)
-class Decisions:
-    """How many images were judged how.
+def choose_pixels(probabilities: Sequence[np.ndarray], areas: ArrayLike) -> int:
+    """Return the number of pixels, 0 or a power of two, for which the scores tell the two kinds of images apart best.
 
-    Attributes
-    ----------
-    hits, misses : int
-        Images with a defect that were flagged, and that were not.
-    false_alarms, passes : int
-        Images without a defect that were flagged, and that were not.
-    """
-
-    hits: int
-    misses: int
-    false_alarms: int
-    passes: int
-
-    @property
-    def mistakes(self) -> int:
-        """Misses and false alarms."""
-        return self.misses + self.false_alarms
-
-    @property
-    def precision(self) -> float:
-        """Share of the flagged images that have a defect; 1 if none was flagged."""
-        return self.hits / flagged if (flagged := self.hits + self.false_alarms) else 1.0
-
-    @property
-    def specificity(self) -> float:
-        """Share of the images without a defect that were not flagged; 1 if there are none."""
-        return self.passes / sound if (sound := self.passes + self.false_alarms) else 1.0
-
-    @property
-    def recall(self) -> float:
-        """Share of the images with a defect that were flagged; 1 if there are none."""
-        return self.hits / defective if (defective := self.hits + self.misses) else 1.0
-
-
-def choose_pixels(probabilities: Sequence[NDArray], areas: ArrayLike) -> int:
-    """Return the number of pixels, 0 or a power of two, for which evidence tells the two kinds apart best.
-
-    Of 0, 1, 2, 4 and so on up to half of the defect of median size, it is the smallest with the largest area under
-    the ROC curve: large enough for pixels that are wrong alone, small enough for the defects.
+    The candidates are 0, 1, 2, 4 and so on up to half of the defect of median size. The smallest one with the largest
+    area under the ROC curve is taken: large enough for single wrong pixels, small enough for the defects.
 
     Parameters
     ----------
-    probabilities : sequence of array (H, W)
-        Of a defect, at every pixel of the validation images.
+    probabilities : sequence of array, shape (H, W)
+        The probability of a defect at every pixel of the validation images.
     areas : array_like of float, shape (N,)
-        How many pixels of each are truly of a defect: of some none, and of some more.
+        The number of defect pixels of each image; some images must have 0, and some must have more.
 
     Examples
     --------
@@ -133,107 +99,145 @@ def choose_pixels(probabilities: Sequence[NDArray], areas: ArrayLike) -> int:
     1
     """
     areas = np.asarray(areas, float)
-    _both_kinds(areas > 0, "a number of pixels is chosen on")
+    scores_and_truth(np.zeros_like(areas), areas > 0, "a number of pixels is chosen on")
     most = int(np.median(areas[areas > 0])) // 2
     numbers = [0, *(1 << i for i in range(most.bit_length()) if 1 << i <= most)]
-    aucs = [roc([evidence(p, m) for p in probabilities], areas > 0).auc for m in numbers]
+    aucs = [roc_curve([score(p, m) for p in probabilities], areas > 0).auc for m in numbers]
     return numbers[int(np.argmax(aucs))]
 
 
-def decide(evidences: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:
-    """Compare what is flagged at a threshold with the truth.
-
-    Examples
-    --------
-    >>> decide([0.2, 0.7, 0.4, 0.9], [False, False, True, True], threshold=0.5)
-    Decisions(hits=1, misses=1, false_alarms=1, passes=1)
-    """
-    values, defect = _checked(evidences, truth)
-    flagged = values > threshold
-    return Decisions(*(int(((flagged == f) & (defect == d)).sum()) for f, d in ((1, 1), (0, 1), (1, 0), (0, 0))))
-
-
-@dataclass(frozen=True)
-class Roc:
-    """A receiver operating characteristic: what every threshold would give.
+class Inspected(NamedTuple):
+    """What was found in one image; arrays are at the resolution of the net.
 
     Attributes
     ----------
-    thresholds : ndarray, shape (T,)
-        Falling: from the largest evidence, where nothing is flagged, to minus infinity, where everything is.
-    false_alarm_rate, hit_rate : ndarray, shape (T,)
-        Shares of the sound and of the defective images that are flagged.
-    auc : float
-        Area under the curve: the chance that a defective image has more evidence than a sound one.
+    name : str
+        The name of the image.
+    image : array, shape (H, W, C)
+        The image, down-sampled.
+    defect : array of int8, shape (H, W), or None
+        1 where a defect is, 0 where none is, -1 where a pixel does not count; None if the truth is not known.
+    area : float
+        The number of defect pixels, counted before down-sampling, so that thin defects keep their area.
+    probability : array, shape (H, W)
+        The probability of a defect at each pixel; 0 where a pixel does not count.
+    score : float
+        The number that decides: the image is flagged if it is above the threshold.
+    seconds : float
+        The time from pixels to score.
     """
 
-    thresholds: NDArray
-    false_alarm_rate: NDArray
-    hit_rate: NDArray
-    auc: float
+    name: str
+    image: np.ndarray
+    defect: np.ndarray | None
+    area: float
+    probability: np.ndarray
+    score: float
+    seconds: float
+
+    @property
+    def truth(self) -> bool:
+        """Whether the image has a defect."""
+        return self.area > 0
+
+    def outcome(self, threshold: float) -> str:
+        """Return "hit", "miss", "false alarm" or "pass"; where the truth is not known, "flagged" or "pass"."""
+        if self.score > threshold:
+            return "flagged" if self.defect is None else "hit" if self.truth else "false alarm"
+        return "miss" if self.truth else "pass"
 
 
-def roc(evidences: ArrayLike, truth: ArrayLike) -> Roc:
-    """Return the ROC curve of images of both kinds.
-
-    Examples
-    --------
-    >>> curve = roc([0.2, 0.6, 0.4, 0.9], [False, False, True, True])
-    >>> curve.auc, curve.hit_rate.tolist()
-    (0.75, [0.0, 0.5, 0.5, 1.0, 1.0])
-    """
-    values, defect = _checked(evidences, truth)
-    _both_kinds(defect, "a ROC curve needs")
-    thresholds = np.append(np.unique(values)[::-1], -np.inf)
-    false_alarms, hits = (np.array([(values[kind] > t).mean() for t in thresholds]) for kind in (~defect, defect))
-    return Roc(thresholds, false_alarms, hits, float(np.trapezoid(hits, false_alarms)))
-
-
-def balanced_pixel_error(
-    probabilities: Sequence[NDArray],
-    truths: Sequence[NDArray],
-    threshold: float = 0.5,
-    n: int = 5000,
-    rng: int | np.random.Generator = 0,
-) -> float:
-    """Return the error on n defect pixels and n other pixels, drawn from all images: section 4.2's per-pixel error.
+def inspect(
+    net: Sequential | Members,
+    images: Sequence[np.ndarray],
+    defects: Sequence[np.ndarray | None],
+    names: Sequence[str],
+    pixels: float = PAPER_PIXELS,
+    factor: int = 1,
+) -> list[Inspected]:
+    """Look for defects in images one by one, against the clock: from pixels to score.
 
     Parameters
     ----------
-    probabilities : sequence of array (H, W)
-        Of a defect; images of any sizes.
-    truths : sequence of array of bool (H, W)
-    threshold : float
-        Above it a pixel is called a defect.
-    n : int
-        Pixels of either kind, drawn without repetition; all of a kind that has fewer.
-    rng : int or numpy.random.Generator
+    net : Sequential or Committee
+        Class 0 is sound, every other class is a defect.
+    images : sequence of array, shape (H, W, C)
+        Images of any sizes.
+    defects : sequence of array, shape (H, W), or None
+        1 or True where a defect is, 0 where none is, -1 where a pixel does not count; None if that is not known. An
+        image with one defect pixel has a defect, also where down-sampling leaves nothing of it.
+    names : sequence of str
+        The names of the images.
+    pixels : float
+        The number of defect pixels of `images`, at full resolution, that is not yet a defect; see `score`.
+    factor : int
+        The factor by which the images are down-sampled; the seconds include that.
+
+    Raises
+    ------
+    DataError
+        If the net cannot use an image; the error names the image.
 
     Examples
     --------
-    >>> balanced_pixel_error([np.array([[0.9, 0.2, 0.7, 0.1]])], [np.array([[True, True, False, False]])], n=2)
-    0.5
+    >>> from tinympcnn.nn.spec import parse
+    >>> net = Sequential(parse("C3x3x4 FC2", rng=0))
+    >>> [one] = inspect(net, [np.zeros((8, 9, 1))], [None], ["blank"], pixels=10, factor=2)
+    >>> one.name, one.truth, one.probability.shape
+    ('blank', False, (4, 4))
     """
-    rng = np.random.default_rng(rng)
-    called = np.concatenate([np.ravel(p) > threshold for p in probabilities])
-    defect = np.concatenate([np.ravel(y).astype(bool) for y in truths])
-    if called.shape != defect.shape or defect.all() or not defect.any():
-        raise DataError("a balanced error needs pixels of both kinds, and a truth for each probability")
-    kinds = [np.flatnonzero(defect == kind) for kind in (False, True)]
-    drawn = np.concatenate([rng.choice(kind, min(n, kind.size), replace=False) for kind in kinds])
-    return balanced_error(confusion(called[drawn].astype(int), defect[drawn].astype(int), n_classes=2))
+    if images:  # the first call makes threads and memory, which is not what a second image costs
+        segment(net, np.zeros_like(downsample(images[0], factor)))
+    done = []
+    for image, defect, name in zip(images, defects, names, strict=True):
+        truth = None if defect is None else downsample_labels(np.asarray(defect, np.int8), factor)
+        area = 0.0 if defect is None else np.count_nonzero(defect == 1) / factor**2
+        start = time.perf_counter()
+        small = downsample(image, factor)
+        try:
+            probability = 1 - segment(net, small)[:, :, 0]
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+        if truth is not None:
+            probability[truth < 0] = 0
+        found = score(probability, pixels / factor**2)
+        seconds = time.perf_counter() - start
+        done.append(Inspected(name, small, truth, area, probability, found, seconds))
+    return done
 
 
-def _both_kinds(defect: NDArray, what: str) -> None:
-    if defect.all() or not defect.any():
-        held = f"all {defect.size} have one" if defect.size and defect.all() else f"none of {defect.size} has one"
-        raise DataError(f"{what} images with a defect and images without; {held}")
+def recounted(found: Sequence[Inspected], pixels: float) -> list[Inspected]:
+    """Return the same images with the scores for another number of pixels, at the resolution of the net."""
+    return [one._replace(score=score(one.probability, pixels)) for one in found]
 
 
-def _checked(evidences: ArrayLike, truth: ArrayLike) -> tuple[NDArray, NDArray]:
-    values, defect = np.asarray(evidences, float), np.asarray(truth, bool)
-    if values.ndim != 1 or values.shape != defect.shape or not values.size:
-        raise DataError(f"{values.size} evidence(s) and {defect.size} truth(s) are not one of each for every image")
-    if not ((values >= 0) & (values <= 1)).all():
-        raise DataError("evidence is a probability, from 0 to 1")
-    return values, defect
+def summary(found: Sequence[Inspected], threshold: float) -> dict[str, Any]:
+    """Return the numbers of the paper's Table 2, and some more, by name; without a truth only what needs none.
+
+    Precision is nan where nothing is flagged, recall where no image has a defect.
+    """
+    scores = [one.score for one in found]
+    report: dict[str, Any] = {
+        "images": len(found),
+        "threshold": round(threshold, 4),
+        "flagged": sum(value > threshold for value in scores),
+        "seconds per image": round(float(np.median([one.seconds for one in found])), 5),
+    }
+    defects = [one.defect for one in found if one.defect is not None]
+    if len(defects) < len(found):
+        return report
+    truth = [one.truth for one in found]
+    result = decide(scores, truth, threshold)
+    report |= {
+        "with a defect": sum(truth),
+        "misses": result.misses,
+        "false alarms": result.false_alarms,
+        "precision": round(result.precision, 4),
+        "recall": round(result.recall, 4),
+    }
+    if 0 < sum(truth) < len(truth):
+        report["ROC AUC"] = round(roc_curve(scores, truth).auc, 4)
+        if any((defect == 1).any() for defect in defects):  # down-sampling may leave nothing of thin ones
+            error = balanced_pixel_error([one.probability for one in found], defects)
+            report["balanced pixel error at 0.5"] = round(error, 4)
+    return report

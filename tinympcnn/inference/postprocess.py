@@ -2,7 +2,7 @@
 
 The winner of the ISBI 2012 challenge did both, in this order (Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012).
 Bands of rows go in and come out, so that a page of any size needs the memory of a band; the result is that of the
-whole page. Read next: ``calibration.py``.
+whole page.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from scipy import ndimage
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.calibration import Calibration
 
-LARGEST_RADIUS = 25
-"""Of the median filter, in pixels: the memory it takes grows with the fourth power, to 40 MB."""
+LARGEST_RADIUS = 25  # pixels; the memory that the median filter takes grows with the fourth power, to 40 MB
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ class Postprocess:
     Attributes
     ----------
     calibration : Calibration, optional
-        Applied to each pixel.
+        The calibration that corrects each pixel.
     radius : int
-        Of the median filter, in pixels, at most `LARGEST_RADIUS`; 0 for none.
+        The radius of the median filter in pixels, at most `LARGEST_RADIUS`; 0 for no filter.
 
     Examples
     --------
@@ -70,16 +69,16 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
 
     Parameters
     ----------
-    probabilities : ndarray, shape (H, W, K)
+    probabilities : array, shape (H, W, K)
         With more than two classes, medians are divided by their sum; with two they sum to 1 as they are. (Where all
         medians are 0, the probabilities stay what they were.)
     radius : int
-        In pixels, at least 1. The disc holds the pixels at row y, column x with y*y + x*x <= radius*radius + 1, as
-        in ImageJ: of radius 2 it has 21, a square of 5x5 without its corners.
+        The radius in pixels, at least 1. The disc holds the pixels at row y, column x with
+        y*y + x*x <= radius*radius + 1, as in ImageJ: with radius 2 these are 21, a square of 5x5 without its corners.
 
     Returns
     -------
-    ndarray, shape (H, W, K)
+    array, shape (H, W, K)
 
     Raises
     ------
@@ -94,17 +93,19 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
     """
     if radius < 1:
         raise UsageError(f"the radius of a median filter must be at least 1 pixel, not {radius}")
-    filtered = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")
+    filtered: np.ndarray = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")
     if probabilities.shape[-1] == 2:
         return filtered
-    total = filtered.sum(axis=-1, keepdims=True)
-    return np.divide(filtered, total, out=probabilities.copy(), where=total > 0)
+    total, result = filtered.sum(axis=-1, keepdims=True), probabilities.copy()
+    np.divide(filtered, total, out=result, where=total > 0)
+    return result
 
 
 def _disc(radius: int) -> np.ndarray:
     """Return which pixels of a square of 2 * radius + 1 are in the disc."""
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return y * y + x * x <= radius * radius + 1
+    inside: np.ndarray = y * y + x * x <= radius * radius + 1
+    return inside
 
 
 def median_bands(bands: Iterable[np.ndarray], radius: int) -> Iterator[np.ndarray]:

@@ -75,7 +75,7 @@ def tile_memory(net: Sequential | Members, tile: int | Pair, largest: Pair = (LA
     rows, columns = (min(n, most) for n, most in zip(pair(tile, "tile"), largest, strict=True))
     if members.size == 1:
         return _opinion_memory(members.nets[0], (rows, columns))
-    total = rows * columns * members.out_maps * np.dtype(np.float64).itemsize
+    total: int = rows * columns * members.out_maps * np.dtype(np.float64).itemsize
     each = {
         _opinion_memory(net, tuple(min(n + m - 1, most) for n, m, most in zip(size, alignment(net), view, strict=True)))
         for net in members.nets

@@ -132,7 +132,9 @@ def _opinion(
         seen = pixels[rows[:, None] - top, columns[None, :]]
     with np.errstate(over="ignore", invalid="ignore"):  # `segment` refuses the NaN that comes of it
         scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), False, outputs)
-    return dihedral_inverse(backend.to_numpy(finish(scores)[0])[first_row:, first_column:], k)
+        values = backend.to_numpy(finish(scores)[0])
+    opinion: np.ndarray = dihedral_inverse(values[first_row:, first_column:], k)
+    return opinion
 
 
 def _seen(net: Sequential, k: int, axis: int, n: int, outputs: slice) -> tuple[np.ndarray, int]:

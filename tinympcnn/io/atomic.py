@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all: a temporary file beside the target, fsync, then a rename.
+"""Files that are written whole or not at all: a temporary file in the same folder, fsync, then a rename.
 
-The temporary file is locked for as long as its process lives, so that those of killed runs can be told from those of
-runs that are writing now, and removed (``leftovers.py``).
+A run that is killed leaves its temporary file, which the next run that writes the same file removes. A lock, which ends
+with its process, protects the temporary file of a run that is still writing.
 """
 
 from __future__ import annotations
@@ -9,91 +9,101 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from tinympcnn.errors import DataError
-from tinympcnn.io.leftovers import SUFFIX, prefix, take_lock
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, more than ``ulimit -f``
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: what killed runs leave stays there
+    fcntl = None  # type: ignore[assignment]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # no space, no quota, more than ``ulimit -f``, a bad disk
 
 
 @contextlib.contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path in the folder of `path`; when the block ends well it takes the place of `path`.
+    """Yield a temporary path in the folder of `path`; at the end of the block it takes the place of `path`.
 
-    When the block raises, or the process dies, `path` is as it was. The mode of an existing file is kept.
+    If the block raises, or the process dies, `path` is as it was. The mode of an existing file is kept, and a link is
+    followed. File systems that refuse chmod or fsync get the file without them.
 
     Raises
     ------
     DataError
         If the folder does not exist or cannot be written, the file is a folder or read-only, or the disk is full.
     """
-    path = Path(path)
-    with _temporary(path) as (temporary, handle):
-        try:
-            yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask)
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            if os.name == "nt":  # where open files cannot be renamed
-                os.close(handle)
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            raise _cannot(path, error) from error
+    with _temporary(path) as (target, lock):
+        yield Path(lock.name)
+        umask = os.umask(0)
+        os.umask(umask)
+        _try(os.chmod, lock.name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask)
+        with open(lock.name, "rb+") as file:
+            _try(os.fsync, file.fileno())
+        lock.close()  # Windows renames no open files
+        os.replace(lock.name, target)
+        _sync_folder(target.parent)
 
 
 def check_writable(path: str | PathLike[str], nbytes: int = 0) -> None:
     """Raise DataError now if `nbytes` could not be written at `path` later, as far as can be known; leave no file.
 
-    The bytes are set aside for a moment where the system can do that, so a full disk and a quota are noticed too.
+    The bytes are set aside for a moment if the system can do that, so a full disk and a quota are noticed too.
     """
-    path = Path(path)
-    with _temporary(path) as (_, handle):
-        try:
-            if nbytes and hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle, 0, nbytes)
-        except OSError as error:
-            if error.errno in FULL:  # other errors: this file system cannot set bytes aside
-                raise _cannot(path, error) from error
+    with _temporary(path) as (_, lock):
+        if nbytes and hasattr(os, "posix_fallocate"):
+            _try(os.posix_fallocate, lock.fileno(), 0, nbytes)
 
 
 @contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[tuple[Path, int]]:
-    """Make a locked temporary file beside `path`, with its handle, and remove it if it still has its name."""
-    try:
-        _check_place(path)
-        handle, name = tempfile.mkstemp(prefix=prefix(path), suffix=SUFFIX, dir=path.parent)
-    except OSError as error:
-        raise _cannot(path, error) from error
-    try:
-        take_lock(handle)
-        yield Path(name), handle
-    finally:
-        with contextlib.suppress(OSError):
+def _temporary(path: str | PathLike[str]) -> Iterator[tuple[Path, BinaryIO]]:
+    """Make a locked temporary file beside the target of `path`; yield the target and the file; remove the file."""
+    target = Path(os.path.realpath(path))
+    with contextlib.ExitStack() as exits:
+        try:
+            _check_place(target, path)
+            prefix = f".tinympcnn-{zlib.crc32(os.fsencode(target.name)):08x}-"  # short, however long the name is
+            for left in (target.parent / name for name in os.listdir(target.parent) if name.startswith(prefix)):
+                with contextlib.suppress(OSError, AttributeError), open(left, "rb+") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left.unlink()
+            handle, name = tempfile.mkstemp(".tmp", prefix, target.parent)
+            exits.callback(Path(name).unlink, missing_ok=True)
             os.close(handle)
-        with contextlib.suppress(OSError):
-            Path(name).unlink(missing_ok=True)
+            lock = exits.enter_context(open(name, "rb+"))
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield target, lock
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _check_place(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise DataError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise DataError(f"cannot write {path}: it is a folder; name a file in it")
-    if path.exists() and not path.is_file():
-        raise DataError(f"cannot write {path}: it is not an ordinary file")
-    if path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
-        raise DataError(f"cannot write {path}: it is read-only; make it writable, or name another file")
+def _check_place(target: Path, path: str | PathLike[str]) -> None:
+    if not target.parent.is_dir():
+        raise DataError(f"cannot write {path}: there is no folder {target.parent}; make it first")
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.stat(target).st_mode  # raises for a name that is too long
+        if stat.S_ISDIR(mode):
+            raise DataError(f"cannot write {path}: it is a folder; name a file in it")
+        if not stat.S_ISREG(mode):
+            raise DataError(f"cannot write {path}: it is not an ordinary file")
+        if not (mode & 0o222 and os.access(target, os.W_OK)):
+            raise DataError(f"cannot write {path}: it is read-only; make it writable, or name another file")
 
 
-def _cannot(path: Path, error: OSError) -> DataError:
-    return DataError(f"cannot write {path}: {error.strerror or error}")
+def _try(call: Callable[..., Any], *arguments: Any) -> None:
+    """Call what some file systems refuse; raise only if the disk is full."""
+    try:
+        call(*arguments)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,14 +1,15 @@
-"""What every image file looks like once opened, and where a reader's failure becomes one sentence.
+"""The common face of all image files, and the one place where a reader's failure becomes one sentence.
 
-`ImageFile` is the common face of the two readers: `tiff.py` (stacks, page by page) and `picture.py` (PNG and
-JPEG). Both read nothing but metadata when they are made, and keep no file open in between, so that a folder
-of a thousand images costs no file handles. Read next: `tiff.py`, then `images.py` for the functions most
-callers want.
+There are two readers: `TiffFile` for stacks, page by page, and `PictureFile` for PNG and JPEG. Both read only metadata
+when they are made, and keep no file open in between, so that a folder of a thousand images costs no file handles.
 """
 
+from __future__ import annotations
+
+import importlib.util
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,42 +17,53 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.data.checks import check_finite
+from tinympcnn.data.dihedral import dihedral
 from tinympcnn.errors import DataError, UsageError
 
 SMALL = 2**26
-"""Bytes that a page may always claim: an image of one colour can pack into next to nothing."""
+"""The bytes that a page may always claim: an image of one colour can be compressed to next to nothing."""
 
 BEST_RATIO = 4000
-"""Above `SMALL`, no compression of a real image packs better than this; a header that claims more lies."""
+"""The compression above `SMALL` that no real image reaches; a header that claims more lies."""
+
+TURNS = {2: 4, 3: 6, 4: 2, 5: 1, 6: 5, 7: 7, 8: 3}
+"""The number for `dihedral` that turns an image upright, by the value of its orientation tag."""
 
 
 class ImageFile:
-    """An image or a stack of images in a file: metadata now, pages when they are asked for.
+    """An image or a stack of images in a file: metadata now, pages on demand.
 
-    Made by `open_image`. Behaves as a sequence of pages.
+    `open_image` makes it. It behaves as a sequence of pages.
 
     Parameters
     ----------
     path : Path
         The file.
     shape : tuple of int
-        (H, W, C) of each page, in pixels and channels.
+        The shape (H, W, C) of each page as it is stored.
     dtype : numpy.dtype
-        Type of the pixels, in native byte order.
-    page_axes, page_sizes : str, tuple of int
-        The axes that count pages, one letter each, and their sizes: "Z" and (30,), or "" and () for a single
-        image.
-    metadata : dict
+        The type of the pixels, in native byte order.
+    pages : mapping of str to int
+        The axes that count pages, one letter each, and their sizes: {"Z": 30}, or nothing for a single image.
+    metadata : mapping
         What an output file can carry over: resolution, unit and the like.
+    orientation : int
+        The value of the orientation tag, by which pages are turned upright.
+    notes : sequence of str
+        What a user should know of how the file is read.
 
     Attributes
     ----------
     n_pages : int
-        Number of pages, the product of `page_sizes`.
+        The number of pages, the product of `page_sizes`.
+    page_axes, page_sizes : str, tuple of int
+        The axes that count pages and their sizes.
     axes : str
-        All axes of the stack as pages are handed out, such as "ZYX" or "YXC".
+        All axes of the stack in the order of the arrays, such as "ZYX" or "YXC".
     rows_at_once : int
-        Rows that are best read together: all of a page, where it cannot be taken apart.
+        The number of rows that are best read together; the height, where a page cannot be taken apart.
+    no_data : float or None
+        The value that the file names for pixels without data.
     """
 
     def __init__(
@@ -59,25 +71,30 @@ class ImageFile:
         path: Path,
         shape: tuple[int, int, int],
         dtype: np.dtype[Any],
-        page_axes: str = "",
-        page_sizes: tuple[int, ...] = (),
-        metadata: dict[str, Any] | None = None,
+        pages: Mapping[str, int] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        orientation: int = 1,
+        notes: Sequence[str] = (),
     ) -> None:
         self.path = path
-        self.stem = path.stem
-        self.shape = shape
+        self.stem = stem_of(path)
         self.dtype = dtype
-        self.page_axes = page_axes
-        self.page_sizes = page_sizes
-        self.n_pages = math.prod(page_sizes)
-        self.axes = page_axes + ("YXC" if shape[2] > 1 else "YX")
-        self.metadata = metadata or {}
-        self.rows_at_once = max(shape[0], 1)
+        self.page_axes, self.page_sizes = "".join(pages or ()), tuple((pages or {}).values())
+        self.n_pages = math.prod(self.page_sizes)
+        self.metadata = dict(metadata or {})
+        self.no_data: float | None = None
+        self.notes = list(notes)
+        self._turn, self._stored_height = TURNS.get(orientation, 0), shape[0]
+        if self._turn:
+            self.notes.append(f"turned upright by its orientation tag {orientation}")
+        self.shape = (shape[1], shape[0], shape[2]) if self._turn & 1 else shape
+        self.axes = self.page_axes + ("YXC" if shape[2] > 1 else "YX")
+        self.rows_at_once = max(self.shape[0], 1)
         if 0 in (*shape, self.n_pages):
             raise DataError(f"{path} holds no pixels ({self.describe()})")
 
     def _read(self, index: int, start: int, stop: int) -> np.ndarray:
-        """Read rows of one page as (rows, W, C), in steps of `rows_at_once`; each reader has its own."""
+        """Read rows of one page as they are stored, array, shape (rows, W, C); each reader has its own way."""
         raise NotImplementedError
 
     def page(self, index: int) -> np.ndarray:
@@ -86,47 +103,47 @@ class ImageFile:
         Parameters
         ----------
         index : int
-            From 0 to `n_pages` - 1, or negative to count from the end.
+            The number of the page, from 0 to `n_pages` - 1, or negative to count from the end.
 
         Returns
         -------
-        ndarray
-            (H, W, C), in native byte order.
+        array, shape (H, W, C)
+            The pixels, in native byte order.
 
         Raises
         ------
         IndexError
             If there is no such page.
         DataError
-            If the page cannot be read, or holds pixels that are NaN or infinite.
+            If the page cannot be read, or holds pixels that are NaN, infinite or stand for "no data".
         """
         return self.rows(index, 0, self.shape[0])
 
     def rows(self, index: int, start: int, stop: int) -> np.ndarray:
-        """Read some rows of a page; `start` and `stop` are multiples of `rows_at_once`, or the last is the height.
+        """Read some rows of a page, array, shape (stop - start, W, C). Raises as `page` does.
 
-        Returns
-        -------
-        ndarray
-            (stop - start, W, C), in native byte order. Raises as `page` does.
+        Both `start` and `stop` are multiples of `rows_at_once`, but for a `stop` at the height of the page.
         """
         if not -self.n_pages <= index < self.n_pages:
             raise IndexError(f"{self.path} has {self.n_pages} pages, there is no page {index}")
         index %= self.n_pages
         with reading(self.path):
-            pixels = self._read(index, start, stop)
+            if self._turn:  # the page is read whole
+                pixels = dihedral(self._read(index, 0, self._stored_height), self._turn)
+            else:
+                pixels = self._read(index, start, stop)
         if pixels.shape != (stop - start, *self.shape[1:]):
             raise DataError(f"{self.path}: page {index} is {pixels.shape}, the file promised {self.shape}")
         where = "" if (start, stop) == (0, self.shape[0]) else f", rows {start} to {stop - 1},"
-        check_finite(pixels, f"{self.path}: page {index}{where}")
-        return pixels.astype(self.dtype, copy=False)
+        check_finite(pixels, f"{self.path}: page {index}{where}", self.no_data)
+        return np.asarray(pixels, self.dtype)
 
     def describe(self) -> str:
-        """Sizes along all axes and the type, such as "Z=30, Y=512, X=512, uint8"."""
+        """Return the sizes along all axes, the type and all notes, such as "Z=30, Y=512, X=512, uint8"."""
         sizes = dict(zip(self.page_axes + "YXC", self.page_sizes + self.shape, strict=True))
         if self.shape[2] == 1:
             del sizes["C"]
-        return ", ".join([*(f"{axis}={size}" for axis, size in sizes.items()), str(self.dtype)])
+        return ", ".join([*(f"{axis}={size}" for axis, size in sizes.items()), str(self.dtype), *self.notes])
 
     def __len__(self) -> int:
         return self.n_pages
@@ -141,11 +158,22 @@ class ImageFile:
         return f"<{type(self).__name__} {self.path.name}: {self.describe()}>"
 
 
+def stem_of(path: Path) -> str:
+    """Return the name of an image: the name of its file without the suffix, which is .ome.tif in some.
+
+    Examples
+    --------
+    >>> stem_of(Path("day1/cell2.ome.tif")), stem_of(Path("a.b.png"))
+    ('cell2', 'a.b')
+    """
+    return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into a `DataError` that names the file, and silence its warnings.
+    """Turn whatever a reader raises into a `DataError` that names the file, and silence the reader's warnings.
 
-    Readers of damaged files raise nearly anything: `struct.error`, `SyntaxError`, `RuntimeError`,
+    Damaged files make readers raise nearly anything: `struct.error`, `SyntaxError`, `RuntimeError`,
     `ZeroDivisionError`.
     """
     try:
@@ -157,26 +185,17 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        if "imagecodecs" in str(error) and importlib.util.find_spec("imagecodecs"):
+            raise DataError(f"{path} cannot be read: the installed imagecodecs lacks its codec ({reason})") from error
         if "imagecodecs" in str(error):
             hint = 'its compression needs: pip install "tinympcnn[images]"'
             raise DataError(f"{path} cannot be read here; {hint}") from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(f"{path} cannot be read; it is damaged or of an unknown kind ({reason})") from error
 
 
 def refuse_if_implausible(path: Path, claimed: int, stored: int, compressed: bool = True) -> None:
-    """Refuse a header that claims far more pixels than its file can hold, before anything is allocated.
-
-    Parameters
-    ----------
-    path : Path
-        Named in the error.
-    claimed : int
-        Bytes of pixels that the header promises.
-    stored : int
-        Bytes of the file that hold them.
-    compressed : bool
-        Without compression every byte has to be there.
+    """Refuse a header that claims far more bytes of pixels than are stored, before anything is allocated.
 
     Examples
     --------

@@ -1,7 +1,6 @@
 """Finding and opening image files: the functions that the command line and most scripts call.
 
-What a file is, is decided by its first bytes, never by its name. Read next: `pairs.py`, which pairs images
-with their label images, and `output.py`, which writes results back.
+The first bytes of a file decide what the file is, never its name.
 
 >>> import tempfile, tifffile
 >>> folder = tempfile.TemporaryDirectory()
@@ -15,14 +14,18 @@ with their label images, and `output.py`, which writes results back.
 >>> folder.cleanup()
 """
 
+from __future__ import annotations
+
 import os
 import re
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile, reading
 from tinympcnn.io.picture import PictureFile
 from tinympcnn.io.tiff.reader import TiffFile
@@ -35,13 +38,13 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def expand(paths: Paths, what: str = "images") -> list[Path]:
-    """List image files, taking those of each folder in natural order (2 before 10).
+    """List image files, with those of each folder in natural order (2 before 10).
 
     Parameters
     ----------
     paths : path or iterable of paths
-        Files and folders. A folder stands for the TIFF, PNG and JPEG files in it, not for those in its own
-        folders.
+        Files and folders. A folder stands for the TIFF, PNG and JPEG files in it, not for those in its own folders;
+        a `Notice` counts the other files.
     what : str
         What the files are, for the error message.
 
@@ -56,14 +59,9 @@ def expand(paths: Paths, what: str = "images") -> list[Path]:
         If a path does not exist, or there is no image in a folder.
     """
     found: list[Path] = []
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        path = Path(path)
+    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
         if path.is_dir():
-            with reading(path):
-                inside = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
-            if not inside:
-                raise DataError(f"the folder {path} holds no {what} ({', '.join(SUFFIXES)})")
-            found += sorted(inside, key=_natural)
+            found += _inside(path, what)
         elif path.exists():
             found.append(path)
         else:
@@ -73,11 +71,24 @@ def expand(paths: Paths, what: str = "images") -> list[Path]:
     return found
 
 
+def _inside(folder: Path, what: str) -> list[Path]:
+    """List the images in a folder, and warn of the files that are none."""
+    with reading(folder):
+        files = [path for path in folder.iterdir() if path.name[0] != "." and not path.is_dir()]
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not images:
+        raise DataError(f"the folder {folder} holds no {what} ({', '.join(SUFFIXES)})")
+    if others := Counter(path.suffix.lower() or "without suffix" for path in files if path not in set(images)):
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+        warnings.warn(f"{others.total()} file(s) in {folder} are left out: {kinds}", Notice, stacklevel=3)
+    return sorted(images, key=_natural)
+
+
 def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def open_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFile:
+def open_image(path: str | os.PathLike[str], axes: str | None = None, labels: bool = False) -> ImageFile:
     """Open an image or a stack, reading only its metadata.
 
     Parameters
@@ -85,13 +96,15 @@ def open_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     path : path
         A TIFF, PNG or JPEG file.
     axes : str, optional
-        For TIFF: one letter for each axis longer than 1, in the order of the file. Y rows, X columns, C
-        channels, any other letter pages.
+        One letter for each axis of a TIFF file that is longer than 1, in the order of the file: Y for rows, X for
+        columns, C for channels, any other letter for pages. A file that names fewer axes takes its letters from these.
+    labels : bool
+        Whether the pixels are labels: palettes of colours then give the numbers that are stored, in TIFF and PNG.
 
     Returns
     -------
     ImageFile
-        Hands out its pages as (H, W, C) arrays.
+        The file, whose pages are arrays, shape (H, W, C).
 
     Raises
     ------
@@ -108,7 +121,7 @@ def open_image(path: str | os.PathLike[str], axes: str | None = None) -> ImageFi
     if start in TIFF_STARTS:
         return TiffFile(path, axes)
     if start.startswith(PICTURE_STARTS):
-        return PictureFile(path)
+        return PictureFile(path, labels)
     raise DataError(f"{path} is neither TIFF, PNG nor JPEG" + ("; it is empty" if not start else ""))
 
 
@@ -118,17 +131,16 @@ def read_images(paths: Paths, axes: str | None = None) -> tuple[list[np.ndarray]
     Parameters
     ----------
     paths : path or iterable of paths
-        As in `expand`.
+        The files and folders, as in `expand`.
     axes : str, optional
-        As in `open_image`.
+        The axes of TIFF files, as in `open_image`.
 
     Returns
     -------
-    pages : list of ndarray
-        (H, W, C) each.
+    pages : list of array, shape (H, W, C)
+        All pages.
     names : list of str
-        The file's stem, with the page's number where there are several: "train-volume[03]". Where stems are alike, the
-        file's name, with its folder ("day2/a.png") or its whole path if need be.
+        The names from `page_names`.
 
     Raises
     ------
@@ -140,10 +152,14 @@ def read_images(paths: Paths, axes: str | None = None) -> tuple[list[np.ndarray]
 
 
 def page_names(files: Sequence[ImageFile]) -> list[str]:
-    """Name every page of every file: "stem", or "stem[03]" in a stack; more of the path where stems are alike."""
+    """Name every page of every file.
+
+    A name is the file's stem, with the page's number in a stack: "cells[03]". Where stems are alike, the name is the
+    file's name, with its folder ("day2/a.png") or its whole path if need be.
+    """
     paths = [file.path for file in files]
     forms = [
-        [path.stem for path in paths],
+        [file.stem for file in files],
         [path.name for path in paths],
         ["/".join(path.parts[-2:]) for path in paths],
         [str(path) for path in paths],
@@ -152,6 +168,15 @@ def page_names(files: Sequence[ImageFile]) -> list[str]:
     names = []
     for stem, file in zip(stems, files, strict=True):
         width = max(2, len(str(file.n_pages - 1)))
-        stack = bool(file.page_axes)
-        names += [f"{stem}[{i:0{width}}]" if stack else stem for i in range(file.n_pages)]
+        names += [f"{stem}[{i:0{width}}]" if file.page_axes else stem for i in range(file.n_pages)]
     return names
+
+
+def all_notes(files: Sequence[ImageFile]) -> list[str]:
+    """Return one sentence for every note of the files, with the number of files that it is true of."""
+    first: dict[str, ImageFile] = {}
+    counts = Counter(note for file in files for note in dict.fromkeys(file.notes))
+    for file in files:
+        first |= {note: file for note in file.notes if note not in first}
+    more = {note: f" and {count - 1} more" if count > 1 else "" for note, count in counts.items()}
+    return [f"{first[note].path}{more[note]}: {note}" for note in counts]

@@ -1,7 +1,6 @@
-"""A page of an image file of which only the rows in use are in memory.
+"""A page of an image file of which only the rows in use are in memory."""
 
-Read next: `borders.py`.
-"""
+from __future__ import annotations
 
 import numpy as np
 
@@ -10,21 +9,21 @@ from tinympcnn.io.image_file import ImageFile
 
 
 class PageRows:
-    """One page, to take rows from by slicing: it keeps what the last slice needed, as neighbouring slices overlap.
+    """One page whose rows are read by slicing; the rows of the last slice stay, as neighbouring slices overlap.
 
     Parameters
     ----------
     file : ImageFile
         The file.
     index : int
-        The page's number.
+        The number of the page.
     factor : int
-        Rows are down-sampled by it; 1 leaves them as they are.
+        The factor by which the rows are down-sampled.
 
     Attributes
     ----------
     shape : tuple of int
-        (H, W, C), as of the whole page after down-sampling.
+        The shape (H, W, C) of the whole page after down-sampling.
 
     Examples
     --------
@@ -44,18 +43,19 @@ class PageRows:
         self._kept: dict[int, np.ndarray] = {}
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return rows, (stop - start, W, C)."""
+        """Return rows, array, shape (stop - start, W, C)."""
         start, stop, _ = rows.indices(self.shape[0])
         return downsample(self._rows(start * self._factor, stop * self._factor), self._factor)
 
     def _rows(self, start: int, stop: int) -> np.ndarray:
         at_once, height = self._file.rows_at_once, self._file.shape[0]
         needed = range(start // at_once, -(-stop // at_once))
-        self._kept = {i: pixels for i, pixels in self._kept.items() if i in needed}
+        kept = {i: pixels for i, pixels in self._kept.items() if i in needed}
+        self._kept = kept  # before others are read
         for i in needed:
-            if i not in self._kept:
-                self._kept[i] = self._file.rows(self._index, i * at_once, min((i + 1) * at_once, height))
-        pieces = [self._kept[i] for i in needed]
+            if i not in kept:
+                kept[i] = self._file.rows(self._index, i * at_once, min((i + 1) * at_once, height))
+        pieces = [kept[i] for i in needed]
         pixels = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         first = start - needed.start * at_once
         return pixels[first : first + stop - start]

@@ -1,24 +1,20 @@
-"""Which label image belongs to which image: files that are read together, as classes or as masks of defects.
+"""Images with their labels, read into memory: as classes to train on, or as masks of defects."""
 
-Colour pictures of masks, and files that do not pair up, are refused with the way out. Read next: `output.py`.
-"""
+from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tinympcnn.data.downsample import downsample, downsample_labels
-from tinympcnn.data.labels import class_indices, class_shares, find_class_values
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.data.labels import IGNORED, advice, class_indices, class_shares, find_class_values
+from tinympcnn.errors import DataError
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import Paths, expand, open_image, page_names
-
-THRESHOLDED = (0, 255)
-"""Class values of labels that were cut at a threshold."""
-
-LABEL_SUFFIXES = tuple(f"{mark}{word}" for mark in "_-" for word in ("label", "labels", "mask", "masks"))
-"""What the name of a label file may have after the name of its image: cell.png and cell_mask.png."""
+from tinympcnn.io.images import Paths, all_notes, page_names
+from tinympcnn.io.labels import read_labels
+from tinympcnn.io.matching import Page, pair
+from tinympcnn.io.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -27,17 +23,19 @@ class Pairs:
 
     Attributes
     ----------
-    images : list of ndarray
-        (H, W, C) each, all with the same number of channels.
-    labels : list of ndarray
-        (H, W) each, int8: indices into `class_values`.
+    images : list of array, shape (H, W, C)
+        The images, all with the same number of channels.
+    labels : list of array of int8, shape (H, W)
+        The indices into `class_values`, or -1 for pixels that do not count.
     class_values : tuple of int
         The values of the label images, ascending.
     names : list of str
         One name per image, as from `read_images`.
     description : list of str
-        What was read, in lines to print: sizes, and the share of each class, by which inverted labels are
-        noticed.
+        Lines to print: the files, their sizes, how they were paired, and the share of each class, by which inverted
+        labels are noticed.
+    advice : str
+        What the labels may be instead of classes (numbered objects, resized masks) and what to do then, or nothing.
     """
 
     images: list[np.ndarray]
@@ -45,169 +43,124 @@ class Pairs:
     class_values: tuple[int, ...]
     names: list[str]
     description: list[str]
+    advice: str = ""
 
 
-def read_pairs(images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None) -> Pairs:
-    """Read images and the label images that belong to them.
-
-    One file on either side pair as they are; several pair by stem (cell.png with cell.png, cell_label.tif or
-    cell-mask.png) or, where all of them are stacks, by order. Pages pair by order.
+def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pairs:  # noqa: B008
+    """Read images and the label images that belong to them; see `pair`.
 
     Parameters
     ----------
     images, labels : path or iterable of paths
-        Files and folders.
-    axes : str, optional
-        As in `open_image`; the labels have the same axes, without C.
-    threshold : float, optional
-        Labels above it become 255, the others 0. For label images with smoothed edges.
+        The files and folders.
+    reading : Reading
+        How the files are read.
 
     Returns
     -------
     Pairs
-        Everything read, with class indices for labels.
+        Everything that was read, with class indices for labels.
 
     Raises
     ------
     DataError
-        If a file cannot be read, images and labels differ in number or size, or the labels hold one single
-        value, more than 16 values, fractions or colours.
+        If files cannot be read or paired, images and labels differ in size, the labels are no classes, or down-sampling
+        leaves no pixel of a class.
     """
-    pairs, raw = _read(images, labels, axes, threshold)
+    matched = pair(images, labels, reading)
+    pages, raw = _read(matched, reading)
     class_values = find_class_values(raw)
     indices = [class_indices(page, class_values) for page in raw]
+    lines = _describe(matched)
+    if reading.downsample > 1:
+        pages = [downsample(page, reading.downsample) for page in pages]
+        indices = [downsample_labels(page, reading.downsample) for page in indices]
+        lines.append(f"down-sampled by {reading.downsample}")
     shares = class_shares(indices, len(class_values))
-    lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in pairs[:3]]
-    if len(pairs) > 3:
-        lines[2:] = [f"and {len(pairs) - 2} more files"]
+    for value, share in zip(class_values, shares, strict=True):
+        if share == 0:
+            raise DataError(
+                f"down-sampling by {reading.downsample} leaves no pixel of the class {value}; "
+                f"take a smaller factor, or leave the class out with --ignore {value}"
+            )
     classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
-    return Pairs(
-        [page for image, _ in pairs for page in image],
-        indices,
-        class_values,
-        page_names([image for image, _ in pairs]),
-        [*lines, f"classes, by share of pixels: {classes}"],
-    )
+    lines.append(f"classes, by share of pixels: {classes}")
+    if ignored := sum(np.count_nonzero(page == IGNORED) for page in indices):
+        lines.append(f"{ignored / sum(page.size for page in indices):.1%} of all pixels do not count")
+    return Pairs(pages, indices, class_values, page_names(_images(matched)), lines, advice(raw))
 
 
-def read_masks(
-    images: Paths, labels: Paths, axes: str | None = None, threshold: float | None = None, sound: int = 0
-) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
-    """Read images, and where in them a defect is: wherever the label image holds anything but the value `sound`.
+class Masks(NamedTuple):
+    """What `read_masks` returns.
+
+    Attributes
+    ----------
+    images : list of array, shape (H, W, C)
+        The images.
+    defects : list of array of int8, shape (H, W)
+        1 where a defect is, 0 where none is, -1 where a pixel does not count.
+    names : list of str
+        One name per image.
+    """
+
+    images: list[np.ndarray]
+    defects: list[np.ndarray]
+    names: list[str]
+
+
+def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:  # noqa: B008
+    """Read images and where they have a defect: wherever the label image has a value that counts, other than `sound`.
 
     Parameters
     ----------
-    images, labels, axes, threshold
-        As in `read_pairs`. The labels may well be of one value only, as those of a flawless lot are.
+    images, labels : path or iterable of paths
+        The files and folders. The labels may be of one value only, as for images without any defect.
+    reading : Reading
+        How the files are read. Nothing is down-sampled.
     sound : int
         The value of pixels without a defect.
-
-    Returns
-    -------
-    images : list of ndarray
-        (H, W, C) each.
-    masks : list of ndarray of bool
-        (H, W) each.
-    names : list of str
 
     Raises
     ------
     DataError
-        As in `read_pairs`, or if not one pixel is sound.
+        If files cannot be read or paired, images and labels differ in size, or not one pixel is sound.
     """
-    pairs, raw = _read(images, labels, axes, threshold)
+    matched = pair(images, labels, reading)
+    pages, raw = _read(matched, reading)
     values = find_class_values(raw, least=1)
     if sound not in values:
         held = ", ".join(map(str, values))
         raise DataError(f"no pixel of the labels has the value {sound}, which stands for sound; they hold {held}")
-    pages = [page for image, _ in pairs for page in image]
-    return pages, [y != sound for y in raw], page_names([image for image, _ in pairs])
+    defects = [np.where(y == IGNORED, IGNORED, y != sound).astype(np.int8) for y in raw]
+    return Masks(pages, defects, page_names(_images(matched)))
 
 
-def read_labels(labels: Paths, axes: str | None = None, threshold: float | None = None) -> list[np.ndarray]:
-    """Read all pages of label images as they are, (H, W) each.
-
-    Parameters
-    ----------
-    labels, axes, threshold
-        As in `read_pairs`.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read or holds colours.
-    """
-    files = [open_image(path, axes) for path in expand(labels, "labels")]
-    return [_raw_labels(file, i, threshold) for file in files for i in range(file.n_pages)]
+def _read(matched: list[Page], reading: Reading) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read all images and label values; refuse those that do not fit each other."""
+    first = matched[0].image
+    for image, label in _files(matched):
+        if image.shape[:2] != label.shape[:2]:
+            both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
+            raise DataError(f"{both} differ in size")
+        if image.shape[2] != first.shape[2]:
+            others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
+            raise DataError(f"{others} differ in their number of channels")
+    images = [page.image.page(page.number) for page in matched]
+    return images, read_labels([(page.label, page.label_number) for page in matched], reading)
 
 
-def _read(
-    images: Paths, labels: Paths, axes: str | None, threshold: float | None
-) -> tuple[list[tuple[ImageFile, ImageFile]], list[np.ndarray]]:
-    """Return the files that belong together, and all label pages as they are."""
-    image_files = [open_image(path, axes) for path in expand(images, "images")]
-    label_files = [_open_labels(path, axes) for path in expand(labels, "labels")]
-    pairs, raw = _pair(image_files, label_files), []
-    for image, label in pairs:
-        _check_pair(image, label, pairs[0][0])
-        raw += [_raw_labels(label, i, threshold) for i in range(label.n_pages)]
-    return pairs, raw
+def _files(matched: list[Page]) -> list[tuple[ImageFile, ImageFile]]:
+    return list(dict.fromkeys((page.image, page.label) for page in matched))
 
 
-def _open_labels(path: Path, axes: str | None) -> ImageFile:
-    """Open a label file of images that have these axes."""
-    own = axes and axes.upper().translate({ord("C"): None, ord("S"): None})
-    try:
-        return open_image(path, own)
-    except UsageError as error:
-        raise UsageError(f"{error} (labels have the axes of their images, here {axes!r}, without C)") from None
+def _images(matched: list[Page]) -> list[ImageFile]:
+    return list(dict.fromkeys(page.image for page in matched))
 
 
-def _pair(images: list[ImageFile], labels: list[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
-    by_stem = {image.stem: image for image in images}
-    paired: dict[str, ImageFile] = {}
-    for label in labels:
-        stems = [label.stem, *(label.stem.removesuffix(suffix) for suffix in LABEL_SUFFIXES)]
-        stem = next((stem for stem in stems if stem in by_stem), None)
-        if stem is not None:
-            paired[stem] = label
-    if len(images) != len(labels):
-        without = [str(image.path) for image in images if image.stem not in paired]
-        which = f"; the first without is {without[0]}" if paired and without else ""
-        raise DataError(f"{len(images)} image files but {len(labels)} label files; each image needs one{which}")
-    if len(paired) == len(labels):
-        return [(image, paired[image.stem]) for image in images]
-    if len(images) == 1 or all(file.n_pages > 1 for file in images + labels):
-        return list(zip(images, labels, strict=True))
-    if twin := next((image for image in images if by_stem[image.stem] is not image), None):
-        raise DataError(f"{twin.path} and {by_stem[twin.stem].path} have one name; it is open which labels are whose")
-    alone = next(image for image in images if image.stem not in paired)
-    raise DataError(f"no label file belongs to {alone.path}; expected {alone.stem} or {alone.stem}_label")
-
-
-def _check_pair(image: ImageFile, label: ImageFile, first: ImageFile) -> None:
-    both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
-    if image.n_pages != label.n_pages:
-        raise DataError(f"{both} differ in their number of pages")
-    if image.shape[:2] != label.shape[:2]:
-        raise DataError(f"{both} differ in size")
-    if image.shape[2] != first.shape[2]:
-        others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
-        raise DataError(f"{others} differ in their number of channels")
-
-
-def _raw_labels(file: ImageFile, index: int, threshold: float | None) -> np.ndarray:
-    page = file.page(index)
-    if (page != page[..., :1]).any():
-        raise DataError(f"{file.path} is a colour image; labels are one number per pixel, save them as grey")
-    page = page[..., 0]
-    return page if threshold is None else np.where(page > threshold, *THRESHOLDED[::-1]).astype(np.uint8)
-
-
-def downsample_pairs(pairs: Pairs, factor: int) -> Pairs:
-    """Shrink all images of a set and their labels; its description says so."""
-    if factor == 1:
-        return pairs
-    images = [downsample(image, factor) for image in pairs.images]
-    labels = [downsample_labels(y, factor) for y in pairs.labels]
-    return replace(pairs, images=images, labels=labels, description=[*pairs.description, f"down-sampled by {factor}"])
+def _describe(matched: list[Page]) -> list[str]:
+    """Return what was read, in lines to print: the first files, and what is special about any."""
+    files = _files(matched)
+    lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in files[:3]]
+    if len(files) > 3:
+        lines[2:] = [f"and {len(files) - 2} more files"]
+    return [*lines, *all_notes([*_images(matched), *(label for _, label in files)])]

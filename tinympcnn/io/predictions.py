@@ -1,22 +1,24 @@
-"""Results as files: `_labels.tif` in the values of the label images, `_prob.tif` with one map per class.
+"""Results as files: NAME_labels.tif in the values of the label images, NAME_prob.tif with one map for each class."""
 
-Read next: `borders.py`.
-"""
+from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import open_image
+from tinympcnn.io.images import Paths, expand, open_image
+from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter
 
 
 def write_labels(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     indices: np.ndarray,
     class_values: Sequence[int],
     like: ImageFile | None = None,
@@ -27,23 +29,29 @@ def write_labels(
     Parameters
     ----------
     path : path
-        The file to be, such as "cells_labels.tif".
-    indices : ndarray
-        (H, W) or (Z, H, W), indices into `class_values`.
+        The file to write, such as "cells_labels.tif".
+    indices : array, shape (H, W) or (Z, H, W)
+        The indices into `class_values`.
     class_values : sequence of int
-        The values to write, in the smallest unsigned type that holds them (signed, where one is negative).
-    like, force
-        As in `PageWriter`, whose errors this raises.
+        The values to write, in the smallest integer type that holds all of them.
+    like : ImageFile, optional
+        The image, whose page axes, resolution and units are carried over. It is never overwritten.
+    force : bool
+        Whether a file that exists is replaced.
+
+    Raises
+    ------
+    UsageError
+        If the file is the image, or exists and `force` is not given.
+    DataError
+        If the file cannot be written.
     """
-    pages = indices.reshape(-1, *indices.shape[-2:])
-    dtype = label_dtype(class_values)
-    with PageWriter(path, len(pages), pages.shape[1:], dtype, class_values, like, force) as out:
-        for page in pages:
-            out.write(np.asarray(class_values)[page])
+    values = np.asarray(class_values, label_dtype(class_values))
+    _write(path, values[indices.reshape(-1, *indices.shape[-2:])], class_values, like, force)
 
 
 def write_probabilities(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     probabilities: np.ndarray,
     class_values: Sequence[int],
     like: ImageFile | None = None,
@@ -54,22 +62,29 @@ def write_probabilities(
     Parameters
     ----------
     path : path
-        The file to be, such as "cells_prob.tif".
-    probabilities : ndarray
-        (H, W, K) or (Z, H, W, K).
+        The file to write, such as "cells_prob.tif".
+    probabilities : array, shape (H, W, K) or (Z, H, W, K)
+        The probabilities.
     class_values : sequence of int
-        K values, written into the description.
+        The K values of the classes, for the description.
     like, force
-        As in `PageWriter`, whose errors this raises.
+        As in `write_labels`, which raises the same errors.
     """
     pages = probabilities.reshape(-1, *probabilities.shape[-3:])
-    with PageWriter(path, len(pages), pages.shape[1:], np.float32, class_values, like, force) as out:
+    _write(path, pages.astype(np.float32, copy=False), class_values, like, force)
+
+
+def _write(
+    path: str | PathLike[str], pages: np.ndarray, class_values: Sequence[int], like: ImageFile | None, force: bool
+) -> None:
+    check_outputs([path], [like.path] if like else [], force)
+    with PageWriter(path, len(pages), pages.shape[1:], pages.dtype, class_values, like) as out:
         for page in pages:
             out.write(page)
 
 
 def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
-    """Return the smallest integer type that holds all values, unsigned if it can be.
+    """Return the smallest integer type that holds all values, unsigned if no value is negative.
 
     Examples
     --------
@@ -81,6 +96,30 @@ def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
     return next(kind.dtype for kind in types if kind.min <= low and high <= kind.max)
 
 
+def is_result(file: ImageFile) -> bool:
+    """Tell whether a file is a result of this library, by its description."""
+    return file.metadata.get("content") in ("labels", "probabilities")
+
+
+def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008
+    """Open images, and leave out the results of this library among other images, with a `Notice`.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        The files and folders.
+    reading : Reading
+        The axes of files that do not tell theirs.
+    """
+    files = [open_image(path, reading.axes) for path in expand(paths)]
+    others = [file for file in files if not is_result(file)] or files
+    if len(others) < len(files):
+        warnings.warn(
+            f"{len(files) - len(others)} results of segment among the images are left out", Notice, stacklevel=2
+        )
+    return others
+
+
 class Prediction(NamedTuple):
     """What `read_prediction` returns.
 
@@ -89,9 +128,9 @@ class Prediction(NamedTuple):
     kind : str
         "prob" or "labels".
     pages : ImageFile
-        Hands out (H, W, K) probabilities or (H, W, 1) label values, page by page.
+        The file, whose pages are probabilities (H, W, K) or label values (H, W, 1).
     class_values : tuple of int or None
-        None for a label image that this library has not written.
+        The values of the classes; None for a label image that this library has not written.
     """
 
     kind: str
@@ -99,7 +138,7 @@ class Prediction(NamedTuple):
     class_values: tuple[int, ...] | None
 
 
-def read_prediction(path: str | os.PathLike[str]) -> Prediction:
+def read_prediction(path: str | PathLike[str]) -> Prediction:
     """Open a file of probabilities or labels, as `segment` writes them.
 
     Parameters
@@ -110,14 +149,14 @@ def read_prediction(path: str | os.PathLike[str]) -> Prediction:
     Returns
     -------
     Prediction
-        Its kind, its pages, and the class values.
+        The kind of the file, its pages, and the class values.
 
     Raises
     ------
     DataError
         If the file cannot be read, or is neither.
     """
-    file = open_image(path)
+    file = open_image(path, labels=True)
     values = file.metadata.get("class_values")
     if values is not None and not (isinstance(values, list) and all(type(value) is int for value in values)):
         raise DataError(f"{file.path} has a damaged description: class values {values!r}")

@@ -1,28 +1,29 @@
 """Measures that look at one pixel at a time: error, confusion, precision, recall and F1 of labels.
 
 All of them work for any number of classes and any array shape; labels are integers 0 to K-1 and pixels whose
-true label is `ignore` do not count. Read `thresholding` next, for probabilities in place of labels.
+true label is `ignore` do not count.
 """
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError
-
-from .sweep import check_same_shape
+from tinympcnn.metrics.sweep import check_same_shape
 
 
 def pixel_error(prediction: ArrayLike, labels: ArrayLike, ignore: int = -1) -> float:
-    """Fraction of counted pixels whose predicted label is wrong.
+    """Return the fraction of counted pixels whose predicted label is wrong.
 
     Parameters
     ----------
     prediction, labels : array_like of int, one shape
-        Predicted and true labels.
+        The predicted and the true labels.
     ignore : int
-        True label of pixels that do not count.
+        The true label of pixels that do not count.
 
     Examples
     --------
@@ -33,12 +34,12 @@ def pixel_error(prediction: ArrayLike, labels: ArrayLike, ignore: int = -1) -> f
     return float(np.mean(predicted != true))
 
 
-def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int, ignore: int = -1) -> NDArray:
+def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int, ignore: int = -1) -> np.ndarray:
     """Count pixels by true class (rows) and predicted class (columns).
 
     Returns
     -------
-    ndarray of int64, shape (K, K)
+    array of int64, shape (K, K)
         `C[i, j]` pixels of class i were called j.
 
     Examples
@@ -56,8 +57,8 @@ def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int, ignore: 
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def class_errors(C: NDArray) -> NDArray:
-    """Error within each true class, `1 - C[i, i] / sum_j C[i, j]`; nan for a class that does not occur.
+def class_errors(C: np.ndarray) -> np.ndarray:
+    """Return the error within each true class, `1 - C[i, i] / sum_j C[i, j]`; nan for a class that does not occur.
 
     Examples
     --------
@@ -67,13 +68,13 @@ def class_errors(C: NDArray) -> NDArray:
     return 1 - _ratio(np.diag(C), C.sum(axis=1))
 
 
-def balanced_error(C: NDArray) -> float:
-    """Mean of `class_errors` over the classes that occur: always giving one of K classes costs 1 - 1/K."""
+def balanced_error(C: np.ndarray) -> float:
+    """Return the mean of `class_errors` over the classes that occur: always giving one of K classes costs 1 - 1/K."""
     return float(np.nanmean(class_errors(C)))
 
 
-def iou(C: NDArray) -> NDArray:
-    """Intersection over union of each class, `C[i, i] / (row i + column i - C[i, i])`; nan if absent.
+def iou(C: np.ndarray) -> np.ndarray:
+    """Return intersection over union of each class, `C[i, i] / (row i + column i - C[i, i])`; nan if absent.
 
     Examples
     --------
@@ -92,11 +93,12 @@ class Scores(NamedTuple):
     f1: float
 
 
-def precision_recall_f1(C: NDArray, positive: int) -> Scores:
-    """Precision, recall and F1 of one class against the rest.
+def precision_recall_f1(C: np.ndarray, positive: int) -> Scores:
+    """Return precision, recall and F1 of one class against the rest.
 
-    They are tp / (tp + fp), tp / (tp + fn) and 2 tp / (2 tp + fp + fn). As in the challenge's evaluation,
-    precision is 1 without false positives and recall is 1 without false negatives.
+    They are tp / (tp + fp), tp / (tp + fn) and 2 tp / (2 tp + fp + fn). A share of nothing is nan: precision where
+    no pixel is called positive, recall where none is positive (scikit-learn gives 0, with a warning). F1 is 1 where
+    neither is, for no mistake was made.
 
     Examples
     --------
@@ -107,7 +109,7 @@ def precision_recall_f1(C: NDArray, positive: int) -> Scores:
     return Scores(*map(float, f_scores(tp, C[:, positive].sum() - tp, C[positive].sum() - tp)))
 
 
-def counted_pixels(prediction: ArrayLike, labels: ArrayLike, ignore: int) -> tuple[NDArray, NDArray]:
+def counted_pixels(prediction: ArrayLike, labels: ArrayLike, ignore: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the two arrays' values at the pixels that count, flat."""
     predicted, true = np.asarray(prediction), np.asarray(labels)
     check_same_shape(predicted, true, "prediction", "labels")
@@ -117,14 +119,13 @@ def counted_pixels(prediction: ArrayLike, labels: ArrayLike, ignore: int) -> tup
     return predicted[keep], true[keep]
 
 
-def _ratio(a: NDArray, b: NDArray) -> NDArray:
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return a / b, nan where b is 0."""
-    return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) != 0)
+    ratio: np.ndarray = np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) != 0)
+    return ratio
 
 
-def f_scores(tp: NDArray, fp: NDArray, fn: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Return precision, recall and F1, each 1 where nothing could be wrong."""
-    precision = np.where(fp == 0, 1.0, tp / np.maximum(tp + fp, 1))
-    recall = np.where(fn == 0, 1.0, tp / np.maximum(tp + fn, 1))
+def f_scores(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision, recall and F1 of counts; see `precision_recall_f1`."""
     f1 = np.where(fp + fn == 0, 1.0, 2 * tp / np.maximum(2 * tp + fp + fn, 1))
-    return precision, recall, f1
+    return _ratio(tp, tp + fp), _ratio(tp, tp + fn), f1

@@ -7,20 +7,21 @@ own, a singleton.
 
 Definitions: Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for
 connectomics", Front. Neuroanat. 9:142, and the classes RandError, VariationOfInformation and
-WatershedTransform2D of Fiji's Trainable_Segmentation, by which the challenge was scored. Read `warping` next.
+WatershedTransform2D of Fiji's Trainable_Segmentation, by which the challenge was scored.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError
-
-from .sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
-from .thinning import segments, thin_borders
+from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
+from tinympcnn.metrics.thinning import segments, thin_borders
 
 _NO_SEGMENTS = "truth_is_interior has no interior pixel, so there are no segments to compare; is it inverted?"
 
@@ -49,9 +50,9 @@ class VScores(NamedTuple):
 def rand_error(
     probability_of_interior: ArrayLike,
     truth_is_interior: ArrayLike,
-    thresholds: Sequence[float] | NDArray = THRESHOLDS,
+    thresholds: Sequence[float] | np.ndarray = THRESHOLDS,
 ) -> Sweep:
-    """Foreground-restricted Rand error: 1 - max F-score of the pairs of pixels that are put together.
+    """Return the foreground-restricted Rand error: 1 - max F-score of the pairs of pixels that are put together.
 
     With n_ij pixels in true segment i and proposed segment j, and n_0 singletons, at one threshold
 
@@ -87,10 +88,10 @@ def rand_error(
 def v_scores(
     probability_of_interior: ArrayLike,
     truth_is_interior: ArrayLike,
-    thresholds: Sequence[float] | NDArray = THRESHOLDS,
+    thresholds: Sequence[float] | np.ndarray = THRESHOLDS,
     alpha: float = 0.5,
 ) -> VScores:
-    """V_Rand and V_Info after border thinning: the measures the challenge ended with.
+    """Return V_Rand and V_Info after border thinning: the measures the challenge ended with.
 
     The proposal's borders are first thinned (`thin_borders`), so their width no longer matters. With
     p_ij = n_ij / n, s_i the proposed and t_j the true segments' shares of the n pixels, singletons included,
@@ -140,19 +141,20 @@ def v_scores(
     return VScores(_best(pairs, t, alpha), _best(information[..., [0, 2, 1]], t, alpha))
 
 
-def _best(terms: NDArray, t: NDArray, alpha: float) -> VScore:
+def _best(terms: np.ndarray, t: np.ndarray, alpha: float) -> VScore:
     """Return the best mean of shared / ((1 - alpha) a + alpha b), terms (T, slices, 3) being the three."""
     shared, a, b = np.moveaxis(terms, -1, 0)
 
-    def v(alpha: float) -> NDArray:
+    def v(alpha: float) -> np.ndarray:
         whole = (1 - alpha) * a + alpha * b
-        return np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0).mean(axis=-1)
+        share: np.ndarray = np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0)
+        return np.asarray(share.mean(axis=-1))
 
     k = int(np.argmax(v(alpha)))
     return VScore(float(v(alpha)[k]), float(t[k]), v(alpha), t, float(v(0.0)[k]), float(v(1.0)[k]))
 
 
-def _overlaps(proposal: NDArray, truth: NDArray) -> tuple[NDArray, NDArray, NDArray, int]:
+def _overlaps(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Count pixels within the true segments: every n_ij above 0, n_i (truth), n_j (proposal) and n_0."""
     i, j = truth[truth > 0].astype(np.int64), proposal[truth > 0].astype(np.int64)
     of_truth, of_proposal = np.bincount(i), np.bincount(j, minlength=1)
@@ -161,19 +163,19 @@ def _overlaps(proposal: NDArray, truth: NDArray) -> tuple[NDArray, NDArray, NDAr
     return n_ij, of_truth, of_proposal[1:], int(of_proposal[0])
 
 
-def _pairs(proposal: NDArray, truth: NDArray) -> tuple[float, float, float]:
+def _pairs(proposal: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
     """Return the sums of squares of both, of the truth and of the proposal, singletons included."""
     n_ij, n_i, n_j, n_0 = _overlaps(proposal, truth)
     both, of_truth, of_proposal = (float((n.astype(float) ** 2).sum()) for n in (n_ij, n_i, n_j))
     return both + n_0, of_truth, of_proposal + n_0
 
 
-def _information(proposal: NDArray, truth: NDArray) -> tuple[float, float, float]:
+def _information(proposal: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
     """Return I, H(truth) and H(proposal) in nats; each singleton is a segment of one pixel."""
     n_ij, n_i, n_j, n_0 = _overlaps(proposal, truth)
     n = n_i.sum()
 
-    def entropy(sizes: NDArray, singletons: int) -> float:
+    def entropy(sizes: np.ndarray, singletons: int) -> float:
         share = sizes[sizes > 0] / n
         return float(singletons / n * np.log(n) - (share * np.log(share)).sum())
 

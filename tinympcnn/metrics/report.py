@@ -1,17 +1,18 @@
 """All measures of a stack in one dictionary, and that as a table: what `tinympcnn evaluate` prints."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError, UsageError
-
-from .pixels import balanced_error, class_errors, confusion, iou, pixel_error, precision_recall_f1
-from .rand import rand_error, v_scores
-from .sweep import Sweep, check_probabilities, check_same_shape
-from .thresholding import f1_error
-from .warping import warping_error
+from tinympcnn.metrics.pixels import balanced_error, class_errors, confusion, iou, pixel_error, precision_recall_f1
+from tinympcnn.metrics.rand import rand_error, v_scores
+from tinympcnn.metrics.sweep import Sweep, check_probabilities, check_same_shape, is_series
+from tinympcnn.metrics.thresholding import f1_error
+from tinympcnn.metrics.warping import warping_error
 
 
 def evaluate(
@@ -29,26 +30,27 @@ def evaluate(
     ----------
     prediction : array_like
         Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z,
-        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere.
+        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of
+        several sizes are a list of arrays, here and in `labels`.
     labels : array_like of int, shape (Z, H, W)
-        True labels 0 to K-1, or `ignore`.
+        The true labels, 0 to K-1, or `ignore`.
     positive : int, optional
-        Class of precision, recall and F1; the largest by default.
+        The class of precision, recall and F1; the largest by default.
     n_classes : int, optional
-        K; by default the smallest number, at least two, that has room for the labels.
+        The number K of classes; by default the smallest number, at least two, that has room for the labels.
     ignore : int
-        True label of pixels that do not count.
+        The true label of pixels that do not count.
     membranes : bool
-        Add the challenge's measures (two classes, interior positive, every pixel labelled): Rand error,
+        Whether the challenge's measures are added (two classes, interior positive, every pixel labelled): Rand error,
         V_Rand, V_Info, warping errors.
 
     Returns
     -------
     dict
-        Plain numbers, lists and dictionaries, ready for JSON (a class that does not occur has None). Labels
-        come from probabilities as the most probable class (of two: positive where p > 0.5). A measure with
-        thresholds is a dictionary with `value` and the `threshold` at which it was reached, None where labels
-        were given.
+        Plain numbers, lists and dictionaries, ready for JSON. A share of nothing is None: the error of a class that
+        does not occur, the precision of a class that was never predicted. Labels come from probabilities as the most
+        probable class (of two: positive where p > 0.5). A measure with thresholds is a dictionary with `value` and the
+        `threshold` at which it was reached, None where labels were given.
 
     Examples
     --------
@@ -56,29 +58,31 @@ def evaluate(
     >>> report["pixel_error"], report["confusion"], report["f1_error"]["value"]
     (0.3333333333333333, [[1, 1], [0, 1]], 0.0)
     """
-    p, y = np.asarray(prediction), np.asarray(labels)
-    if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
-        raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
+    images, truth = _images(prediction, labels)
+    p, y = np.concatenate([image.reshape(-1, *image.shape[2:]) for image in images]), np.concatenate(truth, axis=None)
     if y.dtype.kind not in "iub":
         raise DataError(f"labels must be whole numbers; got {y.dtype}")
-    if y.ndim == 2:
-        p, y = p[None], y[None]
     soft = p.dtype.kind == "f"
     if not soft and p.dtype.kind not in "iub":
         raise DataError(f"prediction must be float probabilities or whole-number labels; got {p.dtype}")
-    given = p.shape[-1] if p.ndim == 4 else 0 if soft else int(p.max()) + 1
+    given = p.shape[-1] if p.ndim == 2 else 0 if soft else int(p.max()) + 1
     K = n_classes or max(2, int(y.max()) + 1, given)
     positive = K - 1 if positive is None else positive
     if not 0 <= positive < K:
         raise UsageError(f"positive must be a class, 0 to {K - 1}; got {positive}")
     predicted, p_positive = _labels_and_probability(p, y, K, positive) if soft else (p, p == positive)
-    check_same_shape(predicted, y, "prediction", "labels")
+
+    def apart(row: np.ndarray) -> list[np.ndarray]:
+        parts = np.split(row, np.cumsum([image.size for image in truth])[:-1])
+        return [part.reshape(image.shape) for part, image in zip(parts, truth, strict=True)]
 
     C = confusion(predicted, y, K, ignore)
     right = precision_recall_f1(C, positive)
-    f1 = f1_error(p_positive, y == positive, counted=y != ignore)
+    f1 = f1_error(p_positive[None], (y == positive)[None], counted=y != ignore)
+    slices = zip(apart(p_positive), truth, strict=True)
+    slice_errors = [f1_error(q[None], t[None] == positive, [f1.threshold], t != ignore).value for q, t in slices]
     report: dict[str, Any] = {
-        "slices": len(y),
+        "slices": len(truth),
         "pixels": int(C.sum()),
         "classes": K,
         "positive": positive,
@@ -87,15 +91,15 @@ def evaluate(
         "class_errors": _plain(class_errors(C)),
         "iou": _plain(iou(C)),
         "confusion": C.tolist(),
-        **right._asdict(),
-        "f1_error": {**_best(f1, soft), "slices": _plain(f1.slice_errors)},
+        **dict(zip(right._fields, _plain(np.array(right)), strict=True)),
+        "f1_error": {**_best(f1, soft), "slices": _plain(np.array(slice_errors))},
     }
     if membranes:
         if K != 2 or (y == ignore).any():
             got = f"{K} classes, {int((y == ignore).sum())} ignored pixels"
             raise UsageError(f"membrane measures need two classes and a label for every pixel; got {got}")
-        rand, v = rand_error(p_positive, y == positive), v_scores(p_positive, y == positive)
-        warps = warping_error(p_positive, y == positive)
+        both = apart(p_positive), apart(y == positive)
+        rand, v, warps = rand_error(*both), v_scores(*both), warping_error(*both)
         report |= {
             "rand_error": _best(rand, soft),
             "v_rand": {**_best(v.rand, soft), "split": v.rand.split, "merge": v.rand.merge},
@@ -139,8 +143,8 @@ def format_report(report: dict[str, Any]) -> str:
             at = "" if entry["threshold"] is None else f"  best at p > {entry['threshold']:.2f}"
             halves = f"  (split {entry['split']:.4f}, merge {entry['merge']:.4f})" if "split" in entry else ""
             lines.append(f"{name:<22} {entry['value']:.{_DIGITS.get(key, 4)}f}{at}{halves}")
-        elif entry is not None:
-            lines.append(f"{name:<22} {entry:.4f}{labelled}")
+        elif key in report:
+            lines.append(f"{name:<22} {'-' if entry is None else f'{entry:.4f}{labelled}'}")
     lines += ["", "class     error     IoU   predicted as " + ", ".join(map(str, values))]
     for k, row in enumerate(report["confusion"]):
         pair = report["class_errors"][k], report["iou"][k]
@@ -165,7 +169,22 @@ _NAMES = {
 _DIGITS = {"warping_error": 6, "splits_and_mergers": 6}  # a slice has 262,144 pixels and few mistakes
 
 
-def _labels_and_probability(p: NDArray, y: NDArray, K: int, positive: int) -> tuple[NDArray, NDArray]:
+def _images(prediction: Any, labels: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the images of a stack or of a list, (H, W) or (H, W, K), and their labels (H, W)."""
+    if not is_series(labels):
+        p, y = np.asarray(prediction), np.asarray(labels)
+        if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
+            raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
+        check_same_shape(p[..., 0] if p.ndim > y.ndim else p, y, "prediction", "labels")
+        return (list(p), list(y)) if y.ndim == 3 else ([p], [y])
+    if len(prediction) != len(labels):
+        raise DataError(f"prediction has {len(prediction)} images but labels have {len(labels)}")
+    for image, truth in zip(prediction, labels, strict=True):
+        check_same_shape(image[..., 0] if image.ndim == 3 else image, truth, "prediction", "labels")
+    return prediction, labels
+
+
+def _labels_and_probability(p: np.ndarray, y: np.ndarray, K: int, positive: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the predicted labels, and the probability of the positive class alone."""
     check_probabilities(p, "prediction")
     if p.ndim == y.ndim + 1 and p.shape[-1] == K:
@@ -180,5 +199,5 @@ def _best(sweep: Sweep, soft: bool) -> dict[str, Any]:
     return {"value": sweep.value, "threshold": sweep.threshold if soft else None}
 
 
-def _plain(values: NDArray) -> list[float | None]:
+def _plain(values: np.ndarray) -> list[float | None]:
     return [None if np.isnan(x) else float(x) for x in values]

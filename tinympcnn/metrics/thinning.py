@@ -3,17 +3,19 @@
 The measures in `rand` compare them.
 """
 
+from __future__ import annotations
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 
-def segments(interior: NDArray) -> NDArray:
+def segments(interior: np.ndarray) -> np.ndarray:
     """Return the 4-connected components of a boolean image (H, W), numbered from 1; borders are 0."""
-    return ndimage.label(interior)[0]
+    labels: np.ndarray = ndimage.label(interior)[0]
+    return labels
 
 
-def thin_borders(labels: NDArray) -> NDArray:
+def thin_borders(labels: np.ndarray) -> np.ndarray:
     """Grow all segments at one speed until they meet, leaving lines one pixel thick between them.
 
     This is the watershed transform of the two-valued proposal (Soille and Vincent 1990), which the challenge
@@ -26,8 +28,8 @@ def thin_borders(labels: NDArray) -> NDArray:
 
     Parameters
     ----------
-    labels : ndarray of int, shape (H, W)
-        Segments from 1, borders 0.
+    labels : array of int, shape (H, W)
+        The numbers of the segments, from 1; borders are 0.
 
     Examples
     --------

@@ -1,19 +1,17 @@
-"""Measures that look for the best threshold: F1 error of probabilities, and the best one on the grey values.
+"""Measures that look for the best threshold: the F1 error of probabilities, and the best one on the grey values."""
 
-Read `rand` next, for what no measure of pixels can see: one wrong pixel may merge two cells.
-"""
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError, UsageError
-
-from .pixels import counted_pixels, f_scores
-from .sweep import THRESHOLDS, Sweep, as_thresholds, check_probabilities, check_same_shape
+from tinympcnn.metrics.pixels import counted_pixels, f_scores
+from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, check_probabilities, check_same_shape
 
 
 @dataclass(frozen=True)
@@ -23,14 +21,14 @@ class F1Error(Sweep):
     Attributes
     ----------
     precision, recall : float
-        Of the whole stack at the winning threshold.
-    slice_errors : ndarray, shape (Z,)
+        Precision and recall of the whole stack at the winning threshold; nan where they are shares of nothing.
+    slice_errors : array, shape (Z,)
         1 - F1 of each slice alone (first axis) at the winning threshold.
     """
 
     precision: float
     recall: float
-    slice_errors: NDArray
+    slice_errors: np.ndarray
 
     @property
     def error(self) -> float:
@@ -38,7 +36,7 @@ class F1Error(Sweep):
         return self.value
 
     @property
-    def f1s(self) -> NDArray:
+    def f1s(self) -> np.ndarray:
         """F1 at each threshold, shape (T,)."""
         return 1 - self.values
 
@@ -46,10 +44,10 @@ class F1Error(Sweep):
 def f1_error(
     probability_of_positive: ArrayLike,
     truth_is_positive: ArrayLike,
-    thresholds: Sequence[float] | NDArray = THRESHOLDS,
+    thresholds: Sequence[float] | np.ndarray = THRESHOLDS,
     counted: ArrayLike | None = None,
 ) -> F1Error:
-    """1 - max F1 over thresholds: the "pixel error" of the ISBI 2012 leader board.
+    """Return 1 - max F1 over thresholds: the "pixel error" of the ISBI 2012 leader board.
 
     There the interior is the positive class. At threshold t a pixel is called positive where `p > t`. Counts
     are pooled over all slices before F1(t) = 2 tp / (2 tp + fp + fn), then the largest F1 is taken. One pass:
@@ -62,7 +60,7 @@ def f1_error(
     truth_is_positive : array_like of bool, same shape
     thresholds : increasing sequence, shape (T,)
     counted : array_like of bool, same shape, optional
-        Pixels that count; all by default.
+        Whether each pixel counts; by default all do.
 
     Notes
     -----
@@ -106,7 +104,7 @@ class BestThreshold(NamedTuple):
 
 
 def best_threshold_error(images: ArrayLike, labels: ArrayLike, ignore: int = -1) -> BestThreshold:
-    """Pixel error of the best single threshold on the grey values themselves: the baseline to beat.
+    """Return the pixel error of the best single threshold on the grey values themselves: the baseline to beat.
 
     Class 1 may be the brighter or the darker one. Every grey value that occurs is tried, so no threshold does
     better on these pixels.

@@ -10,17 +10,18 @@ points by the topological numbers of Bertrand and Malandain 1994, Pattern Recogn
 class WarpingError of Fiji's Trainable_Segmentation, by which the ISBI 2012 challenge was scored.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from tinympcnn.errors import DataError
-
-from .sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
+from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
 
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """The eight neighbours (row, column); number k is bit k of a neighbourhood's code, 7 - k lies opposite."""
@@ -42,9 +43,9 @@ class WarpingErrors(NamedTuple):
 def warping_error(
     probability_of_interior: ArrayLike,
     truth_is_interior: ArrayLike,
-    thresholds: Sequence[float] | NDArray = THRESHOLDS[:-1],
+    thresholds: Sequence[float] | np.ndarray = THRESHOLDS[:-1],
 ) -> WarpingErrors:
-    """Disagreements left after `warp`, divided by the number of pixels; the smallest over thresholds.
+    """Return the disagreements left after `warp`, divided by the number of pixels; the smallest over thresholds.
 
     Parameters
     ----------
@@ -74,10 +75,13 @@ def warping_error(
             wrong = warped != (q > tk)
             every[k] += wrong.sum()
             splits_and_mergers[k] += _splits_or_merges(warped, wrong).sum()
-    return WarpingErrors(lowest(every / p.size, t), lowest(splits_and_mergers / p.size, t))
+    pixels = sum(q.size for q in p)
+    return WarpingErrors(lowest(every / pixels, t), lowest(splits_and_mergers / pixels, t))
 
 
-def warp(truth: NDArray, probability: NDArray, threshold: float = 0.5, mask: NDArray | None = None) -> NDArray:
+def warp(
+    truth: np.ndarray, probability: np.ndarray, threshold: float = 0.5, mask: np.ndarray | None = None
+) -> np.ndarray:
     """Bend one slice's truth towards the proposal `probability > threshold` without changing its topology.
 
     Pixels are tried in the order of |probability - threshold|, the proposal's surest first (equal ones in
@@ -87,15 +91,15 @@ def warp(truth: NDArray, probability: NDArray, threshold: float = 0.5, mask: NDA
 
     Parameters
     ----------
-    truth : ndarray of bool, shape (H, W)
-    probability : ndarray of float, shape (H, W)
+    truth : array of bool, shape (H, W)
+    probability : array of float, shape (H, W)
     threshold : float
-    mask : ndarray of bool, shape (H, W), optional
+    mask : array of bool, shape (H, W), optional
         Where pixels may be flipped; everywhere by default.
 
     Returns
     -------
-    ndarray of bool, shape (H, W)
+    array of bool, shape (H, W)
     """
     if truth.shape != probability.shape or truth.ndim != 2:
         got = f"{truth.shape} and {probability.shape}"
@@ -150,7 +154,7 @@ def _simple_codes() -> bytes:
     return bytes(simple)
 
 
-def _splits_or_merges(warped: NDArray, wrong: NDArray) -> NDArray:
+def _splits_or_merges(warped: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """Tell for each wrong pixel of one slice, in reading order, whether flipping it splits or merges.
 
     A border pixel merges if its eight neighbours belong to two segments or more. An interior pixel splits in
@@ -160,7 +164,7 @@ def _splits_or_merges(warped: NDArray, wrong: NDArray) -> NDArray:
     framed = np.pad(ndimage.label(warped)[0], 1)
     around = np.stack([framed[rows + 1 + r, columns + 1 + c] for r, c in RING])
     first = around.max(axis=0, initial=0)
-    bad = ((around != first) & (around != 0)).any(axis=0)
+    bad: np.ndarray = ((around != first) & (around != 0)).any(axis=0)
     doubtful = ~bad & warped[rows, columns] & (around == 0).any(axis=0) & (first > 0)
     window = np.pad(warped, RADIUS)
     for i in np.flatnonzero(doubtful):

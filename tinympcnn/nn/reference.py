@@ -217,7 +217,7 @@ def dilated_fwd(f: Array, W: Array, b: Array, rate: int) -> Array:
     """
     kh, kw, _, maps = W.shape
     P, Q = rate * (kh - 1) + 1, rate * (kw - 1) + 1
-    y = array_module(f, W).zeros((len(f) - P + 1, f.shape[1] - Q + 1, maps), f.dtype)
+    y: Array = array_module(f, W).zeros((len(f) - P + 1, f.shape[1] - Q + 1, maps), f.dtype)
     for q in range(y.shape[0]):
         for p in range(y.shape[1]):
             y[q, p] = b + (f[q : q + P : rate, p : p + Q : rate, :, None] * W).sum(axis=(0, 1, 2))
@@ -226,7 +226,7 @@ def dilated_fwd(f: Array, W: Array, b: Array, rate: int) -> Array:
 
 def upsample_fwd(f: Array, k: Pair) -> Array:
     """Return `f` with every pixel repeated k = (kh, kw) times."""
-    y = array_module(f).zeros((len(f) * k[0], f.shape[1] * k[1], f.shape[2]), f.dtype)
+    y: Array = array_module(f).zeros((len(f) * k[0], f.shape[1] * k[1], f.shape[2]), f.dtype)
     for q in range(y.shape[0]):
         for p in range(y.shape[1]):
             y[q, p] = f[q // k[0], p // k[1]]
@@ -235,7 +235,7 @@ def upsample_fwd(f: Array, k: Pair) -> Array:
 
 def upsample_bkp(delta: Array, k: Pair) -> Array:
     """Return the delta of a map that was enlarged: every pixel gets the deltas of its repetitions."""
-    back = array_module(delta).zeros((len(delta) // k[0], delta.shape[1] // k[1], delta.shape[2]), delta.dtype)
+    back: Array = array_module(delta).zeros((len(delta) // k[0], delta.shape[1] // k[1], delta.shape[2]), delta.dtype)
     for q in range(delta.shape[0]):
         for p in range(delta.shape[1]):
             back[q // k[0], p // k[1]] += delta[q, p]
@@ -330,7 +330,7 @@ def _(layer: Subsample, F_in: Storage) -> tuple[Storage, Backward]:
     kh, kw = layer.k
 
     def bkp(delta: Array, f: Array) -> Array:
-        back = array_module(f).zeros_like(f)
+        back: Array = array_module(f).zeros_like(f)
         back[::kh, ::kw] = delta
         return back
 

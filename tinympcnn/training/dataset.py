@@ -133,11 +133,13 @@ class WholeImages:
 
     def counts(self) -> np.ndarray:
         """Return the number of pixels of each class."""
-        return np.sum([np.bincount(y[y >= 0].ravel(), minlength=self.net.out_maps) for y in self.targets], axis=0)
+        counts = [np.bincount(y[y >= 0].ravel(), minlength=self.net.out_maps) for y in self.targets]
+        return np.asarray(np.sum(counts, axis=0))
 
     def _update(self, epoch: int, position: int) -> tuple[int, int]:
         """Return the image and the number of the crop at update `position` of an epoch."""
-        return self.updates[np.random.default_rng([self.seed, epoch]).permutation(len(self.updates))[position]]
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.updates))
+        return self.updates[int(order[position])]
 
     def _augmented(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
@@ -151,7 +153,7 @@ class WholeImages:
         return augmented(image, blank, "intensity" if "intensity" in kinds else "none", rng)[0], target
 
     def _crop(self, whole: Example, n: int) -> Example:
-        """Return crop n of an image's grid, with its true surroundings; crops share no target and leave none out."""
+        """Return crop n of an image, with its true surroundings. Crops share no target and leave none out."""
         if self.crop is None:
             return whole
         grid, (H, W) = self.net.grid, whole.target.shape[1:3]

@@ -167,7 +167,8 @@ class _Run:
             self._rescue(moment)
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise DataError("a worker process has ended, killed or for lack of memory; --resume goes on") from error
+            way_on = f"; the same run with --resume goes on from {self.checkpoint.path}" if self.checkpoint else ""
+            raise DataError(f"a worker process was killed, perhaps for lack of memory{way_on}") from error
 
     def _update(self) -> None:
         """Make the update at the place where the run is, and move on."""
@@ -205,7 +206,7 @@ class _Run:
         measured = validate(net, examples, self.loss, self.data.measure)
         state.seconds = time.perf_counter() - clock
         state.images += self.data.n_images
-        record = {
+        record: Record = {
             "epoch": state.epoch + 1,
             "images": state.images,
             "loss_train": state.loss_sum / state.position,

@@ -118,7 +118,8 @@ def _evaluate(job: tuple[Sequential, Example, Loss, bool]) -> tuple[float, float
 
 
 def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, float, Any]:
-    total, counted, gradient = 0.0, 0.0, 0.0
+    total, counted = 0.0, 0.0
+    gradient: Any = 0.0
     for value, n, g in results:
         total += n * value
         counted += n

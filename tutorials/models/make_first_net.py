@@ -6,7 +6,7 @@ The images are synthetic, drawn from a seed that the tutorial does not use. Run 
 
 from pathlib import Path
 
-from tinympcnn import Net
+from tinympcnn import Net, Recipe
 from tinympcnn.data import class_indices, synthetic_membranes
 from tinympcnn.training.fit import fit
 
@@ -18,7 +18,7 @@ if __name__ == "__main__":
     net = Net.from_spec(SPEC, rng=SEED)
     net.class_values = (0, 255)
     classes = [class_indices(page, net.class_values) for page in labels]
-    for record in fit(net, list(images), classes, epochs=EPOCHS, options={"lr": 0.01}, augment="flip", seed=SEED):
+    for record in fit(net, (list(images), classes), Recipe(EPOCHS, options={"lr": 0.01}, augment="flip", seed=SEED)):
         print(f"epoch {record['epoch']:>3}: loss {record['loss_train']:.3f}, {record['seconds']:.0f} s", flush=True)
     net.record = {"images": IMAGES, "size": SIZE, "epochs": EPOCHS, "loss_train": round(record["loss_train"], 4)}
     net.save(Path(__file__).parent / "first_net.npz")

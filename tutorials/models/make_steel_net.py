@@ -6,7 +6,7 @@ seed gives the same file on the same machine.
 
 from pathlib import Path
 
-from tinympcnn import zoo
+from tinympcnn import Recipe, zoo
 from tinympcnn.io.pairs import read_pairs
 from tinympcnn.training.fit import fit
 
@@ -17,8 +17,8 @@ if __name__ == "__main__":
     pairs = read_pairs(DATA / "strip-train.tif", DATA / "strip-train-labels.tif")
     net = zoo.steel(rng=SEED)
     net.class_values = pairs.class_values
-    options = {"lr": 0.0015}
-    for record in fit(net, pairs.images, pairs.labels, epochs=EPOCHS, options=options, balance=True, augment="flip"):
+    recipe = Recipe(EPOCHS, options={"lr": 0.0015}, balance="classes", augment="flip")
+    for record in fit(net, (pairs.images, pairs.labels), recipe):
         print(f"epoch {record['epoch']:>3}: loss {record['loss_train']:.3f}, {record['seconds']:.0f} s", flush=True)
     net.record = {"images": len(pairs.images), "epochs": EPOCHS, "loss_train": round(record["loss_train"], 4)}
     net.save(Path(__file__).parent / "steel_net.npz")

@@ -1,4 +1,4 @@
-"""Images with labels that are drawn by a random generator: what the demo, the tests and the course train on."""
+"""Images with labels, drawn by a random generator: the demo, the tests and the course train on them."""
 
 from tinympcnn.data.synthetic.membranes import synthetic_membranes
 from tinympcnn.data.synthetic.strip import synthetic_strip

@@ -1,11 +1,11 @@
 """Synthetic slices of tissue, which look like the electron micrographs of the paper's section 4.1.
 
-Made here, they may be shipped, and their labels are exact. Read next: `synthetic_strip.py`, for section 4.2.
+They are drawn here, so the library may ship them, and their labels are exact.
 """
 
+from __future__ import annotations
+
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from tinympcnn.data.synthetic.noise import clouds
 
@@ -15,29 +15,28 @@ MEMBRANE, INTERIOR = 0, 255
 def synthetic_membranes(
     n: int, size: int | tuple[int, int] = 256, rng: int | np.random.Generator = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw slices of tissue that look like electron micrographs, and where their membranes are.
+    """Draw slices of tissue that look like electron micrographs, and the labels of their membranes.
 
-    Cells are the warped Voronoi regions of relaxed random points. Membranes vary in width and darkness, and
-    fade here and there. Inside of the cells lie mitochondria, whose rims and texture are as dark as membranes
-    but are not labelled as such, and vesicles. Uneven staining, blur and noise come last. A net has to look
-    at shapes: the best global threshold errs on about 18 % of the pixels, where answering "interior"
-    everywhere errs on 24 %.
+    Cells are the warped Voronoi regions of relaxed random points. Membranes vary in width and darkness, and fade here
+    and there. The cells contain vesicles, and mitochondria whose rims and texture are as dark as membranes but are
+    not labelled as membranes. Uneven staining, blur and noise come last. A net has to look at shapes: the best global
+    threshold errs on about 18 % of the pixels, and the constant answer "interior" errs on 24 %.
 
     Parameters
     ----------
     n : int
-        Number of slices.
+        The number of slices.
     size : int or pair of int
-        (H, W) in pixels, or both at once.
+        The size (H, W) in pixels; one number is both.
     rng : int or numpy.random.Generator
-        Seed, or the generator to draw from.
+        The seed, or the generator to draw from.
 
     Returns
     -------
-    images : ndarray
-        (n, H, W), uint8.
-    labels : ndarray
-        (n, H, W), uint8: 0 on membranes (about 24 % of the pixels), 255 inside of cells; as in ISBI 2012.
+    images : array of uint8, shape (n, H, W)
+        The slices.
+    labels : array of uint8, shape (n, H, W)
+        0 on membranes (about 24 % of the pixels) and 255 inside cells, as in ISBI 2012.
 
     Examples
     --------
@@ -54,7 +53,9 @@ def synthetic_membranes(
 
 
 def _membranes(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one slice: (H, W) image and labels."""
+    """Draw one slice: image and labels, arrays, shape (H, W)."""
+    from scipy import ndimage
+
     cell, border = _cells(shape, rng)
     half_width = (2.3 + 0.7 * clouds(shape, 25, rng)).clip(1.3, 4)
     membrane = border < half_width
@@ -75,7 +76,10 @@ def _membranes(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.nda
 
 
 def _cells(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Partition a warped plane among relaxed random points: (H, W) cell numbers and distances to borders."""
+    """Partition a warped plane among relaxed random points: arrays (H, W) of cell numbers and distances to borders."""
+    from scipy import ndimage
+    from scipy.spatial import cKDTree
+
     height, width = shape
     margin, spacing = 40, 42
     extent = np.array([height + 2 * margin, width + 2 * margin])
@@ -117,6 +121,8 @@ def _with_mitochondria(image: np.ndarray, cell: np.ndarray, inside: np.ndarray, 
 
 def _with_vesicles(image: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add clusters of small dark rings, and single dark dots."""
+    from scipy import ndimage
+
     y, x = np.mgrid[-5:6, -5:6]
     radius = np.hypot(y, x)
     ring = 45 * np.exp(-(((radius - 3) / 1.2) ** 2))

@@ -1,7 +1,8 @@
-"""Smooth noise, of which both synthetic data sets are made. Read next: `membranes.py`."""
+"""Smooth noise, the material of the synthetic data sets."""
+
+from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 
 def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.random.Generator) -> np.ndarray:
@@ -10,22 +11,24 @@ def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.r
     Parameters
     ----------
     shape : tuple of int
-        (H, W) in pixels.
+        The size (H, W) in pixels.
     scale : float or pair of float
-        Size of the features in pixels, along rows and columns.
+        The size of the features in pixels, along rows and columns.
     rng : numpy.random.Generator
-        To draw from.
+        The only source of chance.
 
     Returns
     -------
-    ndarray
-        (H, W), of mean 0 and standard deviation 1 over many draws.
+    array, shape (H, W)
+        The noise, with mean 0 and standard deviation 1 over many draws.
     """
+    from scipy import ndimage
+
     scales = np.broadcast_to(scale, 2)
     steps = np.maximum(1, scales // 2).astype(int)
     sigmas = scales / steps
     coarse = rng.standard_normal([side // step + 3 for side, step in zip(shape, steps, strict=True)])
     coarse = ndimage.gaussian_filter(coarse, sigmas, mode="wrap")
     coarse *= np.sqrt(2 * np.sqrt(np.pi) * sigmas).prod()  # by which blurring has divided it
-    fine = ndimage.zoom(coarse, steps, order=1, grid_mode=True, mode="nearest")
+    fine: np.ndarray = ndimage.zoom(coarse, steps, order=1, grid_mode=True, mode="nearest")
     return fine[: shape[0], : shape[1]]

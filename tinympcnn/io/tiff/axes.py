@@ -1,9 +1,11 @@
 """Which axis of a TIFF file is which, and when to ask instead of guessing.
 
-Letters: Y rows, X columns, C channels, everything else counts pages. Files name their axes reliably only
-where somebody cared; the traps below are those that turn a stack into one colour image, or the reverse,
-without a word. Read next: `tiff_checks.py`.
+The letters are Y for rows, X for columns and C for channels; every other letter counts pages. Files name their axes
+reliably only where somebody cared. The traps below are those that turn a stack into one colour image, or one colour
+image into a stack, without a word.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -17,23 +19,23 @@ UNNAMED = "IQ"
 
 
 def long_axes(path: Path, series: Sequence[Any]) -> tuple[str, tuple[int, ...], int]:
-    """Axes of a file that are longer than 1 (rows and columns always), and how many of them count TIFF pages.
+    """Return the axes of a file that are longer than 1, with rows and columns in any case.
 
     Parameters
     ----------
     path : Path
-        Named in errors.
+        The file that the error names.
     series : sequence of tifffile.TiffPageSeries
-        Of equal shape; more than one of them make another page axis.
+        Series of equal shape; more than one of them make another page axis.
 
     Returns
     -------
     letters : str
-        tifffile's letters, one per axis; S are the samples of a pixel.
+        tifffile's letters, one per axis; S stands for the samples of a pixel.
     sizes : tuple of int
         One size per letter.
     n_outer : int
-        The first so many axes lie across TIFF pages, the rest within each of them.
+        The number of axes, from the first, that lie across TIFF pages. The others lie within each of them.
     """
     shape, axes = series[0].shape, series[0].axes  # tifffile's versions differ in which axes of 1 they drop
     named = [(axis, size) for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"]
@@ -49,14 +51,14 @@ def long_axes(path: Path, series: Sequence[Any]) -> tuple[str, tuple[int, ...], 
 
 
 def settle_axes(path: Path, asked: str | None, found: str, sizes: tuple[int, ...], kind: str) -> str:
-    """Letters of all axes: those asked for where they fit, else those found where they are beyond doubt.
+    """Return the letters of all axes: those asked for where they fit, else those found where they are beyond doubt.
 
     Parameters
     ----------
     path : Path
-        Named in errors.
+        The file that errors name.
     asked : str or None
-        The user's `--axes`.
+        The user's `--axes`. Letters that a file of fewer axes does not name are left out.
     found : str
         The letters in the file.
     sizes : tuple of int
@@ -82,11 +84,15 @@ def settle_axes(path: Path, asked: str | None, found: str, sizes: tuple[int, ...
     'ZYX'
     >>> settle_axes(Path("a.tif"), "CYX", "IYX", (3, 512, 512), "uniform")
     'CYX'
+    >>> settle_axes(Path("a.tif"), "ZYX", "YX", (512, 512), "uniform")
+    'YX'
     """
     if asked:
         letters = asked.upper().replace("S", "C")
         if not (len(set(letters)) == len(asked) and letters.isalpha() and {"Y", "X"} <= set(letters)):
             raise UsageError(f"axes {asked!r} cannot be; give distinct letters with Y and X, such as ZYX")
+        if len(letters) > len(sizes):
+            letters = "".join(letter for letter in letters if letter in found.replace("S", "C"))
         if len(letters) != len(sizes):
             raise UsageError(f"axes {asked!r} do not fit {path}, it has {len(sizes)} axes of sizes {sizes}")
         return letters
@@ -98,28 +104,26 @@ def settle_axes(path: Path, asked: str | None, found: str, sizes: tuple[int, ...
 
 
 def _readings(found: str, sizes: tuple[int, ...], kind: str) -> list[str]:
-    """All ways to read a file's axes that are plausible."""
+    """Return all plausible readings of a file's axes."""
 
     def at(index: int, letter: str) -> str:
-        return found[:index] + letter + found[index + 1 :]
+        return _named(found[:index] + letter + found[index + 1 :])
 
     if "S" in found[: found.index("Y")]:  # planar: a colour image, or a stack that was taken for one
-        plane = found.index("S")
-        return [_named(at(plane, "I")), _named(at(plane, "C"))]
+        return [at(found.index("S"), "I"), at(found.index("S"), "C")]
     if found == "CYX" and kind == "imagej":  # ImageJ's first guess for any stack
         return ["ZYX", "CYX"]
-    if found[-3:-2] in tuple(UNNAMED) and sizes[-1] <= 4 < sizes[-2]:  # or rows of colour pixels
+    if found[-3:-2] in tuple(UNNAMED) and 1 < sizes[-1] <= 4 < sizes[-2]:  # or rows of colour pixels
         return [_named(found), _named(found[:-3] + "YXC")]
     if sum(letter in UNNAMED for letter in found) > 1:
-        last = max(map(found.rfind, UNNAMED))
-        return [_named(found), _named(at(last, "C"))]
+        return [_named(found), at(max(map(found.rfind, UNNAMED)), "C")]
     if "C" in found and "S" in found:
-        return [_named(at(found.index("C"), "I")), _named(at(found.index("S"), "I"))]
+        return [at(found.index("C"), "I"), at(found.index("S"), "I")]
     return [_named(found)]
 
 
 def _named(found: str) -> str:
-    """Give every unnamed or repeated axis a free letter, and channels the letter C."""
+    """Give every unnamed or repeated axis a free letter, and the samples of a pixel the letter C."""
     letters = ""
     for letter in found.replace("S", "C"):
         free = next(page for page in "ZTPVWRABDEFG" if page not in found + letters)

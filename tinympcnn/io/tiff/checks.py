@@ -1,17 +1,19 @@
-"""What has to be true of a TIFF file before its pixels are believed.
+"""The conditions under which the pixels of a TIFF file are believed.
 
-tifffile repairs what it can and logs the rest: a page list that breaks off gives a shorter stack, pages of
-another size vanish, pages that metadata promise but the file lacks become zeros. For people who read one
-image at a prompt that is kind; for a training run it is a silent loss, so all of it is an error here. Nothing
-is allocated before the sizes in the header have been compared with the bytes in the file. Read next:
-`images.py`.
+tifffile repairs what it can and logs the rest: a list of pages that breaks off gives a shorter stack, pages of another
+size vanish, pages that the description promises but the file lacks become zeros. That is kind to somebody who reads one
+image at a prompt, but a silent loss in a training run, so all of it is an error here. Nothing is allocated before the
+sizes in the header have been compared with the bytes in the file.
 """
 
+from __future__ import annotations
+
+import itertools
 import logging
 import math
 import re
-import struct
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,126 +23,148 @@ import tifffile
 from tinympcnn.errors import DataError
 from tinympcnn.io.image_file import refuse_if_implausible
 
-UNCOMPRESSED = 1
+STACKS = ("shaped", "ome", "imagej", "uniform", "generic")
+"""The kinds of series in which every page of a file is a page of the stack."""
+
+STALE = "read without its description, which does not fit its pages"
+
+_one_listener = threading.Lock()
 
 
 @contextmanager
-def heeding_log(path: Path) -> Iterator[None]:
-    """Raise what tifffile would only log: every error, and warnings about pages and series."""
-    heard: list[str] = []
+def heeding_log(path: Path) -> Iterator[list[str]]:
+    """Raise what tifffile only logs of damage, and collect what it logs of descriptions that do not fit.
 
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            message = record.getMessage()
-            if record.levelno >= logging.ERROR or "series" in message or "TiffPages" in message:
-                heard.append(message)
+    Two methods of the log are exchanged, so that no level, filter or handler of the user's can hide damage.
+    """
+    stale: list[str] = []
+    damage: list[str] = []
 
-    logger, listener = logging.getLogger("tifffile"), Listener(logging.WARNING)
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(listener)
-    try:
-        yield
-    finally:
-        logger.removeHandler(listener)
-        logger.propagate = propagate
-    if heard:
-        message = " ".join(heard[0].split())[:200]
-        raise DataError(f"{path} is damaged or unusual; saving it anew may help ({message})")
+    def handle(record: logging.LogRecord) -> None:
+        message = " ".join(record.getMessage().split())
+        if "series" in message:
+            stale.append(message)
+        elif record.levelno >= logging.ERROR or "TiffPages" in message:
+            damage.append(message)
+
+    log = vars(logging.getLogger("tifffile"))
+    with _one_listener:
+        log.update(handle=handle, isEnabledFor=lambda level: level >= logging.WARNING)
+        try:
+            yield stale
+        finally:
+            del log["handle"], log["isEnabledFor"]
+    if damage:
+        raise DataError(f"{path} is damaged or unusual; saving it anew may help ({damage[0][:200]})")
 
 
-def count_directories(path: Path, tif: tifffile.TiffFile) -> int:
-    """Walk the list of TIFF pages, which tifffile follows for ever where it bites its tail."""
-    file, form = tif.filehandle, tif.tiff
-
-    def number(format_: str, size: int) -> int:
-        return struct.unpack(format_, file.read(size))[0]
-
-    seen: set[int] = set()
-    try:
-        file.seek(8 if form.is_bigtiff else 4)
-        offset = number(form.offsetformat, form.offsetsize)
-        while offset:
-            if offset in seen:
-                raise DataError(f"{path} is damaged: page {len(seen)} leads back to an earlier one")
-            seen.add(offset)
-            file.seek(offset)
-            n_tags = number(form.tagnoformat, form.tagnosize)
-            file.seek(offset + form.tagnosize + n_tags * form.tagsize)
-            offset = number(form.offsetformat, form.offsetsize)
-    except (struct.error, OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is truncated or damaged: the list of pages breaks off") from error
+def page_offsets(path: Path, tif: tifffile.TiffFile) -> set[int]:
+    """Return where the TIFF pages lie; tifffile would follow their list for ever if it led back to an earlier page."""
+    pages, seen = tif.pages, set[int]()
+    pages.useframes = True  # so that only what differs between pages is read
+    for number in itertools.count():
+        try:
+            offset = pages[number].offset
+        except IndexError:
+            break
+        except RuntimeError:  # a page that differs in more
+            pages.useframes = False
+            offset = pages[number].offset
+        if offset in seen:
+            raise DataError(f"{path} is damaged: page {number} leads back to an earlier one")
+        seen.add(offset)
+    pages.useframes = False
     if not seen:
         raise DataError(f"{path} holds no pages")
-    return len(seen)
+    return seen
 
 
-def ome_attributes(tif: tifffile.TiffFile, pattern: str) -> dict[str, str]:
-    """Attributes of the first image in OME's XML whose names match; empty for other files."""
-    pixels = re.search(r"<(?:\w+:)?Pixels\s[^>]*>", tif.ome_metadata or "")
-    return dict(re.findall(rf'\b({pattern})="([^"]*)"', pixels[0])) if pixels else {}
+def ome_pixels(tif: tifffile.TiffFile) -> list[str]:
+    """Return the start tags of all `Pixels` elements in OME's description."""
+    return re.findall(r"<(?:\w+:)?Pixels\s[^>]*>", tif.ome_metadata or "")
 
 
-def check_ome_sizes(path: Path, tif: tifffile.TiffFile) -> None:
-    """Refuse OME metadata that promise more pages than a file has bytes, before tifffile lists them."""
-    for count in re.findall(r'\b(?:Size[A-Z]|First[A-Z]|IFD|PlaneCount)="(\d+)"', tif.ome_metadata or ""):
-        refuse_if_implausible(path, int(count), tif.filehandle.size, compressed=False)
-    n_pages = math.prod(map(int, ome_attributes(tif, "Size[A-WZ]").values()))
-    refuse_if_implausible(path, n_pages, tif.filehandle.size, compressed=False)
+def doubt_ome(path: Path, tif: tifffile.TiffFile, n_pages: int) -> str:
+    """Return why OME's description is not to be used, if so; refuse it before tifffile lists more than a file holds."""
+    text, page = tif.ome_metadata or "", tif.pages.first
+    for pixels in ome_pixels(tif):
+        sizes = {axis: int(size) for axis, size in re.findall(r'\bSize([A-Z])="(\d+)"', pixels)}
+        if (sizes.pop("Y", 0), sizes.pop("X", 0)) != (page.imagelength, page.imagewidth):
+            return STALE
+        if (n_files := len(set(re.findall(r'\bFileName="([^"]*)"', text)))) > 1:
+            return f"one of {n_files} files of a set, read by itself"
+        numbers = map(int, re.findall(r'\b(?:First[A-Z]|IFD|PlaneCount|NumPlanes)="(\d+)"', text))
+        if max(planes := math.prod(sizes.values()), *numbers) > n_pages * page.samplesperpixel:
+            raise DataError(f"the description of {path} promises {planes} pages, and the file holds {n_pages}")
+    return ""
 
 
-def equal_series(path: Path, tif: tifffile.TiffFile) -> Sequence[Any]:
-    """Return tifffile's series, all of one shape; several come from programs that write page after page."""
+def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple[list[Any], int, list[str]]:
+    """Return tifffile's series that make up the stack, the number of their pages in the file, and notes.
+
+    Programs that write page after page make several series, which have one shape. Smaller copies are left out.
+    """
+    notes = []
     try:
         series = tif.series
-        shapes: list[Any] = [(s.shape, s.axes, s.dtype) for s in series]
-    except RuntimeError:  # tifffile's word for pages that differ
-        tif.pages.useframes = False
-        series, shapes = [], [(page.shape, page.axes, page.dtype) for page in tif.pages]
-    odd = next((other for other in shapes if other != shapes[0]), None)
-    if odd or not series:
-        kinds = f"{_kind(*shapes[0])} and {_kind(*odd)}" if odd else "different compression or layout"
-        raise DataError(f"{path} mixes pages of {kinds}; save one file for each")
-    return series
+    except (RuntimeError, ValueError) as error:  # pages that differ; a description that cannot be read
+        tif.is_uniform = False
+        setattr(tif, "is_shaped", False)  # noqa: B010  # which tifffile makes on demand
+        series = tif.series
+        notes += [STALE] if isinstance(error, ValueError) else []
+    if len(series) == 1 and not series[0].is_pyramidal:
+        return list(series), len(offsets), notes
+    main = [one for one in series if not one.keyframe.is_reduced] or series
+    pyramid = all(level.keyframe.is_reduced or level.keyframe.is_subifd for level in main[0].levels[1:])
+    pyramid &= main[0].is_pyramidal
+    if pyramid or main[0].kind not in STACKS:
+        main = main[:1]
+    kinds = [_kind(one.keyframe) for one in (main if pyramid else [level for one in main for level in one.levels])]
+    order = [page.index for one in main for page in one.pages if page is not None]
+    if len({(one.shape, one.axes) for one in main}) > 1 or len(set(kinds)) > 1 or order != sorted(order):
+        odd = next((f"{kinds[0]} and {kind}" for kind in kinds if kind != kinds[0]), "different compression or layout")
+        raise DataError(f"{path} mixes pages of {odd}; save one file for each")
+    if pyramid:
+        notes.append("the full resolution of a pyramid")
+    if left_out := len(series) - len(main):
+        notes.append(f"without {left_out} smaller or other picture(s)")
+    own = {page.offset for one in main for page in one.pages if page}
+    every = {page.offset for one in series for level in one.levels for page in level.pages if page}
+    return main, len(offsets - every | own), notes
 
 
-def _kind(shape: tuple[int, ...], axes: str, dtype: Any) -> str:
-    return f"{'x'.join(map(str, shape))} {dtype} ({axes})"
+def _kind(page: Any) -> str:
+    return f"{'x'.join(map(str, page.shape))} {page.dtype} ({page.axes})"
 
 
-def is_headless(series: Any, n_pages: int) -> bool:
-    """Tell whether only the first page has a directory, as in ImageJ's largest stacks."""
-    return n_pages > 1 and (series.is_truncated or len(series) < n_pages)
+def check_promises(path: Path, tif: tifffile.TiffFile, series: list[Any], n_pages: int, n_stored: int) -> bool:
+    """Compare the pages that the description promises with the pages and bytes in the file.
 
-
-def check_page_count(path: Path, series: Sequence[Any], n_pages: int, n_directories: int) -> None:
-    """Compare the pages that metadata promise with those there are, and their bytes with the file's."""
-    page = series[0].keyframe
-    stored = page.parent.filehandle.size
-    refuse_if_implausible(path, n_pages * _packed(page), stored, page.compression != UNCOMPRESSED)
-    if is_headless(series[0], n_pages // len(series)):
-        if series[0].dataoffset is None:
-            raise DataError(f"{path} promises {n_pages} pages but holds {n_directories}")
-        refuse_if_implausible(path, n_pages * page.nbytes, stored - series[0].dataoffset, compressed=False)
-    elif n_pages != n_directories and not any(one.is_pyramidal for one in series):
-        raise DataError(f"{path} promises {n_pages} pages but holds {n_directories}")
+    Returns
+    -------
+    bool
+        Whether only the first page has a directory, as in ImageJ's largest stacks, and the others follow its pixels.
+    """
+    first, page, size = series[0], series[0].keyframe, tif.filehandle.size
+    unused = (tif.imagej_metadata or {}) if first.kind in ("uniform", "generic") else {}
+    n_promised = max(n_pages, unused.get("images", 1), unused.get("slices", 1))
+    packed = page.nbytes * page.bitspersample // (8 * page.dtype.itemsize)  # pixels of 1 or 12 bits
+    compressed = page.compression != tifffile.COMPRESSION.NONE
+    refuse_if_implausible(path, n_pages * packed, size, compressed)
+    refuse_if_implausible(path, math.prod(map(int, page.chunks)) * packed // page.size, size, True)
+    if n_pages > len(series) and first.dataoffset is not None and (first.is_truncated or len(first) < n_pages):
+        refuse_if_implausible(path, n_pages * page.nbytes, size - first.dataoffset, compressed=False)
+        return True
+    if (n_pages != n_stored and first.kind in STACKS) or n_promised > max(n_pages, n_stored):
+        raise DataError(f"the description of {path} promises {n_promised} page(s), and the file holds {n_stored}")
+    return False
 
 
 def check_segments(path: Path, page: Any) -> None:
-    """Refuse a page whose strips or tiles lie outside of the file, or cannot hold what the page claims."""
+    """Refuse a page that is missing, or whose strips or tiles lie outside of the file and would be zeros."""
     if page is None:
-        raise DataError(f"{path} lacks a page that its metadata promise")
+        raise DataError(f"{path} lacks a page that its description promises")
     size = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not segments or any(offset + count > size or count == 0 for offset, count in segments):
         raise DataError(f"{path} is truncated or damaged: pixels of page {page.index} lie outside of it")
-    compressed = page.keyframe.compression != UNCOMPRESSED
-    refuse_if_implausible(path, _packed(page.keyframe), sum(count for _, count in segments), compressed)
-    chunk = math.prod(page.keyframe.chunks) * _packed(page.keyframe) // page.keyframe.size
-    refuse_if_implausible(path, chunk, max(count for _, count in segments), compressed)
-
-
-def _packed(page: Any) -> int:
-    """Bytes of a page before compression: pixels of 1 or 12 bits lie packed in the file."""
-    return page.nbytes * page.bitspersample // (8 * page.dtype.itemsize)

@@ -1,14 +1,17 @@
 """TIFF through tifffile, page by page: plain pages, ImageJ hyperstacks, OME-TIFF, planar and tiled files.
 
-Axes make TIFF harder than it looks: three pages may be three slices or the three channels of one colour
-image, and files often do not say. Where both readings are possible this reader refuses and names the `--axes`
-that settles it (`tiff_axes.py`). Damaged and lying files are met in `tiff_checks.py`.
+Axes make TIFF harder than it looks: three pages may be three slices or the three channels of one colour image, and
+files often do not say which. Where both readings are possible this reader refuses and names the `--axes` that settles
+it (`axes.py`). `checks.py` deals with damaged and lying files.
 
-Stored values are handed out as they are: palettes, look-up tables and "white is zero" are not applied. A
-channel that is marked as transparency is dropped. Read next: `tiff_axes.py`.
+Stored values are read as they are: palettes, look-up tables and "white is zero" are not applied. Only bits become 0
+and 255, as in PNG. A channel that is marked as transparency is left out.
 """
 
+from __future__ import annotations
+
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,15 @@ ALPHA = (1, 2)
 UNITS = (1, 2, 3)
 """TIFF's codes for units of resolution: none, inch, centimetre."""
 
+SHOWN_OTHERWISE = {0: "stored values, of which 0 is shown white", 3: "stored numbers of a palette"}
+"""TIFF's codes for pixels that are shown otherwise than they are stored, and what is noted of such files."""
+
+ORIENTATION, GDAL_NODATA = 274, 42113
+"""Tags that tifffile does not apply."""
+
 PHYSICAL = tuple(f"PhysicalSize{axis}{unit}" for axis in "XYZ" for unit in ("", "Unit"))
 DESCRIBED = (*PHYSICAL, "unit", "spacing", "finterval", "class_values", "content")
-"""What is kept of OME's, ImageJ's and tifffile's descriptions; the last two are this library's own."""
+"""The parts of OME's, ImageJ's and tifffile's descriptions that are kept; the last two are this library's own."""
 
 
 class TiffFile(ImageFile):
@@ -41,7 +50,7 @@ class TiffFile(ImageFile):
         The file.
     axes : str, optional
         One letter for each axis of the file that is longer than 1, in the order of the file: Y and X for rows
-        and columns, C for channels, any other letter for pages. Overrides what the file says.
+        and columns, C for channels, any other letter for pages. The letters override what the file says.
 
     Notes
     -----
@@ -50,44 +59,50 @@ class TiffFile(ImageFile):
     """
 
     def __init__(self, path: Path, axes: str | None = None) -> None:
-        with reading(path), checks.heeding_log(path), tifffile.TiffFile(path) as tif:
-            n_directories = checks.count_directories(path, tif)
-            checks.check_ome_sizes(path, tif)
-            self._series = checks.equal_series(path, tif)
+        with reading(path), checks.heeding_log(path) as stale, tifffile.TiffFile(path) as tif:
+            offsets = checks.page_offsets(path, tif)
+            doubt = checks.doubt_ome(path, tif, len(offsets))
+            tif.is_ome = bool(tif.is_ome and not doubt)
+            self._series, n_stored, notes = checks.stack_series(path, tif, offsets)
+            notes += [doubt] if doubt else [checks.STALE] if stale else []
             found, sizes, n_outer = long_axes(path, self._series)
             letters = settle_axes(path, axes, found, sizes, self._series[0].kind)
-            checks.check_page_count(path, self._series, math.prod(sizes[:n_outer]), n_directories)
-            self._letters = letters
-            self._inner = sizes[n_outer:]
-            self._numbers = np.arange(math.prod(sizes[:n_outer])).reshape(sizes[:n_outer])
-            at_once = rows_at_once(self._series[0].keyframe)
+            n_pages = math.prod(sizes[:n_outer])
+            self._headless = checks.check_promises(path, tif, self._series, n_pages, n_stored)
+            keyframe = self._series[0].keyframe
+            at_once, tags = rows_at_once(keyframe), keyframe.tags
             metadata = _metadata(tif)
+        self._letters, self._inner = letters, sizes[n_outer:]
+        self._numbers = np.arange(n_pages).reshape(sizes[:n_outer])
 
         size = dict(zip(letters, sizes, strict=True))
-        extra = self._series[0].keyframe.extrasamples
-        self._n_channels = size.get("C", 1)
-        if "C" in letters[n_outer:]:
-            self._n_channels -= sum(kind in ALPHA for kind in extra)
-        page_axes = "".join(letter for letter in letters if letter not in "YXC")
-        dtype = np.dtype(self._series[0].dtype)
+        n_channels = size.get("C", 1)
+        alpha = _transparent(keyframe, n_channels) if "C" in letters[n_outer:] else set()
+        self._channels = [channel for channel in range(n_channels) if channel not in alpha]
+        notes += ["without its transparency"] if alpha else []
+        notes += [SHOWN_OTHERWISE[keyframe.photometric]] if keyframe.photometric in SHOWN_OTHERWISE else []
+        dtype = np.dtype(keyframe.dtype)
         if dtype.kind not in "buif":
             raise DataError(f"{path} holds {dtype} pixels; integers and floats can be read")
         super().__init__(
             path,
-            (size["Y"], size["X"], self._n_channels),
+            (size["Y"], size["X"], len(self._channels)),
             np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("="),
-            page_axes,
-            tuple(size[letter] for letter in page_axes),
+            {letter: size[letter] for letter in letters if letter not in "YXC"},
             metadata,
+            tags.valueof(ORIENTATION, default=1),
+            list(dict.fromkeys(notes)),
         )
-        if letters[n_outer] == "Y":
+        self.no_data = _number(tags.valueof(GDAL_NODATA, default=""))
+        if letters[n_outer] == "Y" and not self._turn:
             self.rows_at_once = at_once
 
     def _read(self, index: int, start: int, stop: int) -> np.ndarray:
         """Gather the rows of the TIFF pages of one page, fix the page axes, and bring the others into order."""
         at = dict(zip(self.page_axes, np.unravel_index(index, self.page_sizes), strict=True))
         place = [at.get(letter, slice(None)) for letter in self._letters]
-        numbers = self._numbers[tuple(place[: self._numbers.ndim])]
+        n_outer = self._numbers.ndim
+        numbers = self._numbers[tuple(place[:n_outer])]
         file = self._series[0].parent.filehandle
         with checks.heeding_log(self.path):
             file.open()
@@ -95,32 +110,53 @@ class TiffFile(ImageFile):
                 planes = [self._tiff_page(int(number), start, stop) for number in numbers.flat]
             finally:
                 file.close()
-        free = [slice(None)] * numbers.ndim
-        inner = self._inner if stop - start == self.shape[0] else (stop - start, *self._inner[1:])
+        inner = self._inner if stop - start == self._stored_height else (stop - start, *self._inner[1:])
         pixels = np.stack(planes) if len(planes) > 1 else planes[0]
-        pixels = pixels.reshape(numbers.shape + inner)[(*free, *place[self._numbers.ndim :])]
+        pixels = pixels.reshape(numbers.shape + inner)[(..., *place[n_outer:])]
         letters = "".join(letter for letter in self._letters if letter not in at)
         if "C" not in letters:
             pixels, letters = pixels[..., None], letters + "C"
-        return pixels.transpose([letters.index(axis) for axis in "YXC"])[..., : self._n_channels]
+        pixels = pixels.transpose([letters.index(axis) for axis in "YXC"])
+        if len(self._channels) < pixels.shape[2]:
+            pixels = pixels[..., self._channels]
+        if pixels.dtype.kind == "b":
+            return pixels * np.uint8(255)
+        return pixels
 
     def _tiff_page(self, number: int, start: int, stop: int) -> np.ndarray:
         """Read rows of TIFF page `number`, counted over all series, as they are stored."""
-        which, position = divmod(number, self._numbers.size // len(self._series))
-        series, whole = self._series[which], stop - start == self.shape[0]
-        if checks.is_headless(series, self._numbers.size // len(self._series)):
-            offset, height = series.dataoffset + position * series.keyframe.nbytes, series.keyframe.shape[0]
-            return read_stored(series.keyframe, offset, *((0, height) if whole else (start, stop)))
+        n_pages = self._numbers.size // len(self._series)
+        which, position = divmod(number, n_pages)
+        series, whole = self._series[which], stop - start == self._stored_height
+        keyframe = series.keyframe
+        if self._headless:
+            rows = (0, keyframe.shape[0]) if whole else (start, stop)
+            return read_stored(keyframe, series.dataoffset + position * keyframe.nbytes, *rows)
         page = series[position]
         checks.check_segments(self.path, page)
         return page.asarray() if whole else read_rows(page, start, stop)
 
 
+def _transparent(page: Any, n_channels: int) -> set[int]:
+    """Return the channels of a TIFF page that are marked as transparency; they stand behind the colours."""
+    first = n_channels - len(page.extrasamples)
+    return {first + i for i, kind in enumerate(page.extrasamples) if kind in ALPHA}
+
+
+def _number(text: Any) -> float | None:
+    """Return the number that a tag holds as text, or None."""
+    try:
+        return float(str(text).strip("\0 "))
+    except ValueError:
+        return None
+
+
 def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:
-    """Resolution and units from the tags, from ImageJ's or tifffile's description, or from OME's XML."""
+    """Return resolution and units from the tags, from ImageJ's or tifffile's description, or from OME's XML."""
     described = {**(tif.imagej_metadata or {}), **(tif.shaped_metadata or ({},))[0]}
     metadata = {key: described[key] for key in DESCRIBED if key in described}
-    metadata |= checks.ome_attributes(tif, "|".join(PHYSICAL))
+    first = "".join(checks.ome_pixels(tif)[:1])
+    metadata |= re.findall(rf'\b({"|".join(PHYSICAL)})="([^"]*)"', first)
     tags = tif.pages.first.tags
     resolution = [tags.valueof(f"{axis}Resolution", default=(0, 0)) for axis in "XY"]
     if all(count > 0 for pair in resolution for count in pair):

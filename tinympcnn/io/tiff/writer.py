@@ -3,9 +3,12 @@
 The whole file is laid out first, uncompressed, and then every band of rows is put where it belongs: an image
 of 16384x16384 pixels or a stack of a thousand pages needs the memory of one band. All of it happens in a
 hidden temporary file (see ``tinympcnn.io.atomic``), which takes its name only when every pixel has been written and
-has reached the disk. Read next: `output.py`.
+has reached the disk.
 """
 
+from __future__ import annotations
+
+import json
 import math
 import os
 import shutil
@@ -23,33 +26,31 @@ from tinympcnn.io.atomic import replacing
 from tinympcnn.io.image_file import ImageFile
 
 CLASSIC_LIMIT = 2**32 - 2**26
-"""Bytes of pixels up to which a classic TIFF will do, with room for a hundred thousand page headers."""
+"""The bytes of pixels up to which a classic TIFF will do, with room for a hundred thousand page headers."""
 
 
 class PageWriter:
-    """Write a TIFF stack band by band; a context manager.
+    """Write a TIFF stack band by band; a context manager. A file that exists is replaced at the end.
 
     Parameters
     ----------
     path : path
-        The file to be. Its folder must exist.
+        The file to write. Its folder must exist.
     n_pages : int
-        Number of pages.
+        The number of pages.
     shape : tuple of int
-        (H, W) for labels, (H, W, K) for the probabilities of K classes, which are stored as K planes.
+        The shape (H, W) for labels, or (H, W, K) for the probabilities of K classes, which are stored as K planes.
     dtype : dtype
-        Type of the pixels in the file; what is written is converted to it.
+        The type of the pixels in the file, to which all rows are converted.
     class_values : sequence of int
-        Goes into the description.
+        The class values that the description names.
     like : ImageFile, optional
-        The input: its page axes, resolution and units are carried over, and it is never overwritten.
-    force : bool
-        Overwrite an existing file.
+        The input, whose page axes, resolution and units are carried over.
 
     Raises
     ------
     UsageError
-        If the file exists and `force` is not given, if it is the input, or if not every row was written.
+        If rows do not fit, or not every row was written.
     DataError
         If the folder is missing, or the file cannot be written, for instance because the disk is full.
 
@@ -73,55 +74,45 @@ class PageWriter:
         dtype: Any,
         class_values: Sequence[int],
         like: ImageFile | None = None,
-        force: bool = False,
     ) -> None:
         self.path = Path(path)
         self._shape, self._dtype, self._n_pages = shape, np.dtype(dtype).newbyteorder("<"), n_pages
         self._class_values, self._like = class_values, like
         self._row = 0
         self._file: Any = None
-        self._part = self.path  # until it is known
         self._exits = ExitStack()
-        if not self.path.parent.is_dir():
-            raise DataError(f"the folder {self.path.parent} does not exist; make it first")
-        if self.path.exists():
-            if like is not None and self.path.samefile(like.path):
-                raise UsageError(f"{self.path} is the input and will not be overwritten; name another output")
-            if not force:
-                raise UsageError(f"{self.path} exists already; remove it, or overwrite it with --force")
 
     @property
     def nbytes(self) -> int:
-        """Bytes of pixels that the file will hold."""
-        return self._n_pages * math.prod(self._shape) * self._dtype.itemsize
+        """The bytes of pixels that the file will hold."""
+        return int(self._n_pages * math.prod(self._shape) * self._dtype.itemsize)
 
     def __enter__(self) -> Self:
-        planes = self._shape[2:]
-        page_axes, page_sizes = "Z", [self._n_pages]
-        metadata = {}
-        if self._like is not None:
-            metadata = dict(self._like.metadata)
-            if self._like.page_axes and self._like.n_pages == self._n_pages:
-                page_axes, page_sizes = self._like.page_axes, list(self._like.page_sizes)
+        planes, like = self._shape[2:], self._like
+        metadata = dict(like.metadata) if like is not None else {}
+        keeps_axes = like is not None and like.page_axes and like.n_pages == self._n_pages
+        page_axes, page_sizes = (like.page_axes, like.page_sizes) if like and keeps_axes else ("Z", (self._n_pages,))
+        shape = (*page_sizes, *planes, *self._shape[:2])
         resolution, unit = metadata.pop("resolution", None), metadata.pop("resolutionunit", None)
         metadata["class_values"] = [int(value) for value in self._class_values]
         metadata["content"] = "probabilities" if planes else "labels"
         metadata["axes"] = page_axes + ("CYX" if planes else "YX")
         big = self.nbytes > CLASSIC_LIMIT
         with ExitStack() as exits:
-            self._part = exits.enter_context(replacing(self.path))
-            with tifffile.TiffWriter(self._part, byteorder="<", bigtiff=big) as tif:
+            part = exits.enter_context(replacing(self.path))
+            with tifffile.TiffWriter(part, byteorder="<", bigtiff=big) as tif:
                 place: Any = tif.write(
-                    shape=(*page_sizes, *planes, *self._shape[:2]),
+                    shape=shape,
                     dtype=self._dtype,
                     photometric="minisblack",
                     resolution=resolution,
                     resolutionunit=unit,
-                    metadata=metadata,
+                    description=json.dumps({"shape": shape, **metadata}),
+                    metadata=None,  # with its own description, tifffile drops axes of 1 at the end
                     returnoffset=True,
                 )
             self._offset = place[0]
-            self._file = self._part.open("r+b")
+            self._file = part.open("r+b")
             exits.push(self._close)
             self._exits = exits.pop_all()
         return self
@@ -131,8 +122,8 @@ class PageWriter:
 
         Parameters
         ----------
-        band : ndarray
-            (rows, W) or (rows, W, K).
+        band : array, shape (rows, W) or (rows, W, K)
+            The rows.
         """
         height, width = self._shape[:2]
         page, row = divmod(self._row, height)
@@ -161,7 +152,7 @@ class PageWriter:
 
 
 def check_space(folder: Path, writers: Iterable[PageWriter]) -> None:
-    """Raise DataError if the disk of `folder` has too little room for what `writers` will write there."""
+    """Raise DataError if the disk of `folder` has too little room for the files of `writers`."""
     needed = 0
     for writer in writers:
         needed += writer.nbytes - (writer.path.stat().st_size if writer.path.exists() else 0)

@@ -1,5 +1,7 @@
 """The layers, one idea a file, each with its formulas in its docstring. Read them in the order of this list."""
 
+from __future__ import annotations
+
 from tinympcnn.nn.layers.base import LAYERS, Layer, describe, layer_class, rebuild, register_layer  # isort: skip
 from tinympcnn.nn.layers.conv import Conv, FullyConnected  # isort: skip
 from tinympcnn.nn.layers.activation import Activation, Logistic, Relu, Tanh  # isort: skip

@@ -1,0 +1,98 @@
+"""Which images are to be segmented, where their results go, and what is said of images that cannot be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.image_file import ImageFile
+from tinympcnn.io.images import expand, open_image
+from tinympcnn.io.predictions import is_result, label_dtype
+from tinympcnn.io.reading import Reading
+from tinympcnn.io.tiff.writer import PageWriter
+
+Paths = Sequence[str | PathLike[str]]
+
+NAMED = 10  # images without a result that the error names
+
+
+def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple[list[ImageFile], Failures]:
+    """Return the images that a model of so many channels takes, and why it does not take the others.
+
+    Results of `segment` among other images are left out.
+    """
+    opened, failures = [], Failures()
+    for path in expand(images, "images"):
+        with failures.of(path):
+            opened.append(open_image(path, reading.axes))
+    files = []
+    for file in [file for file in opened if not is_result(file)] or opened:
+        with failures.of(file.path):
+            if min(file.shape[:2]) < factor:
+                raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")
+            if file.shape[2] != channels:
+                raise DataError(f"{file.path} has {file.shape[2]} channel(s) and the model takes {channels}")
+            files.append(file)
+    if not files:
+        failures.tell(len(failures))
+    if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
+        raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
+    return files, failures
+
+
+class Failures(dict[Path, DataError]):
+    """The images that cannot be used, and why; the work on the others goes on."""
+
+    @contextmanager
+    def of(self, path: Path) -> Iterator[None]:
+        """Take what is wrong with an image down."""
+        try:
+            yield
+        except DataError as error:
+            self[path] = error if str(path) in str(error) else DataError(f"{path}: {error}")
+
+    def tell(self, n: int) -> None:
+        """Raise if there are failures: with the error of a single image, or naming those of `n` images that failed."""
+        if not self:
+            return
+        first, *others = self
+        if n == 1:
+            raise self[first]
+        more = f"; so were {', '.join(map(str, others[:NAMED]))}" if others else ""
+        more += f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        raise DataError(f"{len(self)} of {n} images were left out: {self[first]}{more}")
+
+
+def results(file: ImageFile, folder: Path) -> tuple[Path, Path]:
+    """Return the names of the probabilities and the labels of an image."""
+    return folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
+
+
+def without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile]:
+    """Return the files of which a result is missing."""
+    return [file for file in files if not all(path.exists() for path in results(file, folder))]
+
+
+def writers_of(file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> tuple[PageWriter, PageWriter]:
+    """Return the writers of probabilities and labels."""
+    prob, labels = results(file, folder)
+    H, W = file.shape[0] // factor, file.shape[1] // factor
+    return (
+        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file),
+        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file),
+    )
+
+
+def made_folder(folder: Path) -> Path:
+    """Make a folder if it does not exist, and return it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    return folder

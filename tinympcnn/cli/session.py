@@ -1,0 +1,221 @@
+"""A training run from beginning to end: its outputs, its checkpoint, its log, its record, and the model file.
+
+What is trained, and on what, is the affair of the command that calls `train`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+from tinympcnn import __version__
+from tinympcnn.engine import backend
+from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.atomic import check_writable, replacing
+from tinympcnn.io.outputs import check_outputs
+from tinympcnn.net import Net
+from tinympcnn.training.checkpoint import Checkpoint, Record
+from tinympcnn.training.fit import Data, fit
+from tinympcnn.training.recipe import Recipe, check_same
+from tinympcnn.training.workers import worker_processes
+
+AnyPath = str | PathLike[str]
+
+STATE_SIZE = 5  # parameters, the best, the arrays of an optimizer, the model: what a run writes, in sizes of its net
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a training run is carried out.
+
+    Attributes
+    ----------
+    device : {"numpy", "cupy", "auto"}
+        The library that computes.
+    processes : int
+        The number of processes, of one thread each, over which L-BFGS spreads the images on a CPU. Unlike threads
+        they do not wait for each other. No bit depends on it.
+    minutes : float
+        The longest time between two checkpoints, in minutes.
+    resume : bool
+        Whether the run goes on from the checkpoint of an earlier run with the same recipe and data.
+    force : bool
+        Whether a model, a log and a checkpoint that exist are replaced.
+    log : path or None
+        The CSV file that gets one row per epoch.
+    echo, report, progress : callable
+        Functions that are told what was read and chosen (a line), how every epoch went (its record), and every update
+        (the numbers of updates done and to do in this epoch).
+    """
+
+    device: str = "numpy"
+    processes: int = 1
+    minutes: float = 10
+    resume: bool = False
+    force: bool = False
+    log: AnyPath | None = None
+    echo: Callable[[str], None] = print
+    report: Callable[[Record], None] = lambda record: None
+    progress: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training run makes, and of what.
+
+    Attributes
+    ----------
+    output : path
+        The model file, written at the end. A checkpoint lies beside it.
+    choices : dict
+        What decides the result beside the recipe: the net, the data, how they were read. A run that is resumed must
+        have the same choices. Everything in it is recorded.
+    about : dict
+        What is recorded as well, such as the names of the images.
+    """
+
+    output: AnyPath
+    choices: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
+    """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
+    place = checkpoint_path(output)
+    written = check_outputs((output, place, session.log), inputs, force=True)
+    taken = [path for path in written if path.exists()]
+    if taken and not session.force and not (session.resume and place in taken):
+        way_on = "go on with its run by --resume, " if place in taken else ""
+        raise UsageError(f"{taken[0]} exists already; {way_on}replace it by --force, or name another output")
+    xp, why = backend.load(session.device)
+    if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
+        raise UsageError(
+            f"{session.processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images"
+        )
+    session.echo(f"backend: {why}")
+
+
+def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
+    """Train a net, or go on with its training, and write it to the job's output.
+
+    Parameters
+    ----------
+    net : Net
+        The net to train, which stays as it is.
+    data, validation : (images, targets) or Dataset
+        The data, as ``tinympcnn.training.fit.fit`` takes them.
+    recipe : Recipe
+        All that decides the result, beside the net and the data.
+    job : Job
+        What the run makes, and of what.
+    session : Session
+        How the run is carried out.
+
+    Returns
+    -------
+    Net
+        The trained net, on the CPU.
+    """
+    echo, xp = session.echo, backend.load(session.device)[0]
+    net = net.to("numpy" if xp is np else "cupy")
+    choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
+    echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
+    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
+    checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
+    records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
+    with worker_processes(session.processes) as executor:
+        epochs = fit(
+            net, data, recipe, validation=validation, checkpoint=checkpoint,
+            executor=executor, progress=session.progress,
+        )  # fmt: skip
+        check_writable(checkpoint.path, STATE_SIZE * net.n_params * net.dtype.itemsize)
+        log = _Log(session.log, echo)
+        log.write(records)  # the last row may be missing, or the log may be a new one
+        for record in epochs:
+            records.append(record)
+            log.write(records)
+            session.report(record)
+    net = net.to("numpy")
+    kept = min(records, key=lambda record: record["loss_val"]) if recipe.keep == "best" else records[-1]
+    net.record = {**net.record, "kept": kept["epoch"], "log": records}
+    net.save(job.output)
+    echo(f"wrote {job.output}" + (f", as it was after epoch {kept['epoch']}" if kept is not records[-1] else ""))
+    return net
+
+
+def checkpoint_path(output: AnyPath) -> Path:
+    """Return where the checkpoint of a model lies.
+
+    Examples
+    --------
+    >>> checkpoint_path("cells.npz").name, checkpoint_path("lr0.01.npz").name, checkpoint_path("lr0.01").name
+    ('cells.checkpoint.npz', 'lr0.01.checkpoint.npz', 'lr0.01.checkpoint.npz')
+    """
+    path = Path(output)
+    return path.with_name(path.name.removesuffix(".npz") + ".checkpoint.npz")
+
+
+def write_log(path: AnyPath, records: Sequence[Record]) -> None:
+    """Write the whole log, one row per epoch: no row is missing or double, also after a resumed run."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+
+
+class _Log:
+    """The log file. Where it cannot be written training goes on, and the next epoch tries again."""
+
+    def __init__(self, path: AnyPath | None, echo: Callable[[str], None]) -> None:
+        self.path, self.echo, self.failed = path, echo, False
+
+    def write(self, records: Sequence[Record]) -> None:
+        if self.path is None or not records:
+            return
+        try:
+            write_log(self.path, records)
+            self.failed = False
+        except DataError as error:
+            if not self.failed:
+                self.echo(f"warning: {error}; training goes on, and writes the log when it can")
+            self.failed = True
+
+
+def _records_to_resume(
+    checkpoint: Checkpoint, choices: dict[str, Any], record: dict[str, Any], echo: Callable[[str], None]
+) -> list[Record]:
+    """Return the log of the run to go on with; refuse a run that differs in what decides the result."""
+    if not checkpoint.exists():
+        echo(f"there is no checkpoint {checkpoint.path}: starting from the beginning")
+        return []
+    before, records = checkpoint.peek()
+    check_same(before, choices, checkpoint.path)
+    for key in ("backend", "versions"):
+        if before.get(key) != record[key]:
+            echo(f"{key} is now {record[key]}, and was {before.get(key)}: the last bits may differ")
+    echo(f"going on from {checkpoint.path}, after {len(records)} epoch(s)")
+    return records
+
+
+def _versions() -> dict[str, str]:
+    """Return what else decides the last bits: the libraries and the kernels of BLAS, but not the number of threads."""
+    blas = sorted(
+        f"{one['internal_api']} {one['version']} {one.get('architecture', '')}".strip()
+        for one in threadpool_info()
+        if one["user_api"] == "blas"
+    )
+    return {
+        "tinympcnn": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "blas": ", ".join(dict.fromkeys(blas)),
+    }

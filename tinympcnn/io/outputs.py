@@ -1,0 +1,58 @@
+"""The files that a command will write, checked before its work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+
+from tinympcnn.errors import UsageError
+from tinympcnn.io.atomic import check_writable
+
+
+def check_outputs(
+    outputs: Iterable[str | PathLike[str] | None], inputs: Iterable[str | PathLike[str]] = (), force: bool = False
+) -> list[Path]:
+    """Return the outputs that are asked for, if all of them can be written and nothing of the user's is lost.
+
+    Parameters
+    ----------
+    outputs : iterable of path or None
+        The files to write; None stands for a file that is not asked for.
+    inputs : iterable of path
+        The files that are read. They are never overwritten.
+    force : bool
+        Whether files that exist may be replaced.
+
+    Raises
+    ------
+    UsageError
+        If an output has no name, is an input, is named twice, or exists and `force` is not given.
+    DataError
+        If an output cannot be written.
+    """
+    written = [Path(path) for path in outputs if path is not None]
+    read = {identity_of(path) for path in map(Path, inputs)}
+    seen: set[tuple[int, int] | Path] = set()
+    for path in written:
+        if not path.name:
+            raise UsageError(f"an output needs the name of a file, and {str(path)!r} is none")
+        identity = identity_of(path)
+        if identity in read:
+            raise UsageError(f"{path} is an input and will not be overwritten; name another output")
+        if identity in seen:
+            raise UsageError(f"two outputs have the name {path}; name them differently")
+        check_writable(path)
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists already; remove it, or replace it with --force")
+        seen.add(identity)
+    return written
+
+
+def identity_of(path: Path) -> tuple[int, int] | Path:
+    """Return what tells whether two names, through links or in another case, are those of one file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return path.resolve()
+    return stat.st_dev, stat.st_ino
