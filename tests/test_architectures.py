@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 from helpers import lengths, noise
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tinympcnn import (
@@ -65,7 +65,11 @@ def nets(draw):
     """Return a net of at most a few hundred phases, with random parameters."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     layers, maps = draw(rows(2, rng))
-    net = Net([Conv(1, 2, 2, rng), *layers, Conv(maps, 2, (2, 1), rng)]).astype("float64")
+    try:
+        net = Net([Conv(1, 2, 2, rng), *layers, Conv(maps, 2, (2, 1), rng)]).astype("float64")
+    except UsageError as error:
+        assume("fit no map" not in str(error))  # two maps that were enlarged, with an odd kernel between them
+        raise
     net.set_flat(rng.standard_normal(net.n_params))
     return net, rng
 
