@@ -1,9 +1,9 @@
 """Nested nets against PyTorch: the same numbers, and the time of a training step.
 
-``python benchmarks/nested_twins.py check`` compares scores and all gradients of nets with random parameters in float64.
-PyTorch runs the same layers: dilated convolutions in place of fragments, max_pool2d, nearest-neighbour interpolation and
-cat. ``python benchmarks/nested_twins.py time`` measures a training step of a U-Net, an a trous net and a net with MaxPoolFragment at
-512x512, on as many threads as tinympcnn uses.
+``python benchmarks/nested_twins.py check`` compares scores and all gradients of nets with random parameters in
+float64. PyTorch runs the same layers: dilated convolutions in place of fragments, max_pool2d, nearest-neighbour
+interpolation and cat. ``python benchmarks/nested_twins.py time`` measures a training step of a U-Net, an a trous net and
+nets with MaxPoolFragment at 512x512, on as many threads as tinympcnn uses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPECS = {
     "a trous": "C3x3x24 F2x2 C3x3x24 F2x2 C3x3x24 C3x3x24 C3x3x24 C1x1x2",
     "MPF": "C3x3x24 MPF2x2 C3x3x24 MPF2x2 C3x3x24 C3x3x24 C3x3x24 C1x1x2",
     "MPF with skips": "C3x3x16 [ MPF2x2 C3x3x32 [ MPF2x2 C3x3x64 ] C3x3x32 ] C3x3x16 C1x1x2",
-    "rectangles": "C2x3x3 RELU [ MP2x3 C3x2x4 U2x3 ] [ F3x2 C2x2x2 [ MPF1x2 C2x1x3 ] ] MPF2x1 C2x2x3 C1x2x2",
+    "rectangles": "C2x3x3 RELU [ MP2x3 C3x2x4 U2x3 ] [ F3x2 C2x2x2 [ MPF1x2 C2x1x3 ] ] C2x2x3 C1x2x2",
 }
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 
