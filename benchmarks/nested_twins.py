@@ -2,8 +2,8 @@
 
 ``python benchmarks/nested_twins.py check`` compares scores and all gradients of nets with random parameters in
 float64. PyTorch runs the same layers: dilated convolutions in place of fragments, max_pool2d, nearest-neighbour
-interpolation and cat. ``python benchmarks/nested_twins.py time`` measures a training step of a U-Net, an a trous net and
-nets with MaxPoolFragment at 512x512, on as many threads as tinympcnn uses.
+interpolation and cat. ``python benchmarks/nested_twins.py time`` measures a training step of a U-Net, an a trous net
+and nets with MaxPoolFragment at 512x512, on as many threads as tinympcnn uses.
 """
 
 from __future__ import annotations
