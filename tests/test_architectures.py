@@ -4,7 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from helpers import lengths, noise
+import tifffile
+from helpers import PLAIN, lengths, noise, written
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -329,3 +330,20 @@ def test_the_gradient_of_a_cropped_loss(rng):
         return loss.forward(net.forward(image + h * direction, train=False, outputs=(5, 6)), target, grad=False)
 
     assert (dimage * direction).sum() == pytest.approx((value(1e-6) - value(-1e-6)) / 2e-6, rel=1e-6)
+
+
+def test_predict_writes_what_the_net_predicts(run, tmp_path, rng):
+    image = rng.integers(0, 255, (2, 21, 26)).astype(np.uint8)
+    written(tmp_path / "noisy.tif", image, **PLAIN, metadata={"axes": "ZYX"})
+    net = Net.from_spec(UNET, rng=0)
+    net.normalisation = np.array([128.0]), np.array([70.0])
+    net.save(tmp_path / "net.npz")
+    words = ("predict", "-i", tmp_path / "noisy.tif", "-m", tmp_path / "net.npz", "-o", tmp_path / "out")
+    code, out, err = run(*words, "--backend", "numpy")
+    assert (code, err) == (0, "") and "noisy_predicted.tif" in out
+    found = tifffile.imread(tmp_path / "out" / "noisy_predicted.tif")
+    assert found.dtype == np.float32 and found.shape == (2, 2, 21, 26)
+    for page, pixels in zip(found, image, strict=True):
+        assert (page == net.predict(pixels).transpose(2, 0, 1)).all()
+    code, _, err = run(*words, "--backend", "numpy")
+    assert code == 2 and "exists already" in err

@@ -235,12 +235,13 @@ def test_values_that_do_not_count(tmp_path, rng):
     wanted[:5], labels[:5] = -1, [[-1], [7], [7], [9], [-1]]
     reading = Reading(ignore=(7, 9))
     pairs = pair_with(tmp_path, labels, reading=reading)
-    assert pairs.class_values == (0, 1) and "25.0% of all pixels do not count" in pairs.description
+    assert pairs.class_values == (0, 1) and "25.0% of all pixels are left out (--ignore, -1)" in pairs.description
     np.testing.assert_array_equal(pairs.labels[0], wanted)
     masks = read_masks(tmp_path / "image.tif", tmp_path / "truth.tif", reading)
     np.testing.assert_array_equal(masks.defects[0], wanted)
     pairs = pair_with(tmp_path, labels, reading=Reading(threshold=0.5, ignore=(7, 9)))
     np.testing.assert_array_equal(pairs.labels[0], wanted)
+    np.testing.assert_array_equal(pair_with(tmp_path, wanted).labels[0], wanted)  # -1 never counts
 
 
 def test_two_ways_to_write_one_class_are_no_third_class(tmp_path):

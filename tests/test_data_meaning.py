@@ -158,6 +158,13 @@ def test_a_file_of_a_set_is_read_by_itself_and_it_is_said(tmp_path, there):
         assert file.describe() == "Y=64, X=48, uint8, one of 2 files of a set, read by itself"
 
 
+def test_a_file_whose_description_is_in_another_is_read_by_itself(tmp_path):
+    text = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><BinaryOnly/></OME>'
+    file = open_image(written(tmp_path / "a.tif", STACK, description=text, metadata=None, **PLAIN))
+    np.testing.assert_array_equal(np.stack(list(file))[..., 0], STACK)
+    assert "one file of a set, read by itself" in file.describe()
+
+
 def ome(shape):
     text = tifffile.OmeXml()
     text.addimage(np.uint8, shape, (np.prod(shape[:-2], dtype=int), 1, 1, *shape[-2:], 1), axes="ZYX"[-len(shape) :])

@@ -17,7 +17,8 @@ from tinympcnn.errors import DivergenceError
 from tinympcnn.nn import optim
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.dataset import WholeImages, split_validation
-from tinympcnn.training.fit import fit, validate
+from tinympcnn.training.fit import fit
+from tinympcnn.training.objective import validate
 
 SPEC = "C3x3x4 MPF2x2 FC2"
 

@@ -69,6 +69,8 @@ def read_compared(
     UsageError
         If there are not two classes to exchange.
     """
+    if mapping and IGNORED in mapping and reading.ignore:
+        raise UsageError(f"--map names {IGNORED}, which --ignore stands for; give one of the two")
     opened = [read_prediction(path) for path in expand(predictions, "predictions")]
     kinds = {(prediction.kind, prediction.class_values) for prediction in opened}
     if len(kinds) > 1:
@@ -128,7 +130,8 @@ def _check_classes(prediction: Prediction) -> None:
 
 def _mapped(labels: list[np.ndarray], mapping: Mapping[int, int]) -> list[np.ndarray]:
     """Return the labels with their values exchanged; refuse a mapping that was meant for other labels."""
-    found = {value for y in labels for value in np.unique(y).tolist()} - {IGNORED} if mapping else set()
+    found = {value for y in labels for value in np.unique(y).tolist()} if mapping else set()
+    found -= {IGNORED} - mapping.keys()
     if absent := [value for value in mapping if value not in found]:
         raise DataError(f"--map names {absent[0]}, which the labels do not hold; they are {min(found)} to {max(found)}")
     left = {mapping.get(value, value) for value in found}

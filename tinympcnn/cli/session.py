@@ -9,7 +9,7 @@ import csv
 import json
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
@@ -30,7 +31,7 @@ from tinympcnn.training.workers import worker_processes
 
 AnyPath = str | PathLike[str]
 
-STATE_SIZE = 5  # parameters, the best, the arrays of an optimizer, the model: what a run writes, in sizes of its net
+STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: what a run writes, in sizes of its net
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,7 @@ class Job:
 
 def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
     """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
-    place = checkpoint_path(output)
-    written = check_outputs((output, place, session.log), inputs, force=True)
-    taken = [path for path in written if path.exists()]
-    if taken and not session.force and not (session.resume and place in taken):
-        way_on = "go on with its run by --resume, " if place in taken else ""
-        raise UsageError(f"{taken[0]} exists already; {way_on}replace it by --force, or name another output")
+    check_outputs((output, checkpoint_path(output), session.log), inputs, force=True)
     xp, why = backend.load(session.device)
     if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
         raise UsageError(
@@ -129,6 +125,7 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
+    _check_replaced(session, job.output, choices)
     net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
@@ -150,6 +147,29 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     net.save(job.output)
     echo(f"wrote {job.output}" + (f", as it was after epoch {kept['epoch']}" if kept is not records[-1] else ""))
     return net
+
+
+def _check_replaced(session: Session, output: AnyPath, choices: dict[str, Any]) -> None:
+    """Refuse to replace what an earlier run made, unless this run makes the same again: then nothing is lost."""
+    place = checkpoint_path(output)
+    taken = [path for path in map(Path, filter(None, (output, place, session.log))) if path.exists()]
+    if not taken or session.force or (session.resume and place in taken):
+        return
+    if taken[0] == Path(output) and _made_by(taken[0], choices):
+        session.echo(f"{output} exists and came of the same net, recipe and data: it is made again")
+        return
+    way_on = "go on with its run by --resume, " if place in taken else ""
+    raise UsageError(f"{taken[0]} exists already; {way_on}replace it by --force, or name another output to keep both")
+
+
+def _made_by(model: Path, choices: dict[str, Any]) -> bool:
+    """Tell whether a run with these choices made the model; how files were read shows in the hash of the data."""
+    try:
+        record = Net.load(model).record
+    except (DataError, UsageError):
+        return False
+    how = {reading.name for reading in fields(Reading)}
+    return all(record.get(name) == value for name, value in choices.items() if name not in how)
 
 
 def checkpoint_path(output: AnyPath) -> Path:

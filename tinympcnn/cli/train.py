@@ -87,9 +87,9 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(f"--{name}", default=getattr(Recipe(), name), help=text, **more)
 
     add("epochs", "The number of passes over the images.", type=int, metavar="E")
-    add("optimizer", "The optimizer.", choices=list(OPTIMIZERS))
+    add("optimizer", "The optimiser.", choices=list(OPTIMIZERS))
     parser.add_argument(
-        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimizer has its own default."
+        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimiser has its own default."
     )
     parser.add_argument(
         "--on-failure", choices=("stop", "continue"),
@@ -202,9 +202,10 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
     else:
         model = Net.from_spec(net, in_maps, rng=seed)
     if model.out_maps != classes:
+        way_out = pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE"
         raise UsageError(
-            f"the net has {model.out_maps} outputs and the labels have {classes} classes {pairs.class_values}; "
-            + (pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE")
+            f"the net has {model.out_maps} outputs and the labels have {classes} classes "
+            f"{pairs.class_values}; {way_out}"
         )
     model.class_values = pairs.class_values
     return model, start

@@ -45,5 +45,10 @@ def predict(
     >>> predict(net, np.zeros((5, 7))).shape
     (5, 7, 1)
     """
+    return segment(predictor(net), image, tile, memory)
+
+
+def predictor(net: Sequential | Members) -> Members:
+    """Return a net, or several, as members whose scores are averaged instead of their probabilities."""
     nets, turns = (net.nets, len(net.views) > 1) if isinstance(net, Members) else ([net], False)
-    return segment(Members(nets, turns, scores=True), image, tile, memory)
+    return Members(nets, turns, scores=True)

@@ -27,7 +27,7 @@ def open_labels(path: Path, reading: Reading) -> ImageFile:
         raise UsageError(f"{error} ({hint})") from None
 
 
-def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading) -> list[np.ndarray]:
+def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading, training: bool = False) -> list[np.ndarray]:
     """Read pages of label files.
 
     Parameters
@@ -36,6 +36,9 @@ def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading) -> lis
         The files and the numbers of their pages.
     reading : Reading
         The threshold, above which labels become 255 and else 0, and the values to ignore, which become -1.
+    training : bool
+        Whether classes are learnt from the labels. Then -1 may be meant as a class, and is refused unless `reading`
+        ignores it.
 
     Returns
     -------
@@ -50,6 +53,8 @@ def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading) -> lis
     found, highest = [], dict[Path, float]()
     for file, index in pages:
         page = _one_channel(file, index)
+        if training and IGNORED not in reading.ignore and (page == IGNORED).any():
+            raise DataError(f"{file.path} holds the label {IGNORED}; --ignore={IGNORED} leaves its pixels out")
         ignored = np.isin(page, (IGNORED, *reading.ignore))
         if reading.threshold is not None:
             top = float(page.max(where=~ignored, initial=0))

@@ -68,7 +68,7 @@ def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pa
         leaves no pixel of a class.
     """
     matched = pair(images, labels, reading)
-    pages, raw = _read(matched, reading)
+    pages, raw = _read(matched, reading, training=True)
     class_values = find_class_values(raw)
     indices = [class_indices(page, class_values) for page in raw]
     lines = _describe(matched)
@@ -86,7 +86,7 @@ def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pa
     classes = ", ".join(f"{value}: {share:.1%}" for value, share in zip(class_values, shares, strict=True))
     lines.append(f"classes, by share of pixels: {classes}")
     if ignored := sum(np.count_nonzero(page == IGNORED) for page in indices):
-        lines.append(f"{ignored / sum(page.size for page in indices):.1%} of all pixels do not count")
+        lines.append(f"{ignored / sum(page.size for page in indices):.1%} of all pixels are left out (--ignore, -1)")
     return Pairs(pages, indices, class_values, page_names(_images(matched)), lines, advice(raw))
 
 
@@ -135,7 +135,7 @@ def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound
     return Masks(pages, defects, page_names(_images(matched)))
 
 
-def _read(matched: list[Page], reading: Reading) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _read(matched: list[Page], reading: Reading, training: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Read all images and label values; refuse those that do not fit each other."""
     first = matched[0].image
     for image, label in _files(matched):
@@ -146,7 +146,7 @@ def _read(matched: list[Page], reading: Reading) -> tuple[list[np.ndarray], list
             others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
             raise DataError(f"{others} differ in their number of channels")
     images = [page.image.page(page.number) for page in matched]
-    return images, read_labels([(page.label, page.label_number) for page in matched], reading)
+    return images, read_labels([(page.label, page.label_number) for page in matched], reading, training)
 
 
 def _files(matched: list[Page]) -> list[tuple[ImageFile, ImageFile]]:

@@ -1,7 +1,7 @@
 """Checkpoints: everything that a run needs to go on with the same bits, in a file that survives any interruption.
 
 A checkpoint is an .npz file like a model's, written whole or not at all: the parameters, the best parameters so far,
-the state of the optimizer, the place in the run, and the log. There is no random state in it, because a data set
+the state of the optimiser, the place in the run, and the log. There is no random state in it, because a data set
 draws whatever is random from the seed and the place in the run.
 """
 
@@ -28,7 +28,7 @@ from tinympcnn.nn.sequential import Sequential
 Record = dict[str, Any]
 """What the log says of one epoch, by name."""
 
-_OPTIMIZER = "optimizer."  # the prefix of the names of the optimizer's arrays
+_OPTIMIZER = "optimizer."  # the prefix of the names of the optimiser's arrays
 _BEST = "best"
 
 

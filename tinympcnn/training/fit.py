@@ -9,14 +9,14 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from tinympcnn.engine.backend import Array, out_of_memory_errors, to_numpy
+from tinympcnn.engine.backend import Array, out_of_memory_errors
 from tinympcnn.errors import DataError, DivergenceError, UsageError
 from tinympcnn.nn import optim
 from tinympcnn.nn.losses import Loss
@@ -24,7 +24,7 @@ from tinympcnn.nn.optim import Optimizer
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.checkpoint import Checkpoint, Record, State
 from tinympcnn.training.dataset import Dataset, WholeImages
-from tinympcnn.training.objective import Example, image_closure, set_closure
+from tinympcnn.training.objective import Example, image_closure, set_closure, validate
 from tinympcnn.training.recipe import Recipe, check_same
 from tinympcnn.training.schedules import decay_factor, warmup_factor
 
@@ -93,16 +93,9 @@ def fit(
         raise UsageError("keep='best' asks for the lowest validation loss: give validation images (train: --val)")
     training_set = _dataset(net, data, recipe, "data")
     held_out = None if validation is None else _dataset(net, validation, recipe, "validation")
-    run = _Run(
-        net,
-        training_set,
-        recipe,
-        held_out,
-        loss or training_set.loss(recipe.balance),
-        optim.build(recipe.optimizer, net, **recipe.options),
-        checkpoint,
-        executor,
-    )
+    loss = loss or training_set.loss(recipe.balance)
+    optimizer = optim.build(recipe.optimizer, net, **recipe.options)
+    run = _Run(net, training_set, recipe, held_out, loss, optimizer, checkpoint, executor)
     return run.epochs(progress or (lambda done, total: None))
 
 
@@ -230,10 +223,10 @@ class _Run:
             self.net.set_flat(self.state.best)
 
     def _moment(self) -> tuple[Array, dict[str, Any], State] | None:
-        """Return the last moment at which net, optimizer and place belong together.
+        """Return the last moment at which net, optimiser and place belong together.
 
         An interrupt may come in the middle of an update. The moment before the update is then saved, and the update
-        is made again when the run goes on. Optimizers replace their arrays and never change them, so no copy is needed.
+        is made again when the run goes on. Optimisers replace their arrays and never change them, so no copy is needed.
         """
         return None if self.checkpoint is None else (self.net.flat(), self.optimizer.state(), copy.copy(self.state))
 
@@ -247,34 +240,6 @@ class _Run:
     def _save(self) -> None:
         if self.checkpoint is not None:
             self.checkpoint.save(self.net, self.optimizer, self.state)
-
-
-def validate(net: Sequential, examples: Iterable[Example], loss: Loss, measure: str | None) -> dict[str, float]:
-    """Return the mean loss and, as `measure`, the share of wrong classes, over all counted targets; nan for none.
-
-    Examples
-    --------
-    >>> from tinympcnn import FullyConnected, Net, SoftmaxCrossEntropy
-    >>> net = Net([FullyConnected(1, 2)])
-    >>> net.set_flat(np.array([0.0, 0.0, 1.0, 0.0]))  # the first class everywhere
-    >>> example = Example(np.zeros((1, 1, 3, 1)), np.array([[[0, 1, -1]]]))
-    >>> validate(net, [example], SoftmaxCrossEntropy(), "pixel_error")["pixel_error"]
-    0.5
-    """
-    total, counted, wrong, known = 0.0, 0.0, 0, 0
-    seen = False
-    for image, target in examples:
-        scores = net.forward(image, False, target.shape[1:3])
-        total += loss.forward(scores, target, grad=False) * loss.counted
-        counted += loss.counted
-        if measure:
-            missed = (target >= 0) & (scores.argmax(axis=-1) != target)
-            here = to_numpy(net.xp.stack([missed.sum(), (target >= 0).sum()]))
-            wrong, known = wrong + int(here[0]), known + int(here[1])
-        seen = True
-    share = {measure: wrong / max(known, 1)} if measure else {}
-    result = {"loss_val": total / (counted or 1.0), **share}
-    return result if seen else dict.fromkeys(result, math.nan)
 
 
 def _pixels(example: Example) -> int:

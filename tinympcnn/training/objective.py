@@ -1,4 +1,4 @@
-"""What is minimised: the loss of a net on one image, or summed over all images of a set, as a closure.
+"""What is minimised: the loss of a net on one image, or summed over all images of a set; and what validation measures.
 
 The sum over a set is the mean over all its counted pixels; it is taken in image order and in float64, so an
 executor changes where the images are computed and not one bit of the result. Small images that follow each other and
@@ -8,6 +8,7 @@ have one size go through the net together.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
@@ -125,3 +126,31 @@ def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, f
         counted += n
         gradient = gradient + (0.0 if g is None else n * g.astype("float64"))
     return total, counted, gradient
+
+
+def validate(net: Sequential, examples: Iterable[Example], loss: Loss, measure: str | None) -> dict[str, float]:
+    """Return the mean loss and, as `measure`, the share of wrong classes, over all counted targets; nan for none.
+
+    Examples
+    --------
+    >>> from tinympcnn import FullyConnected, Net, SoftmaxCrossEntropy
+    >>> net = Net([FullyConnected(1, 2)])
+    >>> net.set_flat(np.array([0.0, 0.0, 1.0, 0.0]))  # the first class everywhere
+    >>> example = Example(np.zeros((1, 1, 3, 1)), np.array([[[0, 1, -1]]]))
+    >>> validate(net, [example], SoftmaxCrossEntropy(), "pixel_error")["pixel_error"]
+    0.5
+    """
+    total, counted, wrong, known = 0.0, 0.0, 0, 0
+    seen = False
+    for image, target in examples:
+        scores = net.forward(image, False, target.shape[1:3])
+        total += loss.forward(scores, target, grad=False) * loss.counted
+        counted += loss.counted
+        if measure:
+            missed = (target >= 0) & (scores.argmax(axis=-1) != target)
+            here = backend.to_numpy(net.xp.stack([missed.sum(), (target >= 0).sum()]))
+            wrong, known = wrong + int(here[0]), known + int(here[1])
+        seen = True
+    share = {measure: wrong / max(known, 1)} if measure else {}
+    result = {"loss_val": total / (counted or 1.0), **share}
+    return result if seen else dict.fromkeys(result, math.nan)

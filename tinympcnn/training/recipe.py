@@ -18,7 +18,7 @@ from tinympcnn.training.schedules import check_decay, is_endless
 
 BALANCES = ("none", "classes", "images")
 KEEPS = ("last", "best")
-STEADY = ("armijo", "lbfgs")  # the optimizers that find their steps themselves, whatever the schedule
+STEADY = ("armijo", "lbfgs")  # the optimisers that find their steps themselves, whatever the schedule
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Recipe:
     epochs : int
         The number of passes over the images.
     optimizer : {"adam", "sgd", "armijo", "lbfgs"}
-        The optimizer. "lbfgs" makes one update in an epoch, over all images; the others make one for each image.
+        The optimiser. "lbfgs" makes one update in an epoch, over all images; the others make one for each image.
     options : dict
-        The arguments of the optimizer, such as ``{"lr": 0.01}``.
+        The arguments of the optimiser, such as ``{"lr": 0.01}``.
     balance : {"none", "classes", "images"}
         "classes" weighs the classes so that each counts as much as the others. "images" also makes each update a mean
         over weights: for classes so rare that the few images with them would otherwise make far larger updates than

@@ -87,6 +87,8 @@ def ome_pixels(tif: tifffile.TiffFile) -> list[str]:
 def doubt_ome(path: Path, tif: tifffile.TiffFile, n_pages: int) -> str:
     """Return why OME's description is not to be used, if so; refuse it before tifffile lists more than a file holds."""
     text, page = tif.ome_metadata or "", tif.pages.first
+    if "BinaryOnly" in text:  # the description of the set is in another file
+        return "one file of a set, read by itself"
     for pixels in ome_pixels(tif):
         sizes = {axis: int(size) for axis, size in re.findall(r'\bSize([A-Z])="(\d+)"', pixels)}
         if (sizes.pop("Y", 0), sizes.pop("X", 0)) != (page.imagelength, page.imagewidth):
