@@ -177,6 +177,7 @@ def test_help_is_whole_sentences_with_examples_that_parse(command, capsys):
 EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "train": ["train", "-i", "a", "-l", "b", "-o", "c"],
     "segment": ["segment", "-i", "a", "-m", "b", "-o", "c"],
+    "predict": ["predict", "-i", "a", "-m", "b", "-o", "c"],
     "detect": ["detect", "-i", "a", "-m", "b"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
