@@ -78,7 +78,7 @@ def without_inner(net: Net) -> Net:
     copy = net.astype(np.float32)
     at = next(i for i, layer in enumerate(copy.layers) if isinstance(layer, Skip))
     skip, after = copy.layers[at], copy.layers[at + 1]
-    inner_maps = skip.inner.output_shape((1, 99, 99, skip.in_maps or 1))[3] if isinstance(skip, Skip) else 0
+    inner_maps = (skip.out_maps or 0) - (skip.in_maps or 0)
     after.params["W"][:, :, -inner_maps:] = 0
     return copy
 
