@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from tinympcnn import data
 from tinympcnn.data import class_indices, class_shares, find_class_values
 from tinympcnn.data.labels import advice
 from tinympcnn.errors import DataError, Notice, UsageError
+from tinympcnn.io.images import open_image
 from tinympcnn.io.matching import pair
 from tinympcnn.io.pairs import read_masks, read_pairs
 from tinympcnn.io.predictions import write_labels
@@ -233,15 +235,29 @@ def test_values_that_do_not_count(tmp_path, rng):
     labels = rng.integers(0, 2, (20, 30)).astype(np.int16)
     wanted = labels.copy()
     wanted[:5], labels[:5] = -1, [[-1], [7], [7], [9], [-1]]
-    reading = Reading(ignore=(7, 9))
+    reading = Reading(ignore=(-1, 7, 9))
     pairs = pair_with(tmp_path, labels, reading=reading)
     assert pairs.class_values == (0, 1) and "25.0% of all pixels are left out (--ignore, -1)" in pairs.description
     np.testing.assert_array_equal(pairs.labels[0], wanted)
     masks = read_masks(tmp_path / "image.tif", tmp_path / "truth.tif", reading)
     np.testing.assert_array_equal(masks.defects[0], wanted)
-    pairs = pair_with(tmp_path, labels, reading=Reading(threshold=0.5, ignore=(7, 9)))
+    pairs = pair_with(tmp_path, labels, reading=Reading(threshold=0.5, ignore=(-1, 7, 9)))
     np.testing.assert_array_equal(pairs.labels[0], wanted)
-    np.testing.assert_array_equal(pair_with(tmp_path, wanted).labels[0], wanted)  # -1 never counts
+
+
+def test_a_label_of_minus_one_is_left_out_of_training_only_where_asked_for(tmp_path, rng):
+    labels = rng.integers(-1, 2, (20, 30)).astype(np.int16)
+    with pytest.raises(DataError, match=r"truth\.tif holds the label -1; --ignore=-1 leaves its pixels out"):
+        pair_with(tmp_path, labels)  # a class of its own would be learnt, or 255 was squeezed into a byte
+    np.testing.assert_array_equal(pair_with(tmp_path, labels, reading=Reading(ignore=(-1,))).labels[0], labels)
+    masks = read_masks(tmp_path / "image.tif", tmp_path / "truth.tif")
+    np.testing.assert_array_equal(masks.defects[0], labels)  # where nothing is learnt, -1 never counts
+
+
+def test_functions_on_files_are_found_where_users_look_for_them():
+    assert data.open_image is open_image
+    with pytest.raises(AttributeError, match="no attribute 'read_minds'"):
+        data.read_minds  # noqa: B018
 
 
 def test_two_ways_to_write_one_class_are_no_third_class(tmp_path):

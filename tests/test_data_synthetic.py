@@ -71,3 +71,12 @@ def test_the_committed_stacks_are_what_the_script_draws():
         assert file.axes == "ZYX" and len(file) == len(pages)
         differences = np.stack(list(file))[..., 0] != pages
         assert differences.mean() < 1e-4, name
+
+
+def test_the_committed_folders_are_what_the_script_draws():
+    folders = runpy.run_path(str(DATA / "make_data.py"))["make_folders"]()
+    found = {str(path.relative_to(DATA).with_suffix("")) for path in DATA.glob("*/*/*/*.tif")}
+    assert {str(Path(name)) for name in folders} == found
+    for name, pages in folders.items():
+        differences = np.stack(list(open_image(DATA / f"{name}.tif"))) != pages
+        assert differences.mean() < 1e-2, name  # of floats on the edge between two bytes

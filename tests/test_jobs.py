@@ -186,6 +186,15 @@ def test_a_model_a_log_and_a_run_are_replaced_only_with_force(job):
     assert (Net.load(job / "a.npz").flat() == other.flat()).all() and (other.flat() != first.flat()).any()
 
 
+def test_a_run_that_makes_the_same_again_needs_no_force(job):
+    first, said = train(job, log=job / "a.csv"), []
+    again = train(job, said=said, log=job / "a.csv", ignore=(9,))  # no label is 9
+    assert (again.flat() == first.flat()).all() and any("it is made again" in line for line in said)
+    (job / "a.npz").write_bytes(b"not a model")
+    with pytest.raises(UsageError, match=r"a\.npz exists already"):
+        train(job)
+
+
 def test_names_with_dots_have_checkpoints_of_their_own(job):
     for name in ("lr0.01", "lr0.001"):
         train(job, name)

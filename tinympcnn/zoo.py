@@ -1,7 +1,9 @@
 """The nets of the paper and its family, ready to train; ``Net.from_spec("N3")`` makes the same nets by name.
 
 N3 and N4 are the nets of Ciresan, Giusti, Gambardella and Schmidhuber (NIPS 2012) that won the ISBI 2012 challenge,
-used in section 4.1 of the paper; the steel net is that of section 4.2. ``nn/spec.py`` holds their specs.
+used in section 4.1 of the paper; the steel net is that of section 4.2. The nets of DanNet classify whole small images:
+digits (CVPR 2012) and traffic signs (the winner of the contest of 2011); the small ones are ours, for two cores. The
+mitosis nets won the contest of ICPR 2012. ``nn/spec.py`` holds their specs.
 """
 
 from __future__ import annotations
@@ -42,3 +44,25 @@ def steel(in_maps: int = 1, rng: int | np.random.Generator | None = None) -> Net
     (34, 34)
     """
     return Net.from_spec("steel", in_maps, rng)
+
+
+def dannet_digits(rng: int | np.random.Generator | None = None) -> Net:
+    """Return the column for digits, a patch net on 29x29 pixels (Ciresan, Meier, Schmidhuber, CVPR 2012).
+
+    Examples
+    --------
+    >>> dannet_digits().field_of_view, dannet_digits().n_params
+    ((29, 29), 76040)
+    """
+    return Net.from_spec("dannet-digits", rng=rng)
+
+
+def dannet_signs(rng: int | np.random.Generator | None = None) -> Net:
+    """Return the column for traffic signs, a patch net on 48x48 RGB pixels (Ciresan et al., IJCNN 2011).
+
+    Examples
+    --------
+    >>> dannet_signs().field_of_view, dannet_signs().n_params
+    ((48, 48), 1543443)
+    """
+    return Net.from_spec("dannet-signs", rng=rng)

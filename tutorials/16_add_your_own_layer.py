@@ -411,6 +411,5 @@ grade_prelu(PReLU)
 #
 # ## Next
 #
-# There is no next tutorial. You have derived, written and checked a convolutional network, its training on whole
-# images and an extension of your own. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read it
-# once more, and see how short it has become.
+# You have derived, written and checked a convolutional network, its training on whole images and an extension of your
+# own. The last tutorial turns back to single images: the same nets as classifiers, and committees of them.

@@ -26,7 +26,6 @@ from tinympcnn.nn.plan import block_bytes, every
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
-
 EXAMPLE = """examples:
   tinympcnn info
   tinympcnn info N4 --image 512x512
@@ -58,13 +57,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def system() -> str:
-    """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU.
-
-    Examples
-    --------
-    >>> system().splitlines()[0].startswith("tinympcnn ")
-    True
-    """
+    """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU."""
     xp, why = backend.load("auto")
     set_here = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(OVERRIDES)]
     lines = [
@@ -82,11 +75,7 @@ def system() -> str:
 
 
 def card(xp: ModuleType) -> str:
-    """Return one line about the GPU in use, its software, and whether products are rounded to TF32.
-
-    CuPy, which is `xp`, multiplies float32 in TF32, which keeps 10 of 23 bits, where the environment says CUPY_TF32=1
-    and the card can. The package leaves that switch alone.
-    """
+    """Return one line about the GPU in use, and whether CuPy, `xp`, rounds products to TF32: 10 of 23 bits."""
     device, runtime = xp.cuda.Device(), xp.cuda.runtime
     properties = runtime.getDeviceProperties(device.id)
     cuda, driver = (f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.runtimeGetVersion(), runtime.driverGetVersion()))
@@ -126,36 +115,25 @@ def vector_units() -> list[str]:
 def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
     """Return `describe` of a model file, with its record, of a net of the zoo or of a spec, whichever `what` is."""
     net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else Net.from_spec(what, in_maps)
-    return "\n".join([describe(net, size), *training_lines(net)])
+    return "\n".join([describe(net, size), *(_training_lines(net) if net.record else [])])
 
 
-def training_lines(net: Net) -> list[str]:
+def _training_lines(net: Net) -> list[str]:
     """Return what a net remembers of its training: classes, normalisation, and all that decided the result."""
-    if not net.record:
-        return []
     lines = ["", f"classes: {', '.join(str(value) for value in net.class_values or range(net.out_maps))}"]
     if net.normalisation is not None:
         mean, std = ([f"{value:.6g}" for value in part] for part in net.normalisation)
         lines.append(f"images are normalised by mean {', '.join(mean)} and standard deviation {', '.join(std)}")
-    for name, value in net.record.items():
-        if name != "log":
-            lines.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
-    log = net.record.get("log")
+    record = {**net.record}
+    log = record.pop("log", None)
+    lines += [f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in record.items()]
     if isinstance(log, list) and log and isinstance(log[-1], dict):
         lines.append("after training: " + ", ".join(f"{name} {value}" for name, value in log[-1].items()))
     return lines
 
 
 def describe(net: Net, size: Pair | None = None) -> str:
-    """Return the table of a net and, for an image of `size`, the sizes, operations and memory that it leads to.
-
-    Parameters
-    ----------
-    net : Net
-        The net, as image net or as patch net.
-    size : (rows, columns), optional
-        The size of an image as `segment` takes it, before it is mirrored at the borders.
-    """
+    """Return the table of a net and, for an image that is not mirrored yet, the sizes, operations and memory."""
     net = net.as_image()
     if size is None:
         return str(net)
@@ -179,7 +157,7 @@ def describe(net: Net, size: Pair | None = None) -> str:
 
 
 def flop_forward(net: Net, size: Pair) -> int:
-    """Return the operations of one forward pass over an image of `size` (as `forward` takes it, not mirrored)."""
+    """Return the operations of one forward pass over an image of `size`, as `forward` takes it."""
     return sum(row.flop for row in net.plan(size))
 
 
@@ -196,12 +174,7 @@ def flop_training(net: Net, size: Pair) -> int:
 def patch_ratio(net: Net, size: Pair) -> float:
     """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
 
-    The padding to whole fragments counts as work of the image net: without it the first ratio would be 83.
-
-    Examples
-    --------
-    >>> round(patch_ratio(Net.from_spec("steel"), (60, 137))), round(patch_ratio(Net.from_spec("N4"), (512, 512)))
-    (82, 475)
+    The padding to whole fragments counts as work of the image net: without it the steel net's ratio of 82 would be 83.
     """
     P, Q = net.field_of_view
     patches = prod(size) * flop_forward(net.as_patch(), (P, Q))
@@ -212,8 +185,7 @@ def training_bytes(net: Net, size: Pair) -> int:
     """Return about how many bytes a training step on an image of `size` takes at its peak.
 
     Every layer keeps what its backward pass needs: its input, its output (often the next layer's input) or neither, and
-    a few bytes besides. Going back, the gradients of a layer's output and input come on top of what the layers below
-    keep.
+    a few bytes besides. Going back, the gradients of a layer's output and input come on top.
     """
     item = net.dtype.itemsize
     rows = [row for _, row in every(net.plan(size))]

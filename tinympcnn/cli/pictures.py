@@ -70,7 +70,7 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
     for array in arrays:
         if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
             raise UsageError(f"a panel is an array (H, W) or (H, W, 3), not {array.shape}")
-    with _drawing() as new_figure:
+    with drawing() as new_figure:
         figure = new_figure(figsize=(3.2 * len(arrays), 3.4))
         for ax, array, title in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, titles, strict=True):
             shown = _show(ax, array)
@@ -79,7 +79,7 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
                 figure.colorbar(shown, ax=ax, label="probability", shrink=0.6)
         figure.supxlabel(f"column (pixels)\n{caption}".strip(), fontsize=9)
         figure.supylabel("row (pixels)", fontsize=9)
-        _write(figure, path)
+        write_figure(figure, path)
 
 
 def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float) -> str:
@@ -98,7 +98,7 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
     known = rows[0].defect is not None
     titles = [*(["truth"] if known else []), "probability of a defect", f"above {threshold:.3f}"]
     height = min(3.0, 2.6 * max(one.probability.shape[0] / one.probability.shape[1] for one in rows)) + 0.5
-    with _drawing() as new_figure:
+    with drawing() as new_figure:
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
 
@@ -124,7 +124,7 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
         figure.colorbar(shown, ax=axes[:, -1], label="probability", shrink=min(1, 2 / len(rows)), aspect=15)
         patches = [Patch(facecolor=colour, edgecolor=BLACK, label=kind) for kind, colour in kinds.items()]
         figure.legend(handles=patches, loc="outside lower right", ncols=3, frameon=False)
-        _write(figure, path)
+        write_figure(figure, path)
     return ", ".join(f"{printable(one.name)} ({one.outcome(threshold)})" for one in rows)
 
 
@@ -133,7 +133,7 @@ def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: f
     scores, truth = [one.score for one in found], [one.truth for one in found]
     curve, chosen = roc_curve(scores, truth), decide(scores, truth, threshold)
     mistakes = f"{chosen.misses} missed, {chosen.false_alarms} false alarm(s)"
-    with _drawing() as new_figure:
+    with drawing() as new_figure:
         figure = new_figure(figsize=(4.6, 4.6))
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
@@ -149,7 +149,7 @@ def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: f
             ylabel="hit rate (share of the images with a defect)",
         )  # fmt: skip
         ax.legend(loc="lower right", frameon=False)
-        _write(figure, path)
+        write_figure(figure, path)
 
 
 def check_picture(path: str | PathLike[str]) -> None:
@@ -187,7 +187,7 @@ def _figure_class() -> Any:
 
 
 @contextmanager
-def _drawing() -> Iterator[Any]:
+def drawing() -> Iterator[Any]:
     """Give the class of figures, and our style while it is used; characters that no font has are drawn as boxes."""
     figure = _figure_class()
     import matplotlib
@@ -197,6 +197,7 @@ def _drawing() -> Iterator[Any]:
         yield figure
 
 
-def _write(figure: Any, path: str | PathLike[str]) -> None:
+def write_figure(figure: Any, path: str | PathLike[str]) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinympcnn.engine.backend import Pair
-from tinympcnn.engine.memory import available_memory, resident_memory
+from tinympcnn.engine.limits import available_memory, resident_memory
 from tinympcnn.inference import tiling
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members

@@ -1,4 +1,4 @@
-"""``tinympcnn train``: from image files and label images to a model file.
+"""``tinympcnn train``: from images and label images, or images with one class each, to a model file.
 
 Everything is checked before the work begins. A checkpoint beside the model survives any interruption.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.progress import Bar
 from tinympcnn.cli.session import AnyPath, Job, Session, check_session, checkpoint_path, train
+from tinympcnn.cli.train_classes import Column, train_classes
+from tinympcnn.cli.train_classes import add_arguments as add_column
 from tinympcnn.errors import UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.pairs import Pairs, read_pairs
@@ -26,17 +28,22 @@ from tinympcnn.nn.optim import OPTIMIZERS
 from tinympcnn.training.dataset import split_validation
 from tinympcnn.training.recipe import BALANCES, KEEPS, Recipe
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   tinympcnn train -i slices/ -l masks/ -o membranes.npz --net N3 --epochs 30 --augment flip --val 0.2
+  tinympcnn train -i signs/ -o signs.npz --preprocess imadjust --distort signs --epochs 30 --val 0.2
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn train``."""
-    parser.epilog = EXAMPLE
     data = parser.add_argument_group("data")
-    arguments.images(data)
-    arguments.labels(data, "The label images. Each value that they hold stands for a class.")
+    data.add_argument(
+        "-i", "--images", action=arguments.Files, required=True, metavar="FILE",
+        help="The images: TIFF, PNG or JPEG files, or folders that hold such files. Without label images: one folder "
+        "with a subfolder for each class, or one CSV with the columns file and class.",
+    )  # fmt: skip
+    text = "The label images. Each value that they hold stands for a class. The default is one class for each image."
+    arguments.labels(data, text, required=False)
     data.add_argument(
         "-o", "--output", type=arguments.new_file, required=True, metavar="MODEL.npz",
         help="The model file to write. A checkpoint is kept beside it.",
@@ -54,14 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.force(data)
     net = parser.add_argument_group("net").add_mutually_exclusive_group()
     net.add_argument(
-        "--net", default="N3", metavar="N3|N4|steel|SPEC",
-        help="The net to train, by name or by a spec such as 'C5x5x8 MPF2x2 FC2'. The default is N3.",
+        "--net", metavar="N3|N4|steel|dannet-digits|SPEC",
+        help="The net to train, by name or by a spec such as 'C5x5x8 MPF2x2 FC2' or '1x29x29-20C4-MP2-40C5-MP3-10N'. "
+        "The default is N3 for label images, and a small net for images with one class each.",
     )  # fmt: skip
     net.add_argument(
         "--init", type=arguments.path, metavar="MODEL.npz",
         help="Start from the net and the parameters of this model. The default is a net with random parameters.",
     )  # fmt: skip
     _add_recipe(parser.add_argument_group("recipe"))
+    add_column(parser.add_argument_group("images with one class each"))
     run = parser.add_argument_group("run")
     run.add_argument(
         "--resume", action="store_true",
@@ -97,7 +106,8 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
     text = "Let every class count as much as the others; with 'images' also every image, for rare defects."
     add("balance", text, nargs="?", const="classes", choices=BALANCES)
-    text = "The learning-rate schedule of adam and sgd: none, linear, cosine, or a factor for each epoch such as 0.993."
+    text = "The learning-rate schedule of adam and sgd: none, linear, cosine, or a factor for each epoch such as 0.993 "
+    text += "(down to a floor: 0.993:0.03)."
     add("decay", text, metavar="SCHEDULE")
     add("warmup", "The number of epochs over which the learning rate grows from zero.", type=float, metavar="E")
     add("augment", "The changes made to each image, such as flip or rotate+elastic+intensity.", metavar="KINDS")
@@ -119,16 +129,35 @@ def run(options: argparse.Namespace) -> None:
         force=options.force, log=options.log, report=bar.epoch, progress=bar.update,
     )  # fmt: skip
     try:
-        train_files(
-            options.images, options.labels, options.output, recipe, net=options.init or options.net, val=options.val,
-            reading=arguments.reading_of(options), session=session,
-        )  # fmt: skip
+        _start(options, recipe, session)
     except KeyboardInterrupt:
         place = checkpoint_path(options.output)
         way_on = f"the same command with --resume goes on from {place}" if place.is_file() else ""
         raise KeyboardInterrupt(way_on) from None
     finally:
         bar.clear()
+
+
+def _start(options: argparse.Namespace, recipe: Recipe, session: Session) -> None:
+    """Train on label images, if there are any, or on images with one class each."""
+    reading, column = arguments.reading_of(options), Column(options.preprocess, options.distort, options.batch)
+    if options.labels:
+        if column != Column():
+            raise UsageError(
+                "--preprocess, --distort and --batch are for images with one class each; leave out --labels"
+            )
+        net = options.init or options.net or "N3"
+        train_files(
+            options.images, options.labels, options.output, recipe, net=net, val=options.val, reading=reading,
+            session=session,
+        )  # fmt: skip
+    else:
+        if options.init:
+            raise UsageError("--init starts from a model of label images; images with one class each begin with --net")
+        train_classes(
+            options.images, options.output, recipe, net=options.net, column=column, val=options.val, reading=reading,
+            session=session,
+        )  # fmt: skip
 
 
 def train_files(
@@ -142,16 +171,10 @@ def train_files(
     reading: Reading = Reading(),  # noqa: B008
     session: Session = Session(),  # noqa: B008
 ) -> Net:
-    """Train a net on image files and write it to `output`.
+    """Train a net on image files, write it to `output`, and return it, on the CPU.
 
     Parameters
     ----------
-    images, labels : sequence of path
-        Files and folders; see ``tinympcnn.io.pairs.read_pairs``.
-    output : path
-        The model file, written at the end. A checkpoint lies beside it (``checkpoint_path``).
-    recipe : Recipe
-        All that decides the result, beside the net and the data.
     net : str
         The net to train: N3, N4, steel, a spec, or the model file (.npz) whose parameters training starts from. The
         images are normalised by their own mean and standard deviation in each case.
@@ -159,13 +182,6 @@ def train_files(
         The share of the images that is held out: the last pages of stacks, a random choice of single files.
     reading : Reading
         How the files are read. The model records it, and `segment_files` and `detect_files` follow.
-    session : Session
-        How the run is carried out.
-
-    Returns
-    -------
-    Net
-        The trained net, on the CPU.
     """
     echo = session.echo
     inputs = [*expand(images, "images"), *expand(labels, "labels"), *([Path(net)] if net.endswith(".npz") else [])]
@@ -181,7 +197,10 @@ def train_files(
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
 
     echo(f"training on {len(kept)} image(s), validating on {len(held)}")
-    _warn_of_missing(pairs, kept, echo)
+    present = set().union(*(np.unique(pairs.labels[i]).tolist() for i in kept))
+    for k, value in enumerate(pairs.class_values):
+        if k not in present:
+            echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
     names = {"images": [pairs.names[i] for i in kept], "validation": [pairs.names[i] for i in held]}
     choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": _digest(pairs)}
     validation = pick(held) if held else None
@@ -209,14 +228,6 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
         )
     model.class_values = pairs.class_values
     return model, start
-
-
-def _warn_of_missing(pairs: Pairs, kept: list[int], echo: Callable[[str], None]) -> None:
-    """Name the classes of which validation or down-sampling leaves no pixel to train on."""
-    present = set().union(*(np.unique(pairs.labels[i]).tolist() for i in kept))
-    for k, value in enumerate(pairs.class_values):
-        if k not in present:
-            echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
 
 
 def _digest(pairs: Pairs) -> str:

@@ -29,20 +29,10 @@ def tile_size(
     largest: Pair = (LARGEST_TILE, LARGEST_TILE),
     row_bytes: int = 0,
 ) -> Pair:
-    """Return the rows and columns of outputs to compute at a time.
+    """Return the rows and columns of outputs to compute at a time: as asked, or as many as `memory` bytes allow.
 
-    Parameters
-    ----------
-    net : Sequential or Committee
-        The net or nets that will run on the tiles.
-    tile : int or (rows, columns), optional
-        The size that was asked for; by default the tile is as large as `memory` allows.
-    memory : int
-        The bytes that a tile and its rows may take.
-    largest : (rows, columns)
-        The size of the largest image: no tile covers more.
-    row_bytes : int
-        The bytes that each row of a tile takes besides the tile itself, in the image and in the results.
+    No tile covers more than the largest image. Each row of a tile takes `row_bytes` besides the tile itself, in the
+    image and in the results.
     """
     members = as_members(net)
 

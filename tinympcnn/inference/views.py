@@ -22,16 +22,14 @@ from tinympcnn.inference.average import agreed, average
 from tinympcnn.nn.losses import softmax
 from tinympcnn.nn.sequential import Sequential
 
-Finish = Callable[[Array], Array]
-Tile = tuple[slice, slice]
-"""The rows and the columns of the outputs of a tile."""
+Finish = Callable[[Array], Array]  # from the scores of a net to what is averaged
+Tile = tuple[slice, slice]  # the rows and the columns of the outputs of a tile
 
 
 class Members:
-    """Nets whose probabilities are averaged, each over some views of the image.
+    """Nets whose probabilities are averaged, each over some views; `tinympcnn.Committee` describes them.
 
-    See `tinympcnn.Committee`, which adds `segment`, for the parameters and the attributes. With ``scores=True`` the
-    scores themselves are averaged, which are what a net predicts that was trained on target images.
+    With ``scores=True`` the scores themselves are averaged: the predictions of nets trained on target images.
     """
 
     def __init__(
@@ -52,6 +50,7 @@ class Members:
         self.nets = [net if net.stride == (1, 1) else net.as_image() for net in nets]
         self.views = range(8 if turns else 1)
         self.finish = (lambda scores: scores) if scores else softmax
+        self.alignment = alignment(self.nets[0])  # tiles that start at multiples are not computed twice by this net
         self.xp = agreed("backend", [net.xp for net in nets], names)
         self.in_maps = agreed("number of maps in", [net.in_maps for net in nets], names)
         self.out_maps = agreed("number of classes", [net.out_maps for net in nets], names)
@@ -61,11 +60,6 @@ class Members:
     def size(self) -> int:
         """The number of opinions on every pixel."""
         return len(self.nets) * len(self.views)
-
-    @property
-    def alignment(self) -> Pair:
-        """The multiples (rows, columns) at which tiles best start: the first net then computes nothing twice."""
-        return alignment(self.nets[0])
 
     @property
     def halo(self) -> int:
@@ -80,22 +74,9 @@ class Members:
         return slice(int(min(seen.min() for seen in every)), int(max(seen.max() for seen in every)) + 1)
 
     def probabilities(self, pixels: np.ndarray, top: int, size: Pair, tile: Tile) -> np.ndarray:
-        """Return the mean probabilities of one tile of outputs.
+        """Return the mean probabilities (h, w, K) of one tile of outputs of an image of `size` (H, W).
 
-        Parameters
-        ----------
-        pixels : array, shape (h', W, C)
-            Rows of an image of `size` (H, W), at least the rows that the tile sees.
-        top : int
-            The number of the first of these rows in the image.
-        size : (H, W)
-            The size of the image.
-        tile : (rows, columns)
-            The outputs to compute, as two slices.
-
-        Returns
-        -------
-        array, shape (h, w, K)
+        The pixels (h', W, C) are at least the rows of the image that the tile sees, from row `top` on.
         """
         return average(_opinion(net, k, pixels, top, size, tile, self.finish) for net in self.nets for k in self.views)
 
@@ -103,7 +84,7 @@ class Members:
         """Return a copy on another backend, ``"numpy"`` or ``"cupy"``."""
         twin = copy.copy(self)
         twin.nets = [net.to(name) for net in self.nets]
-        twin.xp = twin.nets[0].xp
+        twin.xp, twin.alignment = twin.nets[0].xp, alignment(twin.nets[0])
         return twin
 
 

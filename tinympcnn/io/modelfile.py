@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine.backend import to_numpy
 from tinympcnn.errors import DataError
 from tinympcnn.io.atomic import replacing
@@ -56,6 +57,8 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
         "dtype": net.dtype.name,
         "normalisation": None if net.normalisation is None else [list(map(float, part)) for part in net.normalisation],
         "class_values": None if net.class_values is None else list(net.class_values),
+        "class_names": None if net.class_names is None else list(net.class_names),
+        "preprocessing": net.preprocessing,
         "record": net.record,
     }
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -112,21 +115,32 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
             param[...] = value
         if extra := set(arrays) - set(expected) - {_ABOUT}:
             raise ValueError(f"it holds the unknown entry {min(extra)!r}")
-        if about["normalisation"] is not None:
-            mean, std = (np.asarray(part, np.float64) for part in about["normalisation"])
-            if mean.shape != (net.in_maps,) or std.shape != mean.shape or not (np.isfinite(mean) & (std > 0)).all():
-                raise ValueError("its normalisation does not fit the net")
-            net.normalisation = mean, std
-        if about["class_values"] is not None:
-            net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
-            if len(set(net.class_values)) != net.out_maps:
-                raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
-        net.record = about["record"]
+        _take_over(net, about)
         return net
     except KeyError as error:
         raise DataError(f"the model {where} has no {error}") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"the model {where} does not fit together: {_in_short(error)}") from error
+
+
+def _take_over(net: Sequential, about: dict[str, Any]) -> None:
+    """Give the net what the description knows of its images, classes and training."""
+    if about["normalisation"] is not None:
+        mean, std = (np.asarray(part, np.float64) for part in about["normalisation"])
+        if mean.shape != (net.in_maps,) or std.shape != mean.shape or not (np.isfinite(mean) & (std > 0)).all():
+            raise ValueError("its normalisation does not fit the net")
+        net.normalisation = mean, std
+    if about["class_values"] is not None:
+        net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
+        if len(set(net.class_values)) != net.out_maps:
+            raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
+    if about["class_names"] is not None:
+        net.class_names = tuple(map(str, about["class_names"]))
+        if len(set(net.class_names)) != net.out_maps:
+            raise ValueError(f"it has {len(set(net.class_names))} class names for {net.out_maps} outputs")
+    if about["preprocessing"] is not None:
+        net.preprocessing = Preprocessing(**about["preprocessing"]).config()
+    net.record = about["record"]
 
 
 def read_about(arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:

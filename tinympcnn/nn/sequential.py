@@ -39,6 +39,10 @@ class Sequential(Chain):
         `forward` does not.
     class_values : tuple of int or None
         The value of each class in label images.
+    class_names : tuple of str or None
+        The name of each class, for nets that classify whole images.
+    preprocessing : dict or None
+        What happens to an image before the net sees it, as ``tinympcnn.data.preprocessing`` writes and reads it.
     record : dict
         The record of the training; anything JSON can hold.
 
@@ -65,6 +69,8 @@ class Sequential(Chain):
             raise UsageError("the same layer object stands twice in the net; make one for each place")
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
         self.class_values: tuple[int, ...] | None = None
+        self.class_names: tuple[str, ...] | None = None
+        self.preprocessing: dict[str, Any] | None = None
         self.record: dict[str, Any] = {}
         if self.pools and self.stride != (1, 1):
             raise UsageError(
@@ -302,5 +308,6 @@ class Sequential(Chain):
 
     def _with(self, layers: list[Layer]) -> Self:
         net = type(self)(layers)
-        net.normalisation, net.class_values, net.record = self.normalisation, self.class_values, self.record
+        for name in ("normalisation", "class_values", "class_names", "preprocessing", "record"):
+            setattr(net, name, getattr(self, name))
         return net

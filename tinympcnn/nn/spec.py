@@ -3,7 +3,8 @@
 ``CkxkxM`` is a convolution with M output maps, ``MPFkxk`` a MaxPoolFragment (``MPkxk`` means the same layer, ``MPF2``
 is short for ``MPF2x2``), ``FCM`` a fully connected layer on single pixels and ``FCwxwxM`` one over a w x w window.
 Tanh follows every C and FC but the last, as in the paper. ``LCkxk`` is not in the paper: it appends the local contrast
-of its maps in a k x k window. Every registered layer brings its own words, a layer of yours too.
+of its maps in a k x k window. Every registered layer brings its own words, a layer of yours too. A net for
+whole small images may also be written as in the papers on classification; see ``columns.py``.
 
 ``[ ... ]`` is a Skip around the layers within, ``Ukxk`` is Upsample, ``Fkxk`` is Fragment, and ``RELU`` behind a layer
 takes the place of its Tanh. In a spec with a U, MP is MaxPool, which Upsample undoes. A U-Net is
@@ -18,6 +19,7 @@ from math import prod
 import numpy as np
 
 from tinympcnn.errors import UsageError
+from tinympcnn.nn.columns import is_column, parse_column
 from tinympcnn.nn.geometry import count
 from tinympcnn.nn.layers import LAYERS, Activation, Layer, MaxPool, Skip, Tanh, Upsample
 
@@ -25,6 +27,12 @@ NETS = {
     "N3": "C3x3x48 MPF3x3 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x100 FC2",
     "N4": "C4x4x48 MPF2x2 C5x5x48 MPF2x2 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x200 FC2",
     "steel": "C7x7x8 MPF2x2 C5x5x8 MPF2x2 C5x5x8 FC100 FC2",
+    "dannet-digits": "1x29x29-20C4-MP2-40C5-MP3-150N-10N",
+    "dannet-digits-small": "1x29x29-10C4-MP2-20C5-MP3-50N-10N",
+    "dannet-signs": "3x48x48-100C7-MP2-150C4-150MP2-250C4-250MP2-300N-43N",
+    "dannet-signs-small": "3x32x32-16C5-MP2-32C3-MP2-64C3-MP2-100N-43N",
+    "mitosis1": "3x101x101-16C2-MP2-16C3-MP2-16C3-MP2-16C2-MP2-16C2-MP2-100N-2N",
+    "mitosis2": "3x101x101-16C4-MP2-16C4-MP2-16C4-MP2-16C3-MP2-100N-2N",
 }
 """The nets that have a name; ``zoo.py`` tells where they come from."""
 
@@ -40,9 +48,9 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     Parameters
     ----------
     spec : str
-        Words in the notation above, separated by spaces, or the name of a net: N3, N4 or steel, in any case.
+        Words in the notation above, separated by spaces, or the name of a net in `NETS`, in any case.
     in_maps : int
-        The number of maps of the images: 1 for grey, 3 for RGB.
+        The number of maps of the images: 1 for grey, 3 for RGB. The notation of ``columns.py`` tells it itself.
     rng : int or numpy.random.Generator, optional
         The seed of the initial weights.
 
@@ -60,6 +68,8 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     """
     named = {name.lower(): text for name, text in NETS.items()}
     spec = named.get(spec.strip().lower(), spec)
+    if is_column(spec):
+        return parse_column(spec, rng)
     tokens = re.findall(r"[][]|[^][\s]+", spec)
     kinds = words()
     if any(kinds.get(_letters(token)) is Upsample for token in tokens):

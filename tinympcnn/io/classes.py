@@ -1,0 +1,139 @@
+"""Images that show one thing each, and which: read from a folder with one subfolder for each class, or from a CSV.
+
+The folders are those of torchvision's ImageFolder, Keras and fastai: the name of a subfolder is the name of a class.
+The CSV has the columns ``file`` and ``class``; its paths are relative to the folder of the CSV. A file may hold a
+stack, all pages of which belong to its class.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinympcnn.data.downsample import downsample
+from tinympcnn.errors import DataError
+from tinympcnn.io.image_file import reading as opening
+from tinympcnn.io.images import Paths, _natural, expand, open_image, page_names
+from tinympcnn.io.reading import Reading
+
+
+class Classified(NamedTuple):
+    """Images of one size, (N, H, W, C), their names and, if known, their classes as positions in `class_names`."""
+
+    images: np.ndarray
+    names: list[str]
+    classes: np.ndarray | None
+    class_names: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what was read in one line."""
+        n, H, W, C = self.images.shape
+        what = f"{n} image(s) of {H}x{W} pixels, {C} channel(s)"
+        if self.classes is None:
+            return what
+        counts = np.bincount(self.classes, minlength=len(self.class_names))
+        few, many = counts.argmin(), counts.argmax()
+        return (
+            f"{what}, {len(counts)} classes: from {counts[few]} ({self.class_names[few]}) to {counts[many]} "
+            f"({self.class_names[many]}) images each"
+        )
+
+
+def read_classified(
+    source: Paths,
+    class_names: Sequence[str] | None = None,
+    reading: Reading = Reading(),  # noqa: B008
+) -> Classified:
+    """Read images and their classes.
+
+    Parameters
+    ----------
+    source : path or sequence of path
+        One folder with a subfolder for each class, one CSV, or image files and folders without classes.
+    class_names : sequence of str, optional
+        The classes there are, in order. By default the classes that occur, in natural order (2 before 10).
+    reading : Reading
+        How the files are read: their axes, and the factor by which images are shrunk.
+
+    Raises
+    ------
+    DataError
+        If a class has no image, a file can not be read, images differ in size, or a class is none of `class_names`.
+    """
+    paths = [Path(path) for path in ([source] if isinstance(source, str | os.PathLike) else source)]
+    if len(paths) == 1 and (listed := _listed(paths[0])):
+        found = [name for name, _ in listed]
+        known = tuple(class_names or sorted(found, key=lambda name: _natural(Path(name))))
+        if strange := next((name for name in found if name not in known), None):
+            shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+            raise DataError(f"{paths[0]} has the class {strange!r}, and the classes of the model are {shown}")
+        files = [(path, known.index(name)) for name, its in listed for path in its]
+    else:
+        known = tuple(class_names or ())
+        files = [(path, -1) for path in expand(paths)]
+    opened = [open_image(path, reading.axes) for path, _ in files]
+    names = page_names(opened)
+    pages = [_shrunk(page, reading.downsample) for file in opened for page in file]
+    _check_sizes(pages, names)
+    classes = np.repeat([k for _, k in files], [file.n_pages for file in opened]).astype(np.int64)
+    return Classified(np.stack(pages), names, None if classes[0] < 0 else classes, known)
+
+
+def has_classes(source: Sequence[str | os.PathLike[str]]) -> bool:
+    """Tell whether `source` is one folder with subfolders, or one CSV."""
+    return len(source) == 1 and bool(_folders(Path(source[0])) or Path(source[0]).suffix.lower() == ".csv")
+
+
+def _folders(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    with opening(path):
+        inside = [folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != "."]
+    return sorted(inside, key=_natural)
+
+
+def _listed(path: Path) -> list[tuple[str, list[Path]]]:
+    """Return the classes that a folder or a CSV names, and the files of each; nothing for other paths."""
+    if path.suffix.lower() == ".csv":
+        return _rows(path)
+    return [(folder.name, expand(folder)) for folder in _folders(path)]
+
+
+def _rows(path: Path) -> list[tuple[str, list[Path]]]:
+    files: dict[str, list[Path]] = {}
+    with opening(path), path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        if missing := {"file", "class"} - set(rows.fieldnames or ()):
+            raise DataError(
+                f"{path} has no column {min(missing)!r}; its first line must name the columns file and class"
+            )
+        for row in rows:
+            if not row["file"] or not row["class"]:
+                raise DataError(f"line {rows.line_num} of {path} lacks a file or a class")
+            image = path.parent / row["file"]
+            if not image.is_file():
+                raise DataError(f"line {rows.line_num} of {path} names {row['file']}, and there is no such file")
+            files.setdefault(row["class"].strip(), []).append(image)
+    if not files:
+        raise DataError(f"{path} lists no image")
+    return list(files.items())
+
+
+def _shrunk(page: np.ndarray, factor: int) -> np.ndarray:
+    """Shrink an image and keep its type, which tells how bright its numbers are."""
+    small = downsample(page, factor)
+    return small.astype(page.dtype) if page.dtype.kind == "f" else np.rint(small).astype(page.dtype)
+
+
+def _check_sizes(pages: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    for page, name in zip(pages, names, strict=True):
+        if page.shape != pages[0].shape or page.dtype != pages[0].dtype:
+            one, other = (
+                f"{H}x{W} pixels, {C} channel(s), {p.dtype}" for p in (pages[0], page) for H, W, C in [p.shape]
+            )
+            raise DataError(f"{names[0]} has {one} and {name} has {other}; bring all images to one size and kind")
