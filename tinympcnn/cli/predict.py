@@ -30,7 +30,6 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn predict``."""
-    parser.epilog = EXAMPLE
     data = parser.add_argument_group("data")
     arguments.images(data)
     data.add_argument(
