@@ -49,13 +49,15 @@ def every(rows: Sequence[Row], at: str = "") -> Iterator[tuple[str, Row]]:
 def working_items(rows: Sequence[Row], items: int) -> int:
     """Return the largest number of numbers in the input and output of a layer while an input of `items` goes through.
 
-    The input of a layer with layers inside is needed until they are done.
+    The input of a layer with layers inside is needed until they are done; then their output is put together, beside it.
     """
     most = items
     for found in rows:
         after = prod(found.shape)
-        inside = working_items(found.inner, items) + after if found.inner else 0
-        most = max(most, items + after + inside)
+        most = max(most, items + after)
+        if found.inner:
+            inside = prod(found.inner[-1].shape)
+            most = max(most, items + working_items(found.inner, items), items + inside + max(inside, after))
         items = after
     return most
 
