@@ -115,8 +115,8 @@ def test_what_is_wrong_is_said_before_a_checkpoint_is_given_up(run, made, tmp_pa
     (tmp_path / "m.checkpoint.npz").write_bytes((made / "model.checkpoint.npz").read_bytes())
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     before = (tmp_path / "m.checkpoint.npz").read_bytes()
-    refused(run("train", *files, *NET), 2, "m.checkpoint.npz exists already; go on with its run by --resume")
-    assert run("train", *files, *NET, "--force", *wrong.split())[0] == 2
+    for more in ([], ["--force"]):
+        assert run("train", *files, *NET, *more, *wrong.split())[0] == 2
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
