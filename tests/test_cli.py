@@ -178,6 +178,7 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "train": ["train", "-i", "a", "-l", "b", "-o", "c"],
     "segment": ["segment", "-i", "a", "-m", "b", "-o", "c"],
     "classify": ["classify", "-i", "a", "-m", "b"],
+    "predict": ["predict", "-i", "a", "-m", "b", "-o", "c"],
     "detect": ["detect", "-i", "a", "-m", "b"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],

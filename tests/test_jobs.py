@@ -448,11 +448,11 @@ def test_nothing_is_overwritten_without_force_and_nothing_is_read_before_that_is
 def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, monkeypatch, error):
     forward, calls = Net.forward, []
 
-    def interrupted(self, images, train=True):
+    def interrupted(self, images, train=True, outputs=None):
         calls.append(1)
         if len(calls) == 3:
             raise error
-        return forward(self, images, train)
+        return forward(self, images, train, outputs)
 
     monkeypatch.setattr(Net, "forward", interrupted)
     with pytest.raises(error):

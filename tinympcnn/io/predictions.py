@@ -98,7 +98,7 @@ def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
 
 def is_result(file: ImageFile) -> bool:
     """Tell whether a file is a result of this library, by its description."""
-    return file.metadata.get("content") in ("labels", "probabilities")
+    return file.metadata.get("content") in ("labels", "probabilities", "prediction")
 
 
 def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008

@@ -42,8 +42,8 @@ class PageWriter:
         The shape (H, W) for labels, or (H, W, K) for the probabilities of K classes, which are stored as K planes.
     dtype : dtype
         The type of the pixels in the file, to which all rows are converted.
-    class_values : sequence of int
-        The class values that the description names.
+    class_values : sequence of int or None
+        The class values that the description names; None for predicted images.
     like : ImageFile, optional
         The input, whose page axes, resolution and units are carried over.
 
@@ -72,7 +72,7 @@ class PageWriter:
         n_pages: int,
         shape: tuple[int, ...],
         dtype: Any,
-        class_values: Sequence[int],
+        class_values: Sequence[int] | None,
         like: ImageFile | None = None,
     ) -> None:
         self.path = Path(path)
@@ -94,8 +94,11 @@ class PageWriter:
         page_axes, page_sizes = (like.page_axes, like.page_sizes) if like and keeps_axes else ("Z", (self._n_pages,))
         shape = (*page_sizes, *planes, *self._shape[:2])
         resolution, unit = metadata.pop("resolution", None), metadata.pop("resolutionunit", None)
-        metadata["class_values"] = [int(value) for value in self._class_values]
-        metadata["content"] = "probabilities" if planes else "labels"
+        if self._class_values is None:
+            metadata["content"] = "prediction"
+        else:
+            metadata["class_values"] = [int(value) for value in self._class_values]
+            metadata["content"] = "probabilities" if planes else "labels"
         metadata["axes"] = page_axes + ("CYX" if planes else "YX")
         big = self.nbytes > CLASSIC_LIMIT
         with ExitStack() as exits:
