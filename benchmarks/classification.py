@@ -4,6 +4,7 @@
     python benchmarks/classification.py train signs none --seed 1 -o RUNS    # the same again goes on after a stop
     python benchmarks/classification.py test digits RUNS -o docs/results/classification
     python benchmarks/classification.py speed -o docs/results/classification/speed.csv
+    python benchmarks/classification.py page -o docs/results/classification.md   # fills the tables from these files
 
 Sets, under TINYMPCNN_DATA: digits (mnist_t10k.npz, first 8,000 to train, last 2,000 to test), signs (gtsrb32.npz with
 its own test part), steel (three kinds of defects in whole images of steel-strip, every third of a kind to test, twins
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pages
 
 from tinympcnn import Net, engine
 from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
@@ -174,7 +176,10 @@ def test(options: argparse.Namespace) -> None:
     for row in rows:
         print(*row)
     C = confusion(p.argmax(axis=1), y, len(images.names))
-    print("error by class:", {n: round(1 - C[k, k] / C[k].sum(), 4) for k, n in enumerate(images.names) if C[k].sum()})
+    print(
+        "error by class:",
+        {n: round(float(1 - C[k, k] / C[k].sum()), 4) for k, n in enumerate(images.names) if C[k].sum()},
+    )
     draw_confusion(folder / f"{options.set}_confusion.png", C, images.names)
     if options.set.startswith("synthetic"):  # pictures of real images stay out of the repository
         draw_mistakes(folder / f"{options.set}_mistakes.png", x, y, p, images.names)
@@ -215,9 +220,21 @@ def speed(options: argparse.Namespace) -> None:
                 print(*rows[-1], flush=True)
     with replacing(options.output) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        measured = ("clock_median", "processor_median", "clock_least", "processor_least")
-        writer.writerow(["net", "batch", "who", "threads", *(f"ms_per_image_{which}" for which in measured)])
+        columns = ("clock_median", "processor_median", "clock_least", "processor_least")
+        writer.writerow(["net", "batch", "who", "threads", *(f"ms_per_image_{time}" for time in columns)])
         writer.writerows(rows)
+
+
+def page(options: argparse.Namespace) -> None:
+    """Fill the tables of the page from the CSV files in the folder of its name."""
+    path = Path(options.output)
+
+    def table(names: list[str]) -> pages.Table:
+        (name,) = names
+        rows = pages.read(path.with_suffix("") / f"{name}.csv")
+        return [[key.replace("_", " ") for key in rows[0]], *(list(row.values()) for row in rows)]
+
+    pages.fill(path, {"table": table})
 
 
 def twins(net: Net, x: np.ndarray, target: np.ndarray) -> dict[str, Callable[[], object]]:
@@ -281,7 +298,9 @@ def main() -> None:
     three = commands.add_parser("speed")
     three.add_argument("--rounds", type=int, default=15)
     three.set_defaults(run=speed)
-    for command in (one, two, three):
+    four = commands.add_parser("page")
+    four.set_defaults(run=page)
+    for command in (one, two, three, four):
         command.add_argument("-o", "--output", required=True)
     options = parser.parse_args()
     options.run(options)

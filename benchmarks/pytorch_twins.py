@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from tinympcnn import Conv, MaxPoolFragment, Net, Tanh
-from tinympcnn.nn.plan import padded_size
+from tinympcnn.nn.layers.row import padded_size
 
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 FORMULATIONS = ("fragments", "dilated")

@@ -15,6 +15,7 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
 from tinympcnn.cli.models import resolution
+from tinympcnn.cli.pictures import check_picture
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import agreed, average
@@ -27,6 +28,9 @@ from tinympcnn.metrics import confusion, mcnemar, rejection_curve, top_error
 from tinympcnn.net import Net
 
 Paths = Sequence[str | PathLike[str]]
+EXAMPLE = """example:
+  tinympcnn classify -i signs/test -m plain.npz conorm.npz --csv rows.csv --sheet mistakes.png
+"""
 REJECTED = (0.01, 0.05)  # shares of the images for which the rejection curve is printed
 
 
@@ -75,8 +79,8 @@ def classify_files(
         )
     check_outputs(outputs, [*models, *(path for path in images if Path(path).is_file())])
     for picture in (outputs.confusion, outputs.sheet):
-        if picture is not None and Path(picture).suffix.lower() != ".png":
-            raise UsageError(f"{picture}: pictures are written as PNG; give a name that ends in .png")
+        if picture is not None:
+            check_picture(picture)
     xp, why = backend.load(device)
     echo(f"backend: {why}")
     nets, names = [Net.load(path) for path in models], [str(path) for path in models]

@@ -22,7 +22,7 @@ from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.tiling import tile_memory, tile_size
 from tinympcnn.net import Net
-from tinympcnn.nn.plan import block_bytes
+from tinympcnn.nn.plan import block_bytes, every
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
@@ -137,17 +137,19 @@ def describe(net: Net, size: Pair | None = None) -> str:
     net = net.as_image()
     if size is None:
         return str(net)
-    mirrored = size[0] + net.field_of_view[0] - 1, size[1] + net.field_of_view[1] - 1
+    mirrored = net.input_size(size)
     lines = [str(net), "", f"An image of {size[0]}x{size[1]}, mirrored at the borders to {mirrored[0]}x{mirrored[1]}:"]
     lines.append(f"{'layer':>5}  {'':<20}{'fragments':>10}{'size':>11}{'maps':>6}{'MFLOP':>12}")
-    for i, (layer, (F, h, w, maps), _, flop) in enumerate(net.plan(mirrored)):
-        mflop = f"{flop / 1e6:.1f}" if flop else ""
-        lines.append(f"{i:>5}  {type(layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
+    for number, row in every(net.plan(mirrored)):
+        (F, h, w, maps), mflop = row.shape, f"{row.flop / 1e6:.1f}" if row.flop else ""
+        lines.append(f"{number:>5}  {type(row.layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
     forward, training = flop_forward(net, mirrored), flop_training(net, mirrored)
     rows, columns = map(min, tile_size(net, None, largest=size), size)
     lines += [
         f"{forward / 1e9:.3g} GFLOP forward, {training / 1e9:.3g} GFLOP for a training step",
-        f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
+        "there is no patch net: what an output sees depends on its place in the pools"
+        if net.grid != (1, 1)
+        else f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
         f"memory, about: {training_bytes(net, mirrored) / 1e6:,.0f} MB for a training step; to segment, "
         f"{tile_memory(net, (rows, columns), size) / 1e6:,.0f} MB at most, in tiles of {rows}x{columns}",
     ]
@@ -185,11 +187,12 @@ def training_bytes(net: Net, size: Pair) -> int:
     Every layer keeps what its backward pass needs: its input, its output (often the next layer's input) or neither, and
     a few bytes besides. Going back, the gradients of a layer's output and input come on top.
     """
-    plan, item = net.plan(size), net.dtype.itemsize
+    item = net.dtype.itemsize
+    rows = [row for _, row in every(net.plan(size))]
     kept, peak, before = prod(size) * net.in_maps * item, 0, 0
-    for i, row in enumerate(plan):
+    for i, row in enumerate(rows):
         out = prod(row.shape)
-        needed = row.layer.keeps == "y" or (i + 1 < len(plan) and plan[i + 1].layer.keeps == "x")
+        needed = row.layer.keeps == "y" or (i + 1 < len(rows) and rows[i + 1].layer.keeps == "x")
         kept += row.layer.kept_bytes(row.shape) + (out * item if needed else 0)
         peak, before = max(peak, kept + (before + out) * item), out
-    return peak + block_bytes(plan, item)
+    return peak + block_bytes(net.plan(size), item)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,6 @@ from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
@@ -75,7 +76,6 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
-    _check_replaced(session, job.output, choices)
     net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
@@ -84,6 +84,7 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
             net, data, recipe, validation=validation, checkpoint=checkpoint,
             executor=executor, progress=session.progress,
         )  # fmt: skip
+        _set_aside(session, job.output)
         check_writable(checkpoint.path, STATE_SIZE * net.n_params * net.dtype.itemsize)
         said: set[str] = set()
         _log(session, records, said)  # the last row may be missing, or the log may be a new one
@@ -99,27 +100,25 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     return net
 
 
-def _check_replaced(session: Session, output: AnyPath, choices: dict[str, Any]) -> None:
-    """Refuse to replace what an earlier run made, unless this run makes the same again: then nothing is lost."""
-    place = checkpoint_path(output)
-    taken = [Path(path) for path in (output, place, session.log) if path is not None and Path(path).exists()]
-    if not taken or session.force or (session.resume and place in taken):
+def _set_aside(session: Session, output: AnyPath) -> None:
+    """Keep what an earlier run left under the names of this one, as cells.1.npz and so on; --force replaces it."""
+    model, place = Path(output), checkpoint_path(output)
+    if session.force or (session.resume and place.exists()):
         return
-    if taken[0] == Path(output) and _made_by(taken[0], choices):
-        session.echo(f"{output} exists and came of the same net, recipe and data: it is made again")
-        return
-    way_on = "go on with its run by --resume, " if place in taken else ""
-    raise UsageError(f"{taken[0]} exists already; {way_on}replace it by --force, or name another output to keep both")
-
-
-def _made_by(model: Path, choices: dict[str, Any]) -> bool:
-    """Tell whether a run with these choices made the model; how files were read shows in the hash of the data."""
-    try:
-        record = Net.load(model).record
-    except (DataError, UsageError):
-        return False
-    how = {reading.name for reading in fields(Reading)}
-    return all(record.get(name) == value for name, value in choices.items() if name not in how)
+    log = [] if session.log is None else [Path(session.log)]
+    for n in count(1):
+        aside = model.with_name(f"{model.name.removesuffix('.npz')}.{n}.npz")
+        names = {
+            model: aside,
+            place: checkpoint_path(aside),
+            **{path: path.with_suffix(f".{n}{path.suffix}") for path in log},
+        }
+        if not any(path.exists() for path in names.values()):
+            break
+    for path, kept in names.items():
+        if path.exists():
+            os.replace(path, kept)
+            session.echo(f"{path} exists: what it holds is kept as {kept}")
 
 
 def checkpoint_path(output: AnyPath) -> Path:

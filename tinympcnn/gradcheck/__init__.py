@@ -18,7 +18,7 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module
 from tinympcnn.gradcheck.differences import Check, Differences, distance
-from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.layers import Layer, row
 from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.sequential import Sequential
 
@@ -71,7 +71,8 @@ def check_layer(layer: Layer, x: Array | None = None, shape: Sequence[int] | Non
     twin = layer.copied(lambda array: array.astype(np.float64), lambda array: array.astype(np.float64))
     _fill_zeros(twin.params, rng)
     if x is None:
-        rows, columns = (int(n) * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
+        rows, columns = (n * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
+        rows, columns = row.fitted_size([twin], (rows, columns))
         host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
         x = array_module(*twin.params.values()).asarray(host)
     x = x.astype(np.float64)
@@ -101,8 +102,7 @@ def check_net(
     for layer in twin.layers:
         _fill_zeros(layer.params, rng)
     if images is None:
-        P, Q = twin.field_of_view
-        images = twin.xp.asarray(_distinct((2, P + 2, Q + 3, twin.in_maps), rng))
+        images = twin.xp.asarray(_distinct((2, *twin.input_size((3, 4)), twin.in_maps), rng))
     x, dscores, checks = images.astype(np.float64), None, []
     if loss is not None and target is not None:
         scores = twin.forward(x, train=False)

@@ -67,7 +67,8 @@ def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
 
 def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
     """Leave out what this library has written, as descriptions tell, unless there is nothing else."""
-    return [file for file in files if file.metadata.get("content") not in ("labels", "probabilities")] or files
+    ours = ("labels", "probabilities", "prediction")
+    return [file for file in files if file.metadata.get("content") not in ours] or files
 
 
 def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008

@@ -134,16 +134,21 @@ class WholeImages:
         """Return crop n of an image, with its true surroundings. Crops share no target and leave none out."""
         if self.crop is None:
             return whole
-        (H, W), (P, Q) = whole.target.shape[1:3], self.net.field_of_view
-        rows, columns = self._grid((H, W))
-        r, c = divmod(n, columns)
-        top, bottom, left, right = H * r // rows, H * (r + 1) // rows, W * c // columns, W * (c + 1) // columns
-        image = whole.image[:, top : bottom + P - 1, left : right + Q - 1]
+        grid, (H, W) = self.net.grid, whole.target.shape[1:3]
+        units, parts = (-(-H // grid[0]), -(-W // grid[1])), self._grid((H, W))
+        r, c = divmod(n, parts[1])
+        top, left = grid[0] * (units[0] * r // parts[0]), grid[1] * (units[1] * c // parts[1])
+        bottom = min(H, grid[0] * (units[0] * (r + 1) // parts[0]))
+        right = min(W, grid[1] * (units[1] * (c + 1) // parts[1]))
+        rows, columns = self.net.input_size((bottom - top, right - left))
+        image = whole.image[:, top : top + rows, left : left + columns]
         return Example(self.net.xp.ascontiguousarray(image), whole.target[:, top:bottom, left:right])
 
     def _grid(self, size: Pair) -> Pair:
-        """Return the rows and columns of the grid of crops of an image of `size`."""
-        return -(-size[0] // (self.crop or size[0])), -(-size[1] // (self.crop or size[1]))
+        """Return the rows and columns of the grid of crops of an image of `size`; crops begin where the net allows."""
+        units = [(-(-n // g), max(1, (self.crop or n) // g)) for n, g in zip(size, self.net.grid, strict=True)]
+        rows, columns = (-(-n // most) for n, most in units)
+        return rows, columns
 
 
 def _size(target: np.ndarray) -> Pair:

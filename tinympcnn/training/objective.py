@@ -27,7 +27,10 @@ BATCH_PIXELS = 1 << 17  # pixels that go through the net together: enough to hid
 
 
 class Example(NamedTuple):
-    """Images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their targets, (N, H, W[, K])."""
+    """Images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their targets, (N, H, W[, K]).
+
+    Images are larger where sizes must divide; see `Sequential.input_size`.
+    """
 
     image: Array
     target: Array
@@ -35,7 +38,7 @@ class Example(NamedTuple):
 
 def example(net: Sequential, image: np.ndarray, target: np.ndarray) -> Example:
     """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored; its target (H, W[, K])."""
-    x = mirror(net.normalised(image), net.field_of_view)[None]
+    x = mirror(net.normalised(image), net.window, net.input_size(target.shape[:2]))[None]
     return Example(net.xp.asarray(x), net.xp.asarray(target[None]))
 
 
@@ -43,7 +46,7 @@ def image_closure(net: Sequential, pair: Example, loss: Loss) -> Closure:
     """Return ``closure(grad=True)``: the loss on one image, and its gradient left in the net."""
 
     def closure(grad: bool = True) -> float:
-        scores = net.forward(pair.image, train=grad)
+        scores = net.forward(pair.image, grad, pair.target.shape[1:3])
         value = loss.forward(scores, pair.target, grad=grad)
         if grad:
             net.zero_grads()
@@ -122,7 +125,7 @@ def validate(net: Sequential, examples: Iterable[Example], loss: Loss, measure: 
     """
     total, counted, wrong, known, seen = 0.0, 0.0, 0, 0, False
     for image, target in examples:
-        scores = net.forward(image, train=False)
+        scores = net.forward(image, False, target.shape[1:3])
         total += loss.forward(scores, target, grad=False) * loss.counted
         counted += loss.counted
         if measure:

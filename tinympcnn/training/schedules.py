@@ -52,8 +52,8 @@ def check_decay(decay: str) -> None:
         known = False
     if not known:
         raise UsageError(
-            f"decay must be one of {', '.join(DECAYS)}, or a factor for each epoch such as 0.993, or a factor and its "
-            f"floor such as 0.993:0.03, not {decay!r}"
+            f"decay must be one of {', '.join(DECAYS)}, or a factor for each epoch, not {decay!r}; a floor follows the "
+            "factor, as in 0.993:0.03"
         )
 
 

@@ -29,9 +29,9 @@ class PageWriter:
     """Write a TIFF stack band by band; a context manager. A file that exists is replaced at the end.
 
     Pages have the shape (H, W) for labels, or (H, W, K) for the probabilities of K classes, which are stored as K
-    planes. Rows are converted to `dtype`. The description names the class values. The page axes, resolution and units
-    are those of the image `like`. A file that cannot be written is a `DataError`; rows that do not fit, or are missing
-    at the end, are a `UsageError`.
+    planes. Rows are converted to `dtype`. The description names the class values, which are None for predicted images.
+    The page axes, resolution and units are those of the image `like`. A file that cannot be written is a `DataError`;
+    rows that do not fit, or are missing at the end, are a `UsageError`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class PageWriter:
         n_pages: int,
         shape: tuple[int, ...],
         dtype: Any,
-        class_values: Sequence[int],
+        class_values: Sequence[int] | None,
         like: ImageFile | None = None,
     ) -> None:
         self.path = Path(path)
@@ -70,8 +70,11 @@ class PageWriter:
         page_axes, page_sizes = (like.page_axes, like.page_sizes) if like and keeps_axes else ("Z", (self._n_pages,))
         shape = (*page_sizes, *planes, *self._shape[:2])
         resolution, unit = metadata.pop("resolution", None), metadata.pop("resolutionunit", None)
-        metadata["class_values"] = [int(value) for value in self._class_values]
-        metadata["content"] = "probabilities" if planes else "labels"
+        if self._class_values is None:
+            metadata["content"] = "prediction"
+        else:
+            metadata["class_values"] = [int(value) for value in self._class_values]
+            metadata["content"] = "probabilities" if planes else "labels"
         metadata["axes"] = page_axes + ("CYX" if planes else "YX")
         with replacing(self.path) as part:
             with tifffile.TiffWriter(part, byteorder="<", bigtiff=self.nbytes > CLASSIC_LIMIT) as tif:
