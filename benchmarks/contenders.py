@@ -1,4 +1,4 @@
-"""Who runs in the benchmark: each makes a training step and a segmentation of the same images with the same net."""
+"""The contenders of the benchmark: each makes a training step and a segmentation with the same net and images."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Case:
         return np.random.default_rng(1).integers(0, 2, (self.n, *self.size))
 
     def flop(self, work: str, contender: str = OURS) -> int:
-        """Return the operations that `work` takes: an image's, or with patches those of all the patches."""
+        """Return the operations that `work` takes for an image, or, patch by patch, for all patches."""
         image_net = contender not in PATCHES
         net = self.net if image_net else self.net.as_patch()
         size = net.field_of_view
@@ -65,7 +65,7 @@ class Case:
 
 
 def make(case: Case, contender: str, work: str) -> Callable[[], object]:
-    """Return the function that does "train" or "segment" once (PATCHES do it for a sample of SAMPLE patches)."""
+    """Return the function that does "train" or "segment" once (PATCHES only on a sample of SAMPLE patches)."""
     if contender in PATCHES:
         return _patches(case, contender, work)
     if contender == OURS:

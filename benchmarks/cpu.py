@@ -1,8 +1,8 @@
-"""tinympcnn against PyTorch on this CPU: one command, in one process, in turn (A B A B ...).
+"""Compare tinympcnn with PyTorch on this CPU: all contenders take turns in one process (A B A B ...).
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/cpu.py --output benchmarks/results/NAME
 
-See ``benchmarks/README.md``. Read next: ``contenders.py`` (what runs) and ``pytorch_twins.py`` (PyTorch's side).
+See ``benchmarks/README.md``; ``contenders.py`` has the contenders and ``pytorch_twins.py`` has the nets in PyTorch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FIELDS = (
 
 
 def main() -> None:
-    """Check, measure, write, draw."""
+    """Check the contenders, measure them, write the results and draw the figures."""
     options = arguments()
     for name in HALTS:
         if name in os.environ:
@@ -68,10 +68,16 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", nargs="+", default=["N3", "N4", "steel"], metavar="NET")
-    parser.add_argument("--size", type=int, default=512, help="rows and columns of the images of N3 and N4 (512)")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds, in each of which everybody has a turn (9)")
-    parser.add_argument("--quick", action="store_true", help="128x128, 2 rounds, sizes up to 256: to try the script")
-    parser.add_argument("--no-sizes", dest="sizes", action="store_false", help="leave out time against image size")
+    parser.add_argument(
+        "--size", type=int, default=512, help="The rows and columns of the images of N3 and N4. The default is 512."
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="The number of rounds. The default is 9.")
+    parser.add_argument(
+        "--quick", action="store_true", help="Try the script: 128x128 pixels, 2 rounds, sizes up to 256."
+    )
+    parser.add_argument(
+        "--no-sizes", dest="sizes", action="store_false", help="Leave out the times of several image sizes."
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest"), metavar="DIR")
     options = parser.parse_args()
     if options.quick:
@@ -81,7 +87,7 @@ def arguments() -> argparse.Namespace:
 
 
 def cases_of(name: str, size: int) -> list[tuple[str, tuple[int, int], int]]:
-    """Return the images on which a net is measured: the steel net's are the paper's 550x240 at a quarter."""
+    """Return the images on which a net is measured; for the steel net, the paper's 550x240 pixels down-sampled by 4."""
     return [(name, (60, 137), 1), (name, (60, 137), 8)] if name == "steel" else [(name, (size, size), 1)]
 
 
@@ -89,7 +95,7 @@ def cases_of(name: str, size: int) -> list[tuple[str, tuple[int, int], int]]:
 
 
 def measure_case(name: str, size: tuple[int, int], images: int, options: argparse.Namespace) -> list[dict]:
-    """Measure all contenders on one case, everybody once in each round, and their memory in fresh processes."""
+    """Measure all contenders on one case, each once in every round, and their memory in separate processes."""
     case = Case(name, size, images)
     tasks = {("sgemm", "limit"): sgemm_task()}
     tasks |= {(who, work): make(case, who, work) for who in (OURS, *TWINS, *PATCHES) for work in WORKS}
@@ -114,7 +120,7 @@ def measure_case(name: str, size: tuple[int, int], images: int, options: argpars
 
 
 def in_turn(tasks: dict, rounds: int) -> dict:
-    """Return the times of every task: in each round everybody has a turn, of one call or SHORTEST seconds."""
+    """Return the times of every task: each has one turn in every round, of one call or SHORTEST seconds."""
     times: dict = {key: [] for key in tasks}
     for number in range(rounds + 1):  # the first round only warms up
         for key, task in tasks.items():
@@ -149,7 +155,7 @@ def measure_sizes(name: str, options: argparse.Namespace) -> list[dict]:
 
 
 def fits(case: Case, contender: str, work: str) -> bool:
-    """Tell whether there is memory for a task. Only tinympcnn's segmentation, in tiles, always has enough."""
+    """Return whether there is memory for a task. Only tinympcnn's segmentation, in tiles, always has enough."""
     if (contender, work) == (OURS, "segment"):
         return True
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
@@ -159,7 +165,7 @@ def fits(case: Case, contender: str, work: str) -> bool:
 
 
 def sgemm_task() -> Callable[[], object]:
-    """Return the product of two matrices of 2048x2048 on all threads: what the machine can do at most."""
+    """Return the row of the machine's limit: the product of two 2048x2048 matrices on all threads."""
     a = np.random.default_rng(0).standard_normal((2048, 2048), np.float32)
     out = np.empty_like(a)
     return lambda: np.matmul(a, a, out=out)
@@ -180,7 +186,7 @@ def row_of(case: Case, work: str, contender: str, seconds: list[float], flop: in
 
 
 def memory(case: Case, contender: str, work: str) -> dict:
-    """Return the peak memory of one contender, and that of its imports, net and image alone, in a fresh process."""
+    """Return the peak memory of one contender, and the memory of its imports, net and image, in a separate process."""
     args = [case.name, *map(str, case.size), str(case.n), contender, work]
     script = str(Path(__file__).with_name("memory.py"))
     output = subprocess.run([sys.executable, script, *args], check=True, capture_output=True, text=True)
@@ -217,7 +223,7 @@ def report_ratios(rows: list[dict]) -> None:
 
 
 def report_limits(rows: list[dict]) -> None:
-    """Print the two special figures, memory at 512 and 4096, and how flat the seconds per FLOP are."""
+    """Print the memory at 512 and 4096, and how much the seconds per FLOP grow with the size."""
     for row in rows:
         if row["net"] == "N4" and row["contender"] == OURS and "peak_mb" in row:
             print(f"N4 {row['work']} at {row['rows']}x{row['columns']}: peak {row['peak_mb']:.0f} MB")
@@ -233,7 +239,7 @@ def report_limits(rows: list[dict]) -> None:
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what the numbers depend on."""
+    """Return the properties of the machine and the software on which the numbers depend."""
     overrides = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(info.OVERRIDES)]
     return {
         "date": datetime.date.today().isoformat(),
@@ -247,7 +253,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def write(path: Path, rows: list[dict], machine: dict[str, str]) -> None:
-    """Write the rows as CSV; the machine they come from stands in comment lines at the top."""
+    """Write the rows as CSV; comment lines at the top describe the machine."""
     with path.open("w", newline="") as file:
         file.writelines(f"# {key}: {value}\n" for key, value in machine.items())
         writer = csv.DictWriter(file, FIELDS, restval="")

@@ -1,4 +1,4 @@
-"""The benchmark's two figures, drawn from its CSV: ``python benchmarks/figures.py DIR`` draws them again."""
+"""Draw the two figures of the benchmark from its CSV file: ``python benchmarks/figures.py DIR``."""
 
 from __future__ import annotations
 

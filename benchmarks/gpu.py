@@ -1,9 +1,10 @@
-"""Everything that only a GPU can show, in one command: `make gpu-check`, or ``python benchmarks/gpu.py``.
+"""Check and measure a GPU in one command: `make gpu-check`, or ``python benchmarks/gpu.py``.
 
-On a machine with an NVIDIA GPU and CuPy 13 or 14, for CUDA 12 or 13: the tests marked ``gpu``; CPU against GPU, the
-same bits from run to run, and what happens out of memory (``gpu_checks.py``); training steps against PyTorch with
-cuDNN, without and with TF32 (``gpu_steps.py``); and 100 epochs of N3 over 20 slices of 512x512, rotations included.
-Results go to ``benchmarks/results/gpu-<card>/``. Exits with 2 where there is no GPU, and with 1 where something fails.
+The command needs an NVIDIA GPU and CuPy 13 or 14, for CUDA 12 or 13. It runs the tests marked ``gpu``; it compares the
+GPU with the CPU, repeats runs, and lets memory run out (``gpu_checks.py``); it measures training steps against PyTorch
+with cuDNN, without and with TF32 (``gpu_steps.py``); and it trains N3 for 100 epochs over 20 slices of 512x512, with
+rotations. Results go to ``benchmarks/results/gpu-<card>/``. The exit code is 0 if all holds, 1 if something fails, and
+2 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ PATIENCE = 300  # seconds of training, after which the time of the epochs left i
 def main(arguments: list[str] | None = None) -> int:
     """Run everything, write the results, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=100, help="epochs of the training run (100)")
-    parser.add_argument("--no-tests", dest="tests", action="store_false", help="leave out the tests")
+    parser.add_argument("--epochs", type=int, default=100, help="The epochs of the training run. The default is 100.")
+    parser.add_argument("--no-tests", dest="tests", action="store_false", help="Leave out the tests.")
     parser.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR")
     options = parser.parse_args(arguments)
     os.environ["CUPY_TF32"] = "0"  # CuPy reads it once; what needs TF32 runs in a process of its own
@@ -76,7 +77,7 @@ def tests_pass() -> bool:
 
 
 def run_steps(tf32: str) -> list[dict[str, Any]]:
-    """Return the records of ``gpu_steps.py``, from a process of its own."""
+    """Return the records of ``gpu_steps.py``, which runs in a separate process."""
     command = [sys.executable, str(HERE / "gpu_steps.py")]
     process = subprocess.Popen(command, env={**os.environ, "CUPY_TF32": tf32}, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -132,7 +133,7 @@ def report(
     steps: list[dict[str, Any]],
     training: dict[str, Any],
 ) -> None:
-    """Write README.md: when, on what, and all results as text."""
+    """Write README.md with the date, the card, the versions and all results."""
     projected = "" if training["epochs"] >= 100 else f" (measured over {training['epochs']})"
     lines = [
         f"# {card.split(',')[0]}, {datetime.date.today().isoformat()}",
@@ -156,7 +157,7 @@ def report(
 
 
 def goals(steps: list[dict[str, Any]], training: dict[str, Any]) -> list[str]:
-    """Return what was aimed at, and whether it was reached."""
+    """Return the aims, each with whether it was reached."""
     lines = []
     for row in steps:
         if row["contender"] != "tinympcnn":

@@ -1,6 +1,6 @@
-"""Whether a GPU computes what the CPU computes, the same every time, and goes on where its memory ends.
+"""Check that a GPU computes the same as the CPU, repeats its bits, and copes when its memory runs out.
 
-``gpu.py`` runs these checks on a GPU; the tests run them on small nets and the fake device.
+``gpu.py`` runs these checks on a GPU. The tests run them on small nets and the fake device.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZES = {"N3": (96, 84), "N4": (48, 64), "steel": (60, 137)}  # outputs, rows an
 
 
 class Check(NamedTuple):
-    """One comparison: what was compared, and how far apart it was found and may be."""
+    """One comparison: its subject, the difference that was found, and the difference that is allowed."""
 
     what: str
     net: str
@@ -33,7 +33,7 @@ class Check(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether it holds; a nan does not."""
+        """Whether the comparison holds; nan does not hold."""
         return self.error <= self.limit
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Check(NamedTuple):
 
 
 def problem(net: Net, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image (1, H, W, C) with `size` outputs, in the net's dtype, and random labels for these."""
+    """Return an image (1, H, W, C) with `size` outputs, in the net's dtype, and random labels for the outputs."""
     rng, (P, Q) = np.random.default_rng(0), net.field_of_view
     image = rng.standard_normal((1, size[0] + P - 1, size[1] + Q - 1, net.in_maps))
     return image.astype(net.dtype), rng.integers(0, net.out_maps, (1, *size))
@@ -60,7 +60,7 @@ def everything(sizes: dict[str, tuple[int, int]] = SIZES) -> Iterator[Check]:
 
 
 def agreement(name: str, size: tuple[int, int], dtype: str) -> Iterator[Check]:
-    """Scores and the gradients of parameters and image, on the GPU and on the CPU."""
+    """Compare scores and the gradients of parameters and image between the GPU and the CPU."""
     host = Net.from_spec(name, rng=0).astype(dtype)
     device = host.to("cupy")
     image, labels = problem(host, size)
@@ -77,7 +77,7 @@ def agreement(name: str, size: tuple[int, int], dtype: str) -> Iterator[Check]:
 
 
 def training(dtype: str, spec: str = "C5x5x8 MPF2x2 C3x3x8 MPF2x2 FC2") -> Iterator[Check]:
-    """Parameters after a short training run with rotations."""
+    """Compare the parameters after a short training run with rotations."""
     start = Net.from_spec(spec, rng=0).astype(dtype)
     yield Check("parameters trained", spec, dtype, distance(trained(start.to("cupy")), trained(start)), LIMITS[dtype])
 
@@ -94,7 +94,7 @@ def trained(net: Net) -> np.ndarray:
 
 
 def repeatability(name: str, size: tuple[int, int]) -> Iterator[Check]:
-    """Whether the same step, and the same training, gives the same bits again."""
+    """Check that a step and a training run give the same bits when they are repeated."""
     net = Net.from_spec(name, rng=0).to("cupy")
     pair = Example(*map(net.xp.asarray, problem(net, size)))
     steps = []
@@ -109,7 +109,7 @@ def repeatability(name: str, size: tuple[int, int]) -> Iterator[Check]:
 
 
 def out_of_memory(spec: str = "C3x3x16 MPF2x2 C3x3x16 FC2") -> Iterator[Check]:
-    """Whether segmentation goes on in smaller tiles, then on the CPU; and training says in one sentence why not."""
+    """Check that, out of memory, segmentation takes smaller tiles, then the CPU, and training ends in one sentence."""
     host = Net.from_spec(spec, rng=0)
     device, image = host.to("cupy"), np.random.default_rng(0).standard_normal((400, 400))
     wanted = host.segment(image)
@@ -130,7 +130,7 @@ def out_of_memory(spec: str = "C3x3x16 MPF2x2 C3x3x16 FC2") -> Iterator[Check]:
 
 
 class limited:
-    """Leave `room` bytes of the device's memory above what is in use; no limit afterwards."""
+    """Limit the device's memory to `room` bytes more than is in use, inside the block."""
 
     def __init__(self, room: int) -> None:
         self.pool, self.room = sys.modules["cupy"].get_default_memory_pool(), room
@@ -145,7 +145,7 @@ class limited:
 
 
 def distance(got: Any, wanted: Any) -> float:
-    """Return the norm of the difference, relative to the norm wanted."""
+    """Return the norm of the difference, relative to the norm of the wanted array."""
     a, b = (to_numpy(array).astype(np.float64).ravel() for array in (got, wanted))
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 

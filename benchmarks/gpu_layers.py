@@ -1,9 +1,9 @@
-"""Where the time of a training step goes on a GPU, layer by layer.
+"""Measure the time of every layer in a training step on a GPU.
 
     CUPY_TF32=0 python benchmarks/gpu_layers.py > benchmarks/results/gpu-NAME/layers.log
 
-Milliseconds by CUDA events (gpu), and on the CPU that queues the kernels (host); medians of STEPS steps. Where both are
-alike, the card waits for Python. The line of a step is its mean, measured before there were events in between.
+The table has milliseconds by CUDA events (gpu) and on the CPU that queues the kernels (host), medians of STEPS steps.
+Where both are alike, the card waits for Python. The line of a whole step is a mean, measured without events in between.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training steps of N3, N4 and the steel net on one GPU: tinympcnn, and PyTorch with cuDNN if it is installed.
+"""Measure training steps of N3, N4 and the steel net on one GPU, with tinympcnn and, if installed, PyTorch with cuDNN.
 
     CUPY_TF32=0 python benchmarks/gpu_steps.py        # prints one JSON object for each measurement
 
@@ -92,7 +92,7 @@ def timed(work: Callable[[], object], event: Callable[[], Any], elapsed: Callabl
 
 
 def torch_times(net: Net, image: np.ndarray, labels: np.ndarray, wanted: float) -> Iterator[tuple[str, list[float]]]:
-    """Yield the name and the times of each of PyTorch's formulations, once its loss is found to be ours."""
+    """Yield the name and the times of each formulation in PyTorch, if its loss is that of tinympcnn."""
     try:
         import torch
         from pytorch_twins import FORMATS, FORMULATIONS, Twin

@@ -1,10 +1,10 @@
-"""`tinympcnn segment` on large images: the memory it promises, what it takes, and whether the result is right.
+"""Run `tinympcnn segment` on large images: compare promised with used memory, and the results with the net's.
 
     python benchmarks/large_images.py -o benchmarks/results/NAME/large_images.csv          # 5 minutes, 8 GB of disk
 
-Each row is one command in a process of its own, on one thread. Address space is limited too, where a limit is given,
-so that a process that asked for more would end. Some pixels of the result are compared with `net.segment` on a piece
-of the image around them.
+Each row is one command in a separate process on one thread. Where a limit of memory is given, the address space is
+limited, too, so that a process that asks for more ends. Some pixels of the result are compared with `net.segment` on
+the piece of the image around them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def bands(case: Case) -> Iterator[np.ndarray]:
 
 
 def write(case: Case, path: Path) -> None:
-    """Write the image of a case without ever holding it."""
+    """Write the image of a case band by band: it is never in memory as a whole."""
     if case.layout:
         size = case.layout["tile"][0]
         tiles = (band[r : r + size, c : c + size] for band in bands(case) for r in range(0, len(band), size)

@@ -1,9 +1,9 @@
-"""Where the time of a training step goes, layer by layer: what bounds the figures of ``cpu.py``.
+"""Measure the time of every layer in a training step on a CPU, which explains the figures of ``cpu.py``.
 
     python benchmarks/layer_times.py -o benchmarks/results/NAME/layer_times.csv      # environment as for cpu.py
 
-For each net, on one thread and on all: milliseconds of every layer, forward and backward (medians of steps), what they
-are in GFLOP/s, what is left for loss and bookkeeping, and the time a step keeps the processors busy.
+The CSV has, for each net on one thread and on all threads, the milliseconds and GFLOP/s of every layer forward and
+backward (medians over steps), the rest for loss and bookkeeping, and the time for which a step keeps processors busy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinympcnn import engine
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure all nets, print the rows and write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("layer_times.csv"))
     options = parser.parse_args()
@@ -71,7 +71,7 @@ def measured(case: Case, steps: int, threads: int) -> list[dict[str, Any]]:
 
 
 def timed(function: Callable[..., Any], into: list[float]) -> Callable[..., Any]:
-    """Return the function, which then notes what every call takes."""
+    """Return a function that does the same and notes the time of every call."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()

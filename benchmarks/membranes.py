@@ -1,4 +1,4 @@
-"""What stands in docs/results/membranes.md: score models on held-out slices, train patch by patch beside them, draw.
+"""Make docs/results/membranes.md: score models on held-out slices, train patch by patch for comparison, draw.
 
     python benchmarks/membranes.py cut                      # ISBI 2012 under TINYMPCNN_DATA -> train.tif, held.tif ...
     python benchmarks/membranes.py score n3 n4 --turns      # models NAME.npz, as `tinympcnn train` made them: a row
@@ -6,8 +6,8 @@
     python benchmarks/membranes.py picture n3.npz held.tif held-labels.tif -o map.png
     python benchmarks/membranes.py page                     # curves and tables, from the CSV files into the page
 
-Slices 0 to 15 of the labelled 20 are for training, 16 to 19 are held out, and nothing is chosen on these.
-The real images may not be redistributed: what is drawn of them stays where you put it.
+Of the 20 labelled slices, 0 to 15 are for training and 16 to 19 are held out; nothing is chosen on the held-out slices.
+The real images may not be redistributed, so keep the pictures of them to yourself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COLUMNS = ("pixel_error", "f1_error", "v_rand", "v_info", "rand_error", "warping
 
 
 def cut(folder: Path) -> None:
-    """Write the slices for training, and those held out, as files of their own."""
+    """Write the slices for training and the held-out slices to separate files."""
     import tifffile
 
     source = Path(os.environ["TINYMPCNN_DATA"], "isbi2012")
@@ -90,7 +90,7 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
 
 
 def patches(name: str, spec: str, minutes: float, seed: int) -> None:
-    """Train the patch net on random patches, BATCH in an update, for so many minutes; log and save as `train` does."""
+    """Train the patch net on random patches, BATCH in an update, for some minutes; log and save as `train` does."""
     images, labels = (read_images([f"train{suffix}.tif"])[0] for suffix in ("", "-labels"))
     held, truth = (read_images([f"held{suffix}.tif"])[0] for suffix in ("", "-labels"))
     values, rng = (0, 255), np.random.default_rng(seed)
@@ -168,7 +168,7 @@ def curves(path: Path, logs: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Run one of the five."""
+    """Run one of the five commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_subparsers(dest="what", required=True)
     what.add_parser("cut")
@@ -225,7 +225,7 @@ def scores_table(names: list[str]) -> list[list[str]]:
 
 
 def runs_table(names: list[str]) -> list[list[str]]:
-    """Return what training runs took and reached, from their logs."""
+    """Return the times, losses and errors of training runs, from their logs."""
     table = [["run", "passes", "images' worth", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
     for name in names:
         last = pages.read(FOLDER / f"{name}.csv")[-1]
@@ -243,7 +243,7 @@ def runs_table(names: list[str]) -> list[list[str]]:
 
 
 def speed_table(names: list[str]) -> list[list[str]]:
-    """Return Table 1 of the paper, and ours: patches per second of training, samples and their changes included."""
+    """Return Table 1 of the paper with our column: patches per second of training, with augmentation."""
     paper = {"table1_n3": ("N3", "260", "4,500"), "table1_n4": ("N4", "130", "3,000")}
     table = [["net", "paper, patches on a GPU", "paper, images", "tinympcnn, images"]]
     for name in names:

@@ -1,7 +1,7 @@
-"""The peak memory of one contender, in a process of its own that loads nothing else.
+"""Measure the peak memory of one contender, in a process that loads nothing else.
 
-``python benchmarks/memory.py N4 512 512 1 tinympcnn train`` prints the peak, and that before the first run: the
-libraries, the net and the image. ``cpu.py`` runs it for every contender.
+``python benchmarks/memory.py N4 512 512 1 tinympcnn train`` prints the peak, and the memory before the first run, which
+is that of the libraries, the net and the image. ``cpu.py`` runs this file for every contender.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contenders import Case, make
 
 
 def peak_mb() -> float:
-    """Return this process's peak so far, in MB of 10**6 bytes."""
+    """Return the peak memory of this process so far, in MB of 10**6 bytes."""
     try:  # what getrusage reports on Linux includes the process that started this one
         line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6

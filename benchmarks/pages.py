@@ -1,4 +1,4 @@
-"""Pages of results whose tables are made from CSV files, and CSV files as lists of rows."""
+"""Fill the tables of result pages from CSV files, and read and write such files as lists of rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def fill(page: Path, kinds: dict[str, Callable[[list[str]], Table]]) -> None:
-    """Fill a page's tables, which stand between ``<!-- KIND: NAMES -->`` and ``<!-- end -->``; first the header."""
+    """Fill the tables of a page, which lie between ``<!-- KIND: NAMES -->`` and ``<!-- end -->``, header first."""
 
     def filled(match: re.Match[str]) -> str:
         header, *body = kinds[match[1]](match[2].split())

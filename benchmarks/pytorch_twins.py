@@ -1,4 +1,4 @@
-"""The nets of tinympcnn in PyTorch, with the same parameters: what the benchmark measures the library against.
+"""The nets of tinympcnn in PyTorch, with the same parameters, to which the benchmark compares the library.
 
 Two ways of running a max-pooling net on a whole image, each in PyTorch's default memory format and in channels_last:
 
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from tinympcnn import Conv, MaxPoolFragment, Net, Tanh
-from tinympcnn.nn.plan import padded_size
+from tinympcnn.nn.layers.row import padded_size
 
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 FORMULATIONS = ("fragments", "dilated")
@@ -73,7 +73,7 @@ class Twin:
         return x[:, :, : H - P + 1, : W - Q + 1]
 
     def step(self, images: torch.Tensor, target: torch.Tensor) -> float:
-        """Forward, loss and backward; leaves the gradients in the parameters and returns the loss."""
+        """Run forward, loss and backward; leave the gradients in the parameters and return the loss."""
         for param in self.params:
             param.grad = None
         loss = F.cross_entropy(self.forward(images), target)

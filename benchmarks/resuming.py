@@ -1,4 +1,4 @@
-"""The log of a run that was interrupted and goes on: no row missing, none double, no measurement forgotten."""
+"""Keep the log of a run that was interrupted and goes on: every row is there once, with all its measurements."""
 
 from __future__ import annotations
 

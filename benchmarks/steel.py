@@ -1,10 +1,10 @@
-"""Speed on the paper's steel set: training in patches per second, an image segmented, and what patches would cost.
+"""Measure the speed on the paper's steel set: training, segmenting an image, and both patch by patch.
 
     python benchmarks/steel.py -o docs/results/steel/speed.csv
 
-Training is the sum that L-BFGS asks for, loss and gradient over all 534 images of 60x137 pixels; the batch is one of
-its batches, for ours and for PyTorch in all formulations of `pytorch_twins.py`. Contenders take turns, and the median
-of the rounds counts. Keep the machine quiet; the numbers of threads are TINYMPCNN_THREADS for all.
+Training means one evaluation of L-BFGS: loss and gradient, summed over all 534 images of 60x137 pixels. "Batch" is one
+batch of this sum, with tinympcnn and with PyTorch in all formulations of `pytorch_twins.py`. Contenders take turns, and
+the median of the rounds counts. Keep the machine quiet; every contender uses TINYMPCNN_THREADS threads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FULL, SIZE, IMAGES = (240, 550), (60, 137), 534
 
 
 def main() -> None:
-    """Measure, print and write a CSV."""
+    """Measure all contenders, print the results and write them to a CSV file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", metavar="CSV")
     parser.add_argument("--rounds", type=int, default=9)
@@ -98,7 +98,7 @@ def segmenting(rounds: int) -> list[tuple[str, float, str]]:
 
 
 def ratios() -> list[tuple[str, float, str]]:
-    """Return the ratios that arithmetic gives."""
+    """Return the ratio of operations, which follows from arithmetic."""
     return [("operations, patch by patch over whole, 60x137", info.patch_ratio(Case("steel", SIZE).net, SIZE), "times")]
 
 

@@ -1,11 +1,11 @@
-"""The protocol of section 4.2 of the paper on `synthetic_strip`: train, choose the threshold, test.
+"""Run the protocol of section 4.2 of the paper on `synthetic_strip`: train, choose the threshold, test.
 
     python benchmarks/steel_protocol.py -o steel --epochs 100          # trains: steel.npz, steel.csv, a checkpoint
     python benchmarks/steel_report.py ...                              # tests and draws
 
-534 images of 550x240, 70 with a defect, down-sampled by 4; half of them for training, a quarter for validation, a
-quarter for testing, at random; the steel net; L-BFGS on the whole training set with the classes balanced; mirrored
-borders. The model that is kept is the one with the lowest loss on the validation set, looked at every 5 epochs.
+The 534 images of 550x240 pixels, 70 with a defect, are down-sampled by 4. A random half is for training, a quarter for
+validation, and a quarter for testing. L-BFGS trains the steel net on the whole training set, with balanced classes and
+mirrored borders. The model with the lowest validation loss is kept; the loss is computed every 5 epochs.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ def split(n: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
 
 
 def main() -> None:
-    """Train."""
+    """Train the steel net and write the model, the log and a checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=100, help="steps of L-BFGS")
-    parser.add_argument("--seed", type=int, default=0, help="of the images, the split and the net")
+    parser.add_argument("--epochs", type=int, default=100, help="The number of steps of L-BFGS. The default is 100.")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="The seed of the images, the split and the net. The default is 0."
+    )
     parser.add_argument("-o", "--output", required=True, metavar="NAME")
     options = parser.parse_args()
     images, labels = read(options.seed)

@@ -59,7 +59,7 @@ def synthetic(model: Path) -> None:
 
 
 def surface(models: list[Path], views: int, name: str | None) -> None:
-    """Test on real surfaces; a row for every kind of defect. Nothing of the images is written."""
+    """Test on real surfaces, with a row for every kind of defect. No image is written."""
     nets, name = [Net.load(model) for model in models], name or models[0].stem
     run = nets[0].record
     _, labels, names, kinds = surfaces.read(run["set"], run["downsample"])
@@ -100,14 +100,14 @@ def probabilities(net: Net, which: list[int], views: int) -> list[np.ndarray]:
 
 
 def averaged(opinions: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean of what several nets say of one image, at the resolution of the first."""
+    """Return the mean of the probabilities of several nets for one image, at the resolution of the first net."""
     height, width = opinions[0].shape[:2]
     rows, columns = np.arange(height)[:, None], np.arange(width)
     return np.mean([p[rows * p.shape[0] // height, columns * p.shape[1] // width] for p in opinions], axis=0)
 
 
 def judge(classes: np.ndarray, defect: np.ndarray, kind: str, rim: int) -> Inspected:
-    """Return what class probabilities (H, W, K) say of an image; its kind is its name.
+    """Return the scores of an image from its class probabilities (H, W, K); its kind is its name.
 
     Within `rim` pixels from the edge the outline of an uneven area does not count: borders are mirrored, and whatever
     changes towards an edge comes back from it.
@@ -153,7 +153,7 @@ def strip_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, A
 
 
 def tile_rows(held: list[Inspected], test: list[Inspected]) -> list[dict[str, Any]]:
-    """Return the detection of each kind of defect among the free tiles; number of pixels and threshold validated."""
+    """Return how each kind of defect is detected among the free tiles, with pixels and threshold from validation."""
     pixels = inspection.choose_pixels([one.probability for one in held], [one.area for one in held])
     held, test = (inspection.recounted(part, pixels) for part in (held, test))
     threshold = inspection.choose_threshold([one.score for one in held], [one.truth for one in held])
@@ -194,26 +194,26 @@ def lines_of(name: str) -> list[list[str]]:
 
 
 def short(number: str) -> str:
-    """Return a number with four digits, or whole if it is larger."""
+    """Return a number with four digits, or as an integer if it is larger."""
     return f"{float(number):,.0f}" if float(number) >= 1e4 else f"{float(number):,.4g}"
 
 
 def joined(names: list[str]) -> list[list[str]]:
-    """Return files of the same columns below each other, but for the nets, which stand in the commands."""
+    """Return the rows of files with the same columns, without the column of nets (the commands name the nets)."""
     files = [lines_of(name) for name in names]
     kept = [i for i, what in enumerate(files[0][0]) if what != "net"]
     return [[line[i] for i in kept] for line in [files[0][0], *(line for file in files for line in file[1:])]]
 
 
 def overall(names: list[str]) -> list[list[str]]:
-    """Return only the rows over all kinds of defect."""
+    """Return only the rows for all kinds of defect together."""
     header, *rows = joined(names)
     kind = header.index("kind")
     return [line[:kind] + line[kind + 1 :] for line in [header, *(row for row in rows if row[kind] == "all")]]
 
 
 def runs(names: list[str]) -> list[list[str]]:
-    """Return the first and last losses of training logs, and what the runs took."""
+    """Return the first and last losses of training logs, and the times of the runs."""
     rows = [["run", "epochs", "evaluations", "first loss", "last loss", "last validation loss", "minutes"]]
     for name in names:
         log = list(csv.DictReader((FOLDER / f"{name}.csv").read_text().splitlines()))
@@ -227,7 +227,7 @@ def runs(names: list[str]) -> list[list[str]]:
 
 
 def table_2(names: list[str]) -> list[list[str]]:
-    """Return what Table 2 of the paper holds: mistakes, and the seconds of an image, whole and patch by patch."""
+    """Return Table 2 of the paper: mistakes, and seconds per image, on the whole image and patch by patch."""
     scores, speed = (dict(line[:2] for line in lines_of(name)[1:]) for name in names)
     whats = ("images", "with a defect", "misses", "false alarms", "precision", "recall", "ROC AUC")
     ways = {"whole image": "tinympcnn", "patches of 512": "patches of 512", "patch by patch": "patch by patch"}
@@ -237,14 +237,16 @@ def table_2(names: list[str]) -> list[list[str]]:
 
 
 def main() -> None:
-    """Run one of the three."""
+    """Run one of the three commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("synthetic", "surface", "tables"))
     parser.add_argument("model", nargs="*", type=Path)
     parser.add_argument(
-        "--views", type=int, choices=(1, 8), default=1, help="of each real surface: as it is, or all flips and turns"
+        "--views", type=int, choices=(1, 8), default=1, help="Average over this many flips and turns of real surfaces."
     )
-    parser.add_argument("--name", help="of the results on real surfaces (that of the first model)")
+    parser.add_argument(
+        "--name", help="The name of the results on real surfaces. The default is that of the first model."
+    )
     options = parser.parse_args()
     if options.what == "tables":
         pages.fill(PAGE, {"table": joined, "overall": overall, "runs": runs, "table 2": table_2})

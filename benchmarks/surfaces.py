@@ -3,7 +3,7 @@
     python benchmarks/surfaces.py steel-strip steel --downsample 2 --epochs 30 -o strip_steel
 
 writes NAME.csv (the training log), NAME.npz (the model) and a checkpoint, so that the run can be resumed.
-`steel_report.py` tests the models. The real images may not be redistributed; nothing of them is written.
+`steel_report.py` tests the models. The real images may not be redistributed; none of them is written.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read(
 
 
 def split(names: list[str], kinds: list[str], seed: int = 0) -> tuple[list[int], list[int], list[int]]:
-    """Return the indices of training (60 %), validation (15 %) and test (25 %), alike in every kind, twins together."""
+    """Return indices for training (60 %), validation (15 %) and test (25 %), alike for every kind, twins together."""
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for kind in sorted(set(kinds)):
         group = [i for i, (name, k) in enumerate(zip(names, kinds, strict=True)) if k == kind and name not in TWINS]
@@ -119,23 +119,32 @@ def main() -> None:
     """Train one net."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=("steel-strip", "magnetic-tile"))
-    parser.add_argument("net", help="steel, or a spec")
+    parser.add_argument("net", help="The net to train: steel, or a spec.")
     parser.add_argument("--downsample", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--augment", default="flip", metavar="KINDS", help="as train --augment has it")
+    parser.add_argument(
+        "--augment", default="flip", metavar="KINDS", help="The changes made to each image, as for train."
+    )
     parser.add_argument("--lr", type=float, default=0.004)
-    parser.add_argument("--warmup", type=float, default=0, help="epochs over which the rate grows")
-    parser.add_argument("--start", metavar="MODEL.npz", help="the parameters to begin with: a warm restart")
+    parser.add_argument("--warmup", type=float, default=0, help="The epochs over which the learning rate grows.")
+    parser.add_argument("--start", metavar="MODEL.npz", help="Start from the parameters of this model.")
     parser.add_argument(
-        "--split", choices=("image", "tile"), default="image", help="of tiles: photographs of one apart?"
+        "--split",
+        choices=("image", "tile"),
+        default="image",
+        help="Split by image, or by tile: all photographs of a tile on one side.",
     )
-    parser.add_argument("--kinds", action="store_true", help="a class for each kind of defect, where it has pixels")
+    parser.add_argument("--kinds", action="store_true", help="Make a class for each kind of defect.")
     parser.add_argument(
-        "--outline", type=int, metavar="R", help="of uneven areas, only what lies R pixels from their edge"
+        "--outline", type=int, metavar="R", help="Count uneven areas only within R pixels of their edge."
     )
-    parser.add_argument("--standardise", action="store_true", help="take each image's own mean and deviation out")
-    parser.add_argument("--balance", type=float, default=1.0, help="power of the balanced weights: 1 all, 0 none")
-    parser.add_argument("--over", choices=("pixels", "weights"), default="pixels", help="what the loss is a mean over")
+    parser.add_argument(
+        "--standardise", action="store_true", help="Normalise each image by its own mean and deviation."
+    )
+    parser.add_argument("--balance", type=float, default=1.0, help="The power of the balanced class weights.")
+    parser.add_argument(
+        "--over", choices=("pixels", "weights"), default="pixels", help="Take the mean over pixels or over weights."
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy")
     parser.add_argument("-o", "--output", required=True, metavar="NAME")

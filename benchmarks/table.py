@@ -1,4 +1,4 @@
-"""Put the benchmark's results into the README, between two markers: ``python benchmarks/table.py DIR [README.md]``."""
+"""Write the table of the README between two markers: ``python benchmarks/table.py DIR [README.md]``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def seconds(value: float) -> str:
 
 
 def main() -> None:
-    """Replace what stands between the markers."""
+    """Replace the text between the markers."""
     if len(sys.argv) not in (2, 3):
         raise SystemExit("usage: python benchmarks/table.py DIR [README.md]")
     readme = Path(sys.argv[2] if len(sys.argv) == 3 else Path(__file__).parent.parent / "README.md")

@@ -1,4 +1,4 @@
-"""Write the synthetic stacks and folders that lie beside this script: python data/make_data.py [FOLDER]."""
+"""Write the synthetic stacks of this folder: ``python data/make_data.py [FOLDER]``."""
 
 import sys
 from pathlib import Path

@@ -19,11 +19,12 @@ from tinympcnn import Layer
 def placed(layer: Layer, device: Any, dtype: Any = np.float64, seed: int = 5) -> Layer:
     """Return `layer` on the device, in `dtype`, with biases that are not zero."""
     rng = np.random.default_rng(seed)
-    for name, param in layer.params.items():
-        value = rng.standard_normal(param.shape) if name == "b" else param
-        layer.params[name] = device.asarray(np.asarray(value, dtype))
-        layer.grads[name] = device.asarray(np.zeros(param.shape, dtype))
-    return layer
+
+    def value(param: Any) -> Any:
+        host = rng.standard_normal(param.shape) if param.ndim == 1 else param
+        return device.asarray(np.asarray(host, dtype))
+
+    return layer.copied(value, lambda grad: device.asarray(np.zeros(grad.shape, dtype)))
 
 
 def noise(device: Any, shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> Any:

@@ -8,7 +8,7 @@ from tinympcnn.data import synthetic_digits
 from tinympcnn.data.distort import DISTORTIONS
 from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.inference.classify import as_input, classify, filters, prepared, saliency
-from tinympcnn.nn.losses import softmax
+from tinympcnn.nn.losses import SoftmaxCrossEntropy, softmax
 from tinympcnn.training.classes import ClassifiedImages, split_stratified
 
 SPEC = "1x12x12-4C3-MP2-6C2-MP2-8N-10N"
@@ -162,3 +162,18 @@ def test_a_stratified_split_holds_the_same_share_of_each_class():
         split_stratified(classes, 1.0)
     with pytest.raises(UsageError, match="no class has two images"):
         split_stratified(np.arange(4), 0.5)
+
+
+def test_columns_work_on_every_device(device):
+    net = column(preprocessing="width8")
+    there = net.to(device.backend)
+    np.testing.assert_allclose(classify([there, there], IMAGES), classify(net, IMAGES), atol=1e-6)
+    smooth = np.random.default_rng(1).random((3, 12, 12, 1))
+    gradient = saliency(there, smooth, np.array([4, 0, 9]))
+    np.testing.assert_allclose(gradient, saliency(net, smooth, np.array([4, 0, 9])), atol=1e-5)
+    np.testing.assert_allclose(filters(there), filters(net), atol=1e-6)
+    one = ClassifiedImages(there, IMAGES, CLASSES, batch=8).example(0, 1)
+    loss = SoftmaxCrossEntropy()
+    loss.forward(there.forward(one.image), one.target)
+    there.backward(loss.backward(), input_grad=False)
+    assert float(abs(there.flat_grads()).max()) > 0

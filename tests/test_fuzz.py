@@ -12,7 +12,7 @@ import pytest
 from helpers import PLAIN, SEEDS, lengths, mutated, pixels, written
 
 from tinympcnn import Net
-from tinympcnn.engine.memory import resident_memory
+from tinympcnn.engine.limits import resident_memory
 from tinympcnn.io.tiff import rows
 
 SECONDS = 5  # for one case; the slowest seen took a tenth of a second

@@ -56,11 +56,31 @@ def test_a_map_splits_exactly_if_its_fragments_are_equal_and_not_empty(H, W, kh,
             assert n != str(H if sizes else W)
 
 
-@given(sizes, sizes, st.tuples(small, small), st.tuples(small, small))
-def test_padded_outputs_are_the_next_multiple(H, W, field, step):
-    if field[0] > H or field[1] > W:
-        with pytest.raises(UsageError, match="smaller than the net's field of view"):
-            geometry.padded_outputs((H, W), field, step)
-        return
-    for n, size, p, s in zip(geometry.padded_outputs((H, W), field, step), (H, W), field, step, strict=True):
-        assert n % s == 0 and 0 <= n - (size - p + 1) < s
+@given(sizes, small, small)
+def test_a_map_divides_exactly_if_numpy_can_reshape_it(n, kh, kw):
+    if n % kh:
+        with pytest.raises(UsageError, match=f"{n} rows do not split into {kh}"):
+            geometry.divided((n, kw), (kh, kw), "layer")
+    else:
+        assert geometry.divided((n, 3 * kw), (kh, kw), "layer") == (n // kh, 3)
+
+
+@given(sizes, small, sizes)
+def test_sizes_next_to_a_number(first, period, n):
+    some = [first + i * period for i in range(100)]
+    above = min(size for size in some if size >= n)
+    assert geometry.Sizes(first, period).at_least(n) == above
+    below = [size for size in some if size < n]
+    wanted = f"{above}" if above == n or not below else f"{max(below)} or {above}"
+    assert geometry.Sizes(first, period).near(n) == wanted
+
+
+@given(sizes, small, small)
+def test_sizes_that_can_be_divided(first, period, k):
+    wanted = [n // k for n in range(first, first + 200 * period, period) if n % k == 0]
+    if not wanted:
+        with pytest.raises(UsageError, match="fit no map that was enlarged"):
+            geometry.Sizes(first, period).divided(k, "layer")
+    else:
+        found = geometry.Sizes(first, period).divided(k, "layer")
+        assert [found.first + i * found.period for i in range(3)] == wanted[:3]

@@ -173,26 +173,24 @@ def test_resume_of_a_finished_run_writes_model_and_log_again(job):
     assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
 
 
-def test_a_model_a_log_and_a_run_are_replaced_only_with_force(job):
-    first = train(job, log=job / "a.csv")
-    for name, words in (("a.npz", "go on with its run by --resume, "), ("a.checkpoint.npz", "go on"), ("a.csv", "")):
-        before = {path.name: path.read_bytes() for path in job.iterdir()}
-        with pytest.raises(UsageError, match=f"{name} exists already; {words}.*replace it by --force"):
-            train(job, log=job / "a.csv", seed=1, resume=name == "a.csv")  # there is no run to resume then
-        assert {path.name: path.read_bytes() for path in job.iterdir()} == before
-        (job / name).unlink()
+def test_what_an_earlier_run_left_is_kept_under_a_number(job):
+    train(job, log=job / "a.csv")
+    names = ("a.npz", "a.checkpoint.npz", "a.csv")
+    before, said = {name: (job / name).read_bytes() for name in names}, []
+    train(job, said=said, log=job / "a.csv", seed=1)
+    kept = ("a.1.npz", "a.1.checkpoint.npz", "a.1.csv")
+    assert [(job / name).read_bytes() for name in kept] == list(before.values())
+    assert f"{job / 'a.npz'} exists: what it holds is kept as {job / 'a.1.npz'}" in said
+    (job / "a.npz").unlink()  # a run that was killed leaves only its checkpoint
+    train(job, seed=2)
+    assert (job / "a.2.checkpoint.npz").exists() and not (job / "a.2.npz").exists()
+    assert (train(job, "a.2", seed=1, resume=True).flat() == Net.load(job / "a.2.npz").flat()).all()
+
+
+def test_force_replaces_and_keeps_nothing(job):
     train(job, log=job / "a.csv")
     other = train(job, log=job / "a.csv", seed=1, force=True)
-    assert (Net.load(job / "a.npz").flat() == other.flat()).all() and (other.flat() != first.flat()).any()
-
-
-def test_a_run_that_makes_the_same_again_needs_no_force(job):
-    first, said = train(job, log=job / "a.csv"), []
-    again = train(job, said=said, log=job / "a.csv", ignore=(9,))  # no label is 9
-    assert (again.flat() == first.flat()).all() and any("it is made again" in line for line in said)
-    (job / "a.npz").write_bytes(b"not a model")
-    with pytest.raises(UsageError, match=r"a\.npz exists already"):
-        train(job)
+    assert (Net.load(job / "a.npz").flat() == other.flat()).all() and not list(job.glob("a.1.*"))
 
 
 def test_names_with_dots_have_checkpoints_of_their_own(job):
@@ -448,11 +446,11 @@ def test_nothing_is_overwritten_without_force_and_nothing_is_read_before_that_is
 def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, monkeypatch, error):
     forward, calls = Net.forward, []
 
-    def interrupted(self, images, train=True):
+    def interrupted(self, images, train=True, outputs=None):
         calls.append(1)
         if len(calls) == 3:
             raise error
-        return forward(self, images, train)
+        return forward(self, images, train, outputs)
 
     monkeypatch.setattr(Net, "forward", interrupted)
     with pytest.raises(error):

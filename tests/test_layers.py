@@ -5,7 +5,22 @@ import pytest
 from conftest import Device
 from helpers import close, noise, placed
 
-from tinympcnn import Conv, FullyConnected, Logistic, MaxPool, MaxPoolFragment, Net, Tanh, UsageError, engine
+from tinympcnn import (
+    Conv,
+    Fragment,
+    FullyConnected,
+    Logistic,
+    MaxPool,
+    MaxPoolFragment,
+    Net,
+    Relu,
+    Skip,
+    Subsample,
+    Tanh,
+    Upsample,
+    UsageError,
+    engine,
+)
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn import reference
 from tinympcnn.nn.layers.conv import plain_forward, plain_gradients
@@ -36,6 +51,22 @@ CASES = {
     "MaxPoolFragment 3x1": (lambda: MaxPoolFragment((3, 1)), (2, 8, 5, 2)),
     "Tanh": (Tanh, (3, 4, 5, 2)),
     "Logistic": (Logistic, (3, 4, 5, 2)),
+    "Relu": (Relu, (3, 4, 5, 2)),
+    "Fragment 2": (lambda: Fragment(2), (3, 4, 6, 2)),
+    "Fragment 3x1": (lambda: Fragment((3, 1)), (2, 6, 5, 1)),
+    "Subsample 2x3": (lambda: Subsample((2, 3)), (3, 5, 7, 2)),
+    "Upsample 2": (lambda: Upsample(2), (3, 2, 3, 2)),
+    "Upsample 3x1": (lambda: Upsample((3, 1)), (2, 4, 5, 3)),
+    "Skip of a convolution": (lambda: Skip([Conv(2, 3, (3, 2), rng=1)]), (3, 5, 6, 2)),
+    "Skip of pool and up": (
+        lambda: Skip([MaxPool((2, 3)), Conv(2, 3, 2, rng=1), Tanh(), Upsample((2, 3))]),
+        (2, 6, 9, 2),
+    ),
+    "Skip of fragments": (lambda: Skip([MaxPoolFragment(2), Conv(2, 2, 2, rng=1), Fragment(2)]), (2, 7, 8, 2)),
+    "Skip of a skip": (
+        lambda: Skip([MaxPool(2), Conv(1, 2, 3, rng=1), Skip([Conv(2, 1, 1, rng=2)]), Upsample(2)]),
+        (1, 8, 10, 1),
+    ),
 }
 every_layer = pytest.mark.parametrize(("make", "shape"), CASES.values(), ids=CASES.keys())
 pooling = pytest.mark.parametrize("layer", [MaxPool(2), MaxPool((2, 4)), MaxPoolFragment(2), MaxPoolFragment((2, 4))])
@@ -76,19 +107,12 @@ def test_gradients_agree_with_finite_differences(make, shape):
     assert not any(check.kink for check in report.checks)
 
 
-def unmerged(dense, pools):
-    """Return the fragments, unequal in size, that ``reference.merge`` interleaves."""
-    F = [dense]
-    for kh, kw in pools:
-        F = [f[r::kh, c::kw] for f in F for r in range(kh) for c in range(kw)]
-    return F
-
-
 @pytest.mark.parametrize("size", [(10, 11), (11, 13), (13, 16)])
 def test_fragments_of_unequal_size_give_what_the_padded_net_gives(size, device):
     """The reference cuts an image as it comes; the net pads it so that all fragments are equal, and crops."""
     layers = [Conv(2, 2, 2, rng=0), Tanh(), MaxPoolFragment((2, 3)), Conv(2, 3, (2, 1), rng=1), MaxPoolFragment(2)]
-    net = Net([placed(layer, device, seed=i) for i, layer in enumerate(layers)])
+    layers = [placed(layer, device, seed=i) for i, layer in enumerate(layers)]
+    net = Net(layers)
     image = noise(device, (1, *size, 2))
     scores = net.forward(image)
     dscores = noise(device, scores.shape, seed=1)
@@ -96,7 +120,7 @@ def test_fragments_of_unequal_size_give_what_the_padded_net_gives(size, device):
     F_out, back = reference.evaluate(layers, [image[0]])
     assert len({f.shape for f in F_out}) > 1
     close(device, scores[0], reference.merge(F_out, net.pools)[0])
-    [f_delta], grads = back(unmerged(dscores[0], net.pools))
+    [f_delta], grads = back(reference.split([dscores[0]], net.pools))
     close(device, dimage[0], f_delta)
     for layer, wanted in zip(layers, grads, strict=True):
         for got, g in zip(layer.grads.values(), wanted, strict=True):

@@ -9,26 +9,26 @@ import pytest
 import tifffile
 
 from tinympcnn import Net, zoo
-from tinympcnn.engine import available_cores, limits, memory
+from tinympcnn.engine import available_cores, limits
 from tinympcnn.inference.calibration import Calibration
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
 def test_what_is_held_grows_with_an_array_that_is_written():
-    before = memory.resident_memory()
+    before = limits.resident_memory()
     array = np.ones(50 << 20, np.uint8)
-    assert before > 10 << 20 and 45 << 20 < memory.resident_memory() - before < 60 << 20
+    assert before > 10 << 20 and 45 << 20 < limits.resident_memory() - before < 60 << 20
     assert array.all()
 
 
 def test_the_tightest_limit_counts(monkeypatch):
     monkeypatch.setattr(limits, "memory_left", lambda: iter([7 << 20, 3 << 20]))
-    assert memory.available_memory() == 3 << 20
+    assert limits.available_memory() == 3 << 20
     monkeypatch.setattr(limits, "memory_left", lambda: iter([-5]))
-    assert memory.available_memory() == 0
+    assert limits.available_memory() == 0
     monkeypatch.setattr(limits, "memory_left", lambda: iter([]))
-    assert memory.available_memory() > 1 << 20
+    assert limits.available_memory() > 1 << 20
 
 
 GROUPS = {
@@ -96,8 +96,8 @@ def test_cores_are_those_of_the_tightest_quota(monkeypatch):
 @linux
 def test_a_limit_of_the_shell_is_seen():
     code = (
-        "import resource\nfrom tinympcnn.engine import memory\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nprint(memory.available_memory())"
+        "import resource\nfrom tinympcnn.engine import limits\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nprint(limits.available_memory())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 0 < int(said) < 4 << 30

@@ -43,32 +43,24 @@ def test_confusion_agrees_with_counting_one_pixel_at_a_time(data):
 @given(MAPS, MASKS, MASKS)
 def test_f1_error_is_exact_at_every_threshold(p, truth, counted):
     result = metrics.f1_error(p, truth, counted=counted)
-    for t, f1 in zip(result.thresholds, result.f1s, strict=True):
+    for t, f1 in zip(result.thresholds, 1 - result.values, strict=True):
         claimed = p > t
         wrong, both = (claimed != truth)[counted].sum(), (claimed & truth)[counted].sum()
         assert f1 == pytest.approx(2 * both / (2 * both + wrong) if both + wrong else 1)
-    assert result.error == pytest.approx(1 - result.f1s.max())
-    assert result.threshold == result.thresholds[result.f1s.argmax()]
-
-
-@settings(deadline=None)
-@given(MAPS, MASKS)
-def test_each_slice_scores_as_it_would_alone(p, truth):
-    pooled = metrics.f1_error(p, truth)
-    alone = [metrics.f1_error(p[z : z + 1], truth[z : z + 1], [pooled.threshold]).error for z in range(2)]
-    np.testing.assert_allclose(pooled.slice_errors, alone)
+    assert result.value == result.values.min()
+    assert result.threshold == result.thresholds[result.values.argmin()]
 
 
 def test_f1_error_reads_a_float32_pixel_at_a_threshold_as_numpy_compares_it():
     p = np.float32([[0.1, 0.3, 0.7]])
     for t in (0.1, 0.3, 0.7):
         expected = (p.astype(float) > t).sum()
-        assert metrics.f1_error(p, np.ones((1, 3), bool), [t]).recall == pytest.approx(expected / 3)
+        assert metrics.f1_error(p, np.ones((1, 3), bool), [t]).value == pytest.approx(1 - 2 * expected / (expected + 3))
 
 
 def test_always_saying_interior_costs_what_the_share_of_borders_says():
     truth = np.arange(100).reshape(1, 10, 10) >= 22
-    assert metrics.f1_error(np.ones(truth.shape), truth).error == pytest.approx(1 - 2 * 78 / (2 * 78 + 22))
+    assert metrics.f1_error(np.ones(truth.shape), truth).value == pytest.approx(1 - 2 * 78 / (2 * 78 + 22))
 
 
 @settings(deadline=None)

@@ -17,7 +17,7 @@ def test_probabilities_and_the_measures_one_by_one():
     report = metrics.evaluate(P, TRUTH, membranes=True)
     interior = TRUTH == 1
     assert report["pixel_error"] == metrics.pixel_error(P > 0.5, TRUTH)
-    assert report["f1_error"]["value"] == metrics.f1_error(P, interior).error
+    assert report["f1_error"]["value"] == metrics.f1_error(P, interior).value
     assert report["rand_error"]["value"] == metrics.rand_error(P, interior).value
     assert report["v_rand"]["value"] == metrics.v_scores(P, interior).rand.value
     assert report["v_info"]["threshold"] == metrics.v_scores(P, interior).info.threshold

@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_refused(act, words):
 def test_backward_refuses_gradients_of_another_shape():
     net = Net([conv(1, 2, 2), MaxPoolFragment(2)])
     net.forward(np.zeros((1, 5, 5, 1), np.float32))
-    with pytest.raises(UsageError, match=r"\(1, 3, 4, 2\); the scores had \(1, 3, 3, 2\)"):
+    with pytest.raises(UsageError, match=r"\(1, 3, 4, 2\); the outputs had \(1, 3, 3, 2\)"):
         net.backward(np.zeros((1, 3, 4, 2)))
 
 

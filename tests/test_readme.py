@@ -36,13 +36,3 @@ def test_the_commands_for_the_small_stacks_run_one_after_the_other(tmp_path, mon
         assert cli.main(shlex.split(line)[1:]) == 0
     assert float(re.search(r"\nerror +([\d.]+)", capsys.readouterr().out)[1]) < 0.2
     assert (tmp_path / "confusion.png").exists() and (tmp_path / "mistakes.png").exists()
-
-
-def test_no_two_segmentations_write_to_one_folder():
-    folders = re.findall(r"tinympcnn segment .*-o (\S+)", README.read_text(encoding="utf-8"))
-    assert len(folders) == len(set(folders)) == 4
-
-
-def test_links_lead_to_files():
-    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
-    assert links and [link for link in links if not (README.parent / link).exists()] == []

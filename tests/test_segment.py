@@ -148,10 +148,10 @@ def failing(net, monkeypatch, largest):
     """Make every forward pass over an image with more than `largest` rows run out of memory."""
     forward = Net.forward
 
-    def limited(self, images, train=True):
+    def limited(self, images, train=True, outputs=None):
         if images.shape[1] > largest:
             raise MemoryError
-        return forward(self, images, train)
+        return forward(self, images, train, outputs)
 
     monkeypatch.setattr(Net, "forward", limited)
 

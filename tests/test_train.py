@@ -157,7 +157,7 @@ def test_target_images_are_learnt_as_regression_and_moved_with_their_image(rng, 
     np.testing.assert_allclose(image * std + mean, target[..., :2], atol=1e-5)  # FC: no border
     with pytest.raises(UsageError, match="only classes can be balanced"):
         fit(net, (images, targets), Recipe(balance="classes"))
-    with pytest.raises(DataError, match=r"target 0 has shape \(12, 15, 2\); a net with 3 outputs needs \(12, 15, 3\)"):
+    with pytest.raises(DataError, match=r"target 0 is .*\(12, 15, 2\); a net with 3 outputs needs .* \(12, 15, 3\)"):
         fit(net, (images, images), Recipe())
 
 
@@ -352,7 +352,7 @@ def test_an_executor_changes_no_bit(some):
         ({"labels": [np.zeros((9, 12))]}, DataError, "needs integers"),
         ({"labels": [np.zeros((9, 11), int)]}, DataError, "needs integers"),
         ({"validation": 0.2}, UsageError, r"validation must be a pair such as \(images, labels\), .* not 0\.2"),
-        ({"validation": (1, 2, 3)}, UsageError, "a pair such as .* not 3 of them"),
+        ({"validation": (1, 2, 3)}, UsageError, r"a pair such as .* not \(1, 2, 3\)"),
         ({"labels": [np.full((9, 12), 2)]}, DataError, "2 outputs takes classes 0 to 1"),
         ({"labels": [np.full((9, 12), -2)]}, DataError, "-1 for pixels that do not count"),
     ],

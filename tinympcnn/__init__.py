@@ -9,8 +9,10 @@ Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Read the metho
     nn/layers/pool.py        max-pooling on patches, and on all fragments of a whole image
     nn/fragments.py          from fragments to the dense map and back
     nn/geometry.py           the sizes that one layer takes and makes
-    nn/plan.py               the sizes of a whole net: field of view, stride, storages, work
-    nn/sequential.py         layers in a row: pad, run, merge, crop; image net and patch net
+    nn/layers/row.py         the sizes of layers in a row: field of view, stride, padding
+    nn/layers/chain.py       layers in a row at work: pad, run, merge, crop
+    nn/sequential.py         a net: image net and patch net, parameters, copies
+    nn/plan.py               the storages and the work of a whole net
     nn/reference.py          the paper's four algorithms, literally
     nn/losses.py             cross-entropy and squared error
     nn/optim/base.py         what an optimiser is
@@ -19,6 +21,9 @@ Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Read the metho
     nn/optim/lbfgs.py        L-BFGS, the paper's best on steel
     nn/optim/adam.py         Adam, today's usual choice
     nn/layers/contrast.py    local contrast normalisation, which is not in the paper
+    nn/layers/fragment.py    fragments without a maximum: a trous convolution
+    nn/layers/upsample.py    the way back up
+    nn/layers/skip.py        a layer of layers: the U-Net
     nn/spec.py               the paper's notation for nets
     gradcheck/__init__.py    is a gradient right?
     gradcheck/differences.py    gradients against central differences
@@ -41,13 +46,18 @@ from tinympcnn.inference.committee import Committee
 from tinympcnn.net import Net
 from tinympcnn.nn.layers import (
     Conv,
+    Fragment,
     FullyConnected,
     Layer,
     LocalContrast,
     Logistic,
     MaxPool,
     MaxPoolFragment,
+    Relu,
+    Skip,
+    Subsample,
     Tanh,
+    Upsample,
     register_layer,
 )
 from tinympcnn.nn.losses import MeanSquaredError, SoftmaxCrossEntropy
@@ -67,6 +77,7 @@ __all__ = [
     "Committee",
     "Conv",
     "DataError",
+    "Fragment",
     "FullyConnected",
     "Layer",
     "LocalContrast",
@@ -76,9 +87,13 @@ __all__ = [
     "MeanSquaredError",
     "Net",
     "Recipe",
+    "Relu",
     "Sequential",
+    "Skip",
     "SoftmaxCrossEntropy",
+    "Subsample",
     "Tanh",
+    "Upsample",
     "UsageError",
     "fit",
     "register_layer",

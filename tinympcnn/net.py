@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinympcnn.inference.committee import Committee
+from tinympcnn.inference.predict import predict
 from tinympcnn.io import modelfile
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.nn.spec import parse
@@ -36,6 +37,10 @@ class Net(Sequential):
         `turns` averages over the eight flips and quarter turns of the image; see ``inference/committee.py``.
         """
         return Committee([self], turns).segment(image, **options)
+
+    def predict(self, image: np.ndarray, **options: Any) -> np.ndarray:
+        """Return the image (H, W, K) that a net trained on target images predicts; see ``inference/predict.py``."""
+        return predict(self, image, **options)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the net to an .npz file, whole or not at all; see ``io/modelfile.py``."""

@@ -247,7 +247,7 @@ grade_maps_last(as_storage)
 #
 # Maps last is not only tidy. Columns of windows can be copied in long runs, images come that way from TIFF readers and
 # go that way to plots, and the matrix products of a layer run faster (see `columns` in
-# `tinympcnn/engine/correlation.py`). Readers of this library turn files of any axis order into `(H, W, C)` and say what
+# `tinympcnn/engine/im2col.py`). Readers of this library turn files of any axis order into `(H, W, C)` and say what
 # they read: `tinympcnn/io/tiff/axes.py`. PyTorch keeps `(N, C, H, W)` and offers maps last as `channels_last`.
 #
 # ## Next

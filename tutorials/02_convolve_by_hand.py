@@ -272,7 +272,7 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 # a block of rows at a time: read `correlate` in `tinympcnn/engine/correlation.py`, and `tinympcnn/engine/` for how
 # the blocks are cut and spread over threads. A window's row of $k_w$ pixels with $C$ maps each lies in memory as one
 # run of $k_w C$ numbers; that is one of the reasons why maps come last (tutorial 01). A fully connected layer is the
-# same operation over all that is left of the window: `FullyConnected` in `tinympcnn/nn/layers/conv.py` is nine lines.
+# same operation over all that is left of the window: `FullyConnected` in `tinympcnn/nn/layers/conv.py` is a few lines.
 
 # %% [markdown]
 # ## Next

@@ -117,7 +117,7 @@ show(
 
 # %% [markdown]
 # Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library keeps the codes as bytes and routes with
-# one multiplication for each place of the window, for all windows at once. (`schedule` cuts the work into blocks of
+# one multiplication for each place of the window, for all windows at once. (`engine` cuts the work into blocks of
 # rows for the threads; what matters is `route`.)
 
 # %%

@@ -337,7 +337,7 @@ grade_split(YourMaxPoolFragment((2, 3)))
 # %% [markdown]
 # ## In practice
 #
-# `layers/pool.py` is the whole layer. What differs from your version is not what it computes: it works on
+# `tinympcnn/nn/layers/pool.py` is the whole layer. What differs from your version is not what it computes: it works on
 # blocks that fit a core's cache, and keeps of mpIDXS one byte per position, the number $i\,k_w + j$ of the winner
 # within its window. Implementations in other frameworks put fragments on the batch axis in the same way, or leave the
 # map dense and dilate all later kernels instead: the same arithmetic, with strided reads.

@@ -363,7 +363,7 @@ grade_padded_size(your_padded_size)
 #
 # All of this is one call: `net.forward` pads, runs, merges and crops; `net.segment` adds the mirrored border and tiles
 # with the whole halo. `tinympcnn info SPEC --image HxW` prints every size before any arithmetic, from the rules in
-# `geometry.py`.
+# `tinympcnn/nn/geometry.py`.
 #
 # ## Next
 #

@@ -396,7 +396,7 @@ grade_fragment_layer(YourMaxPoolFragment((2, 3)))
 # %% [markdown]
 # ## In practice
 #
-# `reference.py` and `layers/pool.py` stand side by side in the library, and the tests hold one against the
+# `reference.py` and `layers/pool.py` stand side by side in `tinympcnn/nn`, and the tests hold one against the
 # other on many sizes, with rectangular pools and ties. `check_contract(net, image)` works with any net, so run it once
 # on yours; it takes as many patches as the image has windows, so keep the image small.
 #

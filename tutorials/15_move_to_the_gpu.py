@@ -27,7 +27,7 @@
 #
 # Tutorial 11. About 30 minutes. **No GPU is needed.** The cells that use one say so when there is none, and the rest
 # runs on NumPy. The outputs stored in this notebook were made *without* a GPU: no number in them is a GPU's. For one of
-# your own, `pip install "tinympcnn[cuda12]"` or `[cuda13]`.
+# your own, `pip install ".[cuda12]"` or `.[cuda13]` in the folder of the repository.
 
 # %%
 import inspect

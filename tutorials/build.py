@@ -1,8 +1,8 @@
 """Run the tutorials and write their notebooks: ``python tutorials/build.py [--check] [--to FOLDER] [NN ...]``.
 
-The text sources ``NN_name.py`` (jupytext's percent format) are what is edited and reviewed; the ``NN_name.ipynb``
-beside them are made here, each in a fresh kernel, with outputs, and are committed so that a code-hosting page shows
-them. ``--check`` runs nothing and tells whether a notebook's cells still are those of its source.
+The text sources ``NN_name.py`` (jupytext's percent format) are edited and reviewed. This script makes the notebooks
+``NN_name.ipynb`` from the sources, each in a fresh kernel, with outputs. The notebooks are committed, so that a
+code-hosting page shows them. ``--check`` runs nothing and tells whether a notebook has the same cells as its source.
 """
 
 from __future__ import annotations
@@ -83,9 +83,15 @@ def drift(source: Path) -> str | None:
 def main(arguments: list[str] | None = None) -> int:
     """Build or check the tutorials that were chosen; return the number of those that failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("chosen", nargs="*", metavar="NN", help="numbers or names; all if none is given")
-    parser.add_argument("--check", action="store_true", help="run nothing; tell whether the pairs have drifted apart")
-    parser.add_argument("--to", type=Path, default=HERE, help="folder for the notebooks (default: beside the sources)")
+    parser.add_argument(
+        "chosen", nargs="*", metavar="NN", help="The numbers or names of the tutorials. The default is all."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="Run nothing; say which notebooks differ from their sources."
+    )
+    parser.add_argument(
+        "--to", type=Path, default=HERE, help="The folder for the notebooks. The default is that of the sources."
+    )
     options = parser.parse_args(arguments)
     failed = 0
     for source in sources(options.chosen):

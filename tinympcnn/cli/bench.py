@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from tinympcnn.training.objective import Example, image_closure
 
 # the steel net on the paper's strip images at a quarter of their size; N3 and N4 on as many pixels as fit a minute
 CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)), ("N4", (256, 256)))
+PRODUCT = 2048  # rows and columns of the matrices whose product is the machine's limit
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
-
 
 EXAMPLE = """example:
   tinympcnn bench
@@ -37,54 +36,37 @@ def run(options: argparse.Namespace) -> None:
     bench()
 
 
-def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> list[dict[str, Any]]:
-    """Measure matrix products, training steps, segmentation and patch-by-patch training.
-
-    Parameters
-    ----------
-    seconds : float
-        About how long the measurements take. Everything runs at least once, after a run that is not counted.
-    echo : callable
-        It is told each line of the report.
-
-    Returns
-    -------
-    list of dict
-        A record for each measurement: what, net, size, seconds (the median), spread (shortest and longest), runs,
-        patches_per_second, gflop_per_second and share_of_sgemm. Training steps also have patch_by_patch, how many times
-        longer the same image takes patch by patch.
-    """
+def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> None:
+    """Measure matrix products, training steps, segmentation and patch-by-patch training, in about `seconds`."""
     echo(info.system())
     share = seconds / (1 + 3 * len(CASES))
-    limit = sgemm(share)
-    records = [limit]
-    echo(f"\nsgemm of 2048: {limit['gflop_per_second']:.0f} GFLOP/s, on all threads")
-    echo(f"{'':<26}{'median':>10}{'min to max':>24}{'patches/s':>12}{'GFLOP/s':>10}{'of sgemm':>10}")
-    for name, size in CASES:
+    a = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), np.float32)
+    limit = 2 * PRODUCT**3 / measure(partial(np.matmul, a, a, out=np.empty_like(a)), share)
+    echo(f"\nsgemm of {PRODUCT}: {limit / 1e9:.0f} GFLOP/s, on all threads")
+    echo(f"{'':<26}{'median':>10}{'patches/s':>12}{'GFLOP/s':>10}{'of sgemm':>10}")
+    for name, (H, W) in CASES:
         net = Net.from_spec(name, rng=0)
         P, Q = net.field_of_view
-        image = np.random.default_rng(0).standard_normal((size[0] + P - 1, size[1] + Q - 1), np.float32)
-        centre = image[P // 2 :, Q // 2 :][: size[0], : size[1]]
-        work: dict[str, tuple[Callable[[], object], int]] = {
-            "train": (training_step(net, image[None, :, :, None], size), info.flop_training(net, image.shape)),
-            "segment": (partial(net.segment, centre), info.flop_forward(net, image.shape)),
-        }
-        for what, (task, flop) in work.items():
-            record = {"what": what, "net": name, "size": size, **measure(task, share)}
-            record["patches_per_second"] = size[0] * size[1] / record["seconds"]
-            record["gflop_per_second"] = flop / record["seconds"] / 1e9
-            record["share_of_sgemm"] = record["gflop_per_second"] / limit["gflop_per_second"]
-            records.append(record)
-            echo(_line(record))
-        patch = patch_seconds(net, image, share)
-        records[-2]["patch_by_patch"] = patch * size[0] * size[1] / records[-2]["seconds"]
-        echo(f"{'':<6}patch by patch, training takes {records[-2]['patch_by_patch']:,.0f} times as long "
-             f"({PATCHES} patches measured, one at a time)")  # fmt: skip
-    return records
+        image = np.random.default_rng(0).standard_normal((H + P - 1, W + Q - 1), np.float32)
+        train = measure(training_step(net, image), share)
+        segment = measure(partial(net.segment, image[P // 2 :, Q // 2 :][:H, :W]), share)
+        flops = info.flop_training(net, image.shape), info.flop_forward(net, image.shape)
+        for what, took, flop in zip(("train", "segment"), (train, segment), flops, strict=True):
+            speed = f"{H * W / took:>12,.0f}{flop / took / 1e9:>10.0f}{flop / took / limit:>10.0%}"
+            echo(f"{name:<6}{what:<8}{f'{H}x{W}':<12}{1e3 * took:>7,.1f} ms{speed}")
+        patches = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
+        steps = [training_step(net.as_patch(), patch) for patch in patches]
+        ratio = measure(partial(_run_all, steps), share) / len(steps) * H * W / train
+        echo(f"{'':<6}patch by patch, training takes {ratio:,.0f} times as long ({PATCHES} measured, one at a time)")
 
 
-def measure(task: Callable[[], object], seconds: float) -> dict[str, Any]:
-    """Run `task` once to warm up, then again until `seconds` are over; return the median, the spread and the runs."""
+def _run_all(steps: Sequence[Callable[[], float]]) -> None:
+    for step in steps:
+        step()
+
+
+def measure(task: Callable[[], object], seconds: float) -> float:
+    """Run `task` once to warm up, then again until `seconds` are over; return the median time."""
     times: list[float] = []
     begin = time.perf_counter()
     task()
@@ -92,36 +74,11 @@ def measure(task: Callable[[], object], seconds: float) -> dict[str, Any]:
         start = time.perf_counter()
         task()
         times.append(time.perf_counter() - start)
-    return {"seconds": float(np.median(times)), "spread": (min(times), max(times)), "runs": len(times)}
+    return float(np.median(times))
 
 
-def sgemm(seconds: float, n: int = 2048) -> dict[str, Any]:
-    """Measure the product of two n x n matrices of float32: the machine's limit."""
-    a = np.random.default_rng(0).standard_normal((n, n), np.float32)
-    out = np.empty_like(a)
-    record = measure(lambda: np.matmul(a, a, out=out), seconds)
-    return {"what": "sgemm", "size": (n, n), **record, "gflop_per_second": 2 * n**3 / record["seconds"] / 1e9}
-
-
-def training_step(net: Net, images: np.ndarray, size: Pair) -> Callable[[], float]:
-    """Return a function that runs forward, loss and backward on `images` with random labels."""
-    labels = np.random.default_rng(1).integers(0, net.out_maps, (len(images), *size))
-    return image_closure(net, Example(images, labels), SoftmaxCrossEntropy())
-
-
-def patch_seconds(net: Net, image: np.ndarray, seconds: float) -> float:
-    """Return the time that training on one patch takes, one patch at a time."""
-    (P, Q), patch_net = net.field_of_view, net.as_patch()
-    windows = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
-    steps = [training_step(patch_net, np.ascontiguousarray(window)[None, :, :, None], (1, 1)) for window in windows]
-    return float(measure(lambda: [step() for step in steps], seconds)["seconds"] / len(steps))
-
-
-def _line(record: dict[str, Any]) -> str:
-    rows, columns = record["size"]
-    low, high = (f"{1e3 * t:,.1f}" for t in record["spread"])
-    return (
-        f"{record['net']:<6}{record['what']:<8}{f'{rows}x{columns}':<12}{1e3 * record['seconds']:>7,.1f} ms"
-        f"{f'{low} to {high} ms':>24}{record['patches_per_second']:>12,.0f}{record['gflop_per_second']:>10.0f}"
-        f"{record['share_of_sgemm']:>10.0%}"
-    )
+def training_step(net: Net, image: np.ndarray) -> Callable[[], float]:
+    """Return a function that runs forward, loss and backward on an image (H+P-1, W+Q-1) with random labels."""
+    size = [n - window + 1 for n, window in zip(image.shape, net.field_of_view, strict=True)]
+    labels = np.random.default_rng(1).integers(0, net.out_maps, (1, *size))
+    return image_closure(net, Example(np.ascontiguousarray(image)[None, :, :, None], labels), SoftmaxCrossEntropy())

@@ -99,9 +99,10 @@ def calibrate_files(
     counted = (y >= 0 for y in truth)  # -1 does not count
     examples = ((page[k, 1], y[k] == 1) for page, y, k in zip(pages, truth, counted, strict=True))
     fit = fit_calibration(examples, values)
-    if fit.calibration.rise < LEAST_RISE:
+    rise = sum(fit.calibration.coefficients[1:])  # from p = 0 to p = 1
+    if rise < LEAST_RISE:
         raise DataError(
-            f"the best rising polynomial is constant (it rises by {fit.calibration.rise:.3f} from p = 0 to 1): are the "
+            f"the best rising polynomial is constant (it rises by {rise:.3f} from p = 0 to 1): are the "
             "labels inverted? (--invert)"
         )
     fit.calibration.save(output, pixels=fit.pixels, mean_square_before=fit.before, mean_square_after=fit.after)

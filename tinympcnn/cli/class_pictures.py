@@ -7,8 +7,7 @@ from os import PathLike
 
 import numpy as np
 
-from tinympcnn.cli.pictures import BLUE, drawing, printable, write_figure
-from tinympcnn.data.preprocessing import unit
+from tinympcnn.cli.pictures import BLUE, drawing, write_figure
 
 MISTAKES = 40  # pictures on a sheet at most
 ACROSS = 8
@@ -19,18 +18,21 @@ def draw_confusion(path: str | PathLike[str], C: np.ndarray, names: Sequence[str
 
     The diagonal is left out of the scale of greys, as the few mistakes would otherwise not be seen.
     """
-    K, mistakes = len(names), C - np.diag(np.diag(C))
+    K = len(names)
+    mistakes = C - np.diag(np.diag(C))
     with drawing() as new_figure:
         figure = new_figure(figsize=(2 + 0.28 * K, 1.6 + 0.28 * K))
         axes = figure.subplots()
         axes.imshow(mistakes, cmap="Greys", vmin=0, vmax=max(1, mistakes.max()))
         for i, j in zip(*np.nonzero(C), strict=True):
-            colour = BLUE if i == j else "white" if mistakes[i, j] > 0.6 * mistakes.max() else "black"
+            dark = mistakes[i, j] > 0.6 * mistakes.max()
+            colour = BLUE if i == j else "white" if dark else "black"
             axes.text(j, i, C[i, j], ha="center", va="center", fontsize=6, color=colour)
-        shown = [printable(name) for name in names]
-        axes.set_xticks(range(K), shown, rotation=90, fontsize=7)
-        axes.set_yticks(range(K), shown, fontsize=7)
-        axes.set(xlabel="taken for", ylabel="class", title=f"{mistakes.sum()} mistakes in {C.sum()} images")
+        axes.set_xticks(range(K), names, rotation=90, fontsize=7)
+        axes.set_yticks(range(K), names, fontsize=7)
+        axes.set_xlabel("taken for")
+        axes.set_ylabel("class")
+        axes.set_title(f"{mistakes.sum()} mistakes in {C.sum()} images", fontsize=9)
         write_figure(figure, path)
 
 
@@ -61,10 +63,18 @@ def draw_mistakes(
         for axes in cells:
             axes.set_axis_off()
         for axes, i in zip(cells, shown, strict=False):
-            image = unit(images[i])
-            axes.imshow(image if image.shape[2] == 3 else image.mean(axis=2), cmap="gray", vmin=0, vmax=1)
+            image = images[i] if images.shape[3] == 3 else images[i].mean(axis=2)
+            axes.imshow(_bytes(image), cmap="gray", vmin=0, vmax=255)
             guess = int(p[i].argmax())
-            lines = f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}"
-            axes.set_title("\n".join(map(printable, lines.split("\n"))), fontsize=6)
+            axes.set_title(f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}", fontsize=6)
         figure.suptitle(f"{len(wrong)} mistakes in {len(images)} images, the surest first", fontsize=9)
         write_figure(figure, path)
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    """Return an image of bytes as it is, and another one stretched from its smallest value to its largest."""
+    if image.min() >= 0 and 1 < image.max() <= 255:
+        return image.astype(np.uint8)
+    low, high = float(image.min()), float(image.max())
+    stretched: np.ndarray = (255 * (image - low) / (high - low or 1)).astype(np.uint8)
+    return stretched

@@ -17,6 +17,7 @@ import tifffile
 
 from tinympcnn import data, metrics
 from tinympcnn.cli import arguments, pictures
+from tinympcnn.cli.progress import epoch_line
 from tinympcnn.cli.results import made_folder
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
@@ -32,7 +33,6 @@ EPOCHS = 30
 VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 2012 challenge
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
-
 
 EXAMPLE = """example:
   tinympcnn demo -o demo
@@ -56,101 +56,80 @@ def run(options: argparse.Namespace) -> None:
 def demo(
     output: str | PathLike[str] = "demo",
     device: str = "auto",
-    seed: int = 0,
     seconds: float = 40,
     echo: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train a small net on synthetic membranes, segment two unseen images, and say how good and how fast that was.
 
-    Parameters
-    ----------
-    output : path
-        The folder of the results, which is made if it does not exist. What an earlier demo left there is replaced.
-    device : {"auto", "numpy", "cupy"}
-        The library that computes.
-    seed : int
-        The seed of the images, of the initial weights and of the order of training.
-    seconds : float
-        Training ends with the first epoch after this time, on a slow machine before the last.
-    echo : callable
-        It is told what happens.
-
-    Returns
-    -------
-    dict
-        epochs, pixel_error and threshold_error (of the best grey threshold) on the unseen images, patches_per_second
-        of segmentation, speedup over the patch net, largest_difference from the patch net's probabilities, and files.
+    Training ends with the first epoch after `seconds`, on a slow machine before the last. What an earlier demo left in
+    the folder is replaced. Return what was measured, by name, and the files.
     """
     xp, why = backend.load(device)
     echo(f"backend: {why}")
     folder = made_folder(Path(output))
-    images, labels = data.synthetic_membranes(48, 80, rng=seed)
-    unseen, truth = data.synthetic_membranes(2, 256, rng=np.random.default_rng([seed, 1]))
+    images, labels = data.synthetic_membranes(48, 80, rng=0)
+    unseen, truth = data.synthetic_membranes(2, 256, rng=np.random.default_rng([0, 1]))
 
-    net = Net.from_spec(SPEC, rng=seed).to("numpy" if xp is np else "cupy")
+    net = Net.from_spec(SPEC, rng=0).to("numpy" if xp is np else "cupy")
     net.class_values = VALUES
-    net.record = {"made by": "tinympcnn demo", "net": SPEC, "seed": seed, "numpy": np.__version__}
+    net.record = {"made by": "tinympcnn demo", "net": SPEC, "numpy": np.__version__}
     echo(f"training {SPEC}\non {len(images)} images of 80x80, for at most {seconds:g} s and the epoch then begun:")
-    epochs = _train(net, images, labels, seed, seconds, echo)
+    recipe = Recipe(EPOCHS, options={"lr": 0.01}, augment="flip")
+    for record in fit(net, (list(images), list(data.class_indices(labels, VALUES))), recipe):
+        echo(f"  {epoch_line(record, EPOCHS)}")
+        if record["seconds"] > seconds:
+            break
+    epochs = record["epoch"]
+    if epochs < EPOCHS:
+        echo(f"  the time is up after {epochs} of {EPOCHS} epochs: more would make the result better")
 
     net.segment(unseen[0])  # the first time threads start and memory is taken
     start = time.perf_counter()
     probabilities = np.stack([net.segment(image) for image in unseen])
     rate = truth.size / (time.perf_counter() - start)
-    classes = np.asarray(VALUES)[probabilities.argmax(axis=-1)].astype(np.uint8)
-    error = float((classes != truth).mean())
+    classes = probabilities.argmax(axis=-1)
+    labelled = np.asarray(VALUES, np.uint8)[classes]
+    error = float((labelled != truth).mean())
     best = metrics.best_threshold_error(unseen, data.class_indices(truth, VALUES))
     alone = f"the best grey threshold alone: {best.error:.3f}"
     echo(f"pixel error on {len(unseen)} unseen images of 256x256: {error:.3f}; {alone}")
 
-    patch_rate, difference = _patch_by_patch(net, unseen[0], probabilities[0], seed)
+    patch_rate, difference = _patch_by_patch(net, unseen[0], probabilities[0])
     echo(
         f"segmented {rate:,.0f} patches per second; patch by patch it would be {patch_rate:,.0f}, measured on {SAMPLE} "
         f"of them, {BATCH} at a time, and scaled: {rate / patch_rate:.0f} times slower, for the same probabilities "
         f"(to {difference:.0e})"
     )
-    files = _write(folder, net, unseen, truth, probabilities, classes)
-    caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
+    names = ("model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif", "membranes.png")
+    files = [folder / name for name in names]  # named as `tinympcnn segment` would
+    net.to("numpy").save(files[0])
+    for path, stack in zip(files[1:3], (unseen, truth), strict=True):
+        with replacing(path) as temporary:
+            tifffile.imwrite(temporary, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    write_probabilities(files[3], probabilities, VALUES, force=True)
+    write_labels(files[4], classes, VALUES, force=True)
     try:
-        panels = [unseen[0], truth[0], probabilities[0, :, :, 1], classes[0]]
+        panels = [unseen[0], truth[0], probabilities[0, :, :, 1], labelled[0]]
         titles = ["image", "truth (black: membrane)", "probability of the interior", "labels"]
-        pictures.side_by_side(panels, titles, folder / "membranes.png", caption)
-        files.append(folder / "membranes.png")
+        caption = f"pixel error {error:.3f}; {alone}; {rate:,.0f} patches per second"
+        pictures.side_by_side(panels, titles, files[5], caption)
     except UsageError as missing:
         echo(f"no picture: {missing}")
+        files.pop()
     echo(f"wrote {', '.join(file.name for file in files)} in {folder}")
     return {
         "epochs": epochs,
         "pixel_error": error,
         "threshold_error": best.error,
-        "patches_per_second": rate,
         "speedup": rate / patch_rate,
         "largest_difference": difference,
         "files": files,
     }
 
 
-def _train(
-    net: Net, images: np.ndarray, labels: np.ndarray, seed: int, seconds: float, echo: Callable[[str], None]
-) -> int:
-    """Train until the last epoch or until the time is up; return the number of epochs."""
-    targets = list(data.class_indices(labels, VALUES))
-    options = {"lr": 0.01}
-    for record in fit(net, (list(images), targets), Recipe(EPOCHS, options=options, augment="flip", seed=seed)):
-        echo(
-            f"  epoch {record['epoch']}/{EPOCHS}: loss {record['loss_train']:.3f}, {record['seconds']:.1f} s, "
-            f"{record['patches_per_second']:,.0f} patches per second"
-        )
-        if record["seconds"] > seconds:
-            break
-    if record["epoch"] < EPOCHS:
-        echo(f"  the time is up after {record['epoch']} of {EPOCHS} epochs: more would make the result better")
-    return int(record["epoch"])
-
-
-def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray, seed: int) -> tuple[float, float]:
+def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
     """Return the patch net's speed on random pixels, in patches per second, and its distance from `probabilities`."""
-    rng, patch = np.random.default_rng(seed), net.as_patch()
+    rng, patch = np.random.default_rng(0), net.as_patch()
     rows, columns = (rng.integers(n, size=SAMPLE) for n in image.shape)
     mirrored = data.mirror(net.normalised(image[:, :, None]), net.field_of_view)[:, :, 0]
     windows = np.lib.stride_tricks.sliding_window_view(mirrored, net.field_of_view)
@@ -160,18 +139,3 @@ def _patch_by_patch(net: Net, image: np.ndarray, probabilities: np.ndarray, seed
         found.append(backend.to_numpy(softmax(patch.forward(batch, train=False))[:, 0, 0]))
     rate = SAMPLE / (time.perf_counter() - start)
     return rate, float(np.abs(np.concatenate(found) - probabilities[rows, columns]).max())
-
-
-def _write(
-    folder: Path, net: Net, unseen: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, classes: np.ndarray
-) -> list[Path]:
-    """Write model, images and results, under the names that ``tinympcnn segment`` would give them."""
-    net.to("numpy").save(folder / "model.npz")
-    for name, stack in (("unseen", unseen), ("unseen_truth", truth)):
-        with replacing(folder / f"{name}.tif") as temporary:
-            tifffile.imwrite(temporary, stack, photometric="minisblack", metadata={"axes": "ZYX"})
-    write_probabilities(folder / "unseen_prob.tif", probabilities, VALUES, force=True)
-    indices = data.class_indices(classes, VALUES)
-    write_labels(folder / "unseen_labels.tif", indices, VALUES, force=True)
-    names = ["model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif"]
-    return [folder / name for name in names]

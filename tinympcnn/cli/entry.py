@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "Train on synthetic membranes, segment unseen ones, score and draw them.",
     "train": "Train a net on images and label images.",
     "segment": "Segment images with a trained model.",
+    "predict": "Write the images that a net trained on target images predicts, such as images without noise.",
     "classify": "Tell which class each small image shows, with a column or a committee of columns.",
     "locate": "Find objects in images, and compare them with the truth where that is known.",
     "detect": "Decide for every image whether it holds a defect.",

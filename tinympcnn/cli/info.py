@@ -22,10 +22,9 @@ from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.tiling import tile_memory, tile_size
 from tinympcnn.net import Net
-from tinympcnn.nn.plan import block_bytes
+from tinympcnn.nn.plan import block_bytes, every
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
-
 
 EXAMPLE = """examples:
   tinympcnn info
@@ -58,13 +57,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def system() -> str:
-    """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU.
-
-    Examples
-    --------
-    >>> system().splitlines()[0].startswith("tinympcnn ")
-    True
-    """
+    """Return what decides the speed on this machine: versions, BLAS, vector units, overrides, threads, GPU."""
     xp, why = backend.load("auto")
     set_here = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(OVERRIDES)]
     lines = [
@@ -82,11 +75,7 @@ def system() -> str:
 
 
 def card(xp: ModuleType) -> str:
-    """Return one line about the GPU in use, its software, and whether products are rounded to TF32.
-
-    CuPy, which is `xp`, multiplies float32 in TF32, which keeps 10 of 23 bits, where the environment says CUPY_TF32=1
-    and the card can. The package leaves that switch alone.
-    """
+    """Return one line about the GPU in use, and whether CuPy, `xp`, rounds products to TF32: 10 of 23 bits."""
     device, runtime = xp.cuda.Device(), xp.cuda.runtime
     properties = runtime.getDeviceProperties(device.id)
     cuda, driver = (f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.runtimeGetVersion(), runtime.driverGetVersion()))
@@ -126,50 +115,41 @@ def vector_units() -> list[str]:
 def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
     """Return `describe` of a model file, with its record, of a net of the zoo or of a spec, whichever `what` is."""
     net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else Net.from_spec(what, in_maps)
-    return "\n".join([describe(net, size), *training_lines(net)])
+    return "\n".join([describe(net, size), *(_training_lines(net) if net.record else [])])
 
 
-def training_lines(net: Net) -> list[str]:
+def _training_lines(net: Net) -> list[str]:
     """Return what a net remembers of its training: classes, normalisation, and all that decided the result."""
-    if not net.record:
-        return []
     lines = ["", f"classes: {', '.join(str(value) for value in net.class_values or range(net.out_maps))}"]
     if net.normalisation is not None:
         mean, std = ([f"{value:.6g}" for value in part] for part in net.normalisation)
         lines.append(f"images are normalised by mean {', '.join(mean)} and standard deviation {', '.join(std)}")
-    for name, value in net.record.items():
-        if name != "log":
-            lines.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
-    log = net.record.get("log")
+    record = {**net.record}
+    log = record.pop("log", None)
+    lines += [f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in record.items()]
     if isinstance(log, list) and log and isinstance(log[-1], dict):
         lines.append("after training: " + ", ".join(f"{name} {value}" for name, value in log[-1].items()))
     return lines
 
 
 def describe(net: Net, size: Pair | None = None) -> str:
-    """Return the table of a net and, for an image of `size`, the sizes, operations and memory that it leads to.
-
-    Parameters
-    ----------
-    net : Net
-        The net, as image net or as patch net.
-    size : (rows, columns), optional
-        The size of an image as `segment` takes it, before it is mirrored at the borders.
-    """
+    """Return the table of a net and, for an image that is not mirrored yet, the sizes, operations and memory."""
     net = net.as_image()
     if size is None:
         return str(net)
-    mirrored = size[0] + net.field_of_view[0] - 1, size[1] + net.field_of_view[1] - 1
+    mirrored = net.input_size(size)
     lines = [str(net), "", f"An image of {size[0]}x{size[1]}, mirrored at the borders to {mirrored[0]}x{mirrored[1]}:"]
     lines.append(f"{'layer':>5}  {'':<20}{'fragments':>10}{'size':>11}{'maps':>6}{'MFLOP':>12}")
-    for i, (layer, (F, h, w, maps), _, flop) in enumerate(net.plan(mirrored)):
-        mflop = f"{flop / 1e6:.1f}" if flop else ""
-        lines.append(f"{i:>5}  {type(layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
+    for number, row in every(net.plan(mirrored)):
+        (F, h, w, maps), mflop = row.shape, f"{row.flop / 1e6:.1f}" if row.flop else ""
+        lines.append(f"{number:>5}  {type(row.layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
     forward, training = flop_forward(net, mirrored), flop_training(net, mirrored)
     rows, columns = map(min, tile_size(net, None, largest=size), size)
     lines += [
         f"{forward / 1e9:.3g} GFLOP forward, {training / 1e9:.3g} GFLOP for a training step",
-        f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
+        "there is no patch net: what an output sees depends on its place in the pools"
+        if net.grid != (1, 1)
+        else f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
         f"memory, about: {training_bytes(net, mirrored) / 1e6:,.0f} MB for a training step; to segment, "
         f"{tile_memory(net, (rows, columns), size) / 1e6:,.0f} MB at most, in tiles of {rows}x{columns}",
     ]
@@ -177,7 +157,7 @@ def describe(net: Net, size: Pair | None = None) -> str:
 
 
 def flop_forward(net: Net, size: Pair) -> int:
-    """Return the operations of one forward pass over an image of `size` (as `forward` takes it, not mirrored)."""
+    """Return the operations of one forward pass over an image of `size`, as `forward` takes it."""
     return sum(row.flop for row in net.plan(size))
 
 
@@ -194,12 +174,7 @@ def flop_training(net: Net, size: Pair) -> int:
 def patch_ratio(net: Net, size: Pair) -> float:
     """Return how many times the operations of one pass over an image patch by patch takes, for `size` outputs.
 
-    The padding to whole fragments counts as work of the image net: without it the first ratio would be 83.
-
-    Examples
-    --------
-    >>> round(patch_ratio(Net.from_spec("steel"), (60, 137))), round(patch_ratio(Net.from_spec("N4"), (512, 512)))
-    (82, 475)
+    The padding to whole fragments counts as work of the image net: without it the steel net's ratio of 82 would be 83.
     """
     P, Q = net.field_of_view
     patches = prod(size) * flop_forward(net.as_patch(), (P, Q))
@@ -210,14 +185,14 @@ def training_bytes(net: Net, size: Pair) -> int:
     """Return about how many bytes a training step on an image of `size` takes at its peak.
 
     Every layer keeps what its backward pass needs: its input, its output (often the next layer's input) or neither, and
-    a few bytes besides. Going back, the gradients of a layer's output and input come on top of what the layers below
-    keep.
+    a few bytes besides. Going back, the gradients of a layer's output and input come on top.
     """
-    plan, item = net.plan(size), net.dtype.itemsize
+    item = net.dtype.itemsize
+    rows = [row for _, row in every(net.plan(size))]
     kept, peak, before = prod(size) * net.in_maps * item, 0, 0
-    for i, row in enumerate(plan):
+    for i, row in enumerate(rows):
         out = prod(row.shape)
-        needed = row.layer.keeps == "y" or (i + 1 < len(plan) and plan[i + 1].layer.keeps == "x")
+        needed = row.layer.keeps == "y" or (i + 1 < len(rows) and rows[i + 1].layer.keeps == "x")
         kept += row.layer.kept_bytes(row.shape) + (out * item if needed else 0)
         peak, before = max(peak, kept + (before + out) * item), out
-    return peak + block_bytes(plan, item)
+    return peak + block_bytes(net.plan(size), item)

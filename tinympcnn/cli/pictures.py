@@ -240,6 +240,6 @@ def drawing() -> Iterator[Any]:
 
 
 def write_figure(figure: Any, path: str | PathLike[str]) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as a PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinympcnn.engine.backend import Pair
-from tinympcnn.engine.memory import available_memory, resident_memory
+from tinympcnn.engine.limits import available_memory, resident_memory
 from tinympcnn.inference import tiling
-from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.postprocess import Postprocess
+from tinympcnn.inference.views import Members
 from tinympcnn.io.image_file import ImageFile
 
 
 def plan_tiles(
-    committee: Committee,
+    committee: Members,
     factor: int,
     post: Postprocess,
     files: Sequence[ImageFile],
@@ -38,7 +38,7 @@ def plan_tiles(
     return size
 
 
-def _page_memory(committee: Committee, file: ImageFile, factor: int, post: Postprocess) -> tuple[int, int]:
+def _page_memory(committee: Members, file: ImageFile, factor: int, post: Postprocess) -> tuple[int, int]:
     """Return the bytes that reading a page and writing its results take besides tiles: at least, and for each row."""
     height, width, maps = file.shape
     row, halo = width * maps * file.dtype.itemsize, committee.halo

@@ -22,9 +22,8 @@ class Bar:
     def update(self, done: int, total: int) -> None:
         """Show how much of an epoch is done."""
         if self.live:
-            filled = 30 * done // total
-            bar = "#" * filled + "." * (30 - filled)
             seconds = time.perf_counter() - self.start
+            bar = ("#" * (30 * done // total)).ljust(30, ".")
             print(f"\r[{bar}] {done}/{total} updates, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
@@ -35,10 +34,14 @@ class Bar:
     def epoch(self, record: Record) -> None:
         """Print what the log says of an epoch."""
         self.clear()
-        held = {words: record[name] for name, words in MEASURES.items() if name in record}
-        measured = [f"{words} {value:.4f}, " for words, value in held.items() if not math.isnan(value)]
-        print(
-            f"epoch {record['epoch']}/{self.epochs}: loss {record['loss_train']:.4f}, {''.join(measured)}"
-            f"{record['seconds']:.1f} s, {record['patches_per_second']:,.0f} patches/s",
-            flush=True,
-        )
+        print(epoch_line(record, self.epochs), flush=True)
+
+
+def epoch_line(record: Record, epochs: int) -> str:
+    """Return what the log says of one of `epochs` epochs."""
+    held = {words: record[name] for name, words in MEASURES.items() if name in record}
+    measured = "".join(f"{words} {value:.4f}, " for words, value in held.items() if not math.isnan(value))
+    return (
+        f"epoch {record['epoch']}/{epochs}: loss {record['loss_train']:.4f}, {measured}{record['seconds']:.1f} s, "
+        f"{record['patches_per_second']:,.0f} patches/s"
+    )

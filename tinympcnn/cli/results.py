@@ -13,7 +13,7 @@ import numpy as np
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import expand, open_image
-from tinympcnn.io.predictions import is_result, label_dtype
+from tinympcnn.io.predictions import label_dtype, other_than_results
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter
 
@@ -32,7 +32,7 @@ def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple
         with failures.of(path):
             opened.append(open_image(path, reading.axes))
     files = []
-    for file in [file for file in opened if not is_result(file)] or opened:
+    for file in other_than_results(opened):
         with failures.of(file.path):
             if min(file.shape[:2]) < factor:
                 raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import platform
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,6 @@ from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
@@ -36,57 +37,26 @@ STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: w
 
 @dataclass(frozen=True)
 class Session:
-    """How a training run is carried out.
+    """How a training run is carried out."""
 
-    Attributes
-    ----------
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    processes : int
-        The number of processes, of one thread each, over which L-BFGS spreads the images on a CPU. Unlike threads
-        they do not wait for each other. No bit depends on it.
-    minutes : float
-        The longest time between two checkpoints, in minutes.
-    resume : bool
-        Whether the run goes on from the checkpoint of an earlier run with the same recipe and data.
-    force : bool
-        Whether a model, a log and a checkpoint that exist are replaced.
-    log : path or None
-        The CSV file that gets one row per epoch.
-    echo, report, progress : callable
-        Functions that are told what was read and chosen (a line), how every epoch went (its record), and every update
-        (the numbers of updates done and to do in this epoch).
-    """
-
-    device: str = "numpy"
-    processes: int = 1
-    minutes: float = 10
+    device: str = "numpy"  # or "cupy" or "auto"
+    processes: int = 1  # of one thread each, over which L-BFGS spreads the images on a CPU; no bit depends on them
+    minutes: float = 10  # between two checkpoints
     resume: bool = False
-    force: bool = False
-    log: AnyPath | None = None
-    echo: Callable[[str], None] = print
-    report: Callable[[Record], None] = lambda record: None
-    progress: Callable[[int, int], None] | None = None
+    force: bool = False  # replace a model, a log and a checkpoint that exist
+    log: AnyPath | None = None  # the CSV file that gets one row per epoch
+    echo: Callable[[str], None] = print  # is told what was read and chosen
+    report: Callable[[Record], None] = lambda record: None  # is told how every epoch went
+    progress: Callable[[int, int], None] | None = None  # is told the updates done and to do, after every update
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a training run makes, and of what.
+    """What a training run makes, and of what. The model records all of it."""
 
-    Attributes
-    ----------
-    output : path
-        The model file, written at the end. A checkpoint lies beside it.
-    choices : dict
-        What decides the result beside the recipe: the net, the data, how they were read. A run that is resumed must
-        have the same choices. Everything in it is recorded.
-    about : dict
-        What is recorded as well, such as the names of the images.
-    """
-
-    output: AnyPath
-    choices: dict[str, Any]
-    about: dict[str, Any] = field(default_factory=dict)
+    output: AnyPath  # the model file, written at the end; a checkpoint lies beside it
+    choices: dict[str, Any]  # all that decides the result beside the recipe; a run that is resumed must have the same
+    about: dict[str, Any] = field(default_factory=dict)  # what decides nothing, such as the names of the images
 
 
 def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
@@ -101,31 +71,11 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
 
 
 def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
-    """Train a net, or go on with its training, and write it to the job's output.
-
-    Parameters
-    ----------
-    net : Net
-        The net to train, which stays as it is.
-    data, validation : (images, targets) or Dataset
-        The data, as ``tinympcnn.training.fit.fit`` takes them.
-    recipe : Recipe
-        All that decides the result, beside the net and the data.
-    job : Job
-        What the run makes, and of what.
-    session : Session
-        How the run is carried out.
-
-    Returns
-    -------
-    Net
-        The trained net, on the CPU.
-    """
+    """Train a copy of a net, or go on with its training, write it to the job's output, and return it, on the CPU."""
     echo, xp = session.echo, backend.load(session.device)[0]
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
-    _check_replaced(session, job.output, choices)
     net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
@@ -134,12 +84,13 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
             net, data, recipe, validation=validation, checkpoint=checkpoint,
             executor=executor, progress=session.progress,
         )  # fmt: skip
+        _set_aside(session, job.output)
         check_writable(checkpoint.path, STATE_SIZE * net.n_params * net.dtype.itemsize)
-        log = _Log(session.log, echo)
-        log.write(records)  # the last row may be missing, or the log may be a new one
+        said: set[str] = set()
+        _log(session, records, said)  # the last row may be missing, or the log may be a new one
         for record in epochs:
             records.append(record)
-            log.write(records)
+            _log(session, records, said)
             session.report(record)
     net = net.to("numpy")
     kept = min(records, key=lambda record: record["loss_val"]) if recipe.keep == "best" else records[-1]
@@ -149,28 +100,25 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     return net
 
 
-def _check_replaced(session: Session, output: AnyPath, choices: dict[str, Any]) -> None:
-    """Refuse to replace what an earlier run made, unless this run makes the same again: then nothing is lost."""
-    place = checkpoint_path(output)
-    paths = [Path(path) for path in (output, place, session.log) if path is not None]
-    taken = [path for path in paths if path.exists()]
-    if not taken or session.force or (session.resume and place in taken):
+def _set_aside(session: Session, output: AnyPath) -> None:
+    """Keep what an earlier run left under the names of this one, as cells.1.npz and so on; --force replaces it."""
+    model, place = Path(output), checkpoint_path(output)
+    if session.force or (session.resume and place.exists()):
         return
-    if taken[0] == Path(output) and _made_by(taken[0], choices):
-        session.echo(f"{output} exists and came of the same net, recipe and data: it is made again")
-        return
-    way_on = "go on with its run by --resume, " if place in taken else ""
-    raise UsageError(f"{taken[0]} exists already; {way_on}replace it by --force, or name another output to keep both")
-
-
-def _made_by(model: Path, choices: dict[str, Any]) -> bool:
-    """Tell whether a run with these choices made the model; how files were read shows in the hash of the data."""
-    try:
-        record = Net.load(model).record
-    except (DataError, UsageError):
-        return False
-    how = {reading.name for reading in fields(Reading)}
-    return all(record.get(name) == value for name, value in choices.items() if name not in how)
+    log = [] if session.log is None else [Path(session.log)]
+    for n in count(1):
+        aside = model.with_name(f"{model.name.removesuffix('.npz')}.{n}.npz")
+        names = {
+            model: aside,
+            place: checkpoint_path(aside),
+            **{path: path.with_suffix(f".{n}{path.suffix}") for path in log},
+        }
+        if not any(path.exists() for path in names.values()):
+            break
+    for path, kept in names.items():
+        if path.exists():
+            shutil.move(path.resolve(), kept)  # a link stays, and the new file is written through it
+            session.echo(f"{path} exists: what it holds is kept as {kept}")
 
 
 def checkpoint_path(output: AnyPath) -> Path:
@@ -178,8 +126,8 @@ def checkpoint_path(output: AnyPath) -> Path:
 
     Examples
     --------
-    >>> checkpoint_path("cells.npz").name, checkpoint_path("lr0.01.npz").name, checkpoint_path("lr0.01").name
-    ('cells.checkpoint.npz', 'lr0.01.checkpoint.npz', 'lr0.01.checkpoint.npz')
+    >>> checkpoint_path("lr0.01.npz").name, checkpoint_path("lr0.01").name
+    ('lr0.01.checkpoint.npz', 'lr0.01.checkpoint.npz')
     """
     path = Path(output)
     return path.with_name(path.name.removesuffix(".npz") + ".checkpoint.npz")
@@ -193,22 +141,15 @@ def write_log(path: AnyPath, records: Sequence[Record]) -> None:
         writer.writerows(records)
 
 
-class _Log:
-    """The log file. Where it cannot be written training goes on, and the next epoch tries again."""
-
-    def __init__(self, path: AnyPath | None, echo: Callable[[str], None]) -> None:
-        self.path, self.echo, self.failed = path, echo, False
-
-    def write(self, records: Sequence[Record]) -> None:
-        if self.path is None or not records:
-            return
-        try:
-            write_log(self.path, records)
-            self.failed = False
-        except DataError as error:
-            if not self.failed:
-                self.echo(f"warning: {error}; training goes on, and writes the log when it can")
-            self.failed = True
+def _log(session: Session, records: Sequence[Record], said: set[str]) -> None:
+    """Write the log, if one is wanted. Where it cannot be written training goes on, and the next epoch tries again."""
+    try:
+        if session.log is not None and records:
+            write_log(session.log, records)
+    except DataError as error:
+        if str(error) not in said:
+            session.echo(f"warning: {error}; training goes on, and writes the log when it can")
+        said.add(str(error))
 
 
 def _records_to_resume(
@@ -229,14 +170,7 @@ def _records_to_resume(
 
 def _versions() -> dict[str, str]:
     """Return what else decides the last bits: the libraries and the kernels of BLAS, but not the number of threads."""
-    blas = sorted(
-        f"{one['internal_api']} {one['version']} {one.get('architecture', '')}".strip()
-        for one in threadpool_info()
-        if one["user_api"] == "blas"
-    )
-    return {
-        "tinympcnn": __version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "blas": ", ".join(dict.fromkeys(blas)),
-    }
+    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    blas = {f"{one['internal_api']} {one['version']} {one.get('architecture', '')}".strip() for one in loaded}
+    python = platform.python_version()
+    return {"tinympcnn": __version__, "numpy": np.__version__, "python": python, "blas": ", ".join(sorted(blas))}

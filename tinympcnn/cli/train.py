@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn train``."""
-    parser.epilog = EXAMPLE
     data = parser.add_argument_group("data")
     data.add_argument(
         "-i", "--images", action=arguments.Files, required=True, metavar="FILE",
@@ -184,17 +183,10 @@ def train_files(
     reading: Reading = Reading(),  # noqa: B008
     session: Session = Session(),  # noqa: B008
 ) -> Net:
-    """Train a net on image files and write it to `output`.
+    """Train a net on image files, write it to `output`, and return it, on the CPU.
 
     Parameters
     ----------
-    images, labels : sequence of path
-        Files and folders; see ``tinympcnn.io.pairs.read_pairs`` and, where the reading has a radius,
-        ``tinympcnn.io.places.read_discs``.
-    output : path
-        The model file, written at the end. A checkpoint lies beside it (``checkpoint_path``).
-    recipe : Recipe
-        All that decides the result, beside the net and the data.
     net : str
         The net to train: N3, N4, steel, a spec, or the model file (.npz) whose parameters training starts from. The
         images are normalised by their own mean and standard deviation in each case.
@@ -202,13 +194,6 @@ def train_files(
         The share of the images that is held out: the last pages of stacks, a random choice of single files.
     reading : Reading
         How the files are read. The model records it, and `segment_files` and `detect_files` follow.
-    session : Session
-        How the run is carried out.
-
-    Returns
-    -------
-    Net
-        The trained net, on the CPU.
     """
     echo = session.echo
     models = [Path(name) for name in (net, recipe.focus) if name.endswith(".npz")]
@@ -224,7 +209,10 @@ def train_files(
         return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
 
     echo(f"training on {len(kept)} image(s), validating on {len(held)}")
-    _warn_of_missing(pairs, kept, echo)
+    present = set().union(*(np.unique(pairs.labels[i]).tolist() for i in kept))
+    for k, value in enumerate(pairs.class_values):
+        if k not in present:
+            echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
     names = {"images": [pairs.names[i] for i in kept], "validation": [pairs.names[i] for i in held]}
     choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": _digest(pairs)}
     if recipe.focus not in ("none", "classes"):
@@ -254,14 +242,6 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
         )
     model.class_values = pairs.class_values
     return model, start
-
-
-def _warn_of_missing(pairs: Pairs, kept: list[int], echo: Callable[[str], None]) -> None:
-    """Name the classes of which validation or down-sampling leaves no pixel to train on."""
-    present = set().union(*(np.unique(pairs.labels[i]).tolist() for i in kept))
-    for k, value in enumerate(pairs.class_values):
-        if k not in present:
-            echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
 
 
 def _digest(pairs: Pairs) -> str:

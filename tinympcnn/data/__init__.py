@@ -23,32 +23,15 @@ from tinympcnn.data.synthetic import (
 )
 
 __all__ = [
-    "augment",
-    "class_indices",
-    "class_shares",
-    "dihedral",
-    "dihedral_inverse",
-    "downsample",
-    "downsample_labels",
-    "find_class_values",
-    "map_values",
-    "mirror",
-    "parse_kinds",
-    "synthetic_digits",
-    "synthetic_membranes",
-    "synthetic_mitoses",
-    "synthetic_signs",
-    "synthetic_strip",
-]
+    "augment", "class_indices", "class_shares", "dihedral", "dihedral_inverse", "downsample", "downsample_labels",
+    "find_class_values", "map_values", "mirror", "parse_kinds", "synthetic_digits",
+    "synthetic_membranes", "synthetic_mitoses", "synthetic_signs", "synthetic_strip",
+]  # fmt: skip
 
 _FILES = {
-    "open_image": "images",
-    "read_images": "images",
-    "read_pairs": "pairs",
-    "read_prediction": "predictions",
-    "write_labels": "predictions",
-    "write_probabilities": "predictions",
-}
+    "open_image": "images", "read_images": "images", "read_pairs": "pairs", "read_prediction": "predictions",
+    "write_labels": "predictions", "write_probabilities": "predictions",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

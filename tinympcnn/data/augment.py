@@ -24,33 +24,13 @@ GAIN, SHIFT = 0.2, 0.2
 def augment(
     image: np.ndarray, labels: np.ndarray, kind: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a random variant of an image, and its labels moved the same way.
+    """Return a random variant of an image (H, W, C), and its labels (H, W) moved the same way.
 
-    Parameters
-    ----------
-    image : array, shape (H, W, C)
-        The image.
-    labels : array, shape (H, W)
-        The class indices. Other values, such as -1 for "ignore", move along.
-    kind : str
-        "none", or some of the following with a + between them, such as "rotate+elastic+intensity": "flip" draws one
-        of the eight flips and quarter turns; "rotate" also draws an angle, and returns the square of side
-        floor(min(H, W) / sqrt(2)) around a random centre; "elastic" displaces pixels by a smooth field, mildly;
-        "intensity" draws a contrast and a brightness.
-    rng : numpy.random.Generator
-        The only source of chance.
-
-    Returns
-    -------
-    image, labels : array
-        The variant. The types stay, but "intensity" makes the image float32. After "flip" both may be views, and H and
-        W may be exchanged. "rotate" and "elastic" sample the image bilinearly, and the nearest label at the same
-        points, both once.
-
-    Raises
-    ------
-    UsageError
-        If there is no such kind.
+    The kind is "none", or some of the following with a + between them: "flip" draws one of the eight flips and quarter
+    turns; "rotate" also draws an angle, and returns the square of side floor(min(H, W) / sqrt(2)) around a random
+    centre; "elastic" displaces pixels by a smooth field, mildly; "intensity" draws a contrast and a brightness.
+    The types stay, but "intensity" makes the image float32. After "flip" both may be views. "rotate" and "elastic"
+    sample the image bilinearly, and the nearest label at the same points, once.
 
     Examples
     --------
@@ -74,35 +54,17 @@ def augment(
 
 
 def parse_kinds(kind: str) -> frozenset[str]:
-    """Return the parts of an augmentation such as "rotate+elastic": none for "none".
-
-    Raises
-    ------
-    UsageError
-        If there is no such kind.
-
-    Examples
-    --------
-    >>> sorted(parse_kinds("rotate+elastic")), sorted(parse_kinds("none"))
-    (['elastic', 'rotate'], [])
-    """
-    parts = [] if kind == "none" else kind.split("+")
-    for part in parts:
-        if part not in KINDS:
-            raise UsageError(
-                f"there is no augmentation {part!r}; use none, or some of {', '.join(KINDS)} with + between them"
-            )
-    return frozenset(parts)
+    """Return the parts of an augmentation such as "rotate+elastic", none for "none"; refuse what is no kind."""
+    parts = frozenset() if kind == "none" else frozenset(kind.split("+"))
+    if unknown := parts.difference(KINDS):
+        raise UsageError(
+            f"there is no augmentation {min(unknown)!r}; use none, or some of {', '.join(KINDS)} with + between them"
+        )
+    return parts
 
 
 def augmented_size(size: tuple[int, int], kind: str) -> tuple[int, int]:
-    """Return the size (H, W) of the images that `augment` makes from images of `size`; "flip" may exchange H and W.
-
-    Examples
-    --------
-    >>> augmented_size((512, 512), "rotate")
-    (362, 362)
-    """
+    """Return the size (H, W) of the images that `augment` makes from images of `size`; "flip" may exchange H and W."""
     side = max(1, math.floor(min(size) / math.sqrt(2)))
     return (side, side) if "rotate" in parse_kinds(kind) else size
 

@@ -7,23 +7,20 @@ import numpy as np
 from tinympcnn.engine.backend import Array, array_module
 
 
-def mirror(image: Array, field_of_view: tuple[int, int]) -> Array:
+def mirror(image: Array, field_of_view: tuple[int, int], size: tuple[int, int] | None = None) -> Array:
     """Extend images so that there is one whole window around every pixel.
 
     A window of P rows has its centre at row P // 2, so P // 2 rows are added before and P - 1 - P // 2 after. The
-    border pixel itself is not repeated: rows -1, -2 are rows 1, 2. An image smaller than its border is mirrored
-    repeatedly.
+    border pixel itself is not repeated: rows -1, -2 are rows 1, 2. A small image is mirrored repeatedly.
 
     Parameters
     ----------
     image : array, shape (H, W, C) or (N, H, W, C)
-        The images, on any device.
+        The images, on any device. The result has the shape (H + P - 1, W + Q - 1, C), or N in front.
     field_of_view : pair of int
         The rows P and columns Q of the window.
-
-    Returns
-    -------
-    array, shape (H + P - 1, W + Q - 1, C), or with N in front
+    size : pair of int, optional
+        The rows and columns of the result, if more are needed: they are mirrored at the bottom and right.
 
     Examples
     --------
@@ -31,20 +28,15 @@ def mirror(image: Array, field_of_view: tuple[int, int]) -> Array:
     array([3, 2, 1, 2, 3, 2])
     """
     xp = array_module(image)
-    for axis, window in zip((-3, -2), field_of_view, strict=True):
-        image = xp.take(image, xp.asarray(mirrored(image.shape[axis], window)), axis=axis)
+    for axis, window, length in zip((-3, -2), field_of_view, size or (0, 0), strict=True):
+        image = xp.take(image, xp.asarray(mirrored(image.shape[axis], window, length)), axis=axis)
     return image
 
 
-def mirrored(n: int, window: int) -> np.ndarray:
-    """Return the indices of `n` pixels and of the mirrored pixels before and after, n + window - 1 in all.
+def mirrored(n: int, window: int, length: int = 0) -> np.ndarray:
+    """Return the indices of `n` pixels with the mirrored ones before and after: n + window - 1, or `length` if more.
 
     Padding the indices instead of the images works on all devices, and copies each pixel once.
-
-    Examples
-    --------
-    >>> mirrored(3, 4)
-    array([2, 1, 0, 1, 2, 1])
     """
     before = window // 2
-    return np.pad(np.arange(n), (before, window - 1 - before), mode="reflect")
+    return np.pad(np.arange(n), (before, max(n + window - 1, length) - n - before), mode="reflect")

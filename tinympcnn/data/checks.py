@@ -15,17 +15,8 @@ NO_DATA = (-9999.0, -99999.0, -32767.0, -32768.0, *np.finfo(np.float32).min * np
 def check_finite(pixels: np.ndarray, what: str, no_data: float | None = None) -> None:
     """Raise DataError if pixels are NaN or infinite, or if their value says that there is no data.
 
-    A value says so if it is one of `NO_DATA` or `no_data`, and lies farther from all other pixels than these lie from
-    each other.
-
-    Parameters
-    ----------
-    pixels : array
-        The pixels, in any shape.
-    what : str
-        The name of the pixels in the message.
-    no_data : float, optional
-        The value that the file itself names for pixels without data. Only signed and floating types are searched.
+    A value says so if it is one of `NO_DATA` or the file's own `no_data`, and lies farther from all other pixels than
+    these lie from each other. Unsigned types have no such value. `what` names the pixels in the message.
 
     Examples
     --------
@@ -34,10 +25,8 @@ def check_finite(pixels: np.ndarray, what: str, no_data: float | None = None) ->
         ...
     tinympcnn.errors.DataError: height.tif has 1 pixels of -9999, which look like "no data"; replace them first
     """
-    if pixels.dtype.kind == "f":
-        bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
-        if bad:
-            raise DataError(f"{what} has {bad} pixels that are NaN or infinite; replace them first")
+    if pixels.dtype.kind == "f" and (bad := pixels.size - np.count_nonzero(np.isfinite(pixels))):
+        raise DataError(f"{what} has {bad} pixels that are NaN or infinite; replace them first")
     if pixels.size and pixels.dtype.kind in "if":
         values = NO_DATA if no_data is None else (*NO_DATA, no_data)
         for extreme in (pixels.min(), pixels.max()):

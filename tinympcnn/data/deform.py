@@ -20,27 +20,9 @@ DISPLACEMENT = 3.0
 
 
 def rotation(size: tuple[int, int], side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the points of a square inside an image, with a random angle and a random centre.
+    """Return the rows and columns, (2, side, side), of a square in an image, with a random angle and a random centre.
 
-    Parameters
-    ----------
-    size : pair of int
-        The size (H, W) of the image.
-    side : int
-        The side of the square, at most min(H, W) / sqrt(2), so that the square fits at any angle.
-    rng : numpy.random.Generator
-        The only source of chance.
-
-    Returns
-    -------
-    array of float64, shape (2, side, side)
-        The row and the column of each point, in pixels.
-
-    Examples
-    --------
-    >>> points = rotation((50, 60), 35, np.random.default_rng(0))
-    >>> points.shape, bool(points.min() >= 0), bool(points[0].max() <= 49)
-    ((2, 35, 35), True, True)
+    The side is at most min(H, W) / sqrt(2), so that the square fits at any angle.
     """
     radius = (side - 1) / math.sqrt(2)
     row, column = rng.uniform((radius, radius), (size[0] - 1 - radius, size[1] - 1 - radius))
@@ -52,24 +34,9 @@ def rotation(size: tuple[int, int], side: int, rng: np.random.Generator) -> np.n
 
 
 def displacements(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Return a smooth random field: normally distributed at nodes SPACING apart, a cubic B-spline between them.
+    """Return a smooth random field, (2, H, W): the displacements of the row and of the column, in pixels.
 
-    Parameters
-    ----------
-    size : pair of int
-        The size (H, W) of the field.
-    rng : numpy.random.Generator
-        The only source of chance.
-
-    Returns
-    -------
-    array of float64, shape (2, H, W)
-        The displacement of the row and of the column, in pixels.
-
-    Examples
-    --------
-    >>> displacements((100, 120), np.random.default_rng(0)).shape
-    (2, 100, 120)
+    They are normally distributed at nodes SPACING apart, with a cubic B-spline between the nodes.
     """
     down, right = _splines(size[0]), _splines(size[1])
     nodes = rng.normal(0, 2 * DISPLACEMENT, (2, down.shape[1], right.shape[1]))  # the splines' weights halve it
@@ -85,23 +52,9 @@ def _splines(n: int) -> np.ndarray:
 
 
 def resample(image: np.ndarray, labels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sample an image bilinearly, and its labels at the nearest pixel, at the same points.
+    """Sample an image (H, W, C) bilinearly, and its labels (H, W) at the nearest pixel, at the same points (2, h, w).
 
-    Parameters
-    ----------
-    image : array, shape (H, W, C)
-        The image.
-    labels : array, shape (H, W)
-        The labels.
-    points : array, shape (2, h, w)
-        The rows and columns in pixels. Points beyond the border are mirrored, as everywhere in this library.
-
-    Returns
-    -------
-    image : array, shape (h, w, C)
-        The sampled image, of the same type.
-    labels : array, shape (h, w)
-        The sampled labels, of the same type.
+    Points beyond the border are mirrored, as everywhere in this library. The types stay.
 
     Examples
     --------

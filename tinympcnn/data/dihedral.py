@@ -13,24 +13,17 @@ def dihedral(array: Array, k: int) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> dihedral(np.array([[1, 2], [3, 4]]), 3)
-    array([[2, 4],
-           [1, 3]])
+    >>> dihedral(np.array([[1, 2], [3, 4]]), 3).tolist(), dihedral_inverse(np.array([[2, 4], [1, 3]]), 3).tolist()
+    ([[2, 4], [1, 3]], [[1, 2], [3, 4]])
     """
-    if k & 1:
-        array = array.swapaxes(0, 1)
-    return array[:: -1 if k & 2 else 1, :: -1 if k & 4 else 1]
+    return _flipped(array.swapaxes(0, 1) if k & 1 else array, k)
 
 
 def dihedral_inverse(array: Array, k: int) -> Array:
-    """Undo `dihedral` with the same k; returns a view, too.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> dihedral_inverse(dihedral(np.array([[1, 2], [3, 4]]), 3), 3)
-    array([[1, 2],
-           [3, 4]])
-    """
-    array = array[:: -1 if k & 2 else 1, :: -1 if k & 4 else 1]
+    """Undo `dihedral` with the same k; the result is a view, too."""
+    array = _flipped(array, k)
     return array.swapaxes(0, 1) if k & 1 else array
+
+
+def _flipped(array: Array, k: int) -> Array:
+    return array[:: -1 if k & 2 else 1, :: -1 if k & 4 else 1]

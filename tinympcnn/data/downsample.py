@@ -12,24 +12,9 @@ from tinympcnn.errors import UsageError
 
 
 def downsample(image: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink an image by averaging blocks of factor x factor pixels.
+    """Shrink an image (H, W) or (H, W, C) by averaging blocks of factor x factor pixels, in float32.
 
-    Parameters
-    ----------
-    image : array, shape (H, W) or (H, W, C)
-        The image.
-    factor : int
-        The number of pixels per axis that become one; 1 changes nothing. Rows and columns beyond the last whole block
-        are dropped.
-
-    Returns
-    -------
-    array of float32, shape (H // factor, W // factor) or with C
-
-    Raises
-    ------
-    UsageError
-        If the image is smaller than one block.
+    A factor of 1 changes nothing. Rows and columns beyond the last whole block are dropped.
 
     Examples
     --------
@@ -43,21 +28,7 @@ def downsample(image: np.ndarray, factor: int) -> np.ndarray:
 
 
 def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink a label image: each block of factor x factor pixels gets its most frequent value.
-
-    The smallest value wins where several are equally frequent.
-
-    Parameters
-    ----------
-    labels : array of int, shape (H, W)
-        The label values or class indices.
-    factor : int
-        The number of pixels per axis that become one.
-
-    Returns
-    -------
-    array, shape (H // factor, W // factor)
-        The labels, of the same type.
+    """Shrink a label image (H, W): each block of pixels gets its most frequent value, the smallest of equals.
 
     Examples
     --------

@@ -17,19 +17,9 @@ IGNORED = -1  # the label value, and the class index, of pixels that do not coun
 
 
 def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int, ...]:
-    """Return the distinct values of all label images, ascending, without -1.
+    """Return the distinct values of all label images, ascending, without -1: at least `least` and at most 16.
 
-    Parameters
-    ----------
-    labels : iterable of array
-        The label images, of any shapes: integers, or floats that are whole numbers.
-    least : int
-        The smallest number of values that is accepted: 2, or 1 if nothing depends on which value means what.
-
-    Returns
-    -------
-    tuple of int
-        At most 16 values.
+    One value is enough where nothing depends on which value means what.
 
     Raises
     ------
@@ -44,20 +34,17 @@ def find_class_values(labels: Iterable[np.ndarray], least: int = 2) -> tuple[int
     pages = list(labels)
     held = [np.unique(page) for page in pages]
     for distinct in held:
-        if not np.array_equal(distinct, np.trunc(distinct)):
-            fraction = distinct[distinct % 1 != 0][0]
-            raise DataError(f"the labels hold fractions such as {fraction}; --threshold makes two classes")
+        if (fractions := distinct[distinct % 1 != 0]).size:
+            raise DataError(f"the labels hold fractions such as {fractions[0]}; --threshold makes two classes")
     sets = [{int(value) for value in distinct} - {IGNORED} for distinct in held]
     values = sorted(set().union(*sets))
     if len(values) < least:
         only = f"hold only the value {values[0]}" if values else "hold no pixel that counts"
         raise DataError(f"the labels {only}; two classes at least are needed")
     if not -(2**63) <= values[0] <= values[-1] < 2**63:
-        beyond = values[-1] if values[-1] >= 2**63 else values[0]
-        raise DataError(f"the labels hold the value {float(beyond):g}, which fits no 64-bit integer")
+        raise DataError(f"the labels hold the value {float(max(values, key=abs)):g}, which fits no 64-bit integer")
     if len(values) > MAX_CLASSES:
-        span = f"{values[0]} to {values[-1]}"
-        raise DataError(f"the labels hold more than {MAX_CLASSES} values, {span}; {advice(pages)}")
+        raise DataError(f"the labels hold more than {MAX_CLASSES} values, {values[0]} to {values[-1]}; {advice(pages)}")
     if least > 1 and values == [0, 1, 255] and not any({1, 255} <= found for found in sets):
         raise DataError(
             "the labels hold 0, 1 and 255, and no image holds both 1 and 255: if both mean one class, --threshold 0 "
@@ -72,15 +59,9 @@ def advice(labels: Sequence[np.ndarray]) -> str:
     Numbered objects are connected regions, one for each value. Masks of two classes that were resized have values in
     between that fill no 3x3 pixels, and masks that were compressed have values close to the two. More than 16 values
     are no classes in any case.
-
-    Examples
-    --------
-    >>> advice([np.repeat(np.repeat(np.array([[0, 0, 1], [2, 0, 3]]), 3, 0), 3, 1)])
-    'each value above 0 is one region: if they number objects, --threshold 0 makes two classes of them'
     """
-    inner = [_inner_values(page) for page in labels if min(page.shape[:2]) > 2]
-    values, solid = _union(labels), _union(inner)
-    values = values[values != IGNORED]
+    values = np.setdiff1d(_union(labels), IGNORED)
+    solid = _union([_inner_values(page) for page in labels if min(page.shape[:2]) > 2])
     if len(values) < 3:
         return ""
     if len(solid) > len(values) / 2 and all(map(_is_numbered, labels)):
@@ -92,9 +73,8 @@ def advice(labels: Sequence[np.ndarray]) -> str:
     if len(values) > 4 and not between.any() and {low, high} <= set(solid.tolist()):
         return f"they look like a mask that was resized or compressed: --threshold {middle:g} makes two classes of them"
     if len(values) > MAX_CLASSES:
-        return (
-            f"--threshold {middle:g} makes two classes of a mask with smoothed edges, --threshold 0 of numbered objects"
-        )
+        edges = "makes two classes of a mask with smoothed edges"
+        return f"--threshold {middle:g} {edges}, --threshold 0 of numbered objects"
     return ""
 
 
@@ -119,19 +99,7 @@ def _is_numbered(page: np.ndarray) -> bool:
 
 
 def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
-    """Exchange label values for others, all at once; values that are not named stay.
-
-    Parameters
-    ----------
-    labels : array
-        The labels, of any shape.
-    mapping : dict of int to int
-        The new value of each old one.
-
-    Returns
-    -------
-    array
-        The labels in their new values; the same array if there is nothing to exchange.
+    """Exchange label values, given as old: new, all at once; values that are not named stay.
 
     Examples
     --------
@@ -147,24 +115,7 @@ def map_values(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
 
 
 def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray:
-    """Turn label values into class indices; -1 stays -1.
-
-    Parameters
-    ----------
-    labels : array
-        The labels, of any shape.
-    class_values : sequence of int
-        The values of the classes, ascending.
-
-    Returns
-    -------
-    array of int8
-        The class indices, of the same shape.
-
-    Raises
-    ------
-    DataError
-        If there is a value that is no class.
+    """Turn label values into class indices, of int8. The class values ascend; -1 stays -1; other values are refused.
 
     Examples
     --------
@@ -178,32 +129,16 @@ def class_indices(labels: np.ndarray, class_values: Sequence[int]) -> np.ndarray
     if unknown.size:
         hint = advice([labels]) or "--map A:B takes one value for another, and --ignore leaves a value out"
         raise DataError(f"the labels hold {unknown[0]}, which is none of the classes {tuple(class_values)}; {hint}")
-    found: np.ndarray = np.where(ignored, IGNORED, indices).astype(np.int8)
-    return found
+    return np.asarray(np.where(ignored, IGNORED, indices), np.int8)
 
 
 def class_shares(labels: np.ndarray | Sequence[np.ndarray], n_classes: int) -> np.ndarray:
-    """Return the fraction of pixels in each class, over all label images; pixels of -1 do not count.
-
-    Parameters
-    ----------
-    labels : array or sequence of array
-        Class indices, of any shapes.
-    n_classes : int
-        The number of classes.
-
-    Returns
-    -------
-    array of float64, shape (n_classes,)
-        The fractions.
+    """Return the fraction of pixels in each class, over all images of class indices; pixels of -1 do not count.
 
     Examples
     --------
     >>> class_shares([np.array([[0, 1], [1, -1]]), np.array([[1]])], n_classes=2)
     array([0.25, 0.75])
     """
-    counts: np.ndarray = np.zeros(n_classes)
-    for page in labels:
-        counts += np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes)
-    shares: np.ndarray = counts / max(counts.sum(), 1)
-    return shares
+    counts = np.sum([np.bincount(page[page >= 0].astype(np.intp), minlength=n_classes) for page in labels], axis=0)
+    return np.asarray(counts / max(counts.sum(), 1))

@@ -19,32 +19,9 @@ from tinympcnn.engine.correlation import correlate, correlate_back, correlate_gr
 from tinympcnn.engine.im2col import columns, window_gradients, window_products
 from tinympcnn.engine.matmul import GEMM_ROWS, multiply, pitch, row_period
 from tinympcnn.engine.threads import accumulate, available_cores, get_threads, run, set_threads, single_threaded_blas
-from tinympcnn.engine.workspace import copy, empty, release_memory
+from tinympcnn.engine.workspace import contiguous, copy, empty, release_memory
 
-__all__ = [
-    "DEVICE_BYTES",
-    "GEMM_ROWS",
-    "STRIP_BYTES",
-    "Block",
-    "accumulate",
-    "available_cores",
-    "block_bytes",
-    "cache_blocks",
-    "columns",
-    "copy",
-    "correlate",
-    "correlate_back",
-    "correlate_grad",
-    "empty",
-    "get_threads",
-    "multiply",
-    "pitch",
-    "release_memory",
-    "row_period",
-    "run",
-    "set_threads",
-    "single_threaded_blas",
-    "window_blocks",
-    "window_gradients",
-    "window_products",
-]
+__all__ = ["DEVICE_BYTES", "GEMM_ROWS", "STRIP_BYTES", "Block", "block_bytes", "cache_blocks", "window_blocks"]
+__all__ += ["columns", "correlate", "correlate_back", "correlate_grad", "multiply", "pitch", "row_period"]
+__all__ += ["accumulate", "available_cores", "get_threads", "run", "set_threads", "single_threaded_blas"]
+__all__ += ["contiguous", "copy", "empty", "release_memory", "window_gradients", "window_products"]

@@ -28,19 +28,7 @@ def is_device_array(array: object) -> bool:
 
 
 def array_module(*arrays: object) -> ModuleType:
-    """Return ``numpy`` or ``cupy``, the module that all `arrays` belong to.
-
-    Raises
-    ------
-    DataError
-        If some arrays live on the host and some on the device.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> array_module(np.zeros(3)).__name__
-    'numpy'
-    """
+    """Return ``numpy`` or ``cupy``, the module that all `arrays` belong to; arrays of both are a DataError."""
     on_device = [is_device_array(array) for array in arrays]
     if not any(on_device):
         return np
@@ -55,20 +43,8 @@ def array_module(*arrays: object) -> ModuleType:
 def load(name: str) -> tuple[ModuleType, str]:
     """Return the array module called `name` and one line that says what was chosen and why.
 
-    Parameters
-    ----------
-    name : {"numpy", "cupy", "auto"}
-        The module; ``auto`` is CuPy where it imports and one tiny kernel really runs, NumPy otherwise.
-
-    Raises
-    ------
-    UsageError
-        If the name is unknown, or CuPy was asked for by name and does not work.
-
-    Examples
-    --------
-    >>> load("numpy")[1]
-    'numpy, as asked'
+    The names are numpy, cupy, and auto: CuPy where it imports and one tiny kernel really runs, NumPy otherwise. An
+    unknown name, or CuPy asked for by name where it does not work, is a UsageError.
     """
     if name == "numpy":
         return np, "numpy, as asked"
@@ -95,13 +71,7 @@ def load(name: str) -> tuple[ModuleType, str]:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """Return `array` on the host, copied if it was on a GPU.
-
-    Examples
-    --------
-    >>> to_numpy(np.arange(3)).tolist()
-    [0, 1, 2]
-    """
+    """Return `array` on the host, copied if it was on a GPU."""
     return sys.modules["cupy"].asnumpy(array) if is_device_array(array) else np.asarray(array)
 
 

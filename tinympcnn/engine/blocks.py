@@ -23,16 +23,8 @@ Block = tuple[slice, slice]  # of fragments, of rows
 def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int, like: Array) -> list[Block]:
     """Cut an output storage into blocks of some rows of some fragments, for products with all their windows.
 
-    Parameters
-    ----------
-    outputs : (fragments, rows, columns)
-        The size of the output storage.
-    kh : int
-        The number of rows of a window.
-    strip, maps : int
-        The numbers that a window takes from one row of the input, and the numbers that it results in.
-    like : array
-        An array that lies where the work will be done.
+    The storage has (fragments, rows, columns) outputs, and lies where `like` does. A window has `kh` rows; it takes
+    `strip` numbers from one row of the input, and results in `maps` numbers.
     """
     fragments, rows, columns = outputs
     if is_device_array(like):
@@ -45,12 +37,7 @@ def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int,
             return [(slice(0, fragments), slice(0, rows))]  # see ``im2col.window_products``
         limit = STRIP_BYTES // ((strip + maps) * like.dtype.itemsize)
         windows = max(SMALLEST_BLOCK, fragments * rows * columns // LANES)
-    m, n = _step(fragments, rows, columns, kh - 1, multiple, limit, windows)
-    return [
-        (slice(f, min(f + m, fragments)), slice(q, min(q + n, rows)))
-        for f in range(0, fragments, m)
-        for q in range(0, rows, n)
-    ]
+    return _cut(fragments, rows, *_step(fragments, rows, columns, kh - 1, multiple, limit, windows))
 
 
 def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> int:
@@ -79,9 +66,11 @@ def _step(
 
 def cache_blocks(fragments: int, rows: int, row_items: int, like: Array) -> list[Block]:
     """Cut a storage into blocks whose arrays stay in the cache of one core (one block on a GPU)."""
-    if is_device_array(like):
-        return [(slice(0, fragments), slice(0, rows))]
-    most = max(1, CACHE_ITEMS // row_items)
-    if most >= rows:
-        return [(slice(f, min(f + most // rows, fragments)), slice(0, rows)) for f in range(0, fragments, most // rows)]
-    return [(slice(f, f + 1), slice(q, min(q + most, rows))) for f in range(fragments) for q in range(0, rows, most)]
+    most = fragments * rows if is_device_array(like) else max(1, CACHE_ITEMS // row_items)
+    return _cut(fragments, rows, max(1, most // rows), min(most, rows))
+
+
+def _cut(fragments: int, rows: int, m: int, n: int) -> list[Block]:
+    """Cut fragments by m and rows by n."""
+    across = [slice(q, min(q + n, rows)) for q in range(0, rows, n)]
+    return [(slice(f, min(f + m, fragments)), q) for f in range(0, fragments, m) for q in across]

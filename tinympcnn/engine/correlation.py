@@ -1,35 +1,28 @@
 """Cross-correlation as windows times a matrix, and its two gradients: the fast form of ``nn/layers/conv.py``.
 
-The loop over fragments of Algorithms 1 and 2 runs over blocks of fragments and rows. ``blocks.py`` decides how blocks
-are cut, and ``im2col.py`` how the windows of a block lie in memory.
+The loop over fragments of Algorithms 1 and 2 runs over blocks of fragments and rows, which ``blocks.py`` cuts;
+``im2col.py`` decides how the windows of a block lie in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tinympcnn.engine.backend import Array, Pair, array_module
+import numpy as np
+
+from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
 from tinympcnn.engine.blocks import Block, window_blocks
-from tinympcnn.engine.im2col import repeated, window_gradients, window_products
+from tinympcnn.engine.im2col import window_gradients, window_products
 from tinympcnn.engine.matmul import pitch
 from tinympcnn.engine.threads import accumulate, run
 from tinympcnn.engine.workspace import copy, empty
 
 
 def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
-    """Cross-correlate every fragment of `x`, in a border of zeros, with `W`.
+    """Cross-correlate every fragment of `x` (F, H, W, C) with `W` (kh, kw, C, out_maps), and add `b` (out_maps,).
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    W : array, shape (kh, kw, C, out_maps)
-    b : array, shape (out_maps,), optional
-    border : (rows, columns)
-        The rows and columns of zeros on each side; (kh-1, kw-1) makes the "full" correlation.
-
-    Returns
-    -------
-    array, shape (F, H + 2*rows - kh + 1, W + 2*columns - kw + 1, out_maps)
+    The border is the rows and the columns of zeros on each side; (kh-1, kw-1) makes the "full" correlation. The result
+    is (F, H + 2*rows - kh + 1, W + 2*columns - kw + 1, out_maps).
     """
     xp = array_module(x, W)
     F, H, width, _ = x.shape
@@ -39,7 +32,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     y = empty((F, h, w, maps), x)
     distance = pitch(w, x)
     x, out = _joined((kh, kw), x, y)
-    bias = None if b is None else repeated(b, w)
+    bias = b if b is None or is_device_array(b) else np.tile(b, (w, 1))  # NumPy adds long runs faster
 
     def forward(block: Block) -> None:
         f, q = block
@@ -73,11 +66,9 @@ def correlate_grad(x: Array, dy: Array, dW: Array, db: Array) -> None:
 
 
 def correlate_back(dy: Array, W: Array) -> Array:
-    """Return the gradient of the input of ``correlate(x, W)``.
+    """Return the gradient of the input of ``correlate(x, W)``: the full correlation of `dy` with the turned kernel.
 
-    It is the full correlation of `dy` with the flipped, transposed kernel:
-    input pixel (q, p) went through tap (i, j) into output (q-i, p-j), so
-    ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
+    Input pixel (q, p) went through tap (i, j) into output (q-i, p-j): ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
     """
     kh, kw = W.shape[:2]
     return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))

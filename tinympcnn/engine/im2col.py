@@ -15,16 +15,7 @@ from tinympcnn.engine.workspace import contiguous, copy, empty
 
 
 def columns(x: Array, kernel: Pair) -> Array:
-    """Return the columns of all windows of `x`, one row for each output pixel.
-
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    kernel : (kh, kw)
-
-    Returns
-    -------
-    array, shape (F * (H-kh+1) * (W-kw+1), kh * kw * C)
+    """Return the columns of all windows of `x` (F, H, W, C), one row for each output pixel: (F * h * w, kh * kw * C).
 
     Examples
     --------
@@ -46,17 +37,9 @@ def columns(x: Array, kernel: Pair) -> Array:
 
 
 def strips(x: Array, kw: int) -> Array:
-    """Return what windows kw columns wide see of every row of `x`, as a view: strips overlap.
+    """Return what windows kw columns wide see of every row of `x` (F, H, W, C), as a view: strips overlap.
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    kw : int
-
-    Returns
-    -------
-    array, shape (F, H, W-kw+1, kw * C)
-        The kw*C numbers of a strip lie side by side in memory.
+    The kw*C numbers of a strip lie side by side in memory: (F, H, W-kw+1, kw * C).
     """
     F, H, W, C = x.shape
     if C > 1 and x.strides[2] != C * x.strides[3]:
@@ -68,22 +51,11 @@ def strips(x: Array, kw: int) -> Array:
 
 
 def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Array) -> Array:
-    """Return the product of every window of `x` with a matrix: ``columns(x, kernel) @ matrix``.
+    """Return the product of every window of `x` (F, H, W, C) with a matrix: ``columns(x, kernel) @ matrix``.
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    matrix : array, shape (kh * kw * C, maps)
-    kernel : (kh, kw)
-    pitch : int
-        The distance at which the windows of two fragments follow each other in a product; at least W-kw+1.
-    out : array, shape (F, H-kh+1, W-kw+1, maps)
-        Memory for the result.
-
-    Returns
-    -------
-    array, shape (F, H-kh+1, W-kw+1, maps)
-        The result, which is `out` itself where the product could be written there.
+    The matrix is (kh * kw * C, maps), the result (F, H-kh+1, W-kw+1, maps); it is `out`, of that shape, where the
+    product could be written there. `pitch`, at least W-kw+1, is the distance at which the windows of two fragments
+    follow each other in a product.
     """
     (F, _, _, C), (kh, kw), (h, w, maps) = x.shape, kernel, out.shape[1:]
     array_module(x, matrix)
@@ -137,17 +109,8 @@ def _overlapping(x: Array, kernel: Pair, pitch: int, rows: int) -> Array:
 def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     """Return the sums over all windows of its outer product with its gradient, and of the gradient.
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    dy : array, shape (F, H-kh+1, W-kw+1, maps)
-    kernel : (kh, kw)
-
-    Returns
-    -------
-    dW : array, shape (kh, kw, C, maps)
-        ``columns(x, kernel).T @ dy``.
-    db : array, shape (maps,)
+    These are ``columns(x, kernel).T @ dy`` as (kh, kw, C, maps) and, with shape (maps,), the sum of dy, for `x`
+    (F, H, W, C) and `dy` (F, H-kh+1, W-kw+1, maps).
     """
     (F, _, _, C), (kh, kw), (h, w, maps) = x.shape, kernel, dy.shape[1:]
     if is_device_array(x):
@@ -159,20 +122,14 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     row, item = memory.strides[0], memory.itemsize
     taps = _strided(memory, (kh, kw * C, h * F * w), (row, item, kw * C * item))
     pixels = contiguous(dy.swapaxes(0, 1)).reshape(-1, maps)
-    return _sum_of_products(taps, pixels).reshape(kh, kw, C, maps), _sum(pixels)
-
-
-def _sum_of_products(taps: Array, pixels: Array) -> Array:
-    """Return ``taps @ pixels``, (kh, K, n) by (n, maps), as a sum over `sum_parts` parts of n."""
-    (kh, K, n), maps = taps.shape, pixels.shape[1]
-    parts = sum_parts(kh, K, maps, n)
-    size, rest = divmod(n, parts)
-    even = taps[:, :, : n - rest].reshape(kh, K, parts, size).transpose(2, 0, 1, 3)
-    products = empty((parts, kh, K, maps), taps)
+    n = len(pixels)
+    size, rest = divmod(n, parts := sum_parts(kh, kw * C, maps, n))
+    even = taps[:, :, : n - rest].reshape(kh, kw * C, parts, size).transpose(2, 0, 1, 3)
+    products = empty((parts, kh, kw * C, maps), taps)
     total: Array = multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products).sum(axis=0)
     if rest:
         total += multiply(taps[:, :, n - rest :], pixels[n - rest :])
-    return total
+    return total.reshape(kh, kw, C, maps), _sum(pixels)
 
 
 def _strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
@@ -185,12 +142,3 @@ def _sum(pixels: Array) -> Array:
     """Return the sum over rows, as a product: BLAS is faster at it than NumPy."""
     xp = array_module(pixels)
     return multiply(xp.ones(len(pixels), pixels.dtype), pixels)
-
-
-def repeated(b: Array, n: int) -> Array:
-    """Return the values `b` of all maps n times, to be added to rows of `n` pixels: NumPy adds long runs faster."""
-    if is_device_array(b):
-        return b
-    row = empty((n, *b.shape), b)
-    row[...] = b
-    return row

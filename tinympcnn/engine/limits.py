@@ -1,23 +1,43 @@
-"""The limits that control groups set: how much memory and how many cores a container or a batch job leaves.
+"""How much memory and how many cores this process may take, and how much memory it holds.
 
-Linux nests control groups, and each level may have limits of its own. Slurm and systemd set the limits below the root,
-Docker at the root that the process sees, so every level from the process up to the root counts, in version 1 and 2.
+Linux nests control groups, which limit a container or a batch job, and each level may have limits of its own. Slurm and
+systemd set the limits below the root, Docker at the root that the process sees, so every level from the process up to
+the root counts, in version 1 and 2.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-ROOT, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-"""The folder of all control groups, and the file that names those of this process."""
-
-MEMORY = (
+ROOT, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # all control groups; the names of this process's own
+MEMORY = (  # the files of the limit and of the use, and the name in memory.stat of what the kernel can drop
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-"""The files of the limit and of the use, and the name in memory.stat of what the kernel can drop, by version."""
+
+
+def resident_memory() -> int:
+    """Return the bytes of memory that this process holds now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def available_memory() -> int:
+    """Return the bytes that the machine, the control groups and the shell's ``ulimit -v`` leave to this process."""
+    import psutil
+
+    left = [psutil.virtual_memory().available, *memory_left()]
+    if sys.platform != "win32":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            left.append(limit - psutil.Process().memory_info().vms)
+    return max(int(min(left)), 0)
 
 
 def memory_left() -> Iterator[int]:
@@ -26,19 +46,20 @@ def memory_left() -> Iterator[int]:
         for limit, use, droppable in MEMORY:
             with suppress(OSError, ValueError):  # the other version, or no limit ("max")
                 left = int((folder / limit).read_text()) - int((folder / use).read_text())
-                yield left + _line(folder / "memory.stat", droppable)
+                with suppress(OSError, ValueError):
+                    words = (folder / "memory.stat").read_text().split()
+                    left += int(words[words.index(droppable) + 1])
+                yield left
 
 
 def cpu_quota() -> Iterator[float]:
     """Yield the number of cores that each control group allows, if it has a limit."""
     for folder in _groups("cpu"):
-        with suppress(OSError, ValueError):
-            quota, period = map(int, (folder / "cpu.max").read_text().split())
-            yield quota / period
-        with suppress(OSError, ValueError):
-            quota, period = (int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
-            if quota > 0:
-                yield quota / period
+        for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            with suppress(OSError, ValueError):
+                quota, period = map(int, " ".join((folder / file).read_text() for file in files).split())
+                if quota > 0:
+                    yield quota / period
 
 
 def _groups(controller: str) -> Iterator[Path]:
@@ -51,11 +72,3 @@ def _groups(controller: str) -> Iterator[Path]:
                 own = top / path.lstrip("/")
                 yield own
                 yield from (folder for folder in own.parents if folder.is_relative_to(top))
-
-
-def _line(path: Path, name: str) -> int:
-    """Return the number after `name` in a file of names and numbers; 0 if there is none."""
-    with suppress(OSError, ValueError):
-        words = path.read_text().split()
-        return int(words[words.index(name) + 1])
-    return 0

@@ -87,14 +87,7 @@ def pitch(columns: int, like: Array) -> int:
 
 
 def product(a: Array, W: Array, rows: int, y: Array) -> None:
-    """Write ``a @ W`` to `y`, in products of exactly `rows` rows; zeros fill up the last.
-
-    Parameters
-    ----------
-    a : array, shape (n, K)
-    W : array, shape (K, maps)
-    y : array, shape (n, maps)
-    """
+    """Write ``a @ W``, (n, K) by (K, maps), to `y`, in products of exactly `rows` rows; zeros fill up the last."""
     (n, K), maps = a.shape, W.shape[1]
     full = n - n % rows
     if full:

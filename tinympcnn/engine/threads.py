@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -27,9 +28,7 @@ def available_cores() -> int:
 
 
 def _threads_from_environment() -> int:
-    text = os.environ.get("TINYMPCNN_THREADS", "")
-    if not text:
-        return available_cores()
+    text = os.environ.get("TINYMPCNN_THREADS") or str(available_cores())
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"TINYMPCNN_THREADS must be a positive integer, not {text!r}")
     return int(text)
@@ -39,38 +38,31 @@ class _Workers:
     """The worker threads and BLAS's own thread setting, made on first use."""
 
     def __init__(self) -> None:
-        self.reset()
+        self.depth, self.lock = 0, threading.RLock()
+        self.limits: Any = None
 
     def reset(self) -> None:
         """Forget all threads, as in a process just forked: threads do not survive a fork."""
-        self.threads: int | None = None
-        self.pool: ThreadPoolExecutor | None = None
-        self.depth = 0
-        self.lock = threading.RLock()
-        self.controller: ThreadpoolController | None = None
-        self.limits: Any = None
+        self.__dict__ = type(self)().__dict__
 
-    def count(self) -> int:
-        if self.threads is None:
-            self.threads = _threads_from_environment()
-        return self.threads
+    @cached_property
+    def threads(self) -> int:
+        return _threads_from_environment()
 
+    @cached_property
     def blas(self) -> ThreadpoolController:
-        if self.controller is None:
-            self.controller = ThreadpoolController()
-        return self.controller
+        return ThreadpoolController()
 
+    @cached_property
     def executor(self) -> ThreadPoolExecutor:
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(self.count(), thread_name_prefix="tinympcnn")
-        return self.pool
+        return ThreadPoolExecutor(self.threads, thread_name_prefix="tinympcnn")
 
     def start(self, work: Callable[[], None], helpers: int) -> list[Future[None]]:
         """Run `work` on `helpers` threads, or on as many as the system starts; then no more are asked for again."""
         futures: list[Future[None]] = []
         try:
             for _ in range(helpers):
-                futures.append(self.executor().submit(work))
+                futures.append(self.executor.submit(work))
         except RuntimeError:  # "can't start new thread"
             self.threads = len(futures) + 1
         return futures
@@ -83,7 +75,7 @@ if hasattr(os, "register_at_fork"):
 
 def get_threads() -> int:
     """Return the number of worker threads: TINYMPCNN_THREADS, or the cores available to this process."""
-    return _workers.count()
+    return _workers.threads
 
 
 def set_threads(n: int) -> None:
@@ -91,14 +83,15 @@ def set_threads(n: int) -> None:
     if n < 1:
         raise UsageError(f"threads must be at least 1, not {n}")
     with _workers.lock:
-        if _workers.pool is not None:
-            _workers.pool.shutdown()
-        _workers.threads, _workers.pool = n, None
+        if "executor" in vars(_workers):
+            _workers.executor.shutdown()
+            del _workers.executor
+        _workers.threads = n
 
 
 def libraries() -> list[dict[str, Any]]:
     """Return what threadpoolctl knows of the libraries with threads of their own, BLAS among them."""
-    found: list[dict[str, Any]] = _workers.blas().info()
+    found: list[dict[str, Any]] = _workers.blas.info()
     return found
 
 
@@ -107,7 +100,7 @@ def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS at one thread inside, because the blocks run in parallel. Nesting is allowed and costs little."""
     with _workers.lock:
         if _workers.depth == 0:
-            _workers.limits = _workers.blas().limit(limits=1, user_api="blas")
+            _workers.limits = _workers.blas.limit(limits=1, user_api="blas")
         _workers.depth += 1
     try:
         yield
@@ -152,15 +145,15 @@ def accumulate(task: Callable[..., None], items: Sequence[Any], totals: Sequence
             task(item, *totals)
         return
     bounds = [len(items) * lane // LANES for lane in range(LANES + 1)]
-    lanes = [(low, high) for low, high in itertools.pairwise(bounds) if low < high]
+    shares = [items[low:high] for low, high in itertools.pairwise(bounds) if low < high]
     xp = array_module(*totals)
-    partials = [[xp.zeros_like(total) for total in totals] for _ in lanes]
+    partials = [[xp.zeros_like(total) for total in totals] for _ in shares]
 
     def lane(number: int) -> None:
-        for item in items[slice(*lanes[number])]:
+        for item in shares[number]:
             task(item, *partials[number])
 
-    run(lane, range(len(lanes)))
+    run(lane, range(len(shares)))
     for sums in partials:
         for total, partial in zip(totals, sums, strict=True):
             xp.add(total, partial, out=total)

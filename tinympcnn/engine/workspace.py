@@ -88,8 +88,7 @@ def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
 def copy(x: Array, into: Array) -> None:
     """Copy `x` (..., C) to `into`; maps that lie side by side are moved as larger items.
 
-    NumPy moves all the maps of a pixel as one item, in half the time. A GPU thread moves one WORD at most, which takes
-    a quarter of the time.
+    NumPy moves all the maps of a pixel at once, in half the time; a GPU thread moves a WORD, in a quarter of the time.
     """
     if x.dtype == into.dtype and x.strides[-1] == into.strides[-1] == x.dtype.itemsize:
         if not is_device_array(x):

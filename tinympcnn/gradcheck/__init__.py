@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module
-from tinympcnn.gradcheck.differences import Check, Differences, Subject, distance
-from tinympcnn.nn.layers import Layer
+from tinympcnn.gradcheck.differences import Check, Differences, distance
+from tinympcnn.nn.layers import Layer, row
 from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.sequential import Sequential
 
@@ -50,30 +50,11 @@ class Report:
         return self
 
 
-# ------------------------------------------------------------------------------------------ what is checked
-
-
-def check_layer(
-    layer: Layer,
-    x: Array | None = None,
-    shape: Sequence[int] | None = None,
-    rng: Rng = 0,
-    h: float = 1e-6,
-    tolerance: float = 1e-6,
-) -> Report:
+def check_layer(layer: Layer, x: Array | None = None, shape: Sequence[int] | None = None, rng: Rng = 0) -> Report:
     """Check the gradients of a layer's input and parameters. The layer itself stays as it is.
 
-    Parameters
-    ----------
-    layer : Layer
-        The layer. Parameters that are all zero get random values in the copy that is checked: a zero hides mistakes.
-    x : array, shape (F, H, W, C), optional
-        The input; by default a shuffled range.
-    shape : (F, H, W, C), optional
-        The shape of the default input; by default a small shape with H != W that suits the layer's `in_maps`,
-        `window` and `step`.
-    h, tolerance : float
-        The step of the differences, and the largest relative error that is right.
+    The input `x` (F, H, W, C) is by default a shuffled range of the given shape, or of a small one with H != W that
+    suits the layer. Parameters that are all zero get random values in the copy that is checked: a zero hides mistakes.
 
     Examples
     --------
@@ -87,14 +68,15 @@ def check_layer(
     the gradient of x: the factor (1 + y) is missing
     """
     rng = np.random.default_rng(rng)
-    twin = layer.copied(_in_float64, _in_float64)
+    twin = layer.copied(lambda array: array.astype(np.float64), lambda array: array.astype(np.float64))
     _fill_zeros(twin.params, rng)
     if x is None:
-        rows, columns = (int(n) * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
+        rows, columns = (n * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
+        rows, columns = row.fitted_size([twin], (rows, columns))
         host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
         x = array_module(*twin.params.values()).asarray(host)
-    subject = Subject(twin.forward, twin.backward, {"": twin})
-    return Report(repr(layer), Differences(subject, x.astype(np.float64), None, rng, h, tolerance).checks())
+    x = x.astype(np.float64)
+    return Report(repr(layer), Differences(twin.forward, twin.backward, {"": twin}, "x", x, None, rng).checks())
 
 
 def check_net(
@@ -103,17 +85,11 @@ def check_net(
     target: Array | None = None,
     loss: Loss | None = None,
     rng: Rng = 0,
-    h: float = 1e-6,
-    tolerance: float = 1e-6,
 ) -> Report:
     """Check the gradients of all parameters of a net, and of its images. The net itself stays as it is.
 
-    Parameters
-    ----------
-    images : array, shape (N, H, W, C), optional
-        The images; by default two small ones with H != W.
-    target, loss : optional
-        With both, the upstream gradient is that of the loss, which is checked too (the line "scores").
+    The images (N, H, W, C) are by default two small ones with H != W. With a target and a loss, the upstream gradient
+    is that of the loss, which is checked too (the line "scores").
 
     Examples
     --------
@@ -126,23 +102,19 @@ def check_net(
     for layer in twin.layers:
         _fill_zeros(layer.params, rng)
     if images is None:
-        P, Q = twin.field_of_view
-        images = twin.xp.asarray(_distinct((2, P + 2, Q + 3, twin.in_maps), rng))
+        images = twin.xp.asarray(_distinct((2, *twin.input_size((3, 4)), twin.in_maps), rng))
     x, dscores, checks = images.astype(np.float64), None, []
     if loss is not None and target is not None:
         scores = twin.forward(x, train=False)
-        checks = check_loss(loss, scores, target, rng, h, tolerance).checks
+        checks = check_loss(loss, scores, target, rng).checks
         loss.forward(scores, target)
         dscores = loss.backward()
     layers = {f"{i}.{type(layer).__name__}.": layer for i, layer in enumerate(twin.layers)}
-    subject = Subject(twin.forward, twin.backward, layers, "images")
-    checks += Differences(subject, x, dscores, rng, h, tolerance).checks()
+    checks += Differences(twin.forward, twin.backward, layers, "images", x, dscores, rng).checks()
     return Report(repr(net), checks)
 
 
-def check_loss(
-    loss: Loss, scores: Array, target: Array, rng: Rng = 0, h: float = 1e-6, tolerance: float = 1e-6
-) -> Report:
+def check_loss(loss: Loss, scores: Array, target: Array, rng: Rng = 0) -> Report:
     """Check the gradient of a loss: ``forward(scores, target) -> float``, ``backward() -> dscores``.
 
     Examples
@@ -152,10 +124,9 @@ def check_loss(
     True
     """
     one = array_module(scores, target).ones((1, 1, 1, 1))
-    x = scores.astype(np.float64)
-    subject = Subject(lambda x: loss.forward(x, target) * one, lambda dy: loss.backward() * dy, {}, "scores")
-    differences = Differences(subject, x, one, np.random.default_rng(rng), h, tolerance, spread=x.size**0.5)
-    return Report(type(loss).__name__, differences.checks())
+    x, rng = scores.astype(np.float64), np.random.default_rng(rng)
+    passes = (lambda x: loss.forward(x, target) * one), (lambda dy: loss.backward() * dy)
+    return Report(type(loss).__name__, Differences(*passes, {}, "scores", x, one, rng, x.size**0.5).checks())
 
 
 class Contract(NamedTuple):
@@ -166,16 +137,9 @@ class Contract(NamedTuple):
 
 
 def check_contract(net: Sequential, image: Array, rng: Rng = 0) -> Contract:
-    """Compare a net on an image with its patch net on every window of that image, in float64.
+    """Compare a net on an image (H, W, C) with its patch net on every window of that image, in float64.
 
-    Parameters
-    ----------
-    image : array, shape (H, W, C)
-
-    Returns
-    -------
-    Contract
-        Two distances, which should be below 1e-12. The gradient is that of a random linear function of the scores.
+    Both distances should be below 1e-12. The gradient is that of a random linear function of the scores.
 
     Examples
     --------
@@ -199,13 +163,6 @@ def check_contract(net: Sequential, image: Array, rng: Rng = 0) -> Contract:
         patch_scores[q] = patch.forward(windows)[:, 0, 0]
         patch.backward(dscores[0, q][:, None, None])
     return Contract(distance(scores[0], patch_scores), distance(gradient, twin.flat_grads()))
-
-
-# ------------------------------------------------------------------------------------------ small helpers
-
-
-def _in_float64(array: Array) -> Array:
-    return array.astype(np.float64)
 
 
 def _fill_zeros(params: dict[str, Array], rng: np.random.Generator) -> None:

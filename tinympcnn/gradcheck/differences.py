@@ -1,7 +1,7 @@
 """Gradients against central differences: the work behind the checks of this package.
 
-A `Subject` is anything with a forward and a backward pass. `Differences` moves each of its tensors one small step
-forward and back along a random direction, and compares the slope with the slope that backward claims.
+`Differences` moves each tensor of a function with a backward pass one small step forward and back along a random
+direction, and compares the slope with the slope that backward claims.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tinympcnn.gradcheck.diagnosis import Evidence, diagnose
 from tinympcnn.nn.layers import Layer
 
 Slopes = tuple[float, float, float]  # analytic, numeric, relative error
+H, TOLERANCE = 1e-6, 1e-6  # the step of the differences, and the largest relative error that is right
 LARGEST = 1 << 22  # the most elements of a Jacobian that is computed for a diagnosis
 
 
@@ -41,66 +42,58 @@ class Check:
 
 
 @dataclass
-class Subject:
-    """A function of an input and of the parameters of its layers; the keys of `layers` are prefixes of names."""
+class Differences:
+    """The checks of one function of an input `x` and of the parameters of its layers, whose keys are prefixes of names.
+
+    The upstream gradient `dy` is random if it is None. The step is `H` along directions of norm `spread`.
+    """
 
     forward: Callable[[Array], Array]
     backward: Callable[[Array], Array | None]
     layers: dict[str, Layer]
-    input_name: str = "x"
+    input_name: str
+    x: Array
+    dy: Array | None
+    rng: np.random.Generator
+    spread: float = 1.0
 
-    def tensors(self, x: Array) -> dict[str, Array]:
-        """Return the input and all parameters by name: the arrays themselves, not copies."""
+    @property
+    def tensors(self) -> dict[str, Array]:
+        """The input and all parameters by name: the arrays themselves, not copies."""
         params = {f"{at}{name}": p for at, layer in self.layers.items() for name, p in layer.params.items()}
-        return {self.input_name: x, **params}
+        return {self.input_name: self.x, **params}
 
-    def gradients(self, x: Array, dy: Array, start: dict[str, Array]) -> dict[str, Any]:
-        """Set the gradients to `start`, run forward and backward, and return the gradients after that."""
+    def gradients(self, dy: Array, start: dict[str, Array] | None = None) -> dict[str, Any]:
+        """Set the gradients to `start` or zeros, run forward and backward, and return the gradients after that."""
         for at, layer in self.layers.items():
-            for name in layer.params:
-                held, value = layer.grads.get(name), start[at + name]
+            for name, param in layer.params.items():
+                value = array_module(param).zeros_like(param) if start is None else start[at + name]
+                held = layer.grads.get(name)
                 if getattr(held, "shape", None) == value.shape:
                     held[...] = value  # type: ignore[index]
                 else:
                     layer.grads[name] = value.copy()
-        self.forward(x.copy())
+        self.forward(self.x.copy())
         found: dict[str, Any] = {self.input_name: self.backward(dy)}
         for at, layer in self.layers.items():
             found |= {f"{at}{name}": layer.grads.get(name) for name in layer.params}
         return {name: value.copy() if hasattr(value, "copy") else value for name, value in found.items()}
 
-
-@dataclass
-class Differences:
-    """The checks of one subject at one input `x`, under one upstream gradient `dy` (random if it is None).
-
-    The step is `h` along directions of norm `spread`; relative errors up to `tolerance` are right.
-    """
-
-    subject: Subject
-    x: Array
-    dy: Array | None
-    rng: np.random.Generator
-    h: float
-    tolerance: float
-    spread: float = 1.0
-
     def checks(self) -> list[Check]:
         """Check the gradient of every tensor, and that backward adds to the gradients that are there."""
         xp, given = array_module(self.x), self.x.copy()
-        y = self.subject.forward(given)
+        y = self.forward(given)
         if y.dtype != np.float64:
             return [Check("y", False, message=f"forward returned {y.dtype} for float64 input: its precision is lost")]
         if (given != self.x).any():
             return [Check("x", False, message="forward changed its input x: make a copy")]
         dy = self.dy = xp.asarray(self.rng.standard_normal(y.shape)) if self.dy is None else self.dy
-        tensors = self.subject.tensors(self.x)
-        zero = {name: xp.zeros_like(tensor) for name, tensor in tensors.items()}
+        tensors = self.tensors
         preset = {name: xp.asarray(self.rng.standard_normal(tensor.shape)) for name, tensor in tensors.items()}
         try:
             given = dy.copy()
-            found = self.subject.gradients(self.x, given, zero)
-            added = self.subject.gradients(self.x, dy.copy(), preset)
+            found = self.gradients(given)
+            added = self.gradients(dy.copy(), preset)
         except Exception as error:  # a user's backward may raise anything
             return [Check("backward", False, message=f"backward raised {type(error).__name__}: {error}")]
         checks = [self.check(name, found[name], dy) for name in tensors]
@@ -117,62 +110,61 @@ class Differences:
 
     def check(self, name: str, gradient: Any, dy: Array) -> Check:
         """Check the gradient of one tensor; if kinks make that fail, check it by the outputs without a kink."""
-        tensor = self.subject.tensors(self.x)[name]
+        tensor = self.tensors[name]
         if getattr(gradient, "shape", None) != tensor.shape:
             why = self.explain(name, gradient, dy) if hasattr(gradient, "shape") else f"backward left {gradient!r}"
             return Check(name, False, message=f"the gradient of {name}: {why}")
         xp = array_module(tensor)
         direction = xp.asarray(self.rng.standard_normal(tensor.shape))
         direction *= self.spread / xp.linalg.norm(direction)
-        plus, minus = self.shifted(name, self.h * direction), self.shifted(name, -self.h * direction)
+        plus, minus = self.shifted(name, H * direction), self.shifted(name, -H * direction)
         slopes = self.compare(gradient, direction, plus, minus, dy)
-        if slopes[2] <= self.tolerance:
+        if slopes[2] <= TOLERANCE:
             return Check(name, True, *slopes)
-        kinks = abs(plus - 2 * self.subject.forward(self.x.copy()) + minus) > 1e-4 * abs(plus - minus).max()
+        kinks = abs(plus - 2 * self.forward(self.x.copy()) + minus) > 1e-4 * abs(plus - minus).max()
         n = int(kinks.sum())
         note = f"a kink, not an error: {n} of {kinks.size} outputs have a winner that changes"
         if n == kinks.size:
             return Check(name, False, *slopes, True, f"{note}; nothing was checked: use an x of distinct values")
         if n:
             dy = xp.where(kinks, 0, dy)
-            zero = {at: xp.zeros_like(array) for at, array in self.subject.tensors(self.x).items()}
-            gradient = self.subject.gradients(self.x, dy.copy(), zero)[name]
+            gradient = self.gradients(dy.copy())[name]
             slopes = self.compare(gradient, direction, plus, minus, dy)
-            if slopes[2] <= self.tolerance:
+            if slopes[2] <= TOLERANCE:
                 return Check(name, True, *slopes, True, f"{note}; the others are right")
         return Check(name, False, *slopes, False, f"the gradient of {name}: {self.explain(name, gradient, dy)}")
 
     def compare(self, gradient: Array, direction: Array, plus: Array, minus: Array, dy: Array) -> Slopes:
         """Return the slope by the gradient, the slope by differences, and their error relative to a typical slope."""
         norm = array_module(gradient).linalg.norm
-        analytic, numeric = float((gradient * direction).sum()), float(((plus - minus) * dy).sum()) / (2 * self.h)
+        analytic, numeric = float((gradient * direction).sum()), float(((plus - minus) * dy).sum()) / (2 * H)
         typical = float(norm(gradient)) * self.spread / gradient.size**0.5
-        rounding = 4 * np.finfo(np.float64).eps * float(norm(plus * dy)) / self.h
-        size = max(abs(analytic), abs(numeric), typical, rounding / self.tolerance, 1e-300)
+        rounding = 4 * np.finfo(np.float64).eps * float(norm(plus * dy)) / H
+        size = max(abs(analytic), abs(numeric), typical, rounding / TOLERANCE, 1e-300)
         return analytic, numeric, abs(analytic - numeric) / size
 
     def shifted(self, name: str, step: Array) -> Array:
         """Return the output with `step` added to one tensor."""
-        tensor = self.subject.tensors(self.x)[name]
+        tensor = self.tensors[name]
         saved = tensor.copy()
         tensor += step
         try:
-            return self.subject.forward(self.x.copy())
+            return self.forward(self.x.copy())
         finally:
             tensor[...] = saved
 
     def jacobian(self, name: str) -> np.ndarray:
         """Return the derivative of every output by every element of one tensor, (tensor.size, y.size)."""
-        tensor, rows = self.subject.tensors(self.x)[name], []
+        tensor, rows = self.tensors[name], []
         for i in range(tensor.size):
             step = array_module(tensor).zeros_like(tensor)
-            step.reshape(-1)[i : i + 1] = self.h
+            step.reshape(-1)[i : i + 1] = H
             rows.append(to_numpy(self.shifted(name, step) - self.shifted(name, -step)).ravel())
-        return np.stack(rows) / (2 * self.h)
+        return np.stack(rows) / (2 * H)
 
     def explain(self, name: str, gradient: Array, dy: Array) -> str:
         """Return, in words, what is wrong with a gradient."""
-        tensors = self.subject.tensors(self.x)
+        tensors = self.tensors
         if tensors[name].size * dy.size > LARGEST:
             return "it is wrong (smaller tensors would tell more)"
 
@@ -184,21 +176,12 @@ class Differences:
             finally:
                 tensors[at][...] = saved
 
-        own = list(self.subject.layers.values())
+        own = list(self.layers.values())
         weights = {at: to_numpy(p).copy() for at, p in own[0].params.items() if p.ndim == 4} if len(own) == 1 else {}
-        return diagnose(
-            Evidence(
-                name="x" if name == self.subject.input_name else name,
-                analytic=to_numpy(gradient),
-                tensor=to_numpy(tensors[name]),
-                x=to_numpy(self.x),
-                y=to_numpy(self.subject.forward(self.x.copy())),
-                dy=to_numpy(dy),
-                jacobian=self.jacobian(name),
-                weights=weights,
-                with_weights=with_weights,
-            )
-        )
+        y = self.forward(self.x.copy())
+        arrays = to_numpy(gradient), to_numpy(tensors[name]), to_numpy(self.x), to_numpy(y), to_numpy(dy)
+        called = "x" if name == self.input_name else name
+        return diagnose(Evidence(called, *arrays, self.jacobian(name), weights, with_weights))
 
 
 def distance(a: Array, b: Array) -> float:

@@ -15,18 +15,7 @@ from tinympcnn.errors import DataError
 
 
 def average(opinions: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the mean of arrays of one shape, summed in their order: the last bit depends on nothing else.
-
-    Parameters
-    ----------
-    opinions : iterable of array, shape (..., K)
-        The probabilities that each member gives. Two arrays are kept at a time. There must be at least one.
-
-    Examples
-    --------
-    >>> average([np.array([0.9, 0.1]), np.array([0.5, 0.5])])
-    array([0.7, 0.3])
-    """
+    """Return the mean of arrays of one shape, summed in their order: the last bit depends on nothing else."""
     opinions = iter(opinions)
     total, n = next(opinions), 1
     for opinion in opinions:
@@ -35,29 +24,7 @@ def average(opinions: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def agreed(what: str, values: Sequence[Any], names: Sequence[str]) -> Any:
-    """Return the value that all members have.
-
-    Parameters
-    ----------
-    what : str
-        The name of the value, for the error.
-    values : sequence
-        The value of each member.
-    names : sequence of str
-        The name of each member, for the error.
-
-    Raises
-    ------
-    DataError
-        If a member has another value than the first member.
-
-    Examples
-    --------
-    >>> agreed("size", [3, 3, 4], ["a", "b", "c"])
-    Traceback (most recent call last):
-        ...
-    tinympcnn.errors.DataError: the size of a is 3 and that of c is 4; they cannot work together
-    """
+    """Return the value that all members have, or raise a DataError that names two members whose values differ."""
     for value, name in zip(values, names, strict=True):
         if value != values[0]:
             shown = (str(getattr(v, "__name__", v)) for v in (values[0], value))

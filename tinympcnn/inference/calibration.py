@@ -1,15 +1,13 @@
 """Calibration: correct probabilities by a monotone cubic polynomial, so that they are shares of the truth.
 
 A net that was trained with balanced classes, or averaged with others, says 0.7 where the share is 0.9. The winner of
-the ISBI 2012 challenge corrected that by a monotone cubic polynomial, fitted by least squares on labelled slices
-(Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012). A monotone polynomial keeps the order of pixels, so measures
-that try every threshold stay the same; decisions at a fixed threshold change.
+the ISBI 2012 challenge corrected that by least squares on labelled slices (Ciresan, Giusti, Gambardella, Schmidhuber,
+NIPS 2012). A monotone polynomial keeps the order of pixels, so only decisions at a fixed threshold change.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -30,15 +28,8 @@ _FORMAT = "tinympcnn calibration"
 class Calibration:
     """A polynomial that rises over [0, 1], applied to the probability of the second of two classes.
 
-    Attributes
-    ----------
-    coefficients : tuple of 4 floats
-        The coefficients, lowest power first. Results below 0 and above 1 become 0 and 1.
-    class_values : pair of int
-        The label values of the two classes.
+    The four coefficients come lowest power first; results below 0 and above 1 become 0 and 1.
 
-    Examples
-    --------
     >>> calibration = Calibration((0.0, 0.0, 3.0, -2.0), (0, 255))  # p*p*(3 - 2*p)
     >>> calibration(np.array([[[0.75, 0.25]]], np.float32))
     array([[[0.84375, 0.15625]]], dtype=float32)
@@ -48,7 +39,7 @@ class Calibration:
     class_values: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        finite = len(self.coefficients) == 4 and all(map(math.isfinite, self.coefficients))
+        finite = len(self.coefficients) == 4 and np.isfinite(self.coefficients).all()
         if not finite or steepest_fall(self.coefficients) > 1e-9:
             raise UsageError(f"a calibration is a cubic polynomial that rises over [0, 1], not {self.coefficients}")
         if len(self.class_values) != 2:
@@ -65,11 +56,6 @@ class Calibration:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n")
 
-    @property
-    def rise(self) -> float:
-        """How much more the polynomial is at 1 than at 0."""
-        return sum(self.coefficients[1:])
-
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Calibration:
         """Read what `save` wrote; anything else is a DataError."""
@@ -85,13 +71,7 @@ class Calibration:
 
 
 def steepest_fall(coefficients: Sequence[float]) -> float:
-    """Return the steepest fall of a cubic polynomial on [0, 1]; 0 if it falls nowhere.
-
-    Examples
-    --------
-    >>> steepest_fall((0, 0, 3, -2)), steepest_fall((0, -1, 1, 0))
-    (0.0, 1.0)
-    """
+    """Return the steepest fall of a cubic polynomial on [0, 1], which is 1 for ``t**2 - t``; 0 if it falls nowhere."""
     slope = polynomial.polyder(np.asarray(coefficients, float))
     turning = [slope[1] / (-2 * slope[2])] if slope[2] else []
     return max(0.0, *(-float(polynomial.polyval(t, slope)) for t in (0, 1, *turning) if 0 <= t <= 1))
@@ -110,27 +90,8 @@ class Fit:
 def fit_calibration(pages: Iterable[tuple[np.ndarray, np.ndarray]], class_values: Sequence[int]) -> Fit:
     """Fit the cubic polynomial that rises over [0, 1] and is nearest to the truth in least squares.
 
-    Parameters
-    ----------
-    pages : iterable of (probability, truth)
-        The probability of the second class at every pixel of a page, and whether the pixel is of that class: two arrays
-        of one shape, which may differ from page to page. Only sums of powers are kept, so that any number of pages can
-        be used.
-    class_values : pair of int
-        The label values of the two classes, to keep in the calibration.
-
-    Raises
-    ------
-    DataError
-        If there are no pixels of both classes.
-
-    Examples
-    --------
-    >>> p = np.linspace(0, 1, 1001)
-    >>> truth = p > 0.3  # the net is too careful
-    >>> fit = fit_calibration([(p, truth)], (0, 255))
-    >>> fit.calibration(np.array([0.5, 0.5], np.float32))[1] > 0.7, fit.after < fit.before
-    (np.True_, True)
+    Each of the pages, of any sizes, is the probability of the second class at every pixel, and whether the pixel is of
+    that class: two arrays of one shape. Only sums of powers are kept, so that any number of pages can be used.
     """
     n, powers, products = 0, np.zeros(7), np.zeros(4)  # sums of p**k, and of truth * p**k
     for probability, truth in pages:

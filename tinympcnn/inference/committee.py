@@ -27,28 +27,18 @@ class Committee(Members):
 
     Attributes
     ----------
-    nets : list of Sequential
-        Image nets, in the order in which their probabilities are summed.
-    views : range
-        The flips and turns that `tinympcnn.data.dihedral` applies to the image, in the order of the sum.
+    nets, views : sequences
+        The image nets, and what `tinympcnn.data.dihedral` does to the image for each, in the order of the sum.
     in_maps, out_maps, class_values, xp
         What the nets have in common, as in `Net`.
 
-    Raises
-    ------
-    UsageError
-        If there is no net, or anything but a net.
-    DataError
-        If the nets do not go together.
-
     Examples
     --------
-    >>> from tinympcnn.nn.sequential import Sequential
-    >>> from tinympcnn.nn.spec import parse
-    >>> nets = [Sequential(parse(spec, rng=0)) for spec in ("C3x3x4 MPF2x2 C2x2x4 FC2", "C5x5x4 FC2")]
+    >>> from tinympcnn import Net
+    >>> nets = [Net.from_spec(spec, rng=0) for spec in ("C3x3x4 MPF2x2 C2x2x4 FC2", "C5x5x4 FC2")]
     >>> image = np.random.default_rng(0).random((9, 7))
-    >>> mean = Committee(nets).segment(image)
-    >>> bool(np.allclose(mean, sum(segment(net, image) for net in nets) / 2))
+    >>> mean = sum(net.segment(image) for net in nets) / 2
+    >>> bool(np.allclose(Committee(nets).segment(image), mean))
     True
     """
 

@@ -14,25 +14,9 @@ RATIO = 20  # the deviations may differ by this factor; for pixels of one value 
 
 
 def off_scale(nets: Sequence[Sequential], pixels: np.ndarray) -> str:
-    """Return what is wrong with the scale of an image, or of some of its rows; nothing if it is plausible.
+    """Return what is wrong with the scale of an image, or of some of its rows (H, W, C); nothing if it is plausible.
 
-    Parameters
-    ----------
-    nets : sequence of Sequential
-        The nets that will see the image. Nets without a normalisation are passed over.
-    pixels : array, shape (H, W, C)
-        The image, or some of its rows. A sample of the pixels is looked at.
-
-    Examples
-    --------
-    >>> from tinympcnn import Net
-    >>> net = Net.from_spec("FC2", rng=0)
-    >>> net.normalisation = np.array([120.0]), np.array([50.0])
-    >>> image = np.random.default_rng(0).integers(0, 256, (30, 40, 1))
-    >>> off_scale([net], image)
-    ''
-    >>> off_scale([net], np.full((30, 40, 1), 900))
-    'mean 900, deviation 0, against mean 120, deviation 50 of the training images: bring it to their scale'
+    A sample of the pixels is looked at. Nets without a normalisation are passed over.
     """
     steps = (max(1, size // SAMPLES) for size in pixels.shape[:2])
     sample = pixels[tuple(slice(None, None, step) for step in steps)]

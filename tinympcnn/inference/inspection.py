@@ -1,9 +1,8 @@
 """From pixels to a decision: does this image have a defect? The detection pipeline of section 4.2 of the paper.
 
-An image is flagged when more than a given number m of its pixels have a defect probability above a threshold t; t is
-chosen on validation images. In other words: an image is flagged at t if and only if its (m + 1)-th largest probability
-is above t. This probability is the `score` of the image, so that thresholds, mistakes and the ROC curve
-(``metrics/roc.py``) are about one number for each image.
+An image is flagged when more than a given number m of its pixels have a defect probability above a threshold t, which
+is chosen on validation images: if and only if its (m + 1)-th largest probability is above t. This probability is the
+`score` of the image; thresholds, mistakes and the ROC curve (``metrics/roc.py``) are about one number for each image.
 """
 
 from __future__ import annotations
@@ -22,28 +21,16 @@ from tinympcnn.inference.views import Members
 from tinympcnn.metrics.roc import balanced_pixel_error, decide, roc_curve, scores_and_truth
 from tinympcnn.nn.sequential import Sequential
 
-PAPER_PIXELS = 5000
-"""The paper's threshold, half the smallest conceivable defect: pixels at full resolution, "not critical"."""
+PAPER_PIXELS = 5000  # the paper's threshold, half the smallest conceivable defect, at full resolution: "not critical"
 
 
 def score(probability: ArrayLike, pixels: float = 0) -> float:
     """Return the largest threshold up to which an image is flagged: its ``floor(pixels) + 1``-th largest probability.
 
-    Parameters
-    ----------
-    probability : array_like, any shape
-        The probability of a defect at every pixel of one image.
-    pixels : float
-        The number of defect pixels that an image may have and is not flagged. An image that was down-sampled by d has
-        d*d times fewer pixels: the paper's 5000 are ``5000 / 16`` at a quarter of the resolution.
+    `pixels` is the number of defect pixels that a sound image may have; an image that has no more has the score 0. An
+    image that was down-sampled by d has d*d times fewer: the paper's 5000 are ``5000 / 16`` at a quarter of the
+    resolution.
 
-    Returns
-    -------
-    float
-        The score; 0 if the image has at most `pixels` pixels.
-
-    Examples
-    --------
     >>> p = [[0.9, 0.8], [0.3, 0.1]]
     >>> score(p), score(p, pixels=1.5)
     (0.9, 0.8)
@@ -58,17 +45,7 @@ def score(probability: ArrayLike, pixels: float = 0) -> float:
 def choose_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
     """Return the threshold that decides with the fewest mistakes: the middle of the widest range that does.
 
-    Parameters
-    ----------
-    scores : array_like of float, shape (N,)
-        The scores of the validation images.
-    truth : array_like of bool, shape (N,)
-        Which of the images have a defect; some must, and some must not.
-
-    Examples
-    --------
-    >>> round(choose_threshold([0.2, 0.4, 0.8, 0.9], [False, False, True, True]), 3)
-    0.6
+    The scores and the truth, shape (N,), are those of validation images, some with a defect and some without.
     """
     values, defect = scores_and_truth(scores, truth, "a threshold is chosen on")
     edges = np.unique([0.0, *values, 1.0])  # the decisions are the same from one edge up to the next
@@ -82,21 +59,8 @@ def choose_pixels(probabilities: Sequence[np.ndarray], areas: ArrayLike) -> int:
     """Return the number of pixels, 0 or a power of two, for which the scores tell the two kinds of images apart best.
 
     The candidates are 0, 1, 2, 4 and so on up to half of the defect of median size. The smallest one with the largest
-    area under the ROC curve is taken: large enough for single wrong pixels, small enough for the defects.
-
-    Parameters
-    ----------
-    probabilities : sequence of array, shape (H, W)
-        The probability of a defect at every pixel of the validation images.
-    areas : array_like of float, shape (N,)
-        The number of defect pixels of each image; some images must have 0, and some must have more.
-
-    Examples
-    --------
-    >>> sound, spot = np.zeros((2, 3, 8))
-    >>> sound[0, 0], spot[1, 2:5] = 0.9, 0.8
-    >>> choose_pixels([sound, spot], [0, 4])
-    1
+    area under the ROC curve is taken: large enough for single wrong pixels, small enough for the defects. `areas` are
+    the numbers of defect pixels of the validation images; some must be 0, and some must be more.
     """
     areas = np.asarray(areas, float)
     scores_and_truth(np.zeros_like(areas), areas > 0, "a number of pixels is chosen on")
@@ -107,24 +71,11 @@ def choose_pixels(probabilities: Sequence[np.ndarray], areas: ArrayLike) -> int:
 
 
 class Inspected(NamedTuple):
-    """What was found in one image; arrays are at the resolution of the net.
+    """What was found in one image; arrays (H, W) are at the resolution of the net.
 
-    Attributes
-    ----------
-    name : str
-        The name of the image.
-    image : array, shape (H, W, C)
-        The image, down-sampled.
-    defect : array of int8, shape (H, W), or None
-        1 where a defect is, 0 where none is, -1 where a pixel does not count; None if the truth is not known.
-    area : float
-        The number of defect pixels, counted before down-sampling, so that thin defects keep their area.
-    probability : array, shape (H, W)
-        The probability of a defect at each pixel; 0 where a pixel does not count.
-    score : float
-        The number that decides: the image is flagged if it is above the threshold.
-    seconds : float
-        The time from pixels to score.
+    `defect` is 1 where a defect is, 0 where none is, -1 where a pixel does not count; None if the truth is not known.
+    `area` is its number of pixels, counted before down-sampling, so that thin defects keep their area. The probability
+    of a defect is 0 where a pixel does not count. `seconds` is the time from pixels to score.
     """
 
     name: str
@@ -155,36 +106,12 @@ def inspect(
     pixels: float = PAPER_PIXELS,
     factor: int = 1,
 ) -> list[Inspected]:
-    """Look for defects in images one by one, against the clock: from pixels to score.
+    """Look for defects in images (H, W, C) of any sizes one by one, against the clock: from pixels to score.
 
-    Parameters
-    ----------
-    net : Sequential or Committee
-        Class 0 is sound, every other class is a defect.
-    images : sequence of array, shape (H, W, C)
-        Images of any sizes.
-    defects : sequence of array, shape (H, W), or None
-        1 or True where a defect is, 0 where none is, -1 where a pixel does not count; None if that is not known. An
-        image with one defect pixel has a defect, also where down-sampling leaves nothing of it.
-    names : sequence of str
-        The names of the images.
-    pixels : float
-        The number of defect pixels of `images`, at full resolution, that is not yet a defect; see `score`.
-    factor : int
-        The factor by which the images are down-sampled; the seconds include that.
-
-    Raises
-    ------
-    DataError
-        If the net cannot use an image; the error names the image.
-
-    Examples
-    --------
-    >>> from tinympcnn.nn.spec import parse
-    >>> net = Sequential(parse("C3x3x4 FC2", rng=0))
-    >>> [one] = inspect(net, [np.zeros((8, 9, 1))], [None], ["blank"], pixels=10, factor=2)
-    >>> one.name, one.truth, one.probability.shape
-    ('blank', False, (4, 4))
+    Class 0 of the net is sound, every other class is a defect. The defects (H, W) are 1 or True where a defect is, 0
+    where none is, -1 where a pixel does not count; None if that is not known. An image with one defect pixel has a
+    defect, also where down-sampling by `factor`, which the seconds include, leaves nothing of it. `pixels` is the
+    number of defect pixels, at full resolution, that is not yet a defect; see `score`.
     """
     if images:  # the first call makes threads and memory, which is not what a second image costs
         segment(net, np.zeros_like(downsample(images[0], factor)))

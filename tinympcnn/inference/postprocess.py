@@ -1,8 +1,7 @@
 """What is done to probabilities after the nets: calibrated pixel by pixel, then smoothed by a median filter.
 
 The winner of the ISBI 2012 challenge did both, in this order (Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012).
-Bands of rows go in and come out, so that a page of any size needs the memory of a band; the result is that of the
-whole page.
+Bands of rows go in and come out, so that a page of any size needs the memory of a band, with the whole page's result.
 """
 
 from __future__ import annotations
@@ -21,17 +20,8 @@ LARGEST_RADIUS = 25  # pixels; the memory that the median filter takes grows wit
 
 @dataclass(frozen=True)
 class Postprocess:
-    """What happens to the bands of a page, in this order.
+    """What happens to the bands of a page: each pixel is calibrated, then a median filter smooths (radius 0: none).
 
-    Attributes
-    ----------
-    calibration : Calibration, optional
-        The calibration that corrects each pixel.
-    radius : int
-        The radius of the median filter in pixels, at most `LARGEST_RADIUS`; 0 for no filter.
-
-    Examples
-    --------
     >>> bands = [np.full((3, 8, 2), 0.5, np.float32) for _ in range(4)]
     >>> [band.shape for band in Postprocess(radius=2)(bands)]  # rows wait for those below them
     [(1, 8, 2), (3, 8, 2), (3, 8, 2), (3, 8, 2), (2, 8, 2)]
@@ -59,34 +49,18 @@ class Postprocess:
     def filter_bytes(self) -> int:
         """Return the bytes that the median filter takes besides pixels, at most.
 
-        ``scipy.ndimage`` lists the disc's pixels once for every way in which borders can cut its square.
+        SciPy lists the disc's pixels once for every way in which borders can cut its square.
         """
         return (2 * self.radius + 1) ** 2 * int(_disc(self.radius).sum()) * np.dtype(np.intp).itemsize
 
 
 def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
-    """Return the median of every class over a disc around each pixel, at mirrored borders.
+    """Return the median of every class of an array (H, W, K) over a disc around each pixel, at mirrored borders.
 
-    Parameters
-    ----------
-    probabilities : array, shape (H, W, K)
-        With more than two classes, medians are divided by their sum; with two they sum to 1 as they are. (Where all
-        medians are 0, the probabilities stay what they were.)
-    radius : int
-        The radius in pixels, at least 1. The disc holds the pixels at row y, column x with
-        y*y + x*x <= radius*radius + 1, as in ImageJ: with radius 2 these are 21, a square of 5x5 without its corners.
+    The disc holds the pixels at row y, column x with y*y + x*x <= radius*radius + 1, as in ImageJ: with radius 2 these
+    are 21, a square of 5x5 without its corners. With more than two classes, medians are divided by their sum (where all
+    medians are 0, the probabilities stay what they were); with two they sum to 1 as they are.
 
-    Returns
-    -------
-    array, shape (H, W, K)
-
-    Raises
-    ------
-    UsageError
-        If the radius is below 1.
-
-    Examples
-    --------
     >>> p = np.zeros((7, 7)); p[3, 3] = 1  # a speck goes
     >>> float(median(np.stack([1 - p, p], axis=-1), 2)[..., 1].max())
     0.0
@@ -104,8 +78,7 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
 def _disc(radius: int) -> np.ndarray:
     """Return which pixels of a square of 2 * radius + 1 are in the disc."""
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    inside: np.ndarray = y * y + x * x <= radius * radius + 1
-    return inside
+    return np.asarray(y * y + x * x <= radius * radius + 1)
 
 
 def median_bands(bands: Iterable[np.ndarray], radius: int) -> Iterator[np.ndarray]:

@@ -33,32 +33,12 @@ class Rows(Protocol):
 def segment(
     net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
 ) -> np.ndarray:
-    """Return the class probabilities of every pixel of an image.
+    """Return the class probabilities (H, W, K), float32, of every pixel of an image (H, W) or (H, W, C).
 
-    Parameters
-    ----------
-    net : Sequential or Committee
-        An image net, a patch net or several nets, on any backend.
-    image : array, shape (H, W) or (H, W, C)
-        An image of any size, in the units of the training images.
-    tile : int, optional
-        The rows and columns of outputs computed at a time; by default as many as `memory` allows.
-    memory : int
-        The bytes that the storages of one tile may take.
+    The net may be an image net, a patch net or a committee, on any backend. `tile` is the number of rows and columns of
+    outputs that are computed at a time; by default as many as `memory`, in bytes, allows. What the net can not take is
+    a UsageError; pixels and probabilities that are not finite, or too little memory, are a DataError.
 
-    Returns
-    -------
-    array of float32, shape (H, W, K)
-
-    Raises
-    ------
-    UsageError
-        If the net cannot take an image of this shape.
-    DataError
-        If the image or the probabilities are not finite, or if the smallest tile does not fit into memory.
-
-    Examples
-    --------
     >>> from tinympcnn.nn.spec import parse
     >>> net = Sequential(parse("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0))
     >>> probabilities = segment(net, np.zeros((5, 7)))

@@ -5,7 +5,6 @@ A tile only bounds the memory: the result is the same to the last bit for every 
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -14,7 +13,7 @@ from tinympcnn import engine
 from tinympcnn.engine.backend import Pair
 from tinympcnn.inference.views import Members, alignment, as_members
 from tinympcnn.nn.geometry import pair
-from tinympcnn.nn.plan import block_bytes
+from tinympcnn.nn.plan import block_bytes, every, working_items
 from tinympcnn.nn.sequential import Sequential
 
 SMALLEST_TILE = 32  # outputs per axis: of smaller tiles the halo would be nearly all of the work
@@ -30,20 +29,10 @@ def tile_size(
     largest: Pair = (LARGEST_TILE, LARGEST_TILE),
     row_bytes: int = 0,
 ) -> Pair:
-    """Return the rows and columns of outputs to compute at a time.
+    """Return the rows and columns of outputs to compute at a time: as asked, or as many as `memory` bytes allow.
 
-    Parameters
-    ----------
-    net : Sequential or Committee
-        The net or nets that will run on the tiles.
-    tile : int or (rows, columns), optional
-        The size that was asked for; by default the tile is as large as `memory` allows.
-    memory : int
-        The bytes that a tile and its rows may take.
-    largest : (rows, columns)
-        The size of the largest image: no tile covers more.
-    row_bytes : int
-        The bytes that each row of a tile takes besides the tile itself, in the image and in the results.
+    No tile covers more than the largest image. Each row of a tile takes `row_bytes` besides the tile itself, in the
+    image and in the results.
     """
     members = as_members(net)
 
@@ -88,16 +77,15 @@ def tile_memory(net: Sequential | Members, tile: int | Pair, largest: Pair = (LA
 
 def _opinion_memory(net: Sequential, tile: tuple[int, ...]) -> int:
     """Return the bytes that one tile of outputs takes at most in one net."""
-    (rows, columns), (P, Q), item = tile, net.field_of_view, net.dtype.itemsize
-    plan = net.plan((rows + P - 1, columns + Q - 1))
-    storages = [prod(row.shape) for row in plan]
-    image, outputs = (rows + P - 1) * (columns + Q - 1) * net.in_maps, rows * columns
-    layers = image + max(before + after for before, after in pairwise([image, *storages]))
+    (rows, columns), item = tile, net.dtype.itemsize
+    plan = net.plan(net.input_size((rows, columns)))
+    image, outputs = prod(net.input_size((rows, columns))) * net.in_maps, rows * columns
+    layers = image + working_items(plan, image)
     end = image + (3 * net.out_maps + 1) * outputs  # scores in fragments, then dense, then their softmax
     normalising = image * (item + 2 * np.dtype(np.float64).itemsize)
     if net.xp is not np:
         return max(layers * item, end * item, normalising) + engine.DEVICE_BYTES
-    idle = min(IDLE, sum(storages) * item)
+    idle = min(IDLE, sum(prod(row.shape) for _, row in every(plan)) * item)
     return max(layers * item, end * item, normalising) + idle + block_bytes(plan, item)
 
 

@@ -7,7 +7,7 @@ on the image alone, or on the eight flips and quarter turns of the image (test-t
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -16,23 +16,30 @@ from tinympcnn import engine
 from tinympcnn.data.borders import mirrored
 from tinympcnn.data.dihedral import dihedral_inverse
 from tinympcnn.engine import backend
-from tinympcnn.engine.backend import Pair
+from tinympcnn.engine.backend import Array, Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.average import agreed, average
 from tinympcnn.nn.losses import softmax
 from tinympcnn.nn.sequential import Sequential
 
-Tile = tuple[slice, slice]
-"""The rows and the columns of the outputs of a tile."""
+Finish = Callable[[Array], Array]  # from the scores of a net to what is averaged
+Tile = tuple[slice, slice]  # the rows and the columns of the outputs of a tile
 
 
 class Members:
-    """Nets whose probabilities are averaged, each over some views of the image.
+    """Nets whose probabilities are averaged, each over some views; `tinympcnn.Committee` describes them.
 
-    See `tinympcnn.Committee`, which adds `segment`, for the parameters and the attributes.
+    With ``scores=True`` the scores themselves are averaged: the predictions of nets trained on target images.
     """
 
-    def __init__(self, nets: Sequence[Sequential], turns: bool = False, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        nets: Sequence[Sequential],
+        turns: bool = False,
+        names: Sequence[str] | None = None,
+        *,
+        scores: bool = False,
+    ) -> None:
         if not isinstance(nets, Sequence) or not all(isinstance(net, Sequential) for net in nets):
             raise UsageError(
                 "a committee is made of a list of nets, such as Committee([Net.load('a.npz'), Net.load('b.npz')])"
@@ -42,6 +49,8 @@ class Members:
         names = names or [f"net {i}" for i in range(len(nets))]
         self.nets = [net if net.stride == (1, 1) else net.as_image() for net in nets]
         self.views = range(8 if turns else 1)
+        self.finish = (lambda scores: scores) if scores else softmax
+        self.alignment = alignment(self.nets[0])  # tiles that start at multiples are not computed twice by this net
         self.xp = agreed("backend", [net.xp for net in nets], names)
         self.in_maps = agreed("number of maps in", [net.in_maps for net in nets], names)
         self.out_maps = agreed("number of classes", [net.out_maps for net in nets], names)
@@ -53,16 +62,11 @@ class Members:
         return len(self.nets) * len(self.views)
 
     @property
-    def alignment(self) -> Pair:
-        """The multiples (rows, columns) at which tiles best start: the first net then computes nothing twice."""
-        return alignment(self.nets[0])
-
-    @property
     def halo(self) -> int:
         """The largest number of image rows that a band of outputs sees besides its own rows."""
         if self.size == 1:
-            return self.nets[0].field_of_view[0] - 1
-        return 2 * max(max(net.field_of_view) // 2 + max(alignment(net)) - 1 for net in self.nets)
+            return self.nets[0].window[0] + self.nets[0].grid[0] - 2
+        return 2 * max(max(net.window) // 2 + max(alignment(net)) - 1 for net in self.nets)
 
     def rows_seen(self, size: Pair, rows: slice) -> slice:
         """Return which rows of an image of `size` (H, W) a band of outputs sees."""
@@ -70,30 +74,17 @@ class Members:
         return slice(int(min(seen.min() for seen in every)), int(max(seen.max() for seen in every)) + 1)
 
     def probabilities(self, pixels: np.ndarray, top: int, size: Pair, tile: Tile) -> np.ndarray:
-        """Return the mean probabilities of one tile of outputs.
+        """Return the mean probabilities (h, w, K) of one tile of outputs of an image of `size` (H, W).
 
-        Parameters
-        ----------
-        pixels : array, shape (h', W, C)
-            Rows of an image of `size` (H, W), at least the rows that the tile sees.
-        top : int
-            The number of the first of these rows in the image.
-        size : (H, W)
-            The size of the image.
-        tile : (rows, columns)
-            The outputs to compute, as two slices.
-
-        Returns
-        -------
-        array, shape (h, w, K)
+        The pixels (h', W, C) are at least the rows of the image that the tile sees, from row `top` on.
         """
-        return average(_opinion(net, k, pixels, top, size, tile) for net in self.nets for k in self.views)
+        return average(_opinion(net, k, pixels, top, size, tile, self.finish) for net in self.nets for k in self.views)
 
     def to(self, name: str) -> Self:
         """Return a copy on another backend, ``"numpy"`` or ``"cupy"``."""
         twin = copy.copy(self)
         twin.nets = [net.to(name) for net in self.nets]
-        twin.xp = twin.nets[0].xp
+        twin.xp, twin.alignment = twin.nets[0].xp, alignment(twin.nets[0])
         return twin
 
 
@@ -104,22 +95,26 @@ def as_members(net: Sequential | Members) -> Members:
 
 def alignment(net: Sequential) -> Pair:
     """Return the multiples (rows, columns) at which tiles of a net must start for the same last bit."""
-    step = net.split_step
+    step = net.alignment
     return step[0], step[1] * (1 if net.xp is not np else engine.row_period(net.dtype))
 
 
-def _opinion(net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile) -> np.ndarray:
+def _opinion(
+    net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile, finish: Finish
+) -> np.ndarray:
     """Return the probabilities (h, w, K) of one tile, found on view k of the image and turned back."""
     (rows, first_row), (columns, first_column) = (_seen(net, k, axis, size[axis], tile[axis]) for axis in (0, 1))
+    lengths = [tile[axis].stop - tile[axis].start + more for axis, more in enumerate((first_row, first_column))]
+    outputs = (lengths[1], lengths[0]) if k & 1 else (lengths[0], lengths[1])
     if k & 1:  # the image's rows are the view's columns
         seen = pixels[rows[None, :] - top, columns[:, None]]
         first_row, first_column = first_column, first_row
     else:
         seen = pixels[rows[:, None] - top, columns[None, :]]
     with np.errstate(over="ignore", invalid="ignore"):  # `segment` refuses the NaN that comes of it
-        scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), train=False)
-        probabilities = backend.to_numpy(softmax(scores)[0])
-    opinion: np.ndarray = dihedral_inverse(probabilities[first_row:, first_column:], k)
+        scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), False, outputs)
+        values = backend.to_numpy(finish(scores)[0])
+    opinion: np.ndarray = dihedral_inverse(values[first_row:, first_column:], k)
     return opinion
 
 
@@ -132,6 +127,7 @@ def _seen(net: Sequential, k: int, axis: int, n: int, outputs: slice) -> tuple[n
     there = axis ^ (k & 1)
     flipped = bool(k & (2 << there))
     start, stop = (n - outputs.stop, n - outputs.start) if flipped else (outputs.start, outputs.stop)
-    window, more = net.field_of_view[there], start % alignment(net)[there]
-    seen = mirrored(n, window)[start - more : stop + window - 1]
+    more = start % alignment(net)[there]
+    end = start - more + net.input_size((stop - start + more,) * 2)[there]
+    seen = mirrored(n, net.window[there], end)[start - more : end]
     return n - 1 - seen if flipped else seen, more

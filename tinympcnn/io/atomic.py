@@ -1,7 +1,7 @@
 """Files that are written whole or not at all: a temporary file in the same folder, fsync, then a rename.
 
-A run that is killed leaves its temporary file, which the next run that writes the same file removes. A lock, which ends
-with its process, protects the temporary file of a run that is still writing.
+A run that is killed leaves its temporary file, which the next run that writes the same file removes; the lock of a run
+that is still writing protects its own.
 """
 
 from __future__ import annotations
@@ -32,12 +32,7 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; at the end of the block it takes the place of `path`.
 
     If the block raises, or the process dies, `path` is as it was. The mode of an existing file is kept, and a link is
-    followed. File systems that refuse chmod or fsync get the file without them.
-
-    Raises
-    ------
-    DataError
-        If the folder does not exist or cannot be written, the file is a folder or read-only, or the disk is full.
+    followed. File systems may refuse chmod and fsync. A place that cannot be written is a `DataError`.
     """
     with _temporary(path) as (target, lock):
         yield Path(lock.name)

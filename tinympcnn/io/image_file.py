@@ -1,7 +1,6 @@
 """The common face of all image files, and the one place where a reader's failure becomes one sentence.
 
-There are two readers: `TiffFile` for stacks, page by page, and `PictureFile` for PNG and JPEG. Both read only metadata
-when they are made, and keep no file open in between, so that a folder of a thousand images costs no file handles.
+Readers read only metadata when they are made, and keep no file open, so a thousand images cost no file handles.
 """
 
 from __future__ import annotations
@@ -20,46 +19,26 @@ from tinympcnn.data.checks import check_finite
 from tinympcnn.data.dihedral import dihedral
 from tinympcnn.errors import DataError, UsageError
 
-SMALL = 2**26
-"""The bytes that a page may always claim: an image of one colour can be compressed to next to nothing."""
-
-BEST_RATIO = 4000
-"""The compression above `SMALL` that no real image reaches; a header that claims more lies."""
-
-TURNS = {2: 4, 3: 6, 4: 2, 5: 1, 6: 5, 7: 7, 8: 3}
-"""The number for `dihedral` that turns an image upright, by the value of its orientation tag."""
+SMALL = 2**26  # the bytes that a page may always claim: an image of one colour is compressed to next to nothing
+BEST_RATIO = 4000  # the compression above ``SMALL`` that no real image reaches
+TURNS = {2: 4, 3: 6, 4: 2, 5: 1, 6: 5, 7: 7, 8: 3}  # orientation tag: ``dihedral``'s number for turning upright
 
 
 class ImageFile:
-    """An image or a stack of images in a file: metadata now, pages on demand.
-
-    `open_image` makes it. It behaves as a sequence of pages.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    shape : tuple of int
-        The shape (H, W, C) of each page as it is stored.
-    dtype : numpy.dtype
-        The type of the pixels, in native byte order.
-    pages : mapping of str to int
-        The axes that count pages, one letter each, and their sizes: {"Z": 30}, or nothing for a single image.
-    metadata : mapping
-        What an output file can carry over: resolution, unit and the like.
-    orientation : int
-        The value of the orientation tag, by which pages are turned upright.
-    notes : sequence of str
-        What a user should know of how the file is read.
+    """An image or a stack of images in a file: metadata now, a sequence of pages on demand. See `open_image`.
 
     Attributes
     ----------
-    n_pages : int
-        The number of pages, the product of `page_sizes`.
-    page_axes, page_sizes : str, tuple of int
-        The axes that count pages and their sizes.
+    shape : tuple of int
+        The shape (H, W, C) of each page, upright. The constructor takes the shape as it is stored.
+    dtype : numpy.dtype
+        The type of the pixels, in native byte order.
+    page_axes, page_sizes, n_pages : str, tuple of int, int
+        The axes that count pages, one letter each, their sizes, and the product of the sizes.
     axes : str
         All axes of the stack in the order of the arrays, such as "ZYX" or "YXC".
+    metadata, notes : dict, list of str
+        What an output file can carry over, such as the resolution; what a user should know of how the file is read.
     rows_at_once : int
         The number of rows that are best read together; the height, where a page cannot be taken apart.
     no_data : float or None
@@ -98,24 +77,9 @@ class ImageFile:
         raise NotImplementedError
 
     def page(self, index: int) -> np.ndarray:
-        """Read one page.
+        """Read page `index`, array, shape (H, W, C); a negative index counts from the end.
 
-        Parameters
-        ----------
-        index : int
-            The number of the page, from 0 to `n_pages` - 1, or negative to count from the end.
-
-        Returns
-        -------
-        array, shape (H, W, C)
-            The pixels, in native byte order.
-
-        Raises
-        ------
-        IndexError
-            If there is no such page.
-        DataError
-            If the page cannot be read, or holds pixels that are NaN, infinite or stand for "no data".
+        A page that cannot be read, or holds pixels that are NaN, infinite or stand for "no data", is a `DataError`.
         """
         return self.rows(index, 0, self.shape[0])
 
@@ -154,28 +118,15 @@ class ImageFile:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.page(i) for i in range(self.n_pages))
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path.name}: {self.describe()}>"
-
 
 def stem_of(path: Path) -> str:
-    """Return the name of an image: the name of its file without the suffix, which is .ome.tif in some.
-
-    Examples
-    --------
-    >>> stem_of(Path("day1/cell2.ome.tif")), stem_of(Path("a.b.png"))
-    ('cell2', 'a.b')
-    """
+    """Return the name of a file without its suffix, which is .ome.tif in some."""
     return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into a `DataError` that names the file, and silence the reader's warnings.
-
-    Damaged files make readers raise nearly anything: `struct.error`, `SyntaxError`, `RuntimeError`,
-    `ZeroDivisionError`.
-    """
+    """Turn whatever a reader raises on a damaged file into a `DataError` that names it; silence its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -195,15 +146,6 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def refuse_if_implausible(path: Path, claimed: int, stored: int, compressed: bool = True) -> None:
-    """Refuse a header that claims far more bytes of pixels than are stored, before anything is allocated.
-
-    Examples
-    --------
-    >>> refuse_if_implausible(Path("a.tif"), claimed=2**20, stored=3000)
-    >>> refuse_if_implausible(Path("a.tif"), claimed=2**40, stored=3000)
-    Traceback (most recent call last):
-        ...
-    tinympcnn.errors.DataError: a.tif is damaged: it claims 1099511627776 bytes of pixels but stores 3000
-    """
+    """Refuse a header that claims far more bytes of pixels than are stored, before anything is allocated."""
     if claimed > (max(SMALL, BEST_RATIO * stored) if compressed else stored):
         raise DataError(f"{path} is damaged: it claims {claimed} bytes of pixels but stores {stored}")

@@ -38,25 +38,10 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def expand(paths: Paths, what: str = "images") -> list[Path]:
-    """List image files, with those of each folder in natural order (2 before 10).
+    """List image files, at least one, with those of each folder in natural order (2 before 10).
 
-    Parameters
-    ----------
-    paths : path or iterable of paths
-        Files and folders. A folder stands for the TIFF, PNG and JPEG files in it, not for those in its own folders;
-        a `Notice` counts the other files.
-    what : str
-        What the files are, for the error message.
-
-    Returns
-    -------
-    list of Path
-        At least one file.
-
-    Raises
-    ------
-    DataError
-        If a path does not exist, or there is no image in a folder.
+    A folder stands for the TIFF, PNG and JPEG files in it, not for those in its own folders; a `Notice` counts the
+    other files. A path that does not exist, or a folder without images, is a `DataError` that calls the files `what`.
     """
     found: list[Path] = []
     for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
@@ -89,22 +74,11 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def open_image(path: str | os.PathLike[str], axes: str | None = None, labels: bool = False) -> ImageFile:
-    """Open an image or a stack, reading only its metadata.
+    """Open an image or a stack of pages (H, W, C), reading only its metadata.
 
-    Parameters
-    ----------
-    path : path
-        A TIFF, PNG or JPEG file.
-    axes : str, optional
-        One letter for each axis of a TIFF file that is longer than 1, in the order of the file: Y for rows, X for
-        columns, C for channels, any other letter for pages. A file that names fewer axes takes its letters from these.
-    labels : bool
-        Whether the pixels are labels: palettes of colours then give the numbers that are stored, in TIFF and PNG.
-
-    Returns
-    -------
-    ImageFile
-        The file, whose pages are arrays, shape (H, W, C).
+    The `axes` have one letter for each axis of a TIFF file that is longer than 1, in the order of the file: Y for rows,
+    X for columns, C for channels, any other letter for pages. A file that names fewer axes takes its letters from
+    `axes`. If the pixels are `labels`, palettes of colours give the numbers that are stored, in TIFF and PNG.
 
     Raises
     ------
@@ -126,44 +100,22 @@ def open_image(path: str | os.PathLike[str], axes: str | None = None, labels: bo
 
 
 def read_images(paths: Paths, axes: str | None = None) -> tuple[list[np.ndarray], list[str]]:
-    """Read all pages of all files into memory.
+    """Read all pages of all files and folders into memory; return the pages (H, W, C) and the names from `page_names`.
 
-    Parameters
-    ----------
-    paths : path or iterable of paths
-        The files and folders, as in `expand`.
-    axes : str, optional
-        The axes of TIFF files, as in `open_image`.
-
-    Returns
-    -------
-    pages : list of array, shape (H, W, C)
-        All pages.
-    names : list of str
-        The names from `page_names`.
-
-    Raises
-    ------
-    DataError, UsageError
-        As in `open_image`.
+    The errors and `axes` are those of `open_image`.
     """
     files = [open_image(path, axes) for path in expand(paths)]
     return [page for file in files for page in file], page_names(files)
 
 
 def page_names(files: Sequence[ImageFile]) -> list[str]:
-    """Name every page of every file.
+    """Name every page of every file: the file's stem, with the page's number in a stack, "cells[03]".
 
-    A name is the file's stem, with the page's number in a stack: "cells[03]". Where stems are alike, the name is the
-    file's name, with its folder ("day2/a.png") or its whole path if need be.
+    Where stems are alike, the name has the suffix as well, or the folder ("day2/a.png"), or the whole path.
     """
     paths = [file.path for file in files]
-    forms = [
-        [file.stem for file in files],
-        [path.name for path in paths],
-        ["/".join(path.parts[-2:]) for path in paths],
-        [str(path) for path in paths],
-    ]
+    folders = ["/".join(path.parts[-2:]) for path in paths]
+    forms = [file.stem for file in files], [path.name for path in paths], folders, list(map(str, paths))
     stems = next(form for form in forms if len(set(form)) == len(set(paths)))
     names = []
     for stem, file in zip(stems, files, strict=True):
@@ -174,9 +126,9 @@ def page_names(files: Sequence[ImageFile]) -> list[str]:
 
 def all_notes(files: Sequence[ImageFile]) -> list[str]:
     """Return one sentence for every note of the files, with the number of files that it is true of."""
-    first: dict[str, ImageFile] = {}
-    counts = Counter(note for file in files for note in dict.fromkeys(file.notes))
+    paths: dict[str, list[Path]] = {}
     for file in files:
-        first |= {note: file for note in file.notes if note not in first}
-    more = {note: f" and {count - 1} more" if count > 1 else "" for note, count in counts.items()}
-    return [f"{first[note].path}{more[note]}: {note}" for note in counts]
+        for note in file.notes:
+            paths.setdefault(note, []).append(file.path)
+    more = {note: f" and {len(its) - 1} more" if len(its) > 1 else "" for note, its in paths.items()}
+    return [f"{its[0]}{more[note]}: {note}" for note, its in paths.items()]

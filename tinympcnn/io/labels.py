@@ -1,7 +1,4 @@
-"""One way to read label images: the numbers in the file, cut at a threshold if asked, with -1 for what does not count.
-
-Which pixels a file stores (palettes, single bits, inverting look-up tables) is the readers' concern; see `open_image`.
-"""
+"""Label images as numbers, cut at a threshold if asked, with -1 for what does not count."""
 
 from __future__ import annotations
 
@@ -28,31 +25,17 @@ def open_labels(path: Path, reading: Reading) -> ImageFile:
 
 
 def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading, training: bool = False) -> list[np.ndarray]:
-    """Read pages of label files.
+    """Read pages of label files, given with their numbers: arrays, shape (H, W), where -1 stands for values to ignore.
 
-    Parameters
-    ----------
-    pages : iterable of (ImageFile, int)
-        The files and the numbers of their pages.
-    reading : Reading
-        The threshold, above which labels become 255 and else 0, and the values to ignore, which become -1.
-    training : bool
-        Whether classes are learnt from the labels. Then -1 may be meant as a class, and is refused unless `reading`
-        ignores it.
-
-    Returns
-    -------
-    list of array, shape (H, W)
-        The label values.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read, holds colours, or lies below the threshold as a whole though it holds labels.
+    If classes are learnt from the labels (`training`), a -1 in a file may be meant as a class, and is refused unless
+    `reading` ignores it. Colours, and files all below the threshold though they hold labels, are refused too.
     """
     found, highest = [], dict[Path, float]()
     for file, index in pages:
-        page = _one_channel(file, index)
+        page = file.page(index)
+        if (page != page[..., :1]).any():
+            raise DataError(f"{file.path} is a colour image; labels are one number per pixel, save them as grey")
+        page = page[..., 0]
         if training and IGNORED not in reading.ignore and (page == IGNORED).any():
             raise DataError(f"{file.path} holds the label {IGNORED}; --ignore={IGNORED} leaves its pixels out")
         ignored = np.isin(page, (IGNORED, *reading.ignore))
@@ -64,13 +47,6 @@ def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading, traini
     if reading.threshold is not None:
         _check_threshold(reading.threshold, highest)
     return found
-
-
-def _one_channel(file: ImageFile, index: int) -> np.ndarray:
-    page = file.page(index)
-    if (page != page[..., :1]).any():
-        raise DataError(f"{file.path} is a colour image; labels are one number per pixel, save them as grey")
-    return page[..., 0]
 
 
 def _check_threshold(threshold: float, highest: dict[Path, float]) -> None:

@@ -1,7 +1,4 @@
-"""Which page belongs to which: pages of images and of their labels, or of predictions and of the truth.
-
-Names decide; see `match`. Files pair by order only if no name fits another, and both sides have as many pages.
-"""
+"""Which page belongs to which: of images and of their labels, or of predictions and of the truth."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from tinympcnn.io.images import Paths, expand, open_image
 from tinympcnn.io.labels import open_labels
 from tinympcnn.io.names import masks_among, match
 from tinympcnn.io.outputs import identity_of
-from tinympcnn.io.predictions import is_result, open_images
+from tinympcnn.io.predictions import open_images, other_than_results
 from tinympcnn.io.reading import Reading
 
 
@@ -32,29 +29,12 @@ class Page(NamedTuple):
 
 
 def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:  # noqa: B008
-    """Open images, or predictions, and the label files that belong to them.
+    """Open images, or predictions, and the label files that belong to them; return the pages that belong together.
 
     Where images and masks lie in one folder that is given for both, files named as masks are the labels. Results of
-    `segment` among other images are left out. Files that are paired by order are named in a `Notice`.
-
-    Parameters
-    ----------
-    images, labels : path or iterable of paths
-        The files and folders.
-    reading : Reading
-        The axes of files that do not tell theirs.
-    predictions : bool
-        Whether the images are predictions, as `read_prediction` opens them.
-
-    Returns
-    -------
-    list of Page
-        The pages that belong together, in the order of the images. Their sizes are not compared.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read, is its own label, or belongs to none or to several.
+    `segment` among other images are left out. Files that are paired by order are named in a `Notice`. The pages are in
+    the order of the images, and their sizes are not compared. A file that is its own label, or belongs to none or to
+    several, is a `DataError`.
     """
     what = "prediction" if predictions else "image"
     left, right = expand(images, f"{what}s"), expand(labels, "labels")
@@ -64,7 +44,7 @@ def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions
     opened = [open_image(path, labels=True) for path in left] if predictions else open_images(left, reading)
     label_files = [open_labels(path, reading) for path in right]
     if shared:
-        label_files = [file for file in label_files if not is_result(file)] or label_files
+        label_files = other_than_results(label_files)
     matched = match([file.path for file in opened], [file.path for file in label_files], what)
     if matched is None:
         return _by_order(opened, label_files, what)
@@ -78,7 +58,8 @@ def _apart(left: list[Path], right: list[Path], shared: set[Any], what: str) -> 
     labels = [path for path in right if identity_of(path) not in shared or path in masks]
     if what == "prediction" or not (images and labels):
         own = next(path for path in left if identity_of(path) in shared)
-        raise DataError(f"{own} is given as {_a(what)} and as its own label; name the files of labels after -l")
+        article = "a" if what == "prediction" else "an"
+        raise DataError(f"{own} is given as {article} {what} and as its own label; name the files of labels after -l")
     return images, labels
 
 
@@ -118,7 +99,3 @@ def _by_order(images: Sequence[ImageFile], labels: Sequence[ImageFile], what: st
         said = ", ".join(f"{image} with {label}" for image, label in files)
         warnings.warn(f"no name fits, so files are paired by order: {said}", Notice, stacklevel=3)
     return pages
-
-
-def _a(what: str) -> str:
-    return f"an {what}" if what[0] in "aeiou" else f"a {what}"

@@ -30,15 +30,7 @@ _MOST_JSON = 1 << 24  # bytes
 
 
 def save(net: Sequential, path: str | PathLike[str]) -> None:
-    """Write `net` to an .npz file, whole or not at all.
-
-    Raises
-    ------
-    UsageError
-        If the net has a layer that is not registered.
-    DataError
-        If the file cannot be written.
-    """
+    """Write `net` to an .npz file, whole or not at all. A layer that is not registered is a `UsageError`."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         write_arrays(file, to_arrays(net))
 
@@ -56,8 +48,8 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
         "layers": [describe(layer) for layer in net.layers],
         "dtype": net.dtype.name,
         "normalisation": None if net.normalisation is None else [list(map(float, part)) for part in net.normalisation],
-        "class_values": None if net.class_values is None else list(net.class_values),
-        "class_names": None if net.class_names is None else list(net.class_names),
+        "class_values": net.class_values,
+        "class_names": net.class_names,
         "preprocessing": net.preprocessing,
         "record": net.record,
     }
@@ -68,10 +60,7 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
 def load(path: str | PathLike[str], make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
     """Read a net that `save` wrote; `make` makes a net of layers.
 
-    Raises
-    ------
-    DataError
-        If the file is missing, truncated, of another version, or holds anything that does not fit together.
+    A file that is missing, truncated, of another version, or does not fit together is a `DataError`.
     """
     arrays = read_arrays(Path(path))
     if STATE in arrays:
@@ -134,11 +123,11 @@ def _take_over(net: Sequential, about: dict[str, Any]) -> None:
         net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
         if len(set(net.class_values)) != net.out_maps:
             raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
-    if about["class_names"] is not None:
+    if about.get("class_names") is not None:
         net.class_names = tuple(map(str, about["class_names"]))
         if len(set(net.class_names)) != net.out_maps:
             raise ValueError(f"it has {len(set(net.class_names))} class names for {net.out_maps} outputs")
-    if about["preprocessing"] is not None:
+    if about.get("preprocessing") is not None:
         net.preprocessing = Preprocessing(**about["preprocessing"]).config()
     net.record = about["record"]
 
@@ -169,8 +158,7 @@ def _layers(described: Any, arrays: dict[str, np.ndarray]) -> list[Layer]:
     layers = []
     for i, (name, config) in enumerate(described):
         for param, shape in layer_class(name).param_shapes(config).items():
-            if arrays[f"{i}.{name}.{param}"].shape != shape:
-                found = arrays[f"{i}.{name}.{param}"].shape
+            if (found := arrays[f"{i}.{name}.{param}"].shape) != shape:
                 raise ValueError(f"{i}.{name}.{param} has shape {found}, and the layer is described as {config}")
         layers.append(rebuild(name, config))
     return layers

@@ -1,7 +1,4 @@
-"""Which file names belong together: those of images and their labels, and those of predictions and the truth.
-
-`name_of` takes off what masks, images and results of this library are commonly called besides their name.
-"""
+"""Which file names belong together: of images and their labels, or of predictions and the truth."""
 
 from __future__ import annotations
 
@@ -24,8 +21,6 @@ def match(images: Sequence[Path], labels: Sequence[Path], what: str = "image") -
 
     Names fit as they are, or without what `name_of` takes off, or in the part that differs from file to file.
 
-    Examples
-    --------
     >>> match([Path("cell1.ome.tif"), Path("cell10.ome.tif")], [Path("cell10_mask.png"), Path("cell1_mask.png")])
     [1, 0]
     >>> match([Path("volume1.tif"), Path("volume2.tif")], [Path("truth2.tif"), Path("truth1.tif")])
@@ -59,8 +54,6 @@ def match(images: Sequence[Path], labels: Sequence[Path], what: str = "image") -
 def name_of(path: Path) -> str:
     """Return the name that a file shares with those that belong to it.
 
-    Examples
-    --------
     >>> [name_of(Path(file)) for file in ("000_img.png", "000_cp_masks.png", "mask-000.tif", "000_prob.tif")]
     ['000', '000', '000', '000']
     """
@@ -76,8 +69,6 @@ def _without(words: str, name: str) -> str:
 def masks_among(paths: Iterable[Path]) -> set[Path]:
     """Return the files that are named as the masks of others, such as cell_mask.png beside cell.png.
 
-    Examples
-    --------
     >>> files = [Path(name) for name in ("label_free.tif", "label_free_mask.tif", "000_img.png", "000_masks.png")]
     >>> sorted(path.name for path in masks_among(files))
     ['000_masks.png', 'label_free_mask.tif']

@@ -13,23 +13,10 @@ from tinympcnn.io.atomic import check_writable
 def check_outputs(
     outputs: Iterable[str | PathLike[str] | None], inputs: Iterable[str | PathLike[str]] = (), force: bool = False
 ) -> list[Path]:
-    """Return the outputs that are asked for, if all of them can be written and nothing of the user's is lost.
+    """Return the outputs that are asked for (those that are not None), if nothing of the user's would be lost.
 
-    Parameters
-    ----------
-    outputs : iterable of path or None
-        The files to write; None stands for a file that is not asked for.
-    inputs : iterable of path
-        The files that are read. They are never overwritten.
-    force : bool
-        Whether files that exist may be replaced.
-
-    Raises
-    ------
-    UsageError
-        If an output has no name, is an input, is named twice, or exists and `force` is not given.
-    DataError
-        If an output cannot be written.
+    A `UsageError` refuses an output that has no name, is an input, is named twice, or exists and `force` is not given;
+    a `DataError` one that cannot be written.
     """
     written = [Path(path) for path in outputs if path is not None]
     read = {identity_of(path) for path in map(Path, inputs)}

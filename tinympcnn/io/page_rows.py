@@ -9,31 +9,9 @@ from tinympcnn.io.image_file import ImageFile
 
 
 class PageRows:
-    """One page whose rows are read by slicing; the rows of the last slice stay, as neighbouring slices overlap.
+    """Page `index` of a file, whose rows are read by slicing and down-sampled by `factor`.
 
-    Parameters
-    ----------
-    file : ImageFile
-        The file.
-    index : int
-        The number of the page.
-    factor : int
-        The factor by which the rows are down-sampled.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        The shape (H, W, C) of the whole page after down-sampling.
-
-    Examples
-    --------
-    >>> import tempfile, tifffile
-    >>> from tinympcnn.io.images import open_image
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     tifffile.imwrite(f"{folder}/a.tif", np.arange(60, dtype=np.uint8).reshape(20, 3))
-    ...     PageRows(open_image(f"{folder}/a.tif"), 0)[4:6][:, :, 0]
-    array([[12, 13, 14],
-           [15, 16, 17]], dtype=uint8)
+    The rows of the last slice stay, as neighbouring slices overlap; `shape` (H, W, C) is that of the page down-sampled.
     """
 
     def __init__(self, file: ImageFile, index: int, factor: int = 1) -> None:

@@ -1,8 +1,7 @@
 """PNG and JPEG through Pillow, which is part of the `images` extra and imported only when such a file is met.
 
-Grey stays one channel, colour becomes three, and transparency is left out, since a net has no use for it. Bits become 0
-and 255. Palettes become the colours that they stand for, or one channel where all of these are grey. Label images
-differ in one point: where a palette has colours, the numbers that are stored are the classes.
+Transparency is left out, since a net has no use for it. Bits become 0 and 255. Palettes become the colours that they
+stand for, or one channel where all of these are grey. In label images, a palette of colours gives the stored numbers.
 """
 
 from __future__ import annotations
@@ -16,22 +15,11 @@ from tinympcnn.errors import DataError
 from tinympcnn.io.image_file import ImageFile, reading, refuse_if_implausible
 
 READ_AS = {"1": "L", "LA": "L", "RGBA": "RGB", "L": "L", "RGB": "RGB", "I;16": "I;16", "I": "I", "P": "RGB"}
-"""Pillow's modes and the modes in which their pixels are read."""
-
-ORIENTATION = 0x112
-"""The tag of cameras for how the picture was held."""
+ORIENTATION = 0x112  # the tag of cameras for how the picture was held
 
 
 class PictureFile(ImageFile):
-    """One PNG or JPEG file: a single page.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    labels : bool
-        Whether the pixels are labels, so that palettes of colours give the numbers that are stored.
-    """
+    """One PNG or JPEG file: a single page."""
 
     def __init__(self, path: Path, labels: bool = False) -> None:
         with reading(path), _opened(path) as picture:

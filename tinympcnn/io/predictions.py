@@ -24,27 +24,11 @@ def write_labels(
     like: ImageFile | None = None,
     force: bool = False,
 ) -> None:
-    """Write class indices as a label image, in the values of the training labels.
+    """Write class indices, array, shape (H, W) or (Z, H, W), as a label image in the values of the classes.
 
-    Parameters
-    ----------
-    path : path
-        The file to write, such as "cells_labels.tif".
-    indices : array, shape (H, W) or (Z, H, W)
-        The indices into `class_values`.
-    class_values : sequence of int
-        The values to write, in the smallest integer type that holds all of them.
-    like : ImageFile, optional
-        The image, whose page axes, resolution and units are carried over. It is never overwritten.
-    force : bool
-        Whether a file that exists is replaced.
-
-    Raises
-    ------
-    UsageError
-        If the file is the image, or exists and `force` is not given.
-    DataError
-        If the file cannot be written.
+    The file has the smallest integer type that holds all class values, and the page axes, resolution and units of the
+    image `like`. A `UsageError` refuses to overwrite `like`, and any other file without `force`; a file that cannot be
+    written is a `DataError`.
     """
     values = np.asarray(class_values, label_dtype(class_values))
     _write(path, values[indices.reshape(-1, *indices.shape[-2:])], class_values, like, force)
@@ -57,18 +41,9 @@ def write_probabilities(
     like: ImageFile | None = None,
     force: bool = False,
 ) -> None:
-    """Write the probability of each class as float32, axes ZCYX.
+    """Write the probability of each class, array, shape (H, W, K) or (Z, H, W, K), as float32 with the axes ZCYX.
 
-    Parameters
-    ----------
-    path : path
-        The file to write, such as "cells_prob.tif".
-    probabilities : array, shape (H, W, K) or (Z, H, W, K)
-        The probabilities.
-    class_values : sequence of int
-        The K values of the classes, for the description.
-    like, force
-        As in `write_labels`, which raises the same errors.
+    The file names the K class values in its description. All else is as in `write_labels`.
     """
     pages = probabilities.reshape(-1, *probabilities.shape[-3:])
     _write(path, pages.astype(np.float32, copy=False), class_values, like, force)
@@ -84,35 +59,22 @@ def _write(
 
 
 def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
-    """Return the smallest integer type that holds all values, unsigned if no value is negative.
-
-    Examples
-    --------
-    >>> label_dtype((0, 255)), label_dtype((0, 256))
-    (dtype('uint8'), dtype('uint16'))
-    """
+    """Return the smallest integer type that holds all values, unsigned if no value is negative."""
     low, high = min(class_values), max(class_values)
     types = (np.iinfo(f"{kind}{size}") for kind in "ui" for size in (1, 2, 4, 8))
     return next(kind.dtype for kind in types if kind.min <= low and high <= kind.max)
 
 
-def is_result(file: ImageFile) -> bool:
-    """Tell whether a file is a result of this library, by its description."""
-    return file.metadata.get("content") in ("labels", "probabilities")
+def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
+    """Leave out what this library has written, as descriptions tell, unless there is nothing else."""
+    ours = ("labels", "probabilities", "prediction")
+    return [file for file in files if file.metadata.get("content") not in ours] or files
 
 
 def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008
-    """Open images, and leave out the results of this library among other images, with a `Notice`.
-
-    Parameters
-    ----------
-    paths : path or iterable of paths
-        The files and folders.
-    reading : Reading
-        The axes of files that do not tell theirs.
-    """
+    """Open images, and leave out the results of this library among other images, with a `Notice`."""
     files = [open_image(path, reading.axes) for path in expand(paths)]
-    others = [file for file in files if not is_result(file)] or files
+    others = other_than_results(files)
     if len(others) < len(files):
         warnings.warn(
             f"{len(files) - len(others)} results of segment among the images are left out", Notice, stacklevel=2
@@ -121,41 +83,18 @@ def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]: 
 
 
 class Prediction(NamedTuple):
-    """What `read_prediction` returns.
+    """A file of results: its kind, its pages, (H, W, K) or (H, W, 1), and the values of the classes.
 
-    Attributes
-    ----------
-    kind : str
-        "prob" or "labels".
-    pages : ImageFile
-        The file, whose pages are probabilities (H, W, K) or label values (H, W, 1).
-    class_values : tuple of int or None
-        The values of the classes; None for a label image that this library has not written.
+    The values are None for a label image that this library has not written.
     """
 
-    kind: str
+    kind: str  # "prob" or "labels"
     pages: ImageFile
     class_values: tuple[int, ...] | None
 
 
 def read_prediction(path: str | PathLike[str]) -> Prediction:
-    """Open a file of probabilities or labels, as `segment` writes them.
-
-    Parameters
-    ----------
-    path : path
-        A `_prob.tif`, a `_labels.tif`, or any label image of one channel.
-
-    Returns
-    -------
-    Prediction
-        The kind of the file, its pages, and the class values.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or is neither.
-    """
+    """Open a `_prob.tif` or a `_labels.tif` of `segment`, or any label image of one channel; refuse others."""
     file = open_image(path, labels=True)
     values = file.metadata.get("class_values")
     if values is not None and not (isinstance(values, list) and all(type(value) is int for value in values)):

@@ -9,28 +9,15 @@ from tinympcnn.errors import UsageError
 
 @dataclass(frozen=True)
 class Reading:
-    """How image and label files are read.
+    """How image and label files are read."""
 
-    Attributes
-    ----------
-    axes : str or None
-        The axes of TIFF files that do not tell theirs, such as "ZYX".
-    threshold : float or None
-        Label pixels above this value become 255, all others 0. None keeps the values of the label files.
-    ignore : tuple of int
-        Label values whose pixels do not count. The value -1 never counts.
-    downsample : int
-        The factor by which images and labels are shrunk.
-    radius : float or None
-        The radius of the discs that stand for objects, in pixels of the images as they are in the files, where labels
-        are points or numbered objects. None reads label images of classes.
-    """
-
-    axes: str | None = None
-    threshold: float | None = None
-    ignore: tuple[int, ...] = ()
-    downsample: int = 1
-    radius: float | None = None
+    axes: str | None = None  # the axes of TIFF files that do not tell theirs, such as "ZYX"
+    threshold: float | None = None  # label pixels above this value become 255, all others 0; None keeps the values
+    ignore: tuple[int, ...] = ()  # the label values whose pixels do not count; -1 never counts
+    downsample: int = 1  # the factor by which images and labels are shrunk
+    radius: float | None = (
+        None  # of the discs around points, in pixels of the files; None reads label images of classes
+    )
 
     def __post_init__(self) -> None:
         if self.downsample < 1:

@@ -35,7 +35,7 @@ def top_error(probabilities: np.ndarray, classes: np.ndarray, k: int = 1) -> flo
     --------
     >>> p = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.2, 0.5, 0.3]])
     >>> [round(top_error(p, np.array([0, 0, 0]), k), 3) for k in (1, 2, 3)]
-    [0.333, 0.333, 0.0]
+    [0.667, 0.333, 0.0]
     """
     p, y = _checked(probabilities, classes)
     own = p[np.arange(len(y)), y][:, None]

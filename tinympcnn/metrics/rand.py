@@ -1,13 +1,12 @@
 """Measures that compare segments: the ISBI 2012 challenge's Rand error, and its successors V_Rand and V_Info.
 
 A segment is a 4-connected component of interior pixels. All three ask of pairs of pixels, or of one pixel's
-information: do truth and proposal agree on which pixels belong together? Only pixels that are interior in the
-truth count ("foreground-restricted"), and each of them that the proposal calls border is a segment of its
-own, a singleton.
+information: do truth and proposal agree on which pixels belong together? Only pixels that are interior in the truth
+count ("foreground-restricted"), and each of them that the proposal calls border is a segment of its own, a singleton.
 
 Definitions: Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for
-connectomics", Front. Neuroanat. 9:142, and the classes RandError, VariationOfInformation and
-WatershedTransform2D of Fiji's Trainable_Segmentation, by which the challenge was scored.
+connectomics", Front. Neuroanat. 9:142, and the classes RandError, VariationOfInformation and WatershedTransform2D of
+Fiji's Trainable_Segmentation, by which the challenge was scored.
 """
 
 from __future__ import annotations
@@ -18,23 +17,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import ndimage
 
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
-from tinympcnn.metrics.thinning import segments, thin_borders
 
 _NO_SEGMENTS = "truth_is_interior has no interior pixel, so there are no segments to compare; is it inverted?"
 
 
 @dataclass(frozen=True)
 class VScore(Sweep):
-    """The best V over thresholds (1 is perfect), and its two halves there.
-
-    Attributes
-    ----------
-    split, merge : float
-        V with alpha 0 (what splits cost; Rand recall) and with alpha 1 (what mergers cost; Rand precision).
-    """
+    """The best V over thresholds (1 is perfect); there, V with alpha 0 (what splits cost) and alpha 1 (mergers)."""
 
     split: float
     merge: float
@@ -45,6 +38,45 @@ class VScores(NamedTuple):
 
     rand: VScore
     info: VScore
+
+
+def segments(interior: np.ndarray) -> np.ndarray:
+    """Return the 4-connected components of a boolean image (H, W), numbered from 1; borders are 0."""
+    labels: np.ndarray = ndimage.label(interior)[0]
+    return labels
+
+
+def thin_borders(labels: np.ndarray) -> np.ndarray:
+    """Grow all segments of `labels` (H, W), numbered from 1, at one speed until they meet in lines one pixel thick.
+
+    This is the watershed transform of the two-valued proposal (Soille and Vincent 1990), which the challenge used: its
+    basins are the 4-connected segments, and they flood the border in waves of equal distance.
+    `scipy.ndimage.watershed_ift` draws no lines, and the lines count (as singletons), so we flood ourselves, a whole
+    wave at a time. Two neighbours of one wave lie on different colours of a checkerboard: each wave takes the one
+    colour, then the other, which sees the first. A pixel takes its neighbours' segment, or stays on the line where they
+    belong to two, or to none. Fiji goes through a wave pixel by pixel; where a border has an even width the line may
+    thus lie one pixel to the other side.
+
+    Examples
+    --------
+    >>> thin_borders(np.array([[1, 0, 0, 0, 2, 0, 0]]))
+    array([[1, 1, 0, 2, 2, 2, 2]])
+    """
+    if not labels.any():
+        return labels
+    distance = np.pad(ndimage.distance_transform_cdt(labels == 0, "taxicab"), 1)
+    rows, columns = np.ogrid[: distance.shape[0], : distance.shape[1]]
+    wave = (2 * distance + (rows + columns) % 2).ravel()
+    border = np.flatnonzero(distance)
+    border = border[np.argsort(wave[border], kind="stable")]
+    flooded = np.pad(labels, 1)
+    flat, width = flooded.ravel(), flooded.shape[1]
+    for pixels in np.split(border, np.flatnonzero(np.diff(wave[border])) + 1):
+        around = flat[pixels + np.array([[-width], [-1], [1], [width]])]
+        first = around.max(axis=0)
+        other = ((around != first) & (around != 0)).any(axis=0)
+        flat[pixels] = np.where(other, 0, first)
+    return flooded[1:-1, 1:-1]
 
 
 def rand_error(
@@ -59,13 +91,8 @@ def rand_error(
         both = sum_ij n_ij^2 + n_0,    truth = sum_i n_i^2,    proposal = sum_j n_j^2 + n_0,
         F = 2 both / (truth + proposal)
 
-    with the three sums added up over the slices first. Segments never reach from one slice into the next.
-
-    Parameters
-    ----------
-    probability_of_interior : array_like of float in [0, 1], shape (Z, H, W) or (H, W)
-    truth_is_interior : array_like of bool, same shape
-    thresholds : increasing sequence, shape (T,)
+    with the three sums added up over the slices first. Segments never reach from one slice into the next. Probabilities
+    in [0, 1] and truth are (Z, H, W), (H, W) or lists of images, thresholds an increasing sequence.
 
     Examples
     --------
@@ -89,7 +116,6 @@ def v_scores(
     probability_of_interior: ArrayLike,
     truth_is_interior: ArrayLike,
     thresholds: Sequence[float] | np.ndarray = THRESHOLDS,
-    alpha: float = 0.5,
 ) -> VScores:
     """Return V_Rand and V_Info after border thinning: the measures the challenge ended with.
 
@@ -99,22 +125,9 @@ def v_scores(
         V_Rand = sum p_ij^2 / (alpha sum s_i^2 + (1 - alpha) sum t_j^2)
         V_Info = I(S; T) / ((1 - alpha) H(S) + alpha H(T))
 
-    and each is the mean over slices. The best threshold is found for each; a slice whose truth has no
-    interior is left out.
-
-    Parameters
-    ----------
-    probability_of_interior : array_like of float in [0, 1], shape (Z, H, W) or (H, W)
-    truth_is_interior : array_like of bool, same shape
-    thresholds : increasing sequence, shape (T,)
-    alpha : float
-        0.5 weighs splits and mergers alike; V_Rand is then the Rand F-score.
-
-    Notes
-    -----
-    That scores are averaged over slices (the Rand error's pairs are pooled) is how the challenge's final
-    script calls Fiji. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji
-    says 0.
+    with alpha = 0.5, which weighs splits and mergers alike. Each is the mean over slices, as the challenge's final
+    script calls Fiji (the Rand error's pairs are pooled), without those whose truth has no interior, at the threshold
+    that is best for it. Where truth and proposal are the same single segment, V_Info is 0 / 0; we say 1, Fiji says 0.
 
     Examples
     --------
@@ -128,20 +141,18 @@ def v_scores(
     """
     p, truth = probability_and_truth(probability_of_interior, truth_is_interior)
     t = as_thresholds(thresholds)
-    kept = [z for z in range(len(truth)) if truth[z].any()]  # a slice without interior has nothing to say
+    kept = [(q, segments(is_true)) for q, is_true in zip(p, truth, strict=True) if is_true.any()]
     if not kept:
         raise DataError(_NO_SEGMENTS)
-    true_segments = {z: segments(truth[z]) for z in kept}
     pairs, information = np.zeros((2, len(t), len(kept), 3))
     for k, tk in enumerate(t):
-        for i, z in enumerate(kept):
-            thinned = thin_borders(segments(p[z] > tk))
-            pairs[k, i] = _pairs(thinned, true_segments[z])
-            information[k, i] = _information(thinned, true_segments[z])
-    return VScores(_best(pairs, t, alpha), _best(information[..., [0, 2, 1]], t, alpha))
+        for i, (q, true) in enumerate(kept):
+            thinned = thin_borders(segments(q > tk))
+            pairs[k, i], information[k, i] = _pairs(thinned, true), _information(thinned, true)
+    return VScores(_best(pairs, t), _best(information[..., [0, 2, 1]], t))
 
 
-def _best(terms: np.ndarray, t: np.ndarray, alpha: float) -> VScore:
+def _best(terms: np.ndarray, t: np.ndarray) -> VScore:
     """Return the best mean of shared / ((1 - alpha) a + alpha b), terms (T, slices, 3) being the three."""
     shared, a, b = np.moveaxis(terms, -1, 0)
 
@@ -150,8 +161,9 @@ def _best(terms: np.ndarray, t: np.ndarray, alpha: float) -> VScore:
         share: np.ndarray = np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0)
         return np.asarray(share.mean(axis=-1))
 
-    k = int(np.argmax(v(alpha)))
-    return VScore(float(v(alpha)[k]), float(t[k]), v(alpha), t, float(v(0.0)[k]), float(v(1.0)[k]))
+    values = v(0.5)
+    k = int(np.argmax(values))
+    return VScore(float(values[k]), float(t[k]), values, t, float(v(0.0)[k]), float(v(1.0)[k]))
 
 
 def _overlaps(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

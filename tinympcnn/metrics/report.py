@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.metrics.pixels import balanced_error, class_errors, confusion, iou, pixel_error, precision_recall_f1
+from tinympcnn.metrics import pixels
 from tinympcnn.metrics.rand import rand_error, v_scores
-from tinympcnn.metrics.sweep import Sweep, check_probabilities, check_same_shape, is_series
-from tinympcnn.metrics.thresholding import f1_error
+from tinympcnn.metrics.sweep import Sweep, check_probabilities, images_and_labels
 from tinympcnn.metrics.warping import warping_error
 
 
@@ -21,7 +21,6 @@ def evaluate(
     *,
     positive: int | None = None,
     n_classes: int | None = None,
-    ignore: int = -1,
     membranes: bool = False,
 ) -> dict[str, Any]:
     """Compute every measure of a stack.
@@ -29,28 +28,23 @@ def evaluate(
     Parameters
     ----------
     prediction : array_like
-        Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z,
-        H, W, K). Integers or booleans: predicted labels, (Z, H, W). The Z may be left out everywhere. Images of
-        several sizes are a list of arrays, here and in `labels`.
+        Floats: probabilities of the positive class, shape (Z, H, W), for two classes, or of all classes, (Z, H, W, K).
+        Integers or booleans: predicted labels, (Z, H, W). Z may be left out; images of several sizes are a list of
+        arrays.
     labels : array_like of int, shape (Z, H, W)
-        The true labels, 0 to K-1, or `ignore`.
-    positive : int, optional
-        The class of precision, recall and F1; the largest by default.
-    n_classes : int, optional
-        The number K of classes; by default the smallest number, at least two, that has room for the labels.
-    ignore : int
-        The true label of pixels that do not count.
+        The true labels, 0 to K-1, or -1 where a pixel does not count.
+    positive, n_classes : int, optional
+        The class of precision, recall and F1, by default the largest; and K, by default the labels' largest + 1, at
+        least 2.
     membranes : bool
-        Whether the challenge's measures are added (two classes, interior positive, every pixel labelled): Rand error,
-        V_Rand, V_Info, warping errors.
+        Whether the challenge's measures are added (two classes, interior positive, every pixel labelled).
 
     Returns
     -------
     dict
-        Plain numbers, lists and dictionaries, ready for JSON. A share of nothing is None: the error of a class that
-        does not occur, the precision of a class that was never predicted. Labels come from probabilities as the most
-        probable class (of two: positive where p > 0.5). A measure with thresholds is a dictionary with `value` and the
-        `threshold` at which it was reached, None where labels were given.
+        Plain numbers, lists and dictionaries, ready for JSON; a share of nothing is None. Labels come from
+        probabilities as the most probable class (of two: positive where p > 0.5). A measure with thresholds is a
+        dictionary with `value` and the `threshold` at which it was reached, None where labels were given.
 
     Examples
     --------
@@ -58,7 +52,7 @@ def evaluate(
     >>> report["pixel_error"], report["confusion"], report["f1_error"]["value"]
     (0.3333333333333333, [[1, 1], [0, 1]], 0.0)
     """
-    images, truth = _images(prediction, labels)
+    images, truth = images_and_labels(prediction, labels, "prediction", "labels")
     p, y = np.concatenate([image.reshape(-1, *image.shape[2:]) for image in images]), np.concatenate(truth, axis=None)
     if y.dtype.kind not in "iub":
         raise DataError(f"labels must be whole numbers; got {y.dtype}")
@@ -71,34 +65,31 @@ def evaluate(
     if not 0 <= positive < K:
         raise UsageError(f"positive must be a class, 0 to {K - 1}; got {positive}")
     predicted, p_positive = _labels_and_probability(p, y, K, positive) if soft else (p, p == positive)
-
-    def apart(row: np.ndarray) -> list[np.ndarray]:
-        parts = np.split(row, np.cumsum([image.size for image in truth])[:-1])
-        return [part.reshape(image.shape) for part, image in zip(parts, truth, strict=True)]
-
-    C = confusion(predicted, y, K, ignore)
-    right = precision_recall_f1(C, positive)
-    f1 = f1_error(p_positive[None], (y == positive)[None], counted=y != ignore)
-    slices = zip(apart(p_positive), truth, strict=True)
-    slice_errors = [f1_error(q[None], t[None] == positive, [f1.threshold], t != ignore).value for q, t in slices]
+    ends = np.cumsum([image.size for image in truth])[:-1]
+    slices = [part.reshape(image.shape) for part, image in zip(np.split(p_positive, ends), truth, strict=True)]
+    C = pixels.confusion(predicted, y, K)
+    right = pixels.precision_recall_f1(C, positive)
+    f1 = pixels.f1_error(p_positive, y == positive, counted=y != pixels.IGNORED)
+    pairs = zip(slices, truth, strict=True)
+    slice_errors = [pixels.f1_error(q, t == positive, [f1.threshold], t != pixels.IGNORED).value for q, t in pairs]
     report: dict[str, Any] = {
         "slices": len(truth),
         "pixels": int(C.sum()),
         "classes": K,
         "positive": positive,
-        "pixel_error": pixel_error(predicted, y, ignore),
-        "balanced_error": balanced_error(C),
-        "class_errors": _plain(class_errors(C)),
-        "iou": _plain(iou(C)),
+        "pixel_error": pixels.pixel_error(predicted, y),
+        "balanced_error": pixels.balanced_error(C),
+        "class_errors": _plain(pixels.class_errors(C)),
+        "iou": _plain(pixels.iou(C)),
         "confusion": C.tolist(),
-        **dict(zip(right._fields, _plain(np.array(right)), strict=True)),
-        "f1_error": {**_best(f1, soft), "slices": _plain(np.array(slice_errors))},
+        **dict(zip(right._fields, _plain(right), strict=True)),
+        "f1_error": {**_best(f1, soft), "slices": _plain(slice_errors)},
     }
     if membranes:
-        if K != 2 or (y == ignore).any():
-            got = f"{K} classes, {int((y == ignore).sum())} ignored pixels"
+        if K != 2 or C.sum() < y.size:
+            got = f"{K} classes, {y.size - C.sum()} ignored pixels"
             raise UsageError(f"membrane measures need two classes and a label for every pixel; got {got}")
-        both = apart(p_positive), apart(y == positive)
+        both = slices, [image == positive for image in truth]
         rand, v, warps = rand_error(*both), v_scores(*both), warping_error(*both)
         report |= {
             "rand_error": _best(rand, soft),
@@ -169,21 +160,6 @@ _NAMES = {
 _DIGITS = {"warping_error": 6, "splits_and_mergers": 6}  # a slice has 262,144 pixels and few mistakes
 
 
-def _images(prediction: Any, labels: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the images of a stack or of a list, (H, W) or (H, W, K), and their labels (H, W)."""
-    if not is_series(labels):
-        p, y = np.asarray(prediction), np.asarray(labels)
-        if p.size == 0 or y.size == 0 or y.ndim not in (2, 3):
-            raise DataError(f"give non-empty stacks (Z, H, W); got prediction {p.shape} and labels {y.shape}")
-        check_same_shape(p[..., 0] if p.ndim > y.ndim else p, y, "prediction", "labels")
-        return (list(p), list(y)) if y.ndim == 3 else ([p], [y])
-    if len(prediction) != len(labels):
-        raise DataError(f"prediction has {len(prediction)} images but labels have {len(labels)}")
-    for image, truth in zip(prediction, labels, strict=True):
-        check_same_shape(image[..., 0] if image.ndim == 3 else image, truth, "prediction", "labels")
-    return prediction, labels
-
-
 def _labels_and_probability(p: np.ndarray, y: np.ndarray, K: int, positive: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the predicted labels, and the probability of the positive class alone."""
     check_probabilities(p, "prediction")
@@ -199,5 +175,5 @@ def _best(sweep: Sweep, soft: bool) -> dict[str, Any]:
     return {"value": sweep.value, "threshold": sweep.threshold if soft else None}
 
 
-def _plain(values: np.ndarray) -> list[float | None]:
+def _plain(values: Iterable[float]) -> list[float | None]:
     return [None if np.isnan(x) else float(x) for x in values]

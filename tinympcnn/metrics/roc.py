@@ -1,6 +1,6 @@
 """Decisions about whole images: mistakes at a threshold, the ROC curve over all thresholds, and the error per pixel.
 
-Every image has one score, such as the probability that it has a defect; it is flagged where its score is above the
+Every image has one score, such as the probability that it has a defect, and is flagged where the score is above the
 threshold. Section 4.2 of the paper reports these measures for steel.
 """
 
@@ -19,17 +19,10 @@ from tinympcnn.metrics.pixels import balanced_error, confusion
 
 @dataclass(frozen=True)
 class Decisions:
-    """How many images were judged how.
+    """How many images with a defect were flagged (hits) and not (misses), and without (false alarms and passes).
 
     A share of nothing is nan: precision where no image was flagged, recall where no image has a defect. (scikit-learn
     gives 0 there, with a warning.)
-
-    Attributes
-    ----------
-    hits, misses : int
-        The images with a defect that were flagged, and that were not.
-    false_alarms, passes : int
-        The images without a defect that were flagged, and that were not.
     """
 
     hits: int
@@ -59,16 +52,7 @@ class Decisions:
 
 
 def decide(scores: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:
-    """Compare the images that are flagged at a threshold with the truth.
-
-    Parameters
-    ----------
-    scores : array_like of float in [0, 1], shape (N,)
-        The score of each image.
-    truth : array_like of bool, shape (N,)
-        Whether each image has a defect.
-    threshold : float
-        An image is flagged if its score is above the threshold.
+    """Compare the N images that are flagged, those whose score in [0, 1] is above a threshold, with the truth.
 
     Examples
     --------
@@ -82,16 +66,11 @@ def decide(scores: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:
 
 @dataclass(frozen=True)
 class Roc:
-    """A receiver operating characteristic: the rates that every threshold would give.
+    """A receiver operating characteristic: the rates that every threshold would give, arrays of shape (T,).
 
-    Attributes
-    ----------
-    thresholds : array, shape (T,)
-        From the largest score, where nothing is flagged, down to minus infinity, where everything is flagged.
-    false_alarm_rate, hit_rate : array, shape (T,)
-        The shares of the images without and with a defect that are flagged.
-    auc : float
-        The area under the curve: the chance that an image with a defect has a larger score than one without.
+    The thresholds go from the largest score, where nothing is flagged, down to minus infinity, where everything is. The
+    rates are shares of the images without and with a defect. `auc`, the area under the curve, is the chance that an
+    image with a defect has a larger score than one without.
     """
 
     thresholds: np.ndarray
@@ -101,12 +80,7 @@ class Roc:
 
 
 def roc_curve(scores: ArrayLike, truth: ArrayLike) -> Roc:
-    """Return the ROC curve of images of both kinds, with a defect and without.
-
-    Parameters
-    ----------
-    scores, truth : array_like, shape (N,)
-        As in `decide`.
+    """Return the ROC curve of images of both kinds, with a defect and without; scores and truth are those of `decide`.
 
     Examples
     --------
@@ -129,18 +103,9 @@ def balanced_pixel_error(
 ) -> float:
     """Return the error on n defect pixels and n other pixels, drawn from all images: section 4.2's per-pixel error.
 
-    Parameters
-    ----------
-    probabilities : sequence of array, shape (H, W)
-        The probability of a defect at every pixel of images of any sizes.
-    truths : sequence of array, shape (H, W)
-        1 or True where a defect is, 0 or False where none is, and -1 where a pixel does not count.
-    threshold : float
-        A pixel is called a defect if its probability is above the threshold.
-    n : int
-        The number of pixels of either kind, drawn without repetition; all pixels of a kind that has fewer.
-    rng : int or numpy.random.Generator
-        The generator that draws, or its seed.
+    The images (H, W) may be of any sizes. A pixel is called a defect if its probability is above the threshold. The
+    truth is 1 or True where a defect is, 0 or False where none is, and -1 where a pixel does not count. Pixels are
+    drawn without repetition; all pixels of a kind that has fewer than n.
 
     Examples
     --------
@@ -161,10 +126,7 @@ def balanced_pixel_error(
 
 
 def scores_and_truth(scores: ArrayLike, truth: ArrayLike, needs_both: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Return scores as floats and truth as booleans, shape (N,), checked.
-
-    Where `needs_both` says what needs images of both kinds, images of one kind are refused.
-    """
+    """Return scores as floats and truth as booleans, checked; `needs_both` says what needs images of both kinds."""
     values, defect = np.asarray(scores, float), np.asarray(truth, bool)
     if values.ndim != 1 or values.shape != defect.shape or not values.size:
         raise DataError(f"every image needs a score and a truth; got {values.size} score(s), {defect.size} truth(s)")

@@ -1,34 +1,25 @@
 """What all the measures share: thresholds, the best of a sweep over them, and the checks of what comes in.
 
-The ISBI 2012 challenge turned every probability map into segments at the thresholds 0.0, 0.1, ..., 1.0 and
-kept the best score over the whole stack. Its rule, and ours, is strict: a pixel is interior where `p > t`.
+The ISBI 2012 challenge turned every probability map into segments at the thresholds 0.0, 0.1, ..., 1.0 and kept the
+best score over the whole stack. Its rule, and ours, is strict: a pixel is interior where `p > t`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError, UsageError
 
 THRESHOLDS: np.ndarray = np.linspace(0.0, 1.0, 11)
-"""The challenge's thresholds; a pixel is positive where `p > t`."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The best value of a measure over thresholds: the first one where several are equally good.
-
-    Attributes
-    ----------
-    value, threshold : float
-        The best value, and the threshold it was reached at.
-    values, thresholds : array, shape (T,)
-        The whole curve.
-    """
+    """The best value of a measure over thresholds, the first of equally good ones, and the whole curve, shape (T,)."""
 
     value: float
     threshold: float
@@ -36,11 +27,10 @@ class Sweep:
     thresholds: np.ndarray
 
 
-def lowest(values: ArrayLike, thresholds: np.ndarray) -> Sweep:
+def lowest(values: np.ndarray, thresholds: np.ndarray) -> Sweep:
     """Return the `Sweep` whose best value is the smallest: for errors."""
-    curve = np.asarray(values, dtype=float)
-    k = int(np.argmin(curve))
-    return Sweep(float(curve[k]), float(thresholds[k]), curve, thresholds)
+    k = int(np.argmin(values))
+    return Sweep(float(values[k]), float(thresholds[k]), values, thresholds)
 
 
 def as_thresholds(thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -49,14 +39,6 @@ def as_thresholds(thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
     if t.ndim != 1 or t.size == 0 or not (t[0] >= 0 and t[-1] <= 1 and (np.diff(t) > 0).all()):
         raise UsageError(f"thresholds must increase within [0, 1], as 0.1, 0.5, 0.9 do; got {thresholds}")
     return t
-
-
-def as_stack(array: ArrayLike, name: str) -> np.ndarray:
-    """Return an array (H, W) or (Z, H, W) as a non-empty (Z, H, W)."""
-    a = np.asarray(array)
-    if a.ndim not in (2, 3) or a.size == 0:
-        raise DataError(f"{name} must be a non-empty image (H, W) or stack (Z, H, W); got shape {a.shape}")
-    return a if a.ndim == 3 else a[None]
 
 
 def check_probabilities(p: np.ndarray, name: str) -> None:
@@ -75,22 +57,32 @@ def check_same_shape(a: np.ndarray, b: np.ndarray, a_name: str, b_name: str) -> 
         raise DataError(f"{a_name} has no pixels (shape {a.shape}); give at least one")
 
 
-def is_series(array: object) -> bool:
-    """Tell whether `array` is a list of images, arrays that may be of several sizes, and not one stack."""
-    return isinstance(array, list) and all(isinstance(image, np.ndarray) and image.ndim >= 2 for image in array)
-
-
-def probability_and_truth(
-    probability: ArrayLike | list[np.ndarray], truth: ArrayLike | list[np.ndarray]
+def images_and_labels(
+    images: Any, labels: Any, images_name: str, labels_name: str
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the images of a stack, of one image or of a list, (H, W) or (H, W, K), and their labels (H, W)."""
+    if not (isinstance(labels, list) and all(isinstance(image, np.ndarray) and image.ndim >= 2 for image in labels)):
+        images, labels = np.asarray(images), np.asarray(labels)
+        if labels.ndim not in (2, 3) or labels.size == 0:
+            got = f"{images_name} {images.shape} and {labels_name} {labels.shape}"
+            raise DataError(f"give non-empty images (H, W) or stacks (Z, H, W); got {got}")
+        if labels.ndim == 2:
+            images, labels = images[None], labels[None]
+        check_same_shape(images[..., 0] if images.ndim == 4 else images, labels, images_name, labels_name)
+    if len(images) != len(labels):
+        raise DataError(f"{images_name} has {len(images)} images but {labels_name} have {len(labels)}")
+    for image, truth in zip(images, labels, strict=True):
+        check_same_shape(image[..., 0] if image.ndim == 3 else image, truth, images_name, labels_name)
+    return list(images), list(labels)
+
+
+def probability_and_truth(probability: Any, truth: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the images that every membrane measure takes, checked: float (H, W) in [0, 1] and bool (H, W)."""
-    if is_series(truth):
-        pairs = [probability_and_truth(p, y) for p, y in zip(probability, truth, strict=True)]  # type: ignore[arg-type]
-        return [p for some, _ in pairs for p in some], [y for _, some in pairs for y in some]
-    p, is_true = as_stack(probability, "probability_of_interior"), as_stack(truth, "truth_is_interior")
-    check_same_shape(p, is_true, "probability_of_interior", "truth_is_interior")
-    check_probabilities(p, "probability_of_interior")
-    if not np.isin(is_true, (0, 1)).all():
-        got = f"values from {is_true.min()} to {is_true.max()}"
-        raise DataError(f"truth_is_interior must be boolean or 0 and 1; got {got}")
-    return list(p.astype(float, copy=False)), list(is_true.astype(bool))
+    names = "probability_of_interior", "truth_is_interior"
+    images, truths = images_and_labels(probability, truth, *names)
+    for p, is_true in zip(images, truths, strict=True):
+        check_same_shape(p, is_true, *names)
+        check_probabilities(p, names[0])
+        if not np.isin(is_true, (0, 1)).all():
+            raise DataError(f"truth_is_interior must be boolean or 0 and 1; got {is_true.min()} to {is_true.max()}")
+    return [p.astype(float, copy=False) for p in images], [is_true.astype(bool) for is_true in truths]

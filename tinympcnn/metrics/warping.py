@@ -1,13 +1,13 @@
 """Warping error: what is left when the truth is bent towards the proposal as far as its topology allows.
 
-Moving a border costs nothing, breaking it does. The truth's pixels are flipped, one after the other, wherever
-they disagree with the proposal and flipping changes no component and no hole (a *simple point*; interior
-4-connected, border 8-connected). What cannot be flipped is a mistake: a break, a hole, or a thin border so
-far from its place that the two no longer touch (pixels that agree are never flipped).
+Moving a border costs nothing, breaking it does. The truth's pixels are flipped, one after the other, wherever they
+disagree with the proposal and flipping changes no component and no hole (a *simple point*; interior 4-connected, border
+8-connected). What cannot be flipped is a mistake: a break, a hole, or a thin border so far from its place that the two
+no longer touch (pixels that agree are never flipped).
 
-Definitions: Jain et al. 2010, "Boundary learning by optimization with topological constraints", CVPR; simple
-points by the topological numbers of Bertrand and Malandain 1994, Pattern Recognition Letters 15:169; and
-class WarpingError of Fiji's Trainable_Segmentation, by which the ISBI 2012 challenge was scored.
+Definitions: Jain et al. 2010, "Boundary learning by optimization with topological constraints", CVPR; simple points by
+the topological numbers of Bertrand and Malandain 1994, Pattern Recognition Letters 15:169; and class WarpingError of
+Fiji's Trainable_Segmentation, by which the ISBI 2012 challenge was scored.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ from scipy import ndimage
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
 
+# The eight neighbours (row, column); number k is bit k of a neighbourhood's code, 7 - k lies opposite.
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-"""The eight neighbours (row, column); number k is bit k of a neighbourhood's code, 7 - k lies opposite."""
-
-RADIUS = 20
-"""A pixel splits a segment if the pieces do not meet again within this distance: the challenge's value."""
+RADIUS = 20  # a pixel splits a segment if the pieces do not meet again within this distance: the challenge's value
 
 
 class WarpingErrors(NamedTuple):
@@ -47,12 +45,7 @@ def warping_error(
 ) -> WarpingErrors:
     """Return the disagreements left after `warp`, divided by the number of pixels; the smallest over thresholds.
 
-    Parameters
-    ----------
-    probability_of_interior : array_like of float in [0, 1], shape (Z, H, W) or (H, W)
-    truth_is_interior : array_like of bool, same shape
-    thresholds : increasing sequence, shape (T,)
-        The challenge's went from 0.0 to 0.9.
+    The parameters are those of `rand_error`; the challenge's thresholds went from 0.0 to 0.9.
 
     Examples
     --------
@@ -79,37 +72,19 @@ def warping_error(
     return WarpingErrors(lowest(every / pixels, t), lowest(splits_and_mergers / pixels, t))
 
 
-def warp(
-    truth: np.ndarray, probability: np.ndarray, threshold: float = 0.5, mask: np.ndarray | None = None
-) -> np.ndarray:
-    """Bend one slice's truth towards the proposal `probability > threshold` without changing its topology.
+def warp(truth: np.ndarray, probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Bend one slice's truth (H, W) towards the proposal `probability > threshold` without changing its topology.
 
-    Pixels are tried in the order of |probability - threshold|, the proposal's surest first (equal ones in
-    reading order), again and again until none is simple any more. The result depends on that order, so it is
-    the challenge's, and flips are made one at a time; the loop visits disagreeing pixels only. Outside the
-    image is border. The challenge allowed warping everywhere; Jain et al. only within a mask.
-
-    Parameters
-    ----------
-    truth : array of bool, shape (H, W)
-    probability : array of float, shape (H, W)
-    threshold : float
-    mask : array of bool, shape (H, W), optional
-        Where pixels may be flipped; everywhere by default.
-
-    Returns
-    -------
-    array of bool, shape (H, W)
+    Pixels are tried in the order of |probability - threshold|, the proposal's surest first (equal ones in reading
+    order), again and again until none is simple any more. The result depends on that order, so it is the challenge's,
+    and flips are made one at a time; the loop visits disagreeing pixels only. Outside the image is border. Pixels may
+    be flipped everywhere, as in the challenge; Jain et al. allow that within a mask only.
     """
     if truth.shape != probability.shape or truth.ndim != 2:
-        got = f"{truth.shape} and {probability.shape}"
-        raise DataError(f"truth and probability must be images (H, W) of one shape; got {got}")
+        raise DataError(f"truth and probability must be images of one shape, not {truth.shape} and {probability.shape}")
     warped = np.pad(truth.astype(bool), 1)
-    movable = truth != (probability > threshold)
-    if mask is not None:
-        movable &= mask
     width = warped.shape[1]
-    rows, columns = np.nonzero(movable)
+    rows, columns = np.nonzero(truth != (probability > threshold))
     order = np.argsort(-np.abs(probability[rows, columns] - threshold), kind="stable")
     pending = ((rows + 1) * width + columns + 1)[order].tolist()
 

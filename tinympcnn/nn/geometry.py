@@ -6,7 +6,10 @@ Layers, nets and the command line ask here, and every error names a size that wo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count as count_from
+from math import gcd
 from operator import index
+from typing import NamedTuple
 
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError
@@ -108,21 +111,54 @@ def fragmented(size: Pair, k: Pair, who: object) -> Pair:
     return (size[0] + 1) // k[0] - 1, (size[1] + 1) // k[1] - 1
 
 
-def padded_outputs(size: Pair, field_of_view: Pair, step: Pair) -> Pair:
-    """Return the number of dense outputs per axis, rounded up to a multiple of the product of the pools.
-
-    An image padded at the bottom and right to give that many outputs divides evenly in every layer, and an
-    output that is kept never sees a padded pixel (its window lies inside the image).
+def divided(size: Pair, k: Pair, who: object) -> Pair:
+    """Return the size of the kh*kw fragments of a map that is split without a maximum, if ``size % k == 0``.
 
     Examples
     --------
-    >>> padded_outputs((12, 13), (4, 4), (4, 4))
-    (12, 12)
+    >>> divided((4, 9), (2, 3), "Fragment")
+    (2, 3)
     """
-    if size[0] < field_of_view[0] or size[1] < field_of_view[1]:
-        raise UsageError(
-            f"an image of {size[0]}x{size[1]} pixels is smaller than the net's field of view of "
-            f"{field_of_view[0]}x{field_of_view[1]}; use a larger image, or net.segment, which mirrors the borders"
-        )
-    rows, columns = (-(-(n - p + 1) // s) * s for n, p, s in zip(size, field_of_view, step, strict=True))
-    return rows, columns
+    for axis, n, step in zip(("rows", "columns"), size, k, strict=True):
+        if n % step:
+            raise UsageError(
+                f"{who}: {n} {axis} do not split into {step} fragments of one size; {Sizes(step, step).near(n)} {axis} "
+                "would (Net pads images so that every layer fits)"
+            )
+    return size[0] // k[0], size[1] // k[1]
+
+
+class Sizes(NamedTuple):
+    """The sizes ``first``, ``first + period``, ``first + 2*period`` and so on, along one axis.
+
+    Examples
+    --------
+    >>> Sizes(3, 4).at_least(8), Sizes(3, 4).near(8), Sizes(3, 4).divided(5, "Upsample")
+    (11, '7 or 11', Sizes(first=3, period=4))
+    """
+
+    first: int
+    period: int
+
+    def at_least(self, n: int) -> int:
+        """Return the smallest of the sizes that is not smaller than `n`."""
+        return self.first + max(0, -(-(n - self.first) // self.period)) * self.period
+
+    def near(self, n: int) -> str:
+        """Return the sizes next to `n` in words; `n` itself if it is one of them."""
+        above = self.at_least(n)
+        return f"{above}" if above in (n, self.first) else f"{above - self.period} or {above}"
+
+    def divided(self, k: int, who: object) -> Sizes:
+        """Return the sizes whose multiples by `k` are among these sizes.
+
+        Raises
+        ------
+        UsageError
+            If there are none.
+        """
+        common = gcd(k, self.period)
+        if self.first % common:
+            raise UsageError(f"{who}: the layers behind it fit no map that was enlarged {k} times; change their sizes")
+        n = next(n for n in count_from(self.first, self.period) if n % k == 0)
+        return Sizes(n // k, self.period // common)

@@ -13,7 +13,19 @@ from typing import Any
 
 from tinympcnn.engine.backend import Array, Pair, array_module
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.layers import Conv, Layer, Logistic, MaxPool, MaxPoolFragment, Tanh
+from tinympcnn.nn.layers import (
+    Conv,
+    Fragment,
+    Layer,
+    Logistic,
+    MaxPool,
+    MaxPoolFragment,
+    Relu,
+    Skip,
+    Subsample,
+    Tanh,
+    Upsample,
+)
 
 Storage = list[Array]
 Grads = tuple[Array, ...]  # the gradients of the parameters, W before b
@@ -116,6 +128,20 @@ def merge(F: Storage, pools: Sequence[Pair]) -> Storage:
     return F
 
 
+def split(F: Storage, pools: Sequence[Pair]) -> Storage:
+    """Cut dense maps into the fragments, of any sizes, that `merge` interleaves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [f[:, :, 0].tolist() for f in split([np.arange(3.0).reshape(1, 3, 1)], [(1, 2)])]
+    [[[0.0, 2.0]], [[1.0]]]
+    """
+    for kh, kw in pools:
+        F = [f[r::kh, c::kw] for f in F for r in range(kh) for c in range(kw)]
+    return F
+
+
 # ------------------------------------------------------------------- the plain operations, on one fragment
 
 
@@ -174,6 +200,45 @@ def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
     for q in range(delta.shape[0]):
         for p in range(delta.shape[1]):
             back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map
+    return back
+
+
+# ------------------------------------------------- other answers than fragments: a trous, and the way up of a U-Net
+
+
+def dilated_fwd(f: Array, W: Array, b: Array, rate: int) -> Array:
+    """Return an a trous (dilated) convolution: the taps of the kernel stand `rate` pixels apart in the map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dilated_fwd(np.arange(5.0).reshape(1, 5, 1), np.ones((1, 2, 1, 1)), np.zeros(1), 3)[:, :, 0].tolist()
+    [[3.0, 5.0]]
+    """
+    kh, kw, _, maps = W.shape
+    P, Q = rate * (kh - 1) + 1, rate * (kw - 1) + 1
+    y: Array = array_module(f, W).zeros((len(f) - P + 1, f.shape[1] - Q + 1, maps), f.dtype)
+    for q in range(y.shape[0]):
+        for p in range(y.shape[1]):
+            y[q, p] = b + (f[q : q + P : rate, p : p + Q : rate, :, None] * W).sum(axis=(0, 1, 2))
+    return y
+
+
+def upsample_fwd(f: Array, k: Pair) -> Array:
+    """Return `f` with every pixel repeated k = (kh, kw) times."""
+    y: Array = array_module(f).zeros((len(f) * k[0], f.shape[1] * k[1], f.shape[2]), f.dtype)
+    for q in range(y.shape[0]):
+        for p in range(y.shape[1]):
+            y[q, p] = f[q // k[0], p // k[1]]
+    return y
+
+
+def upsample_bkp(delta: Array, k: Pair) -> Array:
+    """Return the delta of a map that was enlarged: every pixel gets the deltas of its repetitions."""
+    back: Array = array_module(delta).zeros((len(delta) // k[0], delta.shape[1] // k[1], delta.shape[2]), delta.dtype)
+    for q in range(delta.shape[0]):
+        for p in range(delta.shape[1]):
+            back[q // k[0], p // k[1]] += delta[q, p]
     return back
 
 
@@ -247,3 +312,51 @@ def _(layer: Tanh, F_in: Storage) -> tuple[Storage, Backward]:
 def _(layer: Logistic, F_in: Storage) -> tuple[Storage, Backward]:
     F_out = forward(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, F_in)
     return F_out, lambda F_delta: ([delta * y * (1 - y) for delta, y in zip(F_delta, F_out, strict=True)], [()])
+
+
+@evaluate_one.register
+def _(layer: Relu, F_in: Storage) -> tuple[Storage, Backward]:
+    F_out = forward(lambda f: f * (f > 0), F_in)
+    return F_out, lambda F_delta: ([delta * (f > 0) for delta, f in zip(F_delta, F_in, strict=True)], [()])
+
+
+@evaluate_one.register
+def _(layer: Fragment, F_in: Storage) -> tuple[Storage, Backward]:
+    return split(F_in, [layer.k]), lambda F_delta: (merge(F_delta, [layer.k]), [()])
+
+
+@evaluate_one.register
+def _(layer: Subsample, F_in: Storage) -> tuple[Storage, Backward]:
+    kh, kw = layer.k
+
+    def bkp(delta: Array, f: Array) -> Array:
+        back: Array = array_module(f).zeros_like(f)
+        back[::kh, ::kw] = delta
+        return back
+
+    return forward(lambda f: f[::kh, ::kw], F_in), lambda F_delta: (list(map(bkp, F_delta, F_in)), [()])
+
+
+@evaluate_one.register
+def _(layer: Upsample, F_in: Storage) -> tuple[Storage, Backward]:
+    F_out = forward(lambda f: upsample_fwd(f, layer.k), F_in)
+    return F_out, lambda F_delta: ([upsample_bkp(delta, layer.k) for delta in F_delta], [()])
+
+
+@evaluate_one.register
+def _(layer: Skip, F_in: Storage) -> tuple[Storage, Backward]:
+    F_inner, back_inner = evaluate(layer.layers, F_in)
+    F_inner = merge(F_inner, layer.inner.pools)
+    (top, left), xp, C = (n // 2 for n in layer.window), array_module(*F_in), F_in[0].shape[2]
+
+    def crop(f: Array, like: Array) -> Array:
+        return f[top : top + like.shape[0], left : left + like.shape[1]]
+
+    def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
+        F_source, grads = back_inner(split([delta[:, :, C:] for delta in F_delta], layer.inner.pools))
+        F_source = [f.copy() for f in F_source]
+        for f, delta in zip(F_source, F_delta, strict=True):
+            crop(f, delta)[...] += delta[:, :, :C]
+        return F_source, [tuple(g for layer_grads in grads for g in layer_grads)]
+
+    return [xp.concatenate([crop(f, y), y], axis=2) for f, y in zip(F_in, F_inner, strict=True)], back

@@ -15,14 +15,14 @@ import numpy as np
 
 from tinympcnn import engine
 from tinympcnn.engine import backend
-from tinympcnn.engine.backend import Array, Pair, Shape
+from tinympcnn.engine.backend import Array, Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.nn import plan as planning
-from tinympcnn.nn.fragments import merge, split
-from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.layers import Layer, row
+from tinympcnn.nn.layers.chain import Chain
 
 
-class Sequential:
+class Sequential(Chain):
     """Layers in a row.
 
     Parameters
@@ -63,55 +63,69 @@ class Sequential:
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = list(layers)
-        if not self.layers or not all(isinstance(layer, Layer) for layer in self.layers):
-            raise UsageError(f"a net is made of one or more layers, not of {layers!r}")
-        if len({id(layer) for layer in self.layers}) < len(self.layers):
+        super().__init__(layers)
+        everywhere = [id(layer) for layer in row.every(self.layers)]
+        if len(set(everywhere)) < len(everywhere):
             raise UsageError("the same layer object stands twice in the net; make one for each place")
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
         self.class_values: tuple[int, ...] | None = None
         self.class_names: tuple[str, ...] | None = None
         self.preprocessing: dict[str, Any] | None = None
         self.record: dict[str, Any] = {}
-        self._dense: Shape | None = None  # the shape of the last scores before they were cropped, and after
-        self._cropped: Shape | None = None
         if self.pools and self.stride != (1, 1):
             raise UsageError(
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
             )
-        self.plan(planning.smallest_image(self.layers))  # layers that do not fit together raise here
+        self.plan(row.smallest_image(self.layers))  # layers that do not fit together raise here
 
     # ------------------------------------------------------------------------------------- geometry
 
     @property
     def field_of_view(self) -> Pair:
         """The window (rows, columns) of the image that one output pixel sees."""
-        return planning.field_of_view(self.layers)
+        return row.field_of_view(self.layers)
 
     @property
     def stride(self) -> Pair:
         """The distance (rows, columns) in the image between neighbouring outputs."""
-        return planning.stride(self.layers)
+        return row.stride(self.layers)
 
     @property
-    def pools(self) -> list[Pair]:
-        """The pools (kh, kw) of the layers that make fragments, in order."""
-        return planning.pools(self.layers)
+    def window(self) -> Pair:
+        """The window (rows, columns) that leaves H - P + 1 of H rows: `field_of_view`, unless layers enlarge maps."""
+        return row.window(self.layers)
+
+    @property
+    def grid(self) -> Pair:
+        """The multiples (rows, columns) by which an image moves so that its outputs move with it, unchanged.
+
+        (1, 1), unless layers enlarge maps.
+        """
+        return row.grid(self.layers)
+
+    @property
+    def alignment(self) -> Pair:
+        """The multiples (rows, columns) by which an image moves so that every layer moves by whole pixels."""
+        return row.alignment(self.layers)
+
+    def input_size(self, outputs: Pair) -> Pair:
+        """Return the smallest size of an image for `outputs` (rows, columns) or, where sizes must divide, more."""
+        return row.fitted_size(self.layers, (outputs[0] + self.window[0] - 1, outputs[1] + self.window[1] - 1))
 
     @property
     def split_step(self) -> Pair:
         """The product of `pools`: the numbers of dense outputs (rows, columns) are multiples of it."""
-        return planning.split_step(self.layers)
+        return row.split_step(self.layers)
 
     @property
     def in_maps(self) -> int:
         """The number of maps of the images that the net takes."""
-        return planning.in_maps(self.layers)
+        return row.in_maps(self.layers) or 1
 
     @property
     def out_maps(self) -> int:
         """The number of scores of a pixel, which is the number of classes."""
-        return self.plan(planning.smallest_image(self.layers))[-1].shape[3]
+        return self.plan(row.smallest_image(self.layers))[-1].shape[3]
 
     def plan(self, size: Pair, images: int = 1) -> list[planning.Row]:
         """Return, layer by layer, the storage that `images` images of `size` lead to; see ``nn/plan.py``."""
@@ -125,16 +139,18 @@ class Sequential:
 
     # --------------------------------------------------------------------------- forward and backward
 
-    def forward(self, images: Array, train: bool = True) -> Array:
+    def forward(self, images: Array, train: bool = True, outputs: Pair | None = None) -> Array:
         """Return the dense scores of `images`; with ``train=True`` keep what `backward` needs.
 
         Parameters
         ----------
         images : array, shape (N, H, W, C)
-            The images, of any size from the field of view (P, Q) up. They are converted to the dtype of the
-            parameters, and not normalised.
+            The images, of any size from the field of view (P, Q) up; if the net has Upsample, of a size that divides
+            in its pools, see `input_size`. They are converted to the dtype of the parameters, and not normalised.
         train : bool
             Whether `backward` will follow; False saves its memory.
+        outputs : (rows, columns), optional
+            The number of scores to keep, from the top left; by default all.
 
         Returns
         -------
@@ -144,22 +160,13 @@ class Sequential:
         Raises
         ------
         UsageError
-            If the images are smaller than the field of view, or have another number of maps than the net takes.
+            If the images are too small, do not divide, or have another number of maps than the net takes.
         DataError
             If the images are on the device and the net is not, or the other way round.
         """
         self._check_images(images)
-        _, H, W, _ = images.shape
-        x = _padded(images, planning.padded_size(self.layers, (H, W)), self.dtype)
         with engine.single_threaded_blas():
-            for layer in self.layers:
-                x = layer.forward(x, train)
-        scores = dense = merge(x, self.pools) if self.pools else x
-        if self.pools:  # outputs that see the padding are cropped
-            P, Q = self.field_of_view
-            scores = dense[:, : H - P + 1, : W - Q + 1]
-        self._dense, self._cropped = (dense.shape, scores.shape) if train else (None, None)
-        return scores
+            return super().forward(images.astype(self.dtype, copy=False), train, outputs)
 
     def backward(self, dscores: Array, input_grad: bool = True) -> Array | None:
         """Add to the gradients of all parameters, and return the gradient of the images.
@@ -175,27 +182,9 @@ class Sequential:
         -------
         array, shape (N, H, W, C), or None
         """
-        if self._dense is None or self._cropped is None:
-            raise RuntimeError("Sequential.backward needs a forward(images, train=True) before it")
-        if dscores.shape != self._cropped:
-            raise UsageError(f"dscores has shape {dscores.shape}; the scores had {self._cropped}")
         backend.array_module(dscores, *(param for _, param, _ in self.parameters()))
-        _, n, m, _ = self._cropped
-        dy = _padded(dscores, self._dense[1:3], self.dtype)  # outputs that were cropped have no part in the loss
-        dy = split(dy, self.pools) if self.pools else dy
-        self._dense = self._cropped = None
-        lowest = 0 if input_grad else next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         with engine.single_threaded_blas():
-            for layer in reversed(self.layers[lowest + 1 :]):
-                dy = layer.backward(dy)
-            if input_grad:
-                P, Q = self.field_of_view
-                dx = self.layers[0].backward(dy)
-                return dx[:, : n + P - 1, : m + Q - 1] if self.pools else dx
-            self.layers[lowest].backward_params(dy)
-        for layer in self.layers[:lowest]:  # nothing below has parameters
-            layer.cache = None
-        return None
+            return super().backward(dscores.astype(self.dtype, copy=False), input_grad)
 
     def _check_images(self, images: Array) -> None:
         backend.array_module(images, *(param for _, param, _ in self.parameters()))
@@ -277,12 +266,25 @@ class Sequential:
         """Return the patch net (MaxPool) with these very parameters and gradients: shared, not copied.
 
         It maps patches (N, P, Q, C) of the size of the field of view to scores (N, 1, 1, K).
+
+        Raises
+        ------
+        UsageError
+            If the net has Upsample: there is no patch net then.
         """
+        if row.comes_up(self.layers):
+            raise UsageError(
+                "a net with Upsample has no patch net, because what an output sees depends on its place in the pools"
+            )
         return self._with([layer.as_patch().copied() for layer in self.layers])
 
     def as_image(self) -> Self:
-        """Return the image net (MaxPoolFragment) with these very parameters and gradients: shared, not copied."""
-        return self._with([layer.as_image().copied() for layer in self.layers])
+        """Return the image net (MaxPoolFragment) with these very parameters and gradients: shared, not copied.
+
+        A net with Upsample is an image net.
+        """
+        layers = self.layers if self.stride == (1, 1) else [layer.as_image() for layer in self.layers]
+        return self._with([layer.copied() for layer in layers])
 
     def replica(self) -> Self:
         """Return a net for another worker: its parameters are these, shared; its gradients and caches are its own."""
@@ -309,14 +311,3 @@ class Sequential:
         for name in ("normalisation", "class_values", "class_names", "preprocessing", "record"):
             setattr(net, name, getattr(self, name))
         return net
-
-
-def _padded(x: Array, size: Pair, dtype: np.dtype) -> Array:
-    """Return `x` in `dtype`, with rows and columns of zeros at the bottom and right up to `size`."""
-    N, H, W, C = x.shape
-    if size == (H, W):
-        return x.astype(dtype, copy=False)
-    padded = engine.empty((N, *size, C), x, dtype)
-    padded[:, H:], padded[:, :H, W:] = 0, 0
-    padded[:, :H, :W] = x
-    return padded

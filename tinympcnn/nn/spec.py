@@ -5,6 +5,10 @@ is short for ``MPF2x2``), ``FCM`` a fully connected layer on single pixels and `
 Tanh follows every C and FC but the last, as in the paper. ``LCkxk`` is not in the paper: it appends the local contrast
 of its maps in a k x k window. Every registered layer brings its own words, a layer of yours too. A net for
 whole small images may also be written as in the papers on classification; see ``columns.py``.
+
+``[ ... ]`` is a Skip around the layers within, ``Ukxk`` is Upsample, ``Fkxk`` is Fragment, and ``RELU`` behind a layer
+takes the place of its Tanh. In a spec with a U, MP is MaxPool, which Upsample undoes. A U-Net is
+``C3x3x16 [ MP2x2 C3x3x32 [ MP2x2 C3x3x64 U2x2 ] C3x3x32 U2x2 ] C3x3x16 C1x1x1``.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy as np
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.columns import is_column, parse_column
 from tinympcnn.nn.geometry import count
-from tinympcnn.nn.layers import LAYERS, Layer, Tanh
+from tinympcnn.nn.layers import LAYERS, Activation, Layer, MaxPool, Skip, Tanh, Upsample
 
 NETS = {
     "N3": "C3x3x48 MPF3x3 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x100 FC2",
@@ -34,6 +38,7 @@ NETS = {
 
 EXAMPLE = "'C5x5x8 MPF2x2 C3x3x8 FC2'"
 _WORD = re.compile(r"(?P<letters>[A-Za-z]+)(?P<sizes>[0-9]{1,6}(?:x[0-9]{1,6})*)?", re.IGNORECASE)
+_DEEPEST = 16  # brackets inside each other
 _MOST_WEIGHTS = 10**8  # weights of a whole net; a net with more is likelier a typing error than a purpose
 
 
@@ -65,28 +70,91 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     spec = named.get(spec.strip().lower(), spec)
     if is_column(spec):
         return parse_column(spec, rng)
+    tokens = re.findall(r"[][]|[^][\s]+", spec)
     kinds = words()
-    if re.fullmatch(r"[^\s\d]+[0-9]*", spec.strip()) and _letters(spec.strip()) not in kinds:
+    if any(kinds.get(_letters(token)) is Upsample for token in tokens):
+        kinds["MP"] = MaxPool
+    if re.fullmatch(r"[^][\s\d]+[0-9]*", spec.strip()) and _letters(spec.strip()) not in kinds:
         raise UsageError(f"unknown net {spec.strip()[:60]!r}: use {', '.join(NETS)}, or a spec such as {EXAMPLE}")
-    rng = np.random.default_rng(rng)
-    maps, weights = count(in_maps, "in_maps"), 0
-    layers: list[Layer] = []
-    for word in spec.split():
-        kind, sizes = _read(word, spec, kinds)
+    reader = _Reader(spec, tokens, kinds, np.random.default_rng(rng))
+    layers, _ = reader.row(count(in_maps, "in_maps"))
+    if reader.place < len(tokens):
+        raise UsageError(f"the spec {_short(spec)!r} closes more brackets than it opens: remove a ']'")
+    return layers
+
+
+class _Reader:
+    """The reading of one spec, word by word.
+
+    Parameters
+    ----------
+    spec : str
+        The whole spec, for error messages.
+    tokens : list of str
+        The words and brackets of the spec.
+    kinds : dict of str to type
+        The layers by their letters.
+    rng : numpy.random.Generator
+        The generator of the weights.
+    """
+
+    def __init__(self, spec: str, tokens: list[str], kinds: dict[str, type[Layer]], rng: np.random.Generator) -> None:
+        self.spec, self.tokens, self.kinds, self.rng = spec, tokens, kinds, rng
+        self.place, self.weights = 0, 0
+        followed = [i for i, token in enumerate(tokens) if token not in "[]" and self._split(token)[0].tanh_follows]
+        if not followed:
+            raise UsageError(f"the spec {_short(spec)!r} has no C or FC layer; a net looks like {EXAMPLE}")
+        self.last = followed[-1]
+
+    def row(self, maps: int, depth: int = 0) -> tuple[list[Layer], int]:
+        """Read up to the end or to a closing bracket; return the layers and the number of maps that go out."""
+        if depth > _DEEPEST:
+            raise UsageError(f"the spec {_short(self.spec)!r} nests more than {_DEEPEST} brackets")
+        layers: list[Layer] = []
+        while self.place < len(self.tokens) and (token := self.tokens[self.place]) != "]":
+            self.place += 1
+            if token == "[":
+                inner, more = self.row(maps, depth + 1)
+                if self.place == len(self.tokens):
+                    raise UsageError(f"the spec {_short(self.spec)!r} opens a bracket and does not close it: add a ']'")
+                if not inner:
+                    raise UsageError(f"the spec {_short(self.spec)!r} has empty brackets; put layers between them")
+                self.place += 1
+                layers.append(Skip(inner))
+                maps += more
+            else:
+                layers += (read := self._read(token, maps))
+                maps = read[0].out_maps or maps
+        return layers, maps
+
+    def _read(self, word: str, maps: int) -> list[Layer]:
+        """Return the layer of one word, with its Tanh."""
+        kind, sizes = self._split(word)
         try:
-            arguments = kind.from_word(sizes, maps, rng)
+            arguments = kind.from_word(sizes, maps, self.rng)
         except ValueError:
-            raise _unreadable(word, spec, kinds) from None
-        weights += sum(map(prod, kind.param_shapes(arguments).values()))
-        if weights > _MOST_WEIGHTS:
-            raise UsageError(f"with {word!r} the net would have {weights:,} weights; use smaller layers")
-        layers.append(kind(**arguments))
-        maps = layers[-1].out_maps or maps
-    if not any(layer.tanh_follows for layer in layers):
-        raise UsageError(f"the spec {_short(spec)!r} has no C or FC layer; a net looks like {EXAMPLE}")
-    last = max(i for i, layer in enumerate(layers) if layer.tanh_follows)
-    followed = ([layer, Tanh()] if layer.tanh_follows and i != last else [layer] for i, layer in enumerate(layers))
-    return [layer for some in followed for layer in some]
+            raise self._unreadable(word) from None
+        self.weights += sum(map(prod, kind.param_shapes(arguments).values()))
+        if self.weights > _MOST_WEIGHTS:
+            raise UsageError(f"with {word!r} the net would have {self.weights:,} weights; use smaller layers")
+        after = self.kinds.get(_letters("".join(self.tokens[self.place : self.place + 1])), Layer)
+        tanh = kind.tanh_follows and self.place - 1 != self.last and not issubclass(after, Activation)
+        return [kind(**arguments), *([Tanh()] if tanh else [])]
+
+    def _split(self, word: str) -> tuple[type[Layer], tuple[int, ...]]:
+        """Return the layer and the sizes of one word."""
+        match = _WORD.fullmatch(word)
+        sizes = tuple(int(n) for n in re.split("[xX]", match["sizes"])) if match and match["sizes"] else ()
+        if _letters(word) not in self.kinds or 0 in sizes:
+            raise self._unreadable(word)
+        return self.kinds[_letters(word)], sizes
+
+    def _unreadable(self, word: str) -> UsageError:
+        forms = ", ".join(cls.form or cls.letters[0] for cls in dict.fromkeys(self.kinds.values()) if cls.letters)
+        return UsageError(
+            f"cannot read {word[:40]!r} in the spec {_short(self.spec)!r}: words are {forms}, with positive sizes, as "
+            f"in {EXAMPLE}, and [ ] around the layers of a skip"
+        )
 
 
 def words() -> dict[str, type[Layer]]:
@@ -103,23 +171,6 @@ def words() -> dict[str, type[Layer]]:
 def _letters(word: str) -> str:
     match = _WORD.fullmatch(word)
     return match["letters"].upper() if match else ""
-
-
-def _read(word: str, spec: str, kinds: dict[str, type[Layer]]) -> tuple[type[Layer], tuple[int, ...]]:
-    """Return the layer and the sizes of one word."""
-    match = _WORD.fullmatch(word)
-    sizes = tuple(int(n) for n in re.split("[xX]", match["sizes"])) if match and match["sizes"] else ()
-    if _letters(word) not in kinds or 0 in sizes:
-        raise _unreadable(word, spec, kinds)
-    return kinds[_letters(word)], sizes
-
-
-def _unreadable(word: str, spec: str, kinds: dict[str, type[Layer]]) -> UsageError:
-    forms = ", ".join(cls.form or cls.letters[0] for cls in dict.fromkeys(kinds.values()))
-    return UsageError(
-        f"cannot read {word[:40]!r} in the spec {_short(spec)!r}: words are {forms}, with positive sizes, as in "
-        f"{EXAMPLE}"
-    )
 
 
 def _short(spec: str) -> str:

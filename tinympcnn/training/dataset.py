@@ -26,20 +26,13 @@ from tinympcnn.training.recipe import Recipe
 class Dataset(Protocol):
     """What ``fit`` asks of a data set.
 
-    Attributes
-    ----------
-    n_images : int
-        The number of images that the net sees in an epoch.
-    measure : str or None
-        The name that the log gives to the share of wrong answers on validation data: the share of the targets from 0
-        up that are not the class with the highest score. None leaves this share out, as where targets are no classes.
-    lighter : str
-        What would take less memory, as the message of an error says it.
+    `measure` is the log's name for the share of wrong answers on validation data: of the targets from 0 up, those that
+    are not the class with the highest score. None leaves this share out, as where targets are no classes.
     """
 
-    n_images: int
+    n_images: int  # that the net sees in an epoch
     measure: str | None
-    lighter: str
+    lighter: str  # what would take less memory, as the message of an error says it
 
     def __len__(self) -> int:
         """Return the number of updates in one epoch."""
@@ -60,17 +53,9 @@ class Dataset(Protocol):
 class WholeImages:
     """Whole images with a class, or a vector, for each pixel; which part of them the net sees at which update.
 
-    Parameters
-    ----------
-    net : Sequential
-        The net that will be trained. Its normalisation is set from the images if it has none.
-    images : sequence of array, shape (H, W) or (H, W, C)
-        The images, of any sizes.
-    targets : sequence of array, shape (H, W) or (H, W, K)
-        Integers (H, W) are classes from 0, or -1 for pixels that do not count. Arrays (H, W, K) are what the net's K
-        outputs should be. Augmentation moves the targets with their image; "intensity" leaves them as they are.
-    recipe : Recipe
-        The augmentation, the crops and the seed of the order.
+    The images are (H, W) or (H, W, C), of any sizes; a net without a normalisation gets theirs. Integer targets (H, W)
+    are classes from 0, or -1 for pixels that do not count. Targets (H, W, K) are what the net's K outputs should be.
+    Augmentation moves the targets with their image; "intensity" leaves them as they are.
 
     Examples
     --------
@@ -95,11 +80,8 @@ class WholeImages:
         self.measure = "pixel_error" if self.has_classes else None
         if net.normalisation is None:
             net.normalisation = mean_and_std(self.images)
-        self.updates = [  # (image, number of the crop in its grid)
-            (i, n)
-            for i, y in enumerate(self.targets)
-            for n in range(math.prod(self._grid(augmented_size(_size(y), self.augment))))
-        ]
+        grids = [self._grid(augmented_size(_size(y), self.augment)) for y in self.targets]
+        self.updates = [(i, crop) for i, grid in enumerate(grids) for crop in range(math.prod(grid))]
 
     def __len__(self) -> int:
         """Return the number of updates in one epoch."""
@@ -128,13 +110,9 @@ class WholeImages:
             if balance != "none":
                 raise UsageError("only classes can be balanced, and these targets are none: use balance='none'")
             return MeanSquaredError()
-        weights = None if balance == "none" else balanced_weights(self.counts())
+        counts = [np.bincount(y[y >= 0], minlength=self.net.out_maps) for y in self.targets]
+        weights = None if balance == "none" else balanced_weights(np.sum(counts, axis=0))
         return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
-
-    def counts(self) -> np.ndarray:
-        """Return the number of pixels of each class."""
-        counts = [np.bincount(y[y >= 0].ravel(), minlength=self.net.out_maps) for y in self.targets]
-        return np.asarray(np.sum(counts, axis=0))
 
     def _update(self, epoch: int, position: int) -> tuple[int, int]:
         """Return the image and the number of the crop at update `position` of an epoch."""
@@ -156,16 +134,21 @@ class WholeImages:
         """Return crop n of an image, with its true surroundings. Crops share no target and leave none out."""
         if self.crop is None:
             return whole
-        (H, W), (P, Q) = whole.target.shape[1:3], self.net.field_of_view
-        rows, columns = self._grid((H, W))
-        r, c = divmod(n, columns)
-        top, bottom, left, right = H * r // rows, H * (r + 1) // rows, W * c // columns, W * (c + 1) // columns
-        image = whole.image[:, top : bottom + P - 1, left : right + Q - 1]
+        grid, (H, W) = self.net.grid, whole.target.shape[1:3]
+        units, parts = (-(-H // grid[0]), -(-W // grid[1])), self._grid((H, W))
+        r, c = divmod(n, parts[1])
+        top, left = grid[0] * (units[0] * r // parts[0]), grid[1] * (units[1] * c // parts[1])
+        bottom = min(H, grid[0] * (units[0] * (r + 1) // parts[0]))
+        right = min(W, grid[1] * (units[1] * (c + 1) // parts[1]))
+        rows, columns = self.net.input_size((bottom - top, right - left))
+        image = whole.image[:, top : top + rows, left : left + columns]
         return Example(self.net.xp.ascontiguousarray(image), whole.target[:, top:bottom, left:right])
 
     def _grid(self, size: Pair) -> Pair:
-        """Return the rows and columns of the grid of crops of an image of `size`."""
-        return -(-size[0] // (self.crop or size[0])), -(-size[1] // (self.crop or size[1]))
+        """Return the rows and columns of the grid of crops of an image of `size`; crops begin where the net allows."""
+        units = [(-(-n // g), max(1, (self.crop or n) // g)) for n, g in zip(size, self.net.grid, strict=True)]
+        rows, columns = (-(-n // most) for n, most in units)
+        return rows, columns
 
 
 def _size(target: np.ndarray) -> Pair:
@@ -181,39 +164,29 @@ def _checked(
         raise DataError(f"{len(images)} image(s) and {len(targets)} label image(s) do not make a training set")
     whole = [image[:, :, None] if image.ndim == 2 else image for image in map(np.asarray, images)]
     wanted = [np.asarray(y) for y in targets]
+    vectors = wanted[0].ndim == 3
     for i, (image, y) in enumerate(zip(whole, wanted, strict=True)):
         if image.ndim != 3 or image.shape[2] != net.in_maps:
             raise DataError(f"image {i} has shape {image.shape}; the net takes (H, W, {net.in_maps})")
         check_finite(image, f"image {i}")
-        _check_target(net, y, wanted[0].ndim, image.shape[:2], i)
+        size = (*image.shape[:2], net.out_maps) if vectors else image.shape[:2]
+        if y.shape != size or y.dtype.kind not in ("biuf" if vectors else "biu") or not y.size:
+            kind = "numbers" if vectors else "integers"
+            raise DataError(
+                f"target {i} is {y.dtype}{y.shape}; a net with {net.out_maps} outputs needs {kind} {size} for image {i}"
+            )
+        if vectors:
+            check_finite(y, f"target {i}")
+        elif y.min() < -1 or y.max() >= net.out_maps:
+            raise DataError(
+                f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
+                f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
+            )
     return whole, [y.astype(np.int64) if y.dtype.kind in "bu" and y.ndim == 2 else y for y in wanted]  # -1 must fit
 
 
-def _check_target(net: Sequential, y: np.ndarray, ndim: int, size: tuple[int, ...], i: int) -> None:
-    if y.ndim == ndim == 3 and y.dtype.kind in "biuf":
-        if y.shape != (*size, net.out_maps):
-            raise DataError(
-                f"target {i} has shape {y.shape}; a net with {net.out_maps} outputs needs {(*size, net.out_maps)}"
-            )
-        return check_finite(y, f"target {i}")
-    if y.shape != size or y.ndim != ndim or y.dtype.kind not in "biu" or not y.size:
-        raise DataError(f"labels {i} are {y.dtype}{y.shape}; image {i} needs integers {size}")
-    if y.min() < -1 or y.max() >= net.out_maps:
-        raise DataError(
-            f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
-            f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
-        )
-
-
 def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and standard deviation of every map over all pixels of a set, in float64.
-
-    Examples
-    --------
-    >>> mean, std = mean_and_std([np.array([[[0.0], [4.0]]])])
-    >>> float(mean[0]), float(std[0])
-    (2.0, 2.0)
-    """
+    """Return the mean and standard deviation of every map over all pixels of a set, in float64; for a std of 0, 1."""
     n = sum(image.shape[0] * image.shape[1] for image in images)
     mean = sum(image.sum(axis=(0, 1), dtype=np.float64) for image in images) / n
     variance = sum(((image - mean) ** 2).sum(axis=(0, 1)) for image in images) / n
@@ -221,19 +194,10 @@ def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_validation(n: int, fraction: float, in_order: bool, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Return the indices of the images to train on and of those held out.
+    """Return the indices of the images to train on and of those held out: none, or a share of at least one image.
 
-    Parameters
-    ----------
-    n : int
-        The number of images.
-    fraction : float
-        The share that is held out, in [0, 1): at least one image, unless the share is 0.
-    in_order : bool
-        Whether the last images are held out, as neighbouring slices of a stack resemble each other. Else the choice
-        is random.
-    seed : int
-        The seed of the choice.
+    With `in_order` the last images are held out, as neighbouring slices of a stack resemble each other; else the choice
+    is random.
 
     Examples
     --------

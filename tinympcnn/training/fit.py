@@ -25,7 +25,7 @@ from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.checkpoint import Checkpoint, Record, State
 from tinympcnn.training.dataset import Dataset, WholeImages
 from tinympcnn.training.focus import focused
-from tinympcnn.training.objective import Example, image_closure, set_closure, validate
+from tinympcnn.training.objective import image_closure, set_closure, validate
 from tinympcnn.training.recipe import Recipe, check_same
 from tinympcnn.training.schedules import decay_factor, warmup_factor
 
@@ -58,7 +58,7 @@ def fit(
     validation : (images, targets) or Dataset, optional
         The data on which the net is evaluated after every epoch.
     loss : Loss, optional
-        The loss. The default is the data set's: SoftmaxCrossEntropy for classes, MeanSquaredError for regression.
+        The default is the data set's: SoftmaxCrossEntropy for classes, MeanSquaredError for regression.
     checkpoint : Checkpoint, optional
         The file that keeps the run through interruptions.
     executor : concurrent.futures.Executor, optional
@@ -83,9 +83,7 @@ def fit(
     Examples
     --------
     >>> from tinympcnn import Net
-    >>> rng = np.random.default_rng(0)
-    >>> image = rng.standard_normal((20, 20))
-    >>> net = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0)
+    >>> net, image = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0), np.random.default_rng(0).standard_normal((20, 20))
     >>> records = list(fit(net, ([image], [image > 0]), Recipe(epochs=30, options={"lr": 0.02})))
     >>> records[-1]["loss_train"] < records[0]["loss_train"]
     True
@@ -101,12 +99,10 @@ def fit(
 
 
 def _dataset(net: Sequential, data: Data, recipe: Recipe, name: str) -> Dataset:
-    if not isinstance(data, tuple | list):
-        if not hasattr(data, "everything"):
-            raise UsageError(f"{name} must be a pair such as (images, labels), or a Dataset, not {data!r:.60}")
+    if not isinstance(data, tuple | list) and hasattr(data, "everything"):
         return data
-    if len(data) != 2:
-        raise UsageError(f"{name} must be a pair such as (images, labels), not {len(data)} of them")
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise UsageError(f"{name} must be a pair such as (images, labels), or a Dataset, not {data!r:.60}")
     return (focused if name == "data" else WholeImages)(net, *data, recipe)
 
 
@@ -134,7 +130,7 @@ class _Run:
         if self.recipe.optimizer == "lbfgs":
             examples = list(self.data.everything())
             self.over_set, self.updates = set_closure(net, examples, self.loss, self.executor), 1
-            self.pixels = sum(map(_pixels, examples))
+            self.pixels = sum(math.prod(one.target.shape[:3]) for one in examples)
 
     def epochs(self, progress: Callable[[int, int], None]) -> Iterator[Record]:
         """Train from the place where the run is, to its end."""
@@ -158,7 +154,11 @@ class _Run:
                 self._finish()
                 yield dict(state.records[-1])
         except (KeyboardInterrupt, BrokenExecutor) as error:
-            self._rescue(moment)
+            if moment is not None:
+                theta, optimizer, self.state = moment
+                self.net.set_flat(theta)
+                self.optimizer.set_state(optimizer)
+                self._save()
             if isinstance(error, KeyboardInterrupt):
                 raise
             way_on = f"; the same run with --resume goes on from {self.checkpoint.path}" if self.checkpoint else ""
@@ -177,7 +177,7 @@ class _Run:
                 closure, pixels = self.over_set, self.pixels
             else:
                 example = self.data.example(state.epoch, state.position)
-                closure, pixels = image_closure(self.net, example, self.loss), _pixels(example)
+                closure, pixels = image_closure(self.net, example, self.loss), math.prod(example.target.shape[:3])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of overflow and NaN; what follows says more
                 value = self.optimizer.step(closure)
@@ -231,20 +231,9 @@ class _Run:
         """
         return None if self.checkpoint is None else (self.net.flat(), self.optimizer.state(), copy.copy(self.state))
 
-    def _rescue(self, moment: tuple[Array, dict[str, Any], State] | None) -> None:
-        if moment is not None:
-            theta, optimizer, self.state = moment
-            self.net.set_flat(theta)
-            self.optimizer.set_state(optimizer)
-            self._save()
-
     def _save(self) -> None:
         if self.checkpoint is not None:
             self.checkpoint.save(self.net, self.optimizer, self.state)
-
-
-def _pixels(example: Example) -> int:
-    return math.prod(example.target.shape[:3])
 
 
 def _culprit(net: Sequential) -> str:

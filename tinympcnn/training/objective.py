@@ -27,7 +27,10 @@ BATCH_PIXELS = 1 << 17  # pixels that go through the net together: enough to hid
 
 
 class Example(NamedTuple):
-    """Images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their targets, (N, H, W[, K])."""
+    """Images of one size as the net takes them, (N, H+P-1, W+Q-1, C), N mostly 1; their targets, (N, H, W[, K]).
+
+    Images are larger where sizes must divide; see `Sequential.input_size`.
+    """
 
     image: Array
     target: Array
@@ -35,7 +38,7 @@ class Example(NamedTuple):
 
 def example(net: Sequential, image: np.ndarray, target: np.ndarray) -> Example:
     """Return what the net trains on: `image` (H, W, C) normalised, its borders mirrored; its target (H, W[, K])."""
-    x = mirror(net.normalised(image), net.field_of_view)[None]
+    x = mirror(net.normalised(image), net.window, net.input_size(target.shape[:2]))[None]
     return Example(net.xp.asarray(x), net.xp.asarray(target[None]))
 
 
@@ -43,7 +46,7 @@ def image_closure(net: Sequential, pair: Example, loss: Loss) -> Closure:
     """Return ``closure(grad=True)``: the loss on one image, and its gradient left in the net."""
 
     def closure(grad: bool = True) -> float:
-        scores = net.forward(pair.image, train=grad)
+        scores = net.forward(pair.image, grad, pair.target.shape[1:3])
         value = loss.forward(scores, pair.target, grad=grad)
         if grad:
             net.zero_grads()
@@ -56,16 +59,8 @@ def image_closure(net: Sequential, pair: Example, loss: Loss) -> Closure:
 def set_closure(net: Sequential, pairs: Sequence[Example], loss: Loss, executor: Executor | None = None) -> Closure:
     """Return ``closure(grad=True)``: the loss over a whole set, and its gradient left in the net.
 
-    Parameters
-    ----------
-    net : Sequential
-        The net whose parameters the closure differentiates by.
-    pairs : sequence of Example
-        The images of the set, of any sizes.
-    loss : Loss
-        The loss, a mean over what it counts.
-    executor : concurrent.futures.Executor, optional
-        The threads or processes that compute the images, batch by batch. The sum is the same to the last bit.
+    The images may have any sizes. An executor computes them, batch by batch, on threads or in processes; the sum is the
+    same to the last bit.
     """
     if not pairs:
         raise UsageError("a set to sum over needs at least one image")
@@ -75,7 +70,13 @@ def set_closure(net: Sequential, pairs: Sequence[Example], loss: Loss, executor:
         net.zero_grads()
         apply = map if executor is None else executor.map
         jobs = [(net, batch, loss, grad) for batch in joined]
-        total, counted, gradient = _sum(apply(_evaluate, jobs))
+        total, counted = 0.0, 0.0
+        gradient: Any = 0.0
+        for value, n, g in apply(_evaluate, jobs):
+            total += n * value
+            counted += n
+            if g is not None:
+                gradient = gradient + n * g.astype("float64")
         if grad:
             net.set_flat_grads((gradient / (counted or 1.0)).astype(net.dtype))
         return total / (counted or 1.0)
@@ -100,11 +101,8 @@ def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Exampl
             group.append(pair)
         else:
             groups.append([pair])
-
-    def join(arrays: list[Array]) -> Array:
-        return arrays[0] if len(arrays) == 1 else backend.array_module(*arrays).concatenate(arrays)
-
-    return [Example(*(join(list(arrays)) for arrays in zip(*group, strict=True))) for group in groups]
+    xp = backend.array_module(*(pair.image for pair in pairs))
+    return [g[0] if len(g) == 1 else Example(*map(xp.concatenate, zip(*g, strict=True))) for g in groups]
 
 
 def _evaluate(job: tuple[Sequential, Example, Loss, bool]) -> tuple[float, float, Array | None]:
@@ -115,32 +113,19 @@ def _evaluate(job: tuple[Sequential, Example, Loss, bool]) -> tuple[float, float
     return value, loss.counted, own.flat_grads() if grad else None
 
 
-def _sum(results: Iterable[tuple[float, float, Array | None]]) -> tuple[float, float, Any]:
-    total, counted = 0.0, 0.0
-    gradient: Any = 0.0
-    for value, n, g in results:
-        total += n * value
-        counted += n
-        gradient = gradient + (0.0 if g is None else n * g.astype("float64"))
-    return total, counted, gradient
-
-
 def validate(net: Sequential, examples: Iterable[Example], loss: Loss, measure: str | None) -> dict[str, float]:
     """Return the mean loss and, as `measure`, the share of wrong classes, over all counted targets; nan for none.
 
     Examples
     --------
     >>> from tinympcnn import FullyConnected, Net, SoftmaxCrossEntropy
-    >>> net = Net([FullyConnected(1, 2)])
-    >>> net.set_flat(np.array([0.0, 0.0, 1.0, 0.0]))  # the first class everywhere
-    >>> example = Example(np.zeros((1, 1, 3, 1)), np.array([[[0, 1, -1]]]))
-    >>> validate(net, [example], SoftmaxCrossEntropy(), "pixel_error")["pixel_error"]
+    >>> net, pair = Net([FullyConnected(1, 2)]), Example(np.zeros((1, 1, 3, 1)), np.array([[[0, 1, -1]]]))
+    >>> validate(net, [pair], SoftmaxCrossEntropy(), "pixel_error")["pixel_error"]
     0.5
     """
-    total, counted, wrong, known = 0.0, 0.0, 0, 0
-    seen = False
+    total, counted, wrong, known, seen = 0.0, 0.0, 0, 0, False
     for image, target in examples:
-        scores = net.forward(image, train=False)
+        scores = net.forward(image, False, target.shape[1:3])
         total += loss.forward(scores, target, grad=False) * loss.counted
         counted += loss.counted
         if measure:

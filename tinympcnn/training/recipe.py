@@ -35,8 +35,7 @@ class Recipe:
         The arguments of the optimiser, such as ``{"lr": 0.01}``.
     balance : {"none", "classes", "images"}
         "classes" weighs the classes so that each counts as much as the others. "images" also makes each update a mean
-        over weights: for classes so rare that the few images with them would otherwise make far larger updates than
-        all the others.
+        over weights: for classes so rare that the few images with them would otherwise make far larger updates.
     augment : str
         The changes that are made to an image each time the net sees it: "none", or some of "flip", "rotate" (which
         includes "flip"), "elastic" and "intensity" with a + between them. See ``tinympcnn.data.augment``.
@@ -58,11 +57,6 @@ class Recipe:
         The epoch whose parameters the net is left with: the last one, or the one with the lowest validation loss.
     seed : int
         The seed of the order of the images and of the augmentation.
-
-    Raises
-    ------
-    UsageError
-        If a value makes no sense, or two of them do not go together.
 
     Examples
     --------

@@ -34,13 +34,7 @@ def decay_factor(decay: str, done: float, epochs: int) -> float:
 
 
 def warmup_factor(warmup: float, done: float) -> float:
-    """Return the factor on the learning rate that grows evenly from zero to one over the first `warmup` epochs.
-
-    Examples
-    --------
-    >>> [warmup_factor(2, done) for done in (0.5, 1, 2, 3)]
-    [0.25, 0.5, 1.0, 1.0]
-    """
+    """Return the factor on the learning rate that grows evenly from zero to one over the first `warmup` epochs."""
     return min(1.0, done / warmup) if warmup else 1.0
 
 
@@ -58,8 +52,8 @@ def check_decay(decay: str) -> None:
         known = False
     if not known:
         raise UsageError(
-            f"decay must be one of {', '.join(DECAYS)}, or a factor for each epoch such as 0.993, or a factor and its "
-            f"floor such as 0.993:0.03, not {decay!r}"
+            f"decay must be one of {', '.join(DECAYS)}, or a factor for each epoch, not {decay!r}; a floor follows the "
+            "factor, as in 0.993:0.03"
         )
 
 

@@ -17,13 +17,7 @@ from tinympcnn.errors import UsageError
 
 @contextmanager
 def worker_processes(n: int) -> Iterator[Executor | None]:
-    """Yield an executor with `n` processes, or None if one process, this one, is enough.
-
-    Raises
-    ------
-    UsageError
-        If the processes do not start, as in a script without a main guard, which each process runs again.
-    """
+    """Yield an executor with `n` processes, or None if one process, this one, is enough."""
     if n == 1:
         yield None
         return

@@ -1,1 +1,1 @@
-"""What the tutorials share: `figures` draws, `show` displays with alternative text, `grade` judges an exercise."""
+"""The code that the tutorials share: `figures` draws, `show` displays a figure, `grade` judges an exercise."""

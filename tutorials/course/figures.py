@@ -1,4 +1,4 @@
-"""All figures of the course, one name for each: ``figures.some_figure(...)`` returns it, ``show`` displays it."""
+"""All figures of the course under one name: ``figures.some_figure(...)`` returns a figure, ``show`` displays it."""
 
 from course.figures_basics import *  # noqa: F403  tutorials 00 to 03
 from course.figures_fragments import *  # noqa: F403  08 to 10

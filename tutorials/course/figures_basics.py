@@ -1,4 +1,4 @@
-"""Figures of tutorials 00 to 03."""
+"""The figures of tutorials 00 to 03: images and thresholds, memory, convolution, differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of tutorials 11 to 16."""
+"""The figures of tutorials 11 to 16: learning curves, loss surfaces, segments, decisions, devices, own layers."""
 
 from __future__ import annotations
 

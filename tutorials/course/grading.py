@@ -1,8 +1,8 @@
-"""Exercises are judged here, in words: a blank, a solution and a typical mistake each get the verdict they deserve.
+"""Judge the exercises in words: blanks, solutions and typical mistakes get different verdicts.
 
-`grade` judges a layer by `tinympcnn.gradcheck.check_layer`, `grade_function` a function by what it should return,
-`grade_values` a few numbers; for anything else, write a checker that ends in ``return verdict(words)``. All print,
-return a `Verdict` (true if right) and never raise, so that a notebook with blanks runs to its end.
+`grade` judges a layer by `tinympcnn.gradcheck.check_layer`, `grade_function` judges a function by what it returns, and
+`grade_values` judges a few numbers. For anything else, write a checker that ends in ``return verdict(words)``. Every
+judge prints and returns a `Verdict` (true if right) and never raises, so that a notebook with blanks runs to its end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLANK = "still blank"
 
 
 class Wrong(NamedTuple):
-    """A typical wrong answer: the name it takes in the exercise, the answer, and what the verdict must say."""
+    """A typical wrong answer: its name in the exercise, the answer, and words that the verdict must contain."""
 
     name: str
     answer: Any
@@ -29,7 +29,7 @@ class Wrong(NamedTuple):
 
 
 class Verdict:
-    """What `grade` found: true if right; `words` say what is wrong. Printed once, when it is made."""
+    """The finding of a judge: true if right; `words` say what is wrong. A verdict prints itself when it is made."""
 
     def __init__(self, words: str | None) -> None:
         self.words = words or ""
@@ -48,7 +48,7 @@ def verdict(words: str | None = None) -> Verdict:
 
 
 def is_blank(value: Any) -> bool:
-    """Tell whether an answer is still the blank of the exercise."""
+    """Return whether an answer is still the blank of the exercise."""
     return value is None or value is ... or (isinstance(value, tuple) and any(is_blank(part) for part in value))
 
 

@@ -1,4 +1,4 @@
-"""The checkers of tutorials 00 to 03: what each exercise should return, and the typical mistakes by name."""
+"""The judges of tutorials 00 to 03. Each knows the right answer, and the typical mistakes by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judges of tutorials 08 to 10: a reader's own MaxPoolFragment, forward, backward, in a net, and all around it."""
+"""The judges of tutorials 08 to 10: a reader's own MaxPoolFragment, merging, fields of view, and gradients."""
 
 from __future__ import annotations
 

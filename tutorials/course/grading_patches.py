@@ -1,4 +1,4 @@
-"""The judges of the exercises of tutorials 06 and 07: what each function should return, and the mistakes they know."""
+"""The judges of tutorials 06 and 07. Each knows the right answer, and the typical mistakes by name."""
 
 from __future__ import annotations
 

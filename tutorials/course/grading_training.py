@@ -1,4 +1,4 @@
-"""Graders of the exercises in tutorials 11 to 16: each knows what is right, and the typical mistakes by name."""
+"""The judges of tutorials 11 to 16. Each knows the right answer, and the typical mistakes by name."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ class DeviceArray:
         return DeviceArray(abs(self.values))
 
     def __getattr__(self, name: str) -> Any:
-        """Return what an array has: sizes as they are, methods with results that stay on the device."""
+        """Return an attribute of the array: sizes as they are, methods with results that stay on the device."""
         if name.startswith("_"):  # how NumPy asks whether this can become one of its own
             raise AttributeError(name)
         found = getattr(self.values, name)
@@ -440,7 +440,7 @@ def grade_timing(median_seconds: Callable[..., Any]) -> bool:
     """Judge ``median_seconds(work, synchronise, clock, repeats)`` on a device and a clock that are made up."""
 
     class Machine:
-        """A clock in seconds, and a queue of work that takes 5 s a piece; the first takes 60 s more, to compile."""
+        """A clock in seconds, and a queue of work of 5 s each; the first piece takes 60 s more, to compile."""
 
         def __init__(self, order: tuple[float, ...] = (5.0,)) -> None:
             self.now, self.done, self.calls, self.syncs, self.order = 0.0, 0.0, 0, 0, order

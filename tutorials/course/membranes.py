@@ -22,7 +22,7 @@ CURVES = Path(__file__).parent / "curves"
 
 
 class Task(NamedTuple):
-    """Training images (n, H, W, 1) and labels (n, H, W), and one image (H, W, 1) held out with its labels (H, W)."""
+    """Training images (n, H, W, 1) with labels (n, H, W), and a held-out image (H, W, 1) with its labels (H, W)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -45,7 +45,7 @@ def membrane_net(task: Task) -> Net:
 
 
 def held_pixels(task: Task, n: int = 500) -> np.ndarray:
-    """Return `n` places (row, column) of the held-out image, (n, 2): where the error is measured during training."""
+    """Return `n` places (row, column) of the held-out image, (n, 2), at which training measures the error."""
     return np.random.default_rng(SEED).integers(0, task.held_labels.shape, (n, 2))
 
 

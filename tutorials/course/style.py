@@ -1,9 +1,9 @@
-"""The look of all figures: legible in black and white, drawn without global state, shown with alternative text.
+"""The style of all figures: legible in black and white, drawn without global state, shown with alternative text.
 
-Colour never carries a meaning alone: every colour of `INK` comes with a hatch and a line style of its own, and their
-brightness differs. The colours are those that Okabe and Ito chose for colour-blind readers (Color Universal Design,
-2008). Every figure function starts with `figure`, draws with `cells` (numbers in boxes) and `picture` (images), and
-returns the figure; the notebook hands it to `show`, with words that say what is to be seen.
+Colour never carries a meaning alone: every colour of `INK` has its own hatch and line style, and the colours differ in
+brightness. Okabe and Ito chose these colours for colour-blind readers (Color Universal Design, 2008). Every figure
+function starts with `figure`, draws with `cells` (numbers in boxes) and `picture` (images), and returns the figure. The
+notebook passes the figure to `show`, with words that say what the figure shows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ matplotlib.rcParams.update(
 
 @dataclass(frozen=True)
 class Ink:
-    """One way to mark a thing: a pale fill and a dark edge of one colour, a hatch, a line style and a marker."""
+    """One way to mark things: a pale fill and a dark edge of one colour, a hatch, a line style and a marker."""
 
     fill: str
     edge: str
@@ -65,10 +65,10 @@ INK = (
     Ink("#e3e3e3", "#444444", "\\\\", (0, (5, 1, 1, 1)), "v"),
     Ink("#ffffff", "#000000", "++", (0, (1, 1)), "x"),
 )
-"""What is marked first, second, ...; for fragments: the offsets (r, c) in row-major order."""
+"""The inks of the first thing, the second, ...; for fragments, of the offsets (r, c) in row-major order."""
 
 PLAIN = Ink("#ffffff", "#888888", "", "-", "")
-"""A cell that nothing is said about."""
+"""The ink of a cell without a mark."""
 
 
 def figure(

@@ -33,10 +33,8 @@ def synthetic_membranes(
 
     Returns
     -------
-    images : array of uint8, shape (n, H, W)
-        The slices.
-    labels : array of uint8, shape (n, H, W)
-        0 on membranes (about 24 % of the pixels) and 255 inside cells, as in ISBI 2012.
+    images, labels : array of uint8, shape (n, H, W)
+        The labels are 0 on membranes (about 24 % of the pixels) and 255 inside cells, as in ISBI 2012.
 
     Examples
     --------
@@ -58,7 +56,6 @@ def _membranes(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.nda
 
     cell, border = _cells(shape, rng)
     half_width = (2.3 + 0.7 * clouds(shape, 25, rng)).clip(1.3, 4)
-    membrane = border < half_width
     tone = rng.normal(0, 8, cell.max() + 1)[cell]
 
     image = 160 + tone + 12 * clouds(shape, 2, rng) + 9 * clouds(shape, 12, rng)
@@ -72,7 +69,7 @@ def _membranes(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.nda
     image = ndimage.gaussian_filter(image, rng.uniform(0.7, 1.1))
     image = image * (1 + 0.06 * clouds(shape, 80, rng)) + 10 * clouds(shape, 60, rng)
     image += rng.normal(0, 9, shape) + 8 * clouds(shape, 1.2, rng)
-    return image.clip(0, 255).round(), np.where(membrane, MEMBRANE, INTERIOR)
+    return image.clip(0, 255).round(), np.where(border < half_width, MEMBRANE, INTERIOR)
 
 
 def _cells(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +100,6 @@ def _cells(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray
 
 def _with_mitochondria(image: np.ndarray, cell: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add dark, striped ellipses with dark rims, each within one cell."""
-    image = image.copy()
     for _ in range(rng.poisson(image.size / 65**2)):
         row, column = (int(rng.integers(side)) for side in image.shape)
         long, short, angle = rng.uniform(11, 26), rng.uniform(7, 13), rng.uniform(0, np.pi)

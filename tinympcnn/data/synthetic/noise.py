@@ -6,21 +6,9 @@ import numpy as np
 
 
 def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.random.Generator) -> np.ndarray:
-    """Draw smooth noise, by blurring it on a coarse grid.
+    """Draw smooth noise (H, W) with features of `scale` pixels, by blurring it on a coarse grid.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        The size (H, W) in pixels.
-    scale : float or pair of float
-        The size of the features in pixels, along rows and columns.
-    rng : numpy.random.Generator
-        The only source of chance.
-
-    Returns
-    -------
-    array, shape (H, W)
-        The noise, with mean 0 and standard deviation 1 over many draws.
+    Over many draws the mean is 0 and the standard deviation 1.
     """
     from scipy import ndimage
 

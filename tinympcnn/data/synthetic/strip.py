@@ -15,10 +15,7 @@ FULL_SIZE = (240, 550)
 
 
 def synthetic_strip(
-    n: int = 534,
-    size: tuple[int, int] = FULL_SIZE,
-    defects: int = 70,
-    rng: int | np.random.Generator = 0,
+    n: int = 534, size: tuple[int, int] = FULL_SIZE, defects: int = 70, rng: int | np.random.Generator = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw images of a rolled steel surface, some with a defect, and the labels of the defects.
 
@@ -42,15 +39,8 @@ def synthetic_strip(
 
     Returns
     -------
-    images : array of uint8, shape (n, H, W)
-        The images.
-    labels : array of uint8, shape (n, H, W)
-        255 on defects, 0 elsewhere.
-
-    Raises
-    ------
-    UsageError
-        If there are more defects than images.
+    images, labels : array of uint8, shape (n, H, W)
+        The labels are 255 on defects, 0 elsewhere.
 
     Examples
     --------
@@ -66,8 +56,7 @@ def synthetic_strip(
     for i in range(n):
         surface = _surface(size, rng)
         patch = _patch(size, rng) if defective[i] else np.zeros(size)
-        surface += patch * _streaks(size, rng)
-        images[i] = _expose(surface, rng)
+        images[i] = _expose(surface + patch * _streaks(size, rng), rng)
         labels[i] = np.where(patch > 0.5, DEFECT, STEEL)
     return images, labels
 

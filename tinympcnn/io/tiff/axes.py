@@ -1,8 +1,8 @@
 """Which axis of a TIFF file is which, and when to ask instead of guessing.
 
-The letters are Y for rows, X for columns and C for channels; every other letter counts pages. Files name their axes
-reliably only where somebody cared. The traps below are those that turn a stack into one colour image, or one colour
-image into a stack, without a word.
+The letters are Y for rows, X for columns and C for channels; every other letter counts pages. Three pages may be three
+slices, or the three channels of one colour image: a file that can be read in two ways is refused, and the error names
+the `--axes` that settle it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,14 @@ from typing import Any
 
 from tinympcnn.errors import DataError, UsageError
 
-UNNAMED = "IQ"
-"""tifffile's letters for a sequence of pages and for an axis that nobody named."""
+UNNAMED = "IQ"  # tifffile's letters for a sequence of pages and for an axis that nobody named
 
 
 def long_axes(path: Path, series: Sequence[Any]) -> tuple[str, tuple[int, ...], int]:
     """Return the axes of a file that are longer than 1, with rows and columns in any case.
 
-    Parameters
-    ----------
-    path : Path
-        The file that the error names.
-    series : sequence of tifffile.TiffPageSeries
-        Series of equal shape; more than one of them make another page axis.
-
-    Returns
-    -------
-    letters : str
-        tifffile's letters, one per axis; S stands for the samples of a pixel.
-    sizes : tuple of int
-        One size per letter.
-    n_outer : int
-        The number of axes, from the first, that lie across TIFF pages. The others lie within each of them.
+    These are tifffile's letters (S stands for the samples of a pixel), their sizes, and how many of them, from the
+    first, lie across TIFF pages; the others lie within each. Several series, of one shape, make another page axis.
     """
     shape, axes = series[0].shape, series[0].axes  # tifffile's versions differ in which axes of 1 they drop
     named = [(axis, size) for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"]
@@ -53,39 +39,9 @@ def long_axes(path: Path, series: Sequence[Any]) -> tuple[str, tuple[int, ...], 
 def settle_axes(path: Path, asked: str | None, found: str, sizes: tuple[int, ...], kind: str) -> str:
     """Return the letters of all axes: those asked for where they fit, else those found where they are beyond doubt.
 
-    Parameters
-    ----------
-    path : Path
-        The file that errors name.
-    asked : str or None
-        The user's `--axes`. Letters that a file of fewer axes does not name are left out.
-    found : str
-        The letters in the file.
-    sizes : tuple of int
-        One size per letter.
-    kind : str
-        Who wrote the description: "imagej", "ome", "shaped" (tifffile), "uniform" or "generic" (nobody).
-
-    Returns
-    -------
-    str
-        One distinct letter per axis; an axis that merely counts pages is called Z.
-
-    Raises
-    ------
-    UsageError
-        If the axes asked for do not fit the file.
-    DataError
-        If the file leaves its axes open.
-
-    Examples
-    --------
-    >>> settle_axes(Path("a.tif"), None, "IYX", (30, 512, 512), "uniform")
-    'ZYX'
-    >>> settle_axes(Path("a.tif"), "CYX", "IYX", (3, 512, 512), "uniform")
-    'CYX'
-    >>> settle_axes(Path("a.tif"), "ZYX", "YX", (512, 512), "uniform")
-    'YX'
+    The letters are distinct, and an axis that merely counts pages is called Z. Letters asked for that a file of fewer
+    axes does not name are left out. The `kind` tells who wrote the description: "imagej", "ome", "shaped" (tifffile),
+    "uniform" or "generic" (nobody).
     """
     if asked:
         letters = asked.upper().replace("S", "C")

@@ -1,9 +1,8 @@
 """The conditions under which the pixels of a TIFF file are believed.
 
-tifffile repairs what it can and logs the rest: a list of pages that breaks off gives a shorter stack, pages of another
-size vanish, pages that the description promises but the file lacks become zeros. That is kind to somebody who reads one
-image at a prompt, but a silent loss in a training run, so all of it is an error here. Nothing is allocated before the
-sizes in the header have been compared with the bytes in the file.
+tifffile repairs what it can and logs the rest: stacks are cut, pages vanish or become zeros. Such a loss would be
+silent in a training run, so all of it is an error here. Nothing is allocated before the sizes in the header have been
+compared with the bytes in the file.
 """
 
 from __future__ import annotations
@@ -23,11 +22,8 @@ import tifffile
 from tinympcnn.errors import DataError
 from tinympcnn.io.image_file import refuse_if_implausible
 
-STACKS = ("shaped", "ome", "imagej", "uniform", "generic")
-"""The kinds of series in which every page of a file is a page of the stack."""
-
+STACKS = ("shaped", "ome", "imagej", "uniform", "generic")  # the kinds of series that hold every page of a file
 STALE = "read without its description, which does not fit its pages"
-
 _one_listener = threading.Lock()
 
 
@@ -117,11 +113,12 @@ def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple
     if len(series) == 1 and not series[0].is_pyramidal:
         return list(series), len(offsets), notes
     main = [one for one in series if not one.keyframe.is_reduced] or series
-    pyramid = all(level.keyframe.is_reduced or level.keyframe.is_subifd for level in main[0].levels[1:])
-    pyramid &= main[0].is_pyramidal
+    smaller = [level.keyframe for level in main[0].levels[1:]]
+    pyramid = main[0].is_pyramidal and all(page.is_reduced or page.is_subifd for page in smaller)
     if pyramid or main[0].kind not in STACKS:
         main = main[:1]
-    kinds = [_kind(one.keyframe) for one in (main if pyramid else [level for one in main for level in one.levels])]
+    pages = [one.keyframe for one in (main if pyramid else [level for one in main for level in one.levels])]
+    kinds = [f"{'x'.join(map(str, page.shape))} {page.dtype} ({page.axes})" for page in pages]
     order = [page.index for one in main for page in one.pages if page is not None]
     if len({(one.shape, one.axes) for one in main}) > 1 or len(set(kinds)) > 1 or order != sorted(order):
         odd = next((f"{kinds[0]} and {kind}" for kind in kinds if kind != kinds[0]), "different compression or layout")
@@ -135,17 +132,10 @@ def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple
     return main, len(offsets - every | own), notes
 
 
-def _kind(page: Any) -> str:
-    return f"{'x'.join(map(str, page.shape))} {page.dtype} ({page.axes})"
-
-
 def check_promises(path: Path, tif: tifffile.TiffFile, series: list[Any], n_pages: int, n_stored: int) -> bool:
     """Compare the pages that the description promises with the pages and bytes in the file.
 
-    Returns
-    -------
-    bool
-        Whether only the first page has a directory, as in ImageJ's largest stacks, and the others follow its pixels.
+    Return whether only the first page has a directory, as in ImageJ's largest stacks, and the others follow its pixels.
     """
     first, page, size = series[0], series[0].keyframe, tif.filehandle.size
     unused = (tif.imagej_metadata or {}) if first.kind in ("uniform", "generic") else {}

@@ -1,9 +1,5 @@
 """TIFF through tifffile, page by page: plain pages, ImageJ hyperstacks, OME-TIFF, planar and tiled files.
 
-Axes make TIFF harder than it looks: three pages may be three slices or the three channels of one colour image, and
-files often do not say which. Where both readings are possible this reader refuses and names the `--axes` that settles
-it (`axes.py`). `checks.py` deals with damaged and lying files.
-
 Stored values are read as they are: palettes, look-up tables and "white is zero" are not applied. Only bits become 0
 and 255, as in PNG. A channel that is marked as transparency is left out.
 """
@@ -12,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,38 +21,20 @@ from tinympcnn.io.tiff import checks
 from tinympcnn.io.tiff.axes import long_axes, settle_axes
 from tinympcnn.io.tiff.rows import read_rows, read_stored, rows_at_once
 
-ALPHA = (1, 2)
-"""TIFF's codes for the extra samples that are transparency."""
-
-UNITS = (1, 2, 3)
-"""TIFF's codes for units of resolution: none, inch, centimetre."""
-
-SHOWN_OTHERWISE = {0: "stored values, of which 0 is shown white", 3: "stored numbers of a palette"}
-"""TIFF's codes for pixels that are shown otherwise than they are stored, and what is noted of such files."""
-
-ORIENTATION, GDAL_NODATA = 274, 42113
-"""Tags that tifffile does not apply."""
-
+ALPHA = (1, 2)  # the codes of the extra samples that are transparency
+UNITS = (1, 2, 3)  # the codes of the units of resolution: none, inch, centimetre
+SHOWN_OTHERWISE = {0: "stored values, of which 0 is shown white", 3: "stored numbers of a palette"}  # by photometric
+ORIENTATION, GDAL_NODATA = 274, 42113  # tags that tifffile does not apply
 PHYSICAL = tuple(f"PhysicalSize{axis}{unit}" for axis in "XYZ" for unit in ("", "Unit"))
+# What is kept of OME's, ImageJ's and tifffile's descriptions; the last two keys are this library's own.
 DESCRIBED = (*PHYSICAL, "unit", "spacing", "finterval", "class_values", "content")
-"""The parts of OME's, ImageJ's and tifffile's descriptions that are kept; the last two are this library's own."""
 
 
 class TiffFile(ImageFile):
-    """A TIFF file as a sequence of pages.
+    """A TIFF file as a sequence of pages; `axes` are those of `open_image`.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    axes : str, optional
-        One letter for each axis of the file that is longer than 1, in the order of the file: Y and X for rows
-        and columns, C for channels, any other letter for pages. The letters override what the file says.
-
-    Notes
-    -----
-    A file is a grid of TIFF pages (the outer axes), each of which holds an array (the inner axes). One page
-    of ours is what is left when every page axis is fixed, wherever the axes lie.
+    A file is a grid of TIFF pages (the outer axes), each of which holds an array (the inner axes). One page of ours is
+    what is left when every page axis is fixed, wherever the axes lie.
     """
 
     def __init__(self, path: Path, axes: str | None = None) -> None:
@@ -77,7 +56,8 @@ class TiffFile(ImageFile):
 
         size = dict(zip(letters, sizes, strict=True))
         n_channels = size.get("C", 1)
-        alpha = _transparent(keyframe, n_channels) if "C" in letters[n_outer:] else set()
+        kinds = keyframe.extrasamples if "C" in letters[n_outer:] else ()  # those of the last channels
+        alpha = {n_channels - len(kinds) + i for i, kind in enumerate(kinds) if kind in ALPHA}
         self._channels = [channel for channel in range(n_channels) if channel not in alpha]
         notes += ["without its transparency"] if alpha else []
         notes += [SHOWN_OTHERWISE[keyframe.photometric]] if keyframe.photometric in SHOWN_OTHERWISE else []
@@ -93,7 +73,8 @@ class TiffFile(ImageFile):
             tags.valueof(ORIENTATION, default=1),
             list(dict.fromkeys(notes)),
         )
-        self.no_data = _number(tags.valueof(GDAL_NODATA, default=""))
+        with suppress(ValueError):
+            self.no_data = float(str(tags.valueof(GDAL_NODATA, default="")).strip("\0 "))
         if letters[n_outer] == "Y" and not self._turn:
             self.rows_at_once = at_once
 
@@ -119,9 +100,7 @@ class TiffFile(ImageFile):
         pixels = pixels.transpose([letters.index(axis) for axis in "YXC"])
         if len(self._channels) < pixels.shape[2]:
             pixels = pixels[..., self._channels]
-        if pixels.dtype.kind == "b":
-            return pixels * np.uint8(255)
-        return pixels
+        return pixels * np.uint8(255) if pixels.dtype.kind == "b" else pixels
 
     def _tiff_page(self, number: int, start: int, stop: int) -> np.ndarray:
         """Read rows of TIFF page `number`, counted over all series, as they are stored."""
@@ -135,20 +114,6 @@ class TiffFile(ImageFile):
         page = series[position]
         checks.check_segments(self.path, page)
         return page.asarray() if whole else read_rows(page, start, stop)
-
-
-def _transparent(page: Any, n_channels: int) -> set[int]:
-    """Return the channels of a TIFF page that are marked as transparency; they stand behind the colours."""
-    first = n_channels - len(page.extrasamples)
-    return {first + i for i, kind in enumerate(page.extrasamples) if kind in ALPHA}
-
-
-def _number(text: Any) -> float | None:
-    """Return the number that a tag holds as text, or None."""
-    try:
-        return float(str(text).strip("\0 "))
-    except ValueError:
-        return None
 
 
 def _metadata(tif: tifffile.TiffFile) -> dict[str, Any]:

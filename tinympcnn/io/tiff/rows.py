@@ -1,7 +1,6 @@
 """Some rows of a TIFF page: only the strips or tiles that hold these rows are read and decoded.
 
-tifffile decodes pages whole, and a page of 16384x16384 floats is a gigabyte. A page that cannot be taken apart (one
-strip, planes of colours, a third dimension) is read whole.
+A page that cannot be taken apart (one strip, planes of colours, a third dimension) is read whole.
 """
 
 from __future__ import annotations
@@ -11,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
-AT_ONCE = 1 << 20
-"""The bytes that are read together at least: opening the file for every strip of one row would take longer."""
-
-JPEG = (6, 7, 34892, 33007)
-"""TIFF's codes for the compressions that keep tables apart from the pixels."""
+AT_ONCE = 1 << 20  # the bytes that are read together at least: to open the file for every strip would take longer
+JPEG = (6, 7, 34892, 33007)  # the codes of the compressions that keep tables apart from the pixels
 
 
 def rows_at_once(page: Any) -> int:
@@ -29,10 +25,7 @@ def rows_at_once(page: Any) -> int:
 
 
 def read_rows(page: Any, start: int, stop: int) -> np.ndarray:
-    """Read the rows from `start` to `stop` of a TIFF page of an open file, as `page.asarray` would give them.
-
-    Both are multiples of what `rows_at_once` returned, but for a `stop` at the height of the page.
-    """
+    """Read rows of a TIFF page of an open file, as `page.asarray` would give them; see `ImageFile.rows`."""
     keyframe = page.keyframe
     if keyframe.is_final:
         return read_stored(keyframe, page.dataoffsets[0], start, stop)

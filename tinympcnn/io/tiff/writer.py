@@ -1,9 +1,7 @@
 """Writing a TIFF stack band by band, so that nothing half-written ever looks complete.
 
-The whole file is laid out first, uncompressed, and then every band of rows is put where it belongs: an image
-of 16384x16384 pixels or a stack of a thousand pages needs the memory of one band. All of it happens in a
-hidden temporary file (see ``tinympcnn.io.atomic``), which takes its name only when every pixel has been written and
-has reached the disk.
+The whole file is laid out first, uncompressed, and then every band of rows is put where it belongs, so that the memory
+of one band is enough. All of it happens in a temporary file (see ``tinympcnn.io.atomic``).
 """
 
 from __future__ import annotations
@@ -12,10 +10,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -25,45 +22,16 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.image_file import ImageFile
 
-CLASSIC_LIMIT = 2**32 - 2**26
-"""The bytes of pixels up to which a classic TIFF will do, with room for a hundred thousand page headers."""
+CLASSIC_LIMIT = 2**32 - 2**26  # the bytes of pixels that leave a classic TIFF room for 100,000 page headers
 
 
 class PageWriter:
     """Write a TIFF stack band by band; a context manager. A file that exists is replaced at the end.
 
-    Parameters
-    ----------
-    path : path
-        The file to write. Its folder must exist.
-    n_pages : int
-        The number of pages.
-    shape : tuple of int
-        The shape (H, W) for labels, or (H, W, K) for the probabilities of K classes, which are stored as K planes.
-    dtype : dtype
-        The type of the pixels in the file, to which all rows are converted.
-    class_values : sequence of int
-        The class values that the description names.
-    like : ImageFile, optional
-        The input, whose page axes, resolution and units are carried over.
-
-    Raises
-    ------
-    UsageError
-        If rows do not fit, or not every row was written.
-    DataError
-        If the folder is missing, or the file cannot be written, for instance because the disk is full.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "a_labels.tif")
-    ...     with PageWriter(path, 2, (4, 5), np.uint8, (0, 255)) as writer:
-    ...         for _ in range(2 * 2):
-    ...             writer.write(np.zeros((2, 5)))  # two rows at a time
-    ...     tifffile.imread(path).shape
-    (2, 4, 5)
+    Pages have the shape (H, W) for labels, or (H, W, K) for the probabilities of K classes, which are stored as K
+    planes. Rows are converted to `dtype`. The description names the class values, which are None for predicted images.
+    The page axes, resolution and units are those of the image `like`. A file that cannot be written is a `DataError`;
+    rows that do not fit, or are missing at the end, are a `UsageError`.
     """
 
     def __init__(
@@ -72,15 +40,13 @@ class PageWriter:
         n_pages: int,
         shape: tuple[int, ...],
         dtype: Any,
-        class_values: Sequence[int],
+        class_values: Sequence[int] | None,
         like: ImageFile | None = None,
     ) -> None:
         self.path = Path(path)
         self._shape, self._dtype, self._n_pages = shape, np.dtype(dtype).newbyteorder("<"), n_pages
         self._class_values, self._like = class_values, like
         self._row = 0
-        self._file: Any = None
-        self._exits = ExitStack()
 
     @property
     def nbytes(self) -> int:
@@ -88,19 +54,30 @@ class PageWriter:
         return int(self._n_pages * math.prod(self._shape) * self._dtype.itemsize)
 
     def __enter__(self) -> Self:
+        self._open = self._opened()
+        self._open.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Lay the file out, and let it take its name at the end of the block, unless rows are missing."""
         planes, like = self._shape[2:], self._like
         metadata = dict(like.metadata) if like is not None else {}
         keeps_axes = like is not None and like.page_axes and like.n_pages == self._n_pages
         page_axes, page_sizes = (like.page_axes, like.page_sizes) if like and keeps_axes else ("Z", (self._n_pages,))
         shape = (*page_sizes, *planes, *self._shape[:2])
         resolution, unit = metadata.pop("resolution", None), metadata.pop("resolutionunit", None)
-        metadata["class_values"] = [int(value) for value in self._class_values]
-        metadata["content"] = "probabilities" if planes else "labels"
+        if self._class_values is None:
+            metadata["content"] = "prediction"
+        else:
+            metadata["class_values"] = [int(value) for value in self._class_values]
+            metadata["content"] = "probabilities" if planes else "labels"
         metadata["axes"] = page_axes + ("CYX" if planes else "YX")
-        big = self.nbytes > CLASSIC_LIMIT
-        with ExitStack() as exits:
-            part = exits.enter_context(replacing(self.path))
-            with tifffile.TiffWriter(part, byteorder="<", bigtiff=big) as tif:
+        with replacing(self.path) as part:
+            with tifffile.TiffWriter(part, byteorder="<", bigtiff=self.nbytes > CLASSIC_LIMIT) as tif:
                 place: Any = tif.write(
                     shape=shape,
                     dtype=self._dtype,
@@ -112,19 +89,13 @@ class PageWriter:
                     returnoffset=True,
                 )
             self._offset = place[0]
-            self._file = part.open("r+b")
-            exits.push(self._close)
-            self._exits = exits.pop_all()
-        return self
+            with part.open("r+b") as self._file:
+                yield
+            if missing := self._n_pages * self._shape[0] - self._row:
+                raise UsageError(f"{self.path} was not written: {missing} rows of pixels are missing")
 
     def write(self, band: np.ndarray) -> None:
-        """Append rows: a whole page, or a band of it; bands do not reach across pages.
-
-        Parameters
-        ----------
-        band : array, shape (rows, W) or (rows, W, K)
-            The rows.
-        """
+        """Append rows, (rows, W) or (rows, W, K): a whole page, or a band of it, but never of two pages."""
         height, width = self._shape[:2]
         page, row = divmod(self._row, height)
         if band.shape[1:] != self._shape[1:] or row + len(band) > height or page >= self._n_pages:
@@ -136,26 +107,10 @@ class PageWriter:
             self._file.write(np.ascontiguousarray(plane, self._dtype).data)
         self._row += len(band)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._exits.__exit__(kind, error, trace)
-
-    def _close(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file before it may take its name; it may not if rows are missing."""
-        self._file.close()
-        missing = self._n_pages * self._shape[0] - self._row
-        if kind is None and missing:
-            raise UsageError(f"{self.path} was not written: {missing} rows of pixels are missing")
-
 
 def check_space(folder: Path, writers: Iterable[PageWriter]) -> None:
     """Raise DataError if the disk of `folder` has too little room for the files of `writers`."""
-    needed = 0
-    for writer in writers:
-        needed += writer.nbytes - (writer.path.stat().st_size if writer.path.exists() else 0)
+    needed = sum(writer.nbytes - (writer.path.stat().st_size if writer.path.exists() else 0) for writer in writers)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(f"the results take {needed / 1e6:.0f} MB and the disk of {folder} has {free / 1e6:.0f} MB left")

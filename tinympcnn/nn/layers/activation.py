@@ -1,6 +1,6 @@
-"""The nonlinearities: tanh, as in the paper, and the logistic function.
+"""The nonlinearities: tanh, as in the paper, the logistic function, and the rectifier.
 
-The derivative of both needs the output only, so the layers keep their output.
+The derivatives need the output only, so the layers keep their output.
 """
 
 from __future__ import annotations
@@ -109,3 +109,25 @@ class Logistic(Activation):
         xp = array_module(y)
         xp.subtract(1, y, out=out)
         xp.multiply(out, y, out=out)
+
+
+@register_layer
+class Relu(Activation):
+    """The rectifier: ``y = max(x, 0)``, ``dx = dy`` where y > 0 and else 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Relu().forward(np.array([-1.0, 2.0]).reshape(1, 1, 2, 1)).ravel()
+    array([0., 2.])
+    """
+
+    letters = ("RELU",)
+
+    def value(self, x: Array, out: Array) -> None:
+        """Write max(x, 0) to `out`."""
+        array_module(x).maximum(x, 0, out=out)
+
+    def slope(self, y: Array, out: Array) -> None:
+        """Write 1 where y > 0, and 0 elsewhere, to `out`."""
+        array_module(y).sign(y, out=out)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
+from tinympcnn.nn.geometry import Sizes
 
 Convert = Callable[[Array], Array]
 Shapes = dict[str, tuple[int, ...]]
@@ -34,6 +35,8 @@ class Layer:
         The part of the input that one output sees, and the distance in the input between neighbouring outputs.
     in_maps, out_maps : int or None
         The number of maps that come in and go out; None for any number, and for the number that comes in.
+    up : (rows, columns)
+        The factors by which the layer enlarges maps.
     splits : bool
         True if the layer makes one fragment for each offset (r, c) with r, c < step, as MaxPoolFragment does.
     keeps : {"x", "y", ""}
@@ -42,18 +45,22 @@ class Layer:
         The letters with which a word of a spec means this layer, in capitals, such as ``("MPF", "MP")``.
     form : str
         The form of such a word for error messages, such as "MPFkxk".
+    layers : sequence of Layer
+        The layers inside the layer; for most layers there are none.
     tanh_follows : bool
         True if a spec puts Tanh behind the layer, unless the layer is the last of its kind.
     """
 
     window: Pair = (1, 1)
     step: Pair = (1, 1)
+    up: Pair = (1, 1)
     in_maps: int | None = None
     out_maps: int | None = None
     splits = False
     keeps = "x"
     letters: tuple[str, ...] = ()
     form = ""
+    layers: Sequence[Layer] = ()
     tanh_follows = False
 
     def __init__(self) -> None:
@@ -91,6 +98,20 @@ class Layer:
     def pools(self) -> list[Pair]:
         """The pools (kh, kw) at whose offsets the layer splits its input into fragments, in order."""
         return [self.step] if self.splits else []
+
+    def length_after(self, n: int, axis: int) -> int:
+        """Return the number of outputs along an axis for `n` inputs that divide evenly."""
+        w, s = self.window[axis], self.step[axis]
+        return (n - w + (1 if self.splits else s)) // s * self.up[axis]
+
+    def sizes_before(self, sizes: Sizes, axis: int) -> Sizes:
+        """Return the sizes of the input along an axis that give the output one of `sizes`, with nothing left over."""
+        w, s = self.window[axis], self.step[axis]
+        return Sizes(sizes.first * s + w - (1 if self.splits else s), sizes.period * s)
+
+    def seen(self, first: np.ndarray, last: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first and the last input along an axis that the outputs from `first` to `last` see."""
+        return first * self.step[axis], last * self.step[axis] + self.window[axis] - 1
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the output storage for an input storage of `shape`, or raise UsageError."""

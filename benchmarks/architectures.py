@@ -1,0 +1,147 @@
+"""Autoencoders and denoisers of fluorescent nuclei: the same layers put together in five ways, with equal weights.
+
+Run it as ``python benchmarks/architectures.py train --out FOLDER`` and ``... report --out FOLDER``, with the real
+images under TINYMPCNN_DATA (``nuclei/gnf``). Each net is trained in a process of its own, on 8 images, and measured on
+8 others. docs/results/architectures.md says what came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tinympcnn import Net, Recipe, Skip, fit
+from tinympcnn.metrics.regression import mean_squared_error, psnr, ssim
+from tinympcnn.training.dataset import WholeImages
+
+NETS = {
+    "plain": "C3x3x10 C3x3x10 MP2x2 C3x3x10 MP2x2 C3x3x10 C3x3x10 U2x2 C3x3x10 U2x2 C3x3x10 C1x1x1",
+    "a trous": "C3x3x10 C3x3x10 F2x2 C3x3x10 F2x2 C3x3x10 C3x3x10 C3x3x10 C3x3x10 C1x1x1",
+    "MPF": "C3x3x10 C3x3x10 MPF2x2 C3x3x10 MPF2x2 C3x3x10 C3x3x10 C3x3x10 C3x3x10 C1x1x1",
+    "U-Net": "C3x3x6 C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x13 C3x3x13 U2x2 ] C3x3x8 U2x2 ] C3x3x6 C1x1x1",
+    "MPF with skips": "C3x3x6 C3x3x6 [ MPF2x2 C3x3x8 [ MPF2x2 C3x3x13 C3x3x13 ] C3x3x8 ] C3x3x6 C1x1x1",
+}
+NOISE = (0.0, 0.2, 0.1)
+TILE = (512, 672)
+WHITE = 128.0  # the grey value that counts as 1: few pixels are brighter
+CROP = 256
+
+
+class Noisy(WholeImages):
+    """Images with new normal noise each time they are seen; the targets stay clean."""
+
+    sigma = 0.0
+
+    def _augmented(
+        self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return image + self.sigma * rng.standard_normal(image.shape), target
+
+
+def tiles(first: int, last: int) -> list[np.ndarray]:
+    """Return the upper left tile of each of the images from `first` to `last` by name, in units of WHITE."""
+    from PIL import Image
+
+    folder = Path(os.environ["TINYMPCNN_DATA"]) / "nuclei" / "gnf" / "images"
+    files = sorted(folder.glob("*.png"), key=lambda path: int(path.stem.split("-")[1]))[first:last]
+    return [np.asarray(Image.open(path), np.float64)[: TILE[0], : TILE[1], None] / WHITE for path in files]
+
+
+def train_one(name: str, sigma: float, passes: int, out: Path) -> None:
+    """Train one net and write the model, its log, and the time and memory that it took."""
+    net, stem = Net.from_spec(NETS[name], rng=0), out / f"{name.replace(' ', '_')}_{sigma}"
+    recipe, images = Recipe(epochs=passes, crop=CROP, options={"lr": 0.003}), tiles(0, 8)
+    data = Noisy(net, images, images, recipe)
+    data.sigma = sigma
+    with open(f"{stem}.csv", "w", newline="") as file:
+        log = csv.writer(file)
+        log.writerow(["pass", "mean squared error", "seconds", "CPU seconds"])
+        for record in fit(net, data, recipe):
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            row = [record["epoch"], record["loss_train"], record["seconds"], used.ru_utime + used.ru_stime]
+            log.writerow([round(float(value), 6) for value in row])
+            file.flush()
+    net.record["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    net.save(f"{stem}.npz")
+
+
+def without_inner(net: Net) -> Net:
+    """Return the net with zeros in place of the maps that its first Skip makes."""
+    copy = net.astype(np.float32)
+    at = next(i for i, layer in enumerate(copy.layers) if isinstance(layer, Skip))
+    skip, after = copy.layers[at], copy.layers[at + 1]
+    inner_maps = (skip.out_maps or 0) - (skip.in_maps or 0)
+    after.params["W"][:, :, -inner_maps:] = 0
+    return copy
+
+
+def measure(net: Net, sigma: float) -> dict[str, float]:
+    """Return the mean measures over the test images; the noise of an image is always the same."""
+    found: list[tuple[float, float, float]] = []
+    for i, clean in enumerate(tiles(8, 16)):
+        noisy = clean + sigma * np.random.default_rng(i).standard_normal(clean.shape)
+        predicted = net.predict(noisy)
+        found.append((mean_squared_error(predicted, clean), psnr(predicted, clean, 1), ssim(predicted, clean, 1)))
+    return dict(zip(("mse", "psnr", "ssim"), np.mean(found, axis=0).tolist(), strict=True))
+
+
+def report(out: Path) -> None:
+    """Print a table of all models in a folder, as Markdown, and write the numbers as JSON."""
+    rows = []
+    for sigma in sorted(NOISE):
+        for name in NETS:
+            path = out / f"{name.replace(' ', '_')}_{sigma}.npz"
+            if not path.exists():
+                continue
+            net = Net.load(path)
+            log = list(csv.reader(path.with_suffix(".csv").open()))[1:]
+            row = {"net": name, "sigma": sigma, "weights": net.n_params, "field of view": net.field_of_view[0]}
+            row |= {**measure(net, sigma), "passes": len(log), "CPU seconds a pass": float(log[-1][3]) / len(log)}
+            row |= {"train mse": float(log[-1][1]), "peak MB": net.record["peak MB"]}
+            rows.append(row)
+            if any(isinstance(layer, Skip) for layer in net.layers):
+                bare = {"net": f"{name}, inner branch zero", "sigma": sigma, **measure(without_inner(net), sigma)}
+                rows.append(bare)
+            print(json.dumps(rows[-1]), file=sys.stderr)
+    (out / "architectures.json").write_text(json.dumps(rows, indent=1))
+    columns = list(rows[0])
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    for row in rows:
+        print(f"| {' | '.join(_short(row.get(column, '')) for column in columns)} |")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Run what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("train", "report"))
+    parser.add_argument("--out", type=Path, required=True, help="The folder of models and logs.")
+    parser.add_argument("--passes", type=int, default=12, help="The passes over the training images (12).")
+    parser.add_argument("--net", choices=NETS, help="Train this net only, in this process.")
+    parser.add_argument("--sigma", type=float, default=0.0, help="The noise, for --net.")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.what == "report":
+        report(options.out)
+    elif options.net:
+        train_one(options.net, options.sigma, options.passes, options.out)
+    else:
+        for sigma in NOISE:
+            for name in NETS:
+                words = ["--out", options.out, "--passes", options.passes, "--net", name, "--sigma", sigma]
+                subprocess.run([sys.executable, __file__, "train", *map(str, words)], check=True)
+
+
+if __name__ == "__main__":
+    main()
