@@ -18,8 +18,9 @@ from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Array, Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.nn import plan as planning
-from tinympcnn.nn.layers import Layer, row
+from tinympcnn.nn.layers import Layer
 from tinympcnn.nn.layers.chain import Chain
+from tinympcnn.nn.layers.row import every
 
 
 class Sequential(Chain):
@@ -64,7 +65,7 @@ class Sequential(Chain):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__(layers)
-        everywhere = [id(layer) for layer in row.every(self.layers)]
+        everywhere = [id(layer) for layer in every(self.layers)]
         if len(set(everywhere)) < len(everywhere):
             raise UsageError("the same layer object stands twice in the net; make one for each place")
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
@@ -76,63 +77,30 @@ class Sequential(Chain):
             raise UsageError(
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
             )
-        self.plan(row.smallest_image(self.layers))  # layers that do not fit together raise here
+        self.plan(self.smallest_image)  # layers that do not fit together raise here
 
     # ------------------------------------------------------------------------------------- geometry
 
-    @property
-    def field_of_view(self) -> Pair:
-        """The window (rows, columns) of the image that one output pixel sees."""
-        return row.field_of_view(self.layers)
-
-    @property
-    def stride(self) -> Pair:
-        """The distance (rows, columns) in the image between neighbouring outputs."""
-        return row.stride(self.layers)
-
-    @property
-    def window(self) -> Pair:
-        """The window (rows, columns) that leaves H - P + 1 of H rows: `field_of_view`, unless layers enlarge maps."""
-        return row.window(self.layers)
-
-    @property
-    def grid(self) -> Pair:
-        """The multiples (rows, columns) by which an image moves so that its outputs move with it, unchanged.
-
-        (1, 1), unless layers enlarge maps.
-        """
-        return row.grid(self.layers)
-
-    @property
-    def alignment(self) -> Pair:
-        """The multiples (rows, columns) by which an image moves so that every layer moves by whole pixels."""
-        return row.alignment(self.layers)
-
     def input_size(self, outputs: Pair) -> Pair:
         """Return the smallest size of an image for `outputs` (rows, columns) or, where sizes must divide, more."""
-        return row.fitted_size(self.layers, (outputs[0] + self.window[0] - 1, outputs[1] + self.window[1] - 1))
-
-    @property
-    def split_step(self) -> Pair:
-        """The product of `pools`: the numbers of dense outputs (rows, columns) are multiples of it."""
-        return row.split_step(self.layers)
+        return self.fitted_size((outputs[0] + self.window[0] - 1, outputs[1] + self.window[1] - 1))
 
     @property
     def in_maps(self) -> int:
         """The number of maps of the images that the net takes."""
-        return row.in_maps(self.layers) or 1
+        return super().in_maps or 1
 
     @property
     def out_maps(self) -> int:
         """The number of scores of a pixel, which is the number of classes."""
-        return self.plan(row.smallest_image(self.layers))[-1].shape[3]
+        return self.plan(self.smallest_image)[-1].shape[3]
 
     def plan(self, size: Pair, images: int = 1) -> list[planning.Row]:
         """Return, layer by layer, the storage that `images` images of `size` lead to; see ``nn/plan.py``."""
-        return planning.plan(self.layers, size, images)
+        return list(planning.plan(self, (images, *size, self.in_maps)))
 
     def __str__(self) -> str:
-        return planning.table(self.layers)
+        return planning.table(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.layers!r})"
@@ -272,7 +240,7 @@ class Sequential(Chain):
         UsageError
             If the net has Upsample: there is no patch net then.
         """
-        if row.comes_up(self.layers):
+        if self.comes_up:
             raise UsageError(
                 "a net with Upsample has no patch net, because what an output sees depends on its place in the pools"
             )
