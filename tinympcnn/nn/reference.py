@@ -55,12 +55,8 @@ def gradient(grad: Callable[[Array, Array], Grads], F_in: Storage, F_delta: Stor
 def mpf_forward(F_in: Storage, P: Pair) -> tuple[Storage, list[Array]]:
     """Algorithm 3: the forward pass of an MPF layer with a pooling kernel of size P = (kh, kw).
 
-    Returns
-    -------
-    F_out : list of array, shape (h, w, C)
-        kh*kw fragments for each input fragment.
-    mpIDXS : list of array of int, shape (h, w, C, 2)
-        Row and column of each maximum in its input fragment.
+    F_out holds kh*kw fragments (h, w, C) for each input fragment; mpIDXS, for each of them, the row and the column of
+    each maximum in its input fragment, (h, w, C, 2).
 
     Examples
     --------
@@ -145,13 +141,22 @@ def split(F: Storage, pools: Sequence[Pair]) -> Storage:
 # ------------------------------------------------------------------- the plain operations, on one fragment
 
 
-def conv_fwd(f: Array, W: Array, b: Array) -> Array:
-    """Return the output maps of a convolutional layer, (H-kh+1, W-kw+1, out_maps); W is (kh, kw, C, out_maps)."""
-    kh, kw, _, maps = W.shape
-    y: Array = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), maps), f.dtype)
+def conv_fwd(f: Array, W: Array, b: Array, rate: int = 1) -> Array:
+    """Return the output maps of a convolutional layer, (H-kh+1, W-kw+1, out_maps); W is (kh, kw, C, out_maps).
+
+    With a `rate` above 1 the convolution is a trous (dilated): its taps stand `rate` pixels apart in the map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conv_fwd(np.arange(5.0).reshape(1, 5, 1), np.ones((1, 2, 1, 1)), np.zeros(1), rate=3)[:, :, 0].tolist()
+    [[3.0, 5.0]]
+    """
+    kh, kw = (rate * (taps - 1) + 1 for taps in W.shape[:2])
+    y: Array = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), W.shape[3]), f.dtype)
     for q in range(y.shape[0]):
         for p in range(y.shape[1]):
-            y[q, p] = b + (f[q : q + kh, p : p + kw, :, None] * W).sum(axis=(0, 1, 2))
+            y[q, p] = b + (f[q : q + kh : rate, p : p + kw : rate, :, None] * W).sum(axis=(0, 1, 2))
     return y
 
 
@@ -203,27 +208,6 @@ def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
     return back
 
 
-# ------------------------------------------------- other answers than fragments: a trous, and the way up of a U-Net
-
-
-def dilated_fwd(f: Array, W: Array, b: Array, rate: int) -> Array:
-    """Return an a trous (dilated) convolution: the taps of the kernel stand `rate` pixels apart in the map.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> dilated_fwd(np.arange(5.0).reshape(1, 5, 1), np.ones((1, 2, 1, 1)), np.zeros(1), 3)[:, :, 0].tolist()
-    [[3.0, 5.0]]
-    """
-    kh, kw, _, maps = W.shape
-    P, Q = rate * (kh - 1) + 1, rate * (kw - 1) + 1
-    y: Array = array_module(f, W).zeros((len(f) - P + 1, f.shape[1] - Q + 1, maps), f.dtype)
-    for q in range(y.shape[0]):
-        for p in range(y.shape[1]):
-            y[q, p] = b + (f[q : q + P : rate, p : p + Q : rate, :, None] * W).sum(axis=(0, 1, 2))
-    return y
-
-
 def upsample_fwd(f: Array, k: Pair) -> Array:
     """Return `f` with every pixel repeated k = (kh, kw) times."""
     y: Array = array_module(f).zeros((len(f) * k[0], f.shape[1] * k[1], f.shape[2]), f.dtype)
@@ -250,11 +234,7 @@ Backward = Callable[[Storage], tuple[Storage, list[Grads]]]
 def evaluate(layers: Sequence[Layer], F_in: Storage) -> tuple[Storage, Backward]:
     """Run `layers` one after the other, and return the last storage with the way back.
 
-    Returns
-    -------
-    F_out : list of array
-    back : function
-        Takes the deltas of `F_out`; returns those of `F_in` and the gradients of each layer's parameters.
+    The way back takes the deltas of the output, and returns those of `F_in` and each layer's gradients.
     """
     if not layers:
         return F_in, lambda F_delta: (F_delta, [])

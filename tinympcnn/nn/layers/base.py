@@ -16,7 +16,7 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.geometry import Sizes
+from tinympcnn.nn.geometry import Sizes, pair
 
 Convert = Callable[[Array], Array]
 Shapes = dict[str, tuple[int, ...]]
@@ -177,10 +177,7 @@ class Layer:
     def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
         """Return the constructor's arguments for a word of a spec, such as C3x2x8 with the sizes (3, 2, 8).
 
-        Raises
-        ------
-        ValueError
-            If the word has too few or too many sizes.
+        ValueError means that the word has too few or too many sizes.
         """
         if sizes:
             raise ValueError("the word takes no sizes")
@@ -206,6 +203,20 @@ class Layer:
             raise UsageError(f"{self!r}: dy has shape {dy.shape}; the output had {shape}")
 
 
+class KLayer(Layer):
+    """A layer of one argument `k`, an int or (rows, columns): Fkxk in a spec, or Fk for a square."""
+
+    def __init__(self, k: int | Sequence[int]) -> None:
+        super().__init__()
+        self.k = pair(k, "k")
+
+    @classmethod
+    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the argument `k`."""
+        kh, kw = sizes if len(sizes) > 1 else sizes * 2
+        return {"k": (kh, kw)}
+
+
 # ------------------------------------------------------------------------------------------------ the register
 
 LAYERS: dict[str, type[Layer]] = {}
@@ -218,12 +229,7 @@ def register_layer(cls: AnyLayer) -> AnyLayer:
     """Make a layer known by the name of its class, so that model files can hold it and specs can name it.
 
     Use it as a decorator. A class of the same name that is defined again, as in a notebook cell run twice, replaces
-    the earlier one.
-
-    Raises
-    ------
-    UsageError
-        If the library or another module has a layer of that name.
+    the earlier one; UsageError is raised if the library or another module has a layer of that name.
 
     Examples
     --------
@@ -246,13 +252,7 @@ def register_layer(cls: AnyLayer) -> AnyLayer:
 
 
 def describe(layer: Layer) -> tuple[str, dict[str, Any]]:
-    """Return what `rebuild` makes the layer of again, but for its parameters: its name and its `config`.
-
-    Raises
-    ------
-    UsageError
-        If the layer is not registered, or keeps an argument of its constructor under another name.
-    """
+    """Return what `rebuild` makes the layer of again, but for its parameters: its name and its `config`."""
     name, config = type(layer).__name__, layer.config()
     if name not in LAYERS or LAYERS[name].__module__ != type(layer).__module__:
         raise UsageError(f"the layer {name} is not registered: write @register_layer above its class")
