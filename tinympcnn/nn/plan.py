@@ -55,7 +55,10 @@ def working_items(rows: Sequence[Row], items: int) -> int:
 
 def block_bytes(rows: Sequence[Row], itemsize: int) -> int:
     """Return the bytes that all threads of a CPU take at most for the blocks in which they work."""
-    return max((found.layer.block_bytes(found.shape, itemsize) for found in rows), default=0) * engine.get_threads()
+    return (
+        max((found.layer.block_bytes(found.shape, itemsize) for _, found in every(rows)), default=0)
+        * engine.get_threads()
+    )
 
 
 def table(layers: LayerRow) -> str:

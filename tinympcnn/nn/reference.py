@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
+
 from tinympcnn.engine.backend import Array, Pair, array_module
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.layers import (
@@ -60,7 +62,6 @@ def mpf_forward(F_in: Storage, P: Pair) -> tuple[Storage, list[Array]]:
 
     Examples
     --------
-    >>> import numpy as np
     >>> F_out, mpIDXS = mpf_forward([np.arange(12.0).reshape(3, 4, 1)], (2, 2))
     >>> [f[:, :, 0].tolist() for f in F_out]
     [[[5.0, 7.0]], [[6.0]], [[9.0, 11.0]], [[10.0]]]
@@ -105,7 +106,6 @@ def merge(F: Storage, pools: Sequence[Pair]) -> Storage:
 
     Examples
     --------
-    >>> import numpy as np
     >>> image = np.arange(12.0).reshape(3, 4, 1)
     >>> F_out, _ = mpf_forward([image], (2, 2))
     >>> merge(F_out, [(2, 2)])[0][:, :, 0]
@@ -129,7 +129,6 @@ def split(F: Storage, pools: Sequence[Pair]) -> Storage:
 
     Examples
     --------
-    >>> import numpy as np
     >>> [f[:, :, 0].tolist() for f in split([np.arange(3.0).reshape(1, 3, 1)], [(1, 2)])]
     [[[0.0, 2.0]], [[1.0]]]
     """
@@ -148,15 +147,13 @@ def conv_fwd(f: Array, W: Array, b: Array, rate: int = 1) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> conv_fwd(np.arange(5.0).reshape(1, 5, 1), np.ones((1, 2, 1, 1)), np.zeros(1), rate=3)[:, :, 0].tolist()
     [[3.0, 5.0]]
     """
     kh, kw = (rate * (taps - 1) + 1 for taps in W.shape[:2])
     y: Array = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), W.shape[3]), f.dtype)
-    for q in range(y.shape[0]):
-        for p in range(y.shape[1]):
-            y[q, p] = b + (f[q : q + kh : rate, p : p + kw : rate, :, None] * W).sum(axis=(0, 1, 2))
+    for q, p in np.ndindex(*y.shape[:2]):
+        y[q, p] = b + (f[q : q + kh : rate, p : p + kw : rate, :, None] * W).sum(axis=(0, 1, 2))
     return y
 
 
@@ -164,10 +161,9 @@ def conv_grad(f: Array, delta: Array, W: Array) -> Grads:
     """Return the gradients of W and b: every output pixel adds its window times its delta."""
     xp, (kh, kw) = array_module(f, delta, W), W.shape[:2]
     dW, db = xp.zeros_like(W), xp.zeros_like(W[0, 0, 0])
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            dW += f[q : q + kh, p : p + kw, :, None] * delta[q, p]
-            db += delta[q, p]
+    for q, p in np.ndindex(*delta.shape[:2]):
+        dW += f[q : q + kh, p : p + kw, :, None] * delta[q, p]
+        db += delta[q, p]
     return dW, db
 
 
@@ -175,9 +171,8 @@ def conv_bkp(f: Array, delta: Array, W: Array) -> Array:
     """Return the delta of the input `f`: every output pixel sends its delta back through the weights it came by."""
     kh, kw = W.shape[:2]
     back: Array = array_module(f, delta, W).zeros_like(f)
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            back[q : q + kh, p : p + kw] += (W * delta[q, p]).sum(axis=3)
+    for q, p in np.ndindex(*delta.shape[:2]):
+        back[q : q + kh, p : p + kw] += (W * delta[q, p]).sum(axis=3)
     return back
 
 
@@ -189,11 +184,10 @@ def mp_fwd(f: Array, P: Pair) -> tuple[Array, Array]:
     """
     xp, (kh, kw), (h, w, C) = array_module(f), P, (len(f) // P[0], f.shape[1] // P[1], f.shape[2])
     a, b = xp.zeros((h, w, C), f.dtype), xp.zeros((h, w, C, 2), int)
-    for q in range(h):
-        for p in range(w):
-            window = f[q * kh : q * kh + kh, p * kw : p * kw + kw].reshape(kh * kw, C)
-            a[q, p], winner = window.max(axis=0), window.argmax(axis=0)
-            b[q, p, :, 0], b[q, p, :, 1] = q * kh + winner // kw, p * kw + winner % kw
+    for q, p in np.ndindex(h, w):
+        window = f[q * kh : q * kh + kh, p * kw : p * kw + kw].reshape(kh * kw, C)
+        a[q, p], winner = window.max(axis=0), window.argmax(axis=0)
+        b[q, p, :, 0], b[q, p, :, 1] = q * kh + winner // kw, p * kw + winner % kw
     return a, b
 
 
@@ -202,27 +196,24 @@ def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
     xp = array_module(delta, idx, f)
     back: Array = xp.zeros_like(f)
     maps = xp.arange(f.shape[2])
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map
+    for q, p in np.ndindex(*delta.shape[:2]):
+        back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map
     return back
 
 
 def upsample_fwd(f: Array, k: Pair) -> Array:
     """Return `f` with every pixel repeated k = (kh, kw) times."""
     y: Array = array_module(f).zeros((len(f) * k[0], f.shape[1] * k[1], f.shape[2]), f.dtype)
-    for q in range(y.shape[0]):
-        for p in range(y.shape[1]):
-            y[q, p] = f[q // k[0], p // k[1]]
+    for q, p in np.ndindex(*y.shape[:2]):
+        y[q, p] = f[q // k[0], p // k[1]]
     return y
 
 
 def upsample_bkp(delta: Array, k: Pair) -> Array:
     """Return the delta of a map that was enlarged: every pixel gets the deltas of its repetitions."""
     back: Array = array_module(delta).zeros((len(delta) // k[0], delta.shape[1] // k[1], delta.shape[2]), delta.dtype)
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            back[q // k[0], p // k[1]] += delta[q, p]
+    for q, p in np.ndindex(*delta.shape[:2]):
+        back[q // k[0], p // k[1]] += delta[q, p]
     return back
 
 
@@ -282,22 +273,19 @@ def _(layer: MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
     return [a for a, _ in pooled], back
 
 
-@evaluate_one.register
-def _(layer: Tanh, F_in: Storage) -> tuple[Storage, Backward]:
-    F_out = forward(lambda f: array_module(f).tanh(f), F_in)
-    return F_out, lambda F_delta: ([delta * (1 - y**2) for delta, y in zip(F_delta, F_out, strict=True)], [()])
+def _pointwise(value: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Callable[..., Any]:
+    """Return the literal form of an activation y = value(x) whose derivative is slope(y)."""
+
+    def evaluated(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
+        F_out = forward(value, F_in)
+        return F_out, lambda F_delta: ([delta * slope(y) for delta, y in zip(F_delta, F_out, strict=True)], [()])
+
+    return evaluated
 
 
-@evaluate_one.register
-def _(layer: Logistic, F_in: Storage) -> tuple[Storage, Backward]:
-    F_out = forward(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, F_in)
-    return F_out, lambda F_delta: ([delta * y * (1 - y) for delta, y in zip(F_delta, F_out, strict=True)], [()])
-
-
-@evaluate_one.register
-def _(layer: Relu, F_in: Storage) -> tuple[Storage, Backward]:
-    F_out = forward(lambda f: f * (f > 0), F_in)
-    return F_out, lambda F_delta: ([delta * (f > 0) for delta, f in zip(F_delta, F_in, strict=True)], [()])
+evaluate_one.register(Tanh, _pointwise(lambda f: array_module(f).tanh(f), lambda y: 1 - y**2))
+evaluate_one.register(Logistic, _pointwise(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, lambda y: y * (1 - y)))
+evaluate_one.register(Relu, _pointwise(lambda f: f * (f > 0), lambda y: y > 0))
 
 
 @evaluate_one.register

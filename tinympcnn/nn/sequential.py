@@ -24,17 +24,12 @@ from tinympcnn.nn.layers.row import every
 
 
 class Sequential(Chain):
-    """Layers in a row.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The layers in the order in which they are applied. MaxPoolFragment makes an image net, MaxPool a patch net.
+    """Layers in the order in which they are applied. MaxPoolFragment makes an image net, MaxPool a patch net.
 
     Attributes
     ----------
     layers : list of Layer
-        The layers.
+        The layers, as they were handed over.
     normalisation : (mean, std) or None
         The mean and the standard deviation of every input map over the training set. Training and `segment` use them;
         `forward` does not.
@@ -49,7 +44,6 @@ class Sequential(Chain):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from tinympcnn.nn.layers import Conv, FullyConnected, MaxPoolFragment, Tanh
     >>> net = Sequential([Conv(1, 4, 3, rng=0), Tanh(), MaxPoolFragment(2), FullyConnected(4, 2, 2, rng=1)])
     >>> net.field_of_view, net.n_params
@@ -124,38 +118,8 @@ class Sequential(Chain):
         -------
         array, shape (N, H-P+1, W-Q+1, K)
             The scores before softmax of every window. A patch net, whose stride is larger, gives one for each stride.
-
-        Raises
-        ------
-        UsageError
-            If the images are too small, do not divide, or have another number of maps than the net takes.
-        DataError
-            If the images are on the device and the net is not, or the other way round.
         """
-        self._check_images(images)
-        with engine.single_threaded_blas():
-            return super().forward(images.astype(self.dtype, copy=False), train, outputs)
-
-    def backward(self, dscores: Array, input_grad: bool = True) -> Array | None:
-        """Add to the gradients of all parameters, and return the gradient of the images.
-
-        Parameters
-        ----------
-        dscores : array, shape of the scores that the last ``forward(images, train=True)`` returned
-            The gradient of the loss with respect to the scores.
-        input_grad : bool
-            Whether the gradient of the images is computed; with False the result is None.
-
-        Returns
-        -------
-        array, shape (N, H, W, C), or None
-        """
-        backend.array_module(dscores, *(param for _, param, _ in self.parameters()))
-        with engine.single_threaded_blas():
-            return super().backward(dscores.astype(self.dtype, copy=False), input_grad)
-
-    def _check_images(self, images: Array) -> None:
-        backend.array_module(images, *(param for _, param, _ in self.parameters()))
+        backend.array_module(images, *self._arrays())
         if getattr(images, "ndim", None) != 4:
             raise UsageError(
                 f"images must be an array (N, H, W, C), not {getattr(images, 'shape', type(images).__name__)}; "
@@ -163,6 +127,18 @@ class Sequential(Chain):
             )
         if images.shape[3] != self.in_maps:
             raise UsageError(f"the net takes images with {self.in_maps} map(s), not {images.shape[3]}")
+        with engine.single_threaded_blas():
+            return super().forward(images.astype(self.dtype, copy=False), train, outputs)
+
+    def backward(self, dscores: Array, input_grad: bool = True) -> Array | None:
+        """Add to the gradients of all parameters; return the gradient of the images, (N, H, W, C), or None.
+
+        `dscores` is the gradient of the loss with respect to the scores that the last ``forward(images, train=True)``
+        returned. With ``input_grad=False`` the gradient of the images is not computed.
+        """
+        backend.array_module(dscores, *self._arrays())
+        with engine.single_threaded_blas():
+            return super().backward(dscores.astype(self.dtype, copy=False), input_grad)
 
     def normalised(self, image: np.ndarray) -> np.ndarray:
         """Return `image` (..., C) less the mean, divided by the standard deviation, in the dtype of the net."""
@@ -181,24 +157,27 @@ class Sequential(Chain):
             for name, param in layer.params.items():
                 yield f"{i}.{type(layer).__name__}.{name}", param, layer.grads[name]
 
+    def _arrays(self) -> list[Array]:
+        return [param for _, param, _ in self.parameters()]
+
     @property
     def n_params(self) -> int:
         """The number of parameters."""
-        return sum(param.size for _, param, _ in self.parameters())
+        return sum(param.size for param in self._arrays())
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the parameters, in which the net computes."""
-        return next((param.dtype for _, param, _ in self.parameters()), np.dtype(np.float32))
+        return next((param.dtype for param in self._arrays()), np.dtype(np.float32))
 
     @property
     def xp(self) -> ModuleType:
         """The array module (numpy or cupy) of the parameters."""
-        return backend.array_module(*(param for _, param, _ in self.parameters()))
+        return backend.array_module(*self._arrays())
 
     def flat(self) -> Array:
         """Return a copy of all parameters as one vector, in the order of `parameters`."""
-        v: Array = self.xp.concatenate([param.ravel() for _, param, _ in self.parameters()])
+        v: Array = self.xp.concatenate([param.ravel() for param in self._arrays()])
         return v
 
     def flat_grads(self) -> Array:
@@ -208,7 +187,7 @@ class Sequential(Chain):
 
     def set_flat(self, v: Array) -> None:
         """Set all parameters, in place, from a vector such as `flat` returns."""
-        self._fill(v, [param for _, param, _ in self.parameters()])
+        self._fill(v, self._arrays())
 
     def set_flat_grads(self, v: Array) -> None:
         """Set all gradients, in place, from a vector such as `flat_grads` returns."""
@@ -233,12 +212,8 @@ class Sequential(Chain):
     def as_patch(self) -> Self:
         """Return the patch net (MaxPool) with these very parameters and gradients: shared, not copied.
 
-        It maps patches (N, P, Q, C) of the size of the field of view to scores (N, 1, 1, K).
-
-        Raises
-        ------
-        UsageError
-            If the net has Upsample: there is no patch net then.
+        It maps patches (N, P, Q, C) of the size of the field of view to scores (N, 1, 1, K). A net with Upsample has
+        none, and raises UsageError.
         """
         if self.comes_up:
             raise UsageError(
@@ -261,9 +236,7 @@ class Sequential(Chain):
     def to(self, name: str) -> Self:
         """Return a copy of the net on another backend, ``"numpy"`` or ``"cupy"``; this one stays as it is."""
         xp, _ = backend.load(name)
-        if xp is np:
-            return self._converted(lambda array: backend.to_numpy(array).copy())
-        return self._converted(lambda array: xp.array(array))
+        return self._converted(xp.array if xp is not np else lambda array: backend.to_numpy(array).copy())
 
     def astype(self, dtype: Any) -> Self:
         """Return a copy of the net that computes in `dtype`, float32 or float64; this one stays as it is."""

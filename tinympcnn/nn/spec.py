@@ -43,7 +43,7 @@ _MOST_WEIGHTS = 10**8  # weights of a whole net; a net with more is likelier a t
 
 
 def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = None) -> list[Layer]:
-    """Return the layers that `spec` describes.
+    """Return the layers that `spec` describes, or raise a UsageError that shows the word that can not be read.
 
     Parameters
     ----------
@@ -53,11 +53,6 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
         The number of maps of the images: 1 for grey, 3 for RGB. The notation of ``columns.py`` tells it itself.
     rng : int or numpy.random.Generator, optional
         The seed of the initial weights.
-
-    Raises
-    ------
-    UsageError
-        If a word does not parse; the message shows the word and what would be one.
 
     Examples
     --------
@@ -70,7 +65,7 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     spec = named.get(spec.strip().lower(), spec)
     column = is_column(spec)
     in_maps, tokens = translated(spec) if column else (in_maps, re.findall(r"[][]|[^][\s]+", spec))
-    kinds = words()
+    kinds = {letters: cls for cls in LAYERS.values() for letters in vars(cls).get("letters", ())}  # not inherited ones
     if column or any(kinds.get(_letters(token)) is Upsample for token in tokens):
         kinds["MP"] = MaxPool
     if re.fullmatch(r"[^][\s\d]+[0-9]*", spec.strip()) and _letters(spec.strip()) not in kinds:
@@ -140,11 +135,6 @@ class _Reader:
             f"cannot read {word[:40]!r} in the spec {_short(self.spec)!r}: words are {forms}, with positive sizes, as "
             f"in {EXAMPLE}, and [ ] around the layers of a skip"
         )
-
-
-def words() -> dict[str, type[Layer]]:
-    """Return the registered layers by the letters with which a spec means them; subclasses do not inherit them."""
-    return {letters: cls for cls in LAYERS.values() for letters in vars(cls).get("letters", ())}
 
 
 def _letters(word: str) -> str:

@@ -140,19 +140,16 @@ class Layer:
         return self
 
     def copied(self, param: Convert = lambda array: array, grad: Convert = lambda array: array) -> Self:
-        """Return a copy with an empty cache; two functions make its parameters and its gradients from these.
-
-        By default the copy shares both with this layer.
-        """
+        """Return a copy with an empty cache, whose parameters and gradients two functions make; by default shared."""
         twin = copy.copy(self)
         twin.cache = None
         twin.params = {name: param(array) for name, array in self.params.items()}
         twin.grads = {name: grad(array) for name, array in self.grads.items()}
-        for attribute, value in vars(self).items():  # such as self.W, where a layer names a parameter twice
-            for old, new in ((self.params, twin.params), (self.grads, twin.grads)):
-                for name, array in old.items():
-                    if value is array:
-                        setattr(twin, attribute, new[name])
+        for old, new in ((self.params, twin.params), (self.grads, twin.grads)):
+            places = {id(array): name for name, array in old.items()}
+            for attribute, value in vars(self).items():  # such as self.W, where a layer names a parameter twice
+                if id(value) in places:
+                    setattr(twin, attribute, new[places[id(value)]])
         return twin
 
     def config(self) -> dict[str, Any]:

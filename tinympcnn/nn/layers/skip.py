@@ -58,8 +58,6 @@ class Skip(Layer):
     def __repr__(self) -> str:
         return f"Skip({self.layers!r})"
 
-    # ------------------------------------------------------------------------------------------ the inner layers
-
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]
         """The inner layers."""
@@ -116,8 +114,6 @@ class Skip(Layer):
             for param, shape in layer_class(name).param_shapes(inner).items()
         }
 
-    # ---------------------------------------------------------------------------------------------------- sizes
-
     def sizes_before(self, sizes: Sizes, axis: int) -> Sizes:
         """Return the input sizes that divide in the inner layers; every size, if they only make fragments."""
         return super().sizes_before(sizes, axis) if self.inner.pools else self.inner.sizes(axis, sizes)
@@ -136,16 +132,6 @@ class Skip(Layer):
     def flop(self, shape: Shape) -> int:
         """Return the operations of the inner layers."""
         return sum(layer.flop(x) for layer, x in zip(self.layers, self.inner.shapes(shape), strict=False))
-
-    def block_bytes(self, shape: Shape, itemsize: int) -> int:
-        """Return the largest number of bytes that an inner layer needs for one thread."""
-        if self.in_maps is None:  # no convolution
-            return 0
-        F, h, w, _ = shape
-        storages = self.inner.shapes((F, h + self.window[0] - 1, w + self.window[1] - 1, self.in_maps))[1:]
-        return max(layer.block_bytes(storage, itemsize) for layer, storage in zip(self.layers, storages, strict=True))
-
-    # ---------------------------------------------------------------------------------------------- computation
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the storage of both kinds of maps."""
