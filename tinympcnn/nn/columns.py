@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError
 
-_INPUT = re.compile(r"([0-9]{1,5})x([0-9]{1,5})x([0-9]{1,5})", re.IGNORECASE)
+_INPUT = re.compile(r"[0-9]{1,5}x[0-9]{1,5}x[0-9]{1,5}", re.IGNORECASE)
 _WORD = re.compile(r"([0-9]{1,6})?(C|MP|N)(?:([0-9]{1,4})(?:x([0-9]{1,4}))?)?", re.IGNORECASE)
 _SEARCH = 200  # how far from the given input the sizes that would divide are looked for
 
@@ -23,20 +23,11 @@ Word = tuple[str, str, int | None, Pair | None]
 """A word as it was written, C, MP or N, the number of maps, and the window; None for what the word leaves out."""
 
 
-def is_column(spec: str) -> bool:
-    """Tell whether `spec` begins, up to its first hyphen, as this notation does."""
-    head, hyphen, _ = spec.strip().partition("-")
-    return bool(hyphen and _INPUT.fullmatch(head.strip()))
-
-
-def translated(spec: str) -> tuple[int, list[str]]:
+def translated(spec: str) -> tuple[int, list[str]] | None:
     """Return the number of input maps and the words of ``spec.py``, with MP for MaxPool, that mean the same net.
 
-    Raises
-    ------
-    UsageError
-        If a word can not be read, or if the sizes do not divide: the message names the layer, what arrives there, and
-        the nearest inputs that every layer divides.
+    None means that `spec` does not begin as this notation does. Where sizes do not divide, UsageError names the layer,
+    what arrives there, and the nearest inputs that fit.
 
     Examples
     --------
@@ -47,7 +38,9 @@ def translated(spec: str) -> tuple[int, list[str]]:
         ...
     tinympcnn.errors.UsageError: at 'MP2' maps of 25 rows do not divide by 2; 27 or 29 rows of input would fit all
     """
-    head, *texts = (part.strip() for part in spec.strip().split("-"))
+    head, *texts = (part.strip() for part in spec.split("-"))
+    if not texts or not _INPUT.fullmatch(head):
+        return None
     in_maps, *size = (int(number) for number in head.lower().split("x"))
     if min(in_maps, *size) < 1:
         raise UsageError(f"a net in this notation begins with its input, as in '1x29x29-', not with {head[:40]!r}")

@@ -14,13 +14,10 @@ from tinympcnn.errors import DataError, UsageError
 
 
 class Loss:
-    """The agreement that every loss keeps, and the gradient that `forward` leaves for `backward`.
+    """The agreement that every loss keeps: `forward`, then `backward`, which returns what `forward` left in `_dscores`.
 
-    Attributes
-    ----------
-    counted : float
-        The divisor of the last mean: the number of pixels, or the sum of their weights. The mean over a whole set is
-        taken from the losses of its images with it.
+    After `forward`, `counted` is the divisor of the mean, the number of pixels or the sum of their weights. The mean
+    over a whole set is taken from the losses of its images with it.
     """
 
     def __init__(self) -> None:

@@ -15,19 +15,8 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, Pair, array_module
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.layers import (
-    Conv,
-    Fragment,
-    Layer,
-    Logistic,
-    MaxPool,
-    MaxPoolFragment,
-    Relu,
-    Skip,
-    Subsample,
-    Tanh,
-    Upsample,
-)
+from tinympcnn.nn import layers as kinds
+from tinympcnn.nn.layers import Layer
 
 Storage = list[Array]
 Grads = tuple[Array, ...]  # the gradients of the parameters, W before b
@@ -247,7 +236,7 @@ def evaluate_one(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
 
 
 @evaluate_one.register
-def _(layer: Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected is a Conv
+def _(layer: kinds.Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected is a Conv
     W, b = layer.params["W"], layer.params["b"]
 
     def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
@@ -258,13 +247,13 @@ def _(layer: Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected
 
 
 @evaluate_one.register
-def _(layer: MaxPoolFragment, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.MaxPoolFragment, F_in: Storage) -> tuple[Storage, Backward]:
     F_out, mpIDXS = mpf_forward(F_in, layer.k)
     return F_out, lambda F_delta: (mpf_backward(F_in, F_delta, layer.k, mpIDXS), [()])
 
 
 @evaluate_one.register
-def _(layer: MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
     pooled = [mp_fwd(f, layer.k) for f in F_in]
 
     def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
@@ -273,7 +262,7 @@ def _(layer: MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
     return [a for a, _ in pooled], back
 
 
-def _pointwise(value: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Callable[..., Any]:
+def _each(value: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Callable[..., Any]:
     """Return the literal form of an activation y = value(x) whose derivative is slope(y)."""
 
     def evaluated(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
@@ -283,18 +272,18 @@ def _pointwise(value: Callable[[Array], Array], slope: Callable[[Array], Array])
     return evaluated
 
 
-evaluate_one.register(Tanh, _pointwise(lambda f: array_module(f).tanh(f), lambda y: 1 - y**2))
-evaluate_one.register(Logistic, _pointwise(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, lambda y: y * (1 - y)))
-evaluate_one.register(Relu, _pointwise(lambda f: f * (f > 0), lambda y: y > 0))
+evaluate_one.register(kinds.Tanh, _each(lambda f: array_module(f).tanh(f), lambda y: 1 - y**2))
+evaluate_one.register(kinds.Logistic, _each(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, lambda y: y * (1 - y)))
+evaluate_one.register(kinds.Relu, _each(lambda f: f * (f > 0), lambda y: y > 0))
 
 
 @evaluate_one.register
-def _(layer: Fragment, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Fragment, F_in: Storage) -> tuple[Storage, Backward]:
     return split(F_in, [layer.k]), lambda F_delta: (merge(F_delta, [layer.k]), [()])
 
 
 @evaluate_one.register
-def _(layer: Subsample, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Subsample, F_in: Storage) -> tuple[Storage, Backward]:
     kh, kw = layer.k
 
     def bkp(delta: Array, f: Array) -> Array:
@@ -306,13 +295,13 @@ def _(layer: Subsample, F_in: Storage) -> tuple[Storage, Backward]:
 
 
 @evaluate_one.register
-def _(layer: Upsample, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Upsample, F_in: Storage) -> tuple[Storage, Backward]:
     F_out = forward(lambda f: upsample_fwd(f, layer.k), F_in)
     return F_out, lambda F_delta: ([upsample_bkp(delta, layer.k) for delta in F_delta], [()])
 
 
 @evaluate_one.register
-def _(layer: Skip, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Skip, F_in: Storage) -> tuple[Storage, Backward]:
     F_inner, back_inner = evaluate(layer.layers, F_in)
     F_inner = merge(F_inner, layer.inner.pools)
     (top, left), xp, C = (n // 2 for n in layer.window), array_module(*F_in), F_in[0].shape[2]

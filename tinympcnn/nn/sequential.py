@@ -28,8 +28,6 @@ class Sequential(Chain):
 
     Attributes
     ----------
-    layers : list of Layer
-        The layers, as they were handed over.
     normalisation : (mean, std) or None
         The mean and the standard deviation of every input map over the training set. Training and `segment` use them;
         `forward` does not.
@@ -73,8 +71,6 @@ class Sequential(Chain):
             )
         self.plan(self.smallest_image)  # layers that do not fit together raise here
 
-    # ------------------------------------------------------------------------------------- geometry
-
     def input_size(self, outputs: Pair) -> Pair:
         """Return the smallest size of an image for `outputs` (rows, columns) or, where sizes must divide, more."""
         return self.fitted_size((outputs[0] + self.window[0] - 1, outputs[1] + self.window[1] - 1))
@@ -99,8 +95,6 @@ class Sequential(Chain):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.layers!r})"
 
-    # --------------------------------------------------------------------------- forward and backward
-
     def forward(self, images: Array, train: bool = True, outputs: Pair | None = None) -> Array:
         """Return the dense scores of `images`; with ``train=True`` keep what `backward` needs.
 
@@ -118,6 +112,7 @@ class Sequential(Chain):
         -------
         array, shape (N, H-P+1, W-Q+1, K)
             The scores before softmax of every window. A patch net, whose stride is larger, gives one for each stride.
+            UsageError or DataError says what of the images does not fit the net: size, maps or device.
         """
         backend.array_module(images, *self._arrays())
         if getattr(images, "ndim", None) != 4:
@@ -148,8 +143,6 @@ class Sequential(Chain):
         centred: np.ndarray = np.subtract(image, mean, dtype=np.float64)
         centred /= std
         return centred.astype(self.dtype, copy=False)
-
-    # ------------------------------------------------------------------------------------ parameters
 
     def parameters(self) -> Iterator[tuple[str, Array, Array]]:
         """Yield (name, parameter, gradient) in layer order, with names such as ``"0.Conv.W"``."""
@@ -206,8 +199,6 @@ class Sequential(Chain):
         """Set all gradients to zero."""
         for _, _, grad in self.parameters():
             grad[...] = 0
-
-    # ----------------------------------------------------------------------------------- views and copies
 
     def as_patch(self) -> Self:
         """Return the patch net (MaxPool) with these very parameters and gradients: shared, not copied.

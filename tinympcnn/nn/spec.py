@@ -19,7 +19,7 @@ from math import prod
 import numpy as np
 
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.columns import is_column, translated
+from tinympcnn.nn.columns import translated
 from tinympcnn.nn.geometry import count
 from tinympcnn.nn.layers import LAYERS, Activation, Layer, MaxPool, Skip, Tanh, Upsample
 
@@ -63,8 +63,8 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     """
     named = {name.lower(): text for name, text in NETS.items()}
     spec = named.get(spec.strip().lower(), spec)
-    column = is_column(spec)
-    in_maps, tokens = translated(spec) if column else (in_maps, re.findall(r"[][]|[^][\s]+", spec))
+    column = translated(spec)
+    in_maps, tokens = column or (in_maps, re.findall(r"[][]|[^][\s]+", spec))
     kinds = {letters: cls for cls in LAYERS.values() for letters in vars(cls).get("letters", ())}  # not inherited ones
     if column or any(kinds.get(_letters(token)) is Upsample for token in tokens):
         kinds["MP"] = MaxPool

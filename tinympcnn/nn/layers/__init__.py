@@ -11,24 +11,8 @@ from tinympcnn.nn.layers.fragment import Fragment, Subsample  # isort: skip
 from tinympcnn.nn.layers.upsample import Upsample  # isort: skip
 from tinympcnn.nn.layers.skip import Skip  # isort: skip
 
-__all__ = [
-    "LAYERS",
-    "Activation",
-    "Conv",
-    "Fragment",
-    "FullyConnected",
-    "Layer",
-    "LocalContrast",
-    "Logistic",
-    "MaxPool",
-    "MaxPoolFragment",
-    "Relu",
+__all__ = [  # noqa: RUF022
+    "LAYERS", "Layer", "register_layer", "describe", "layer_class", "rebuild", "Conv", "FullyConnected", "Activation",
+    "Tanh", "Logistic", "Relu", "MaxPool", "MaxPoolFragment", "LocalContrast", "Fragment", "Subsample", "Upsample",
     "Skip",
-    "Subsample",
-    "Tanh",
-    "Upsample",
-    "describe",
-    "layer_class",
-    "rebuild",
-    "register_layer",
 ]  # fmt: skip

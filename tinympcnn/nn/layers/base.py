@@ -41,10 +41,8 @@ class Layer:
         True if the layer makes one fragment for each offset (r, c) with r, c < step, as MaxPoolFragment does.
     keeps : {"x", "y", ""}
         The storage that `backward` needs: the input, the output or neither. Estimates of memory read it.
-    letters : tuple of str
-        The letters with which a word of a spec means this layer, in capitals, such as ``("MPF", "MP")``.
-    form : str
-        The form of such a word for error messages, such as "MPFkxk".
+    letters, form : tuple of str, and str
+        The capitals with which a word of a spec means this layer, ``("MPF", "MP")``, and its form, "MPFkxk".
     layers : sequence of Layer
         The layers inside the layer; for most layers there are none.
     tanh_follows : bool
@@ -78,8 +76,6 @@ class Layer:
         values = ("..." if value is ... else repr(value) for value in self.config().values())
         return f"{type(self).__name__}({', '.join(values)})"
 
-    # ------------------------------------------------------------------------------------------ computation
-
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the output storage; with ``train=True`` leave in `cache` what `backward` needs."""
         raise TypeError(f"{type(self).__name__} defines no forward pass")
@@ -91,8 +87,6 @@ class Layer:
     def backward_params(self, dy: Array) -> None:
         """Add the gradients of the parameters only: the first layer of a net need not pass anything on."""
         self.backward(dy)
-
-    # ---------------------------------------------------------------------------------------- sizes and work
 
     @property
     def pools(self) -> list[Pair]:
@@ -126,10 +120,8 @@ class Layer:
         return 0
 
     def block_bytes(self, shape: Shape, itemsize: int) -> int:
-        """Return the bytes that one thread needs besides input and output, for an output storage of `shape`."""
+        """Return the bytes that one thread needs besides input and output; layers inside count for themselves."""
         return 0
-
-    # ------------------------------------------------------------------------------------ twins, files, specs
 
     def as_patch(self) -> Layer:
         """Return the layer for this one's place in a patch net: this layer, unless it makes fragments."""
@@ -153,10 +145,7 @@ class Layer:
         return twin
 
     def config(self) -> dict[str, Any]:
-        """Return the arguments that make a layer like this one: the attributes named like the constructor's arguments.
-
-        A layer with other arguments overrides this method. Model files hold the result as JSON.
-        """
+        """Return the arguments of the constructor, from the attributes of these names, for a model file."""
         names = [name for name in inspect.signature(type(self)).parameters if name != "rng"]
         return {name: getattr(self, name, ...) for name in names}
 
@@ -172,15 +161,10 @@ class Layer:
 
     @classmethod
     def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Return the constructor's arguments for a word of a spec, such as C3x2x8 with the sizes (3, 2, 8).
-
-        ValueError means that the word has too few or too many sizes.
-        """
+        """Return the constructor's arguments for a word such as C3x2x8; raise ValueError if its `sizes` do not fit."""
         if sizes:
             raise ValueError("the word takes no sizes")
         return {}
-
-    # -------------------------------------------------------------------------------------------- small helpers
 
     def take_cache(self) -> Any:
         """Return what the forward pass left, and forget it: one backward pass for each forward pass."""
@@ -213,8 +197,6 @@ class KLayer(Layer):
         kh, kw = sizes if len(sizes) > 1 else sizes * 2
         return {"k": (kh, kw)}
 
-
-# ------------------------------------------------------------------------------------------------ the register
 
 LAYERS: dict[str, type[Layer]] = {}
 """The registered layers by the name of their class."""

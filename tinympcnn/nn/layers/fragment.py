@@ -6,10 +6,8 @@ layers, merged at the end, are the a trous (dilated) convolutions of the image: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tinympcnn import engine
-from tinympcnn.engine.backend import Array, Shape
+from tinympcnn.engine.backend import Array, Shape, array_module
 from tinympcnn.nn.fragments import merge, split
 from tinympcnn.nn.geometry import divided
 from tinympcnn.nn.layers.base import KLayer, register_layer
@@ -19,10 +17,7 @@ class _Steps(KLayer):
     """What Fragment and Subsample have in common: the step `k`, and windows of one pixel."""
 
     keeps = ""
-
-    def __init__(self, k: int | Sequence[int]) -> None:
-        super().__init__(k)
-        self.step = self.k
+    step = property(lambda self: self.k)
 
 
 @register_layer
@@ -59,8 +54,7 @@ class Subsample(_Steps):
         """Return dx, zero except where a pixel stayed."""
         shape = self.take_cache()
         self.check_dy(dy, self.output_shape(shape))
-        dx = engine.empty(shape, dy)
-        dx[...] = 0
+        dx: Array = array_module(dy).zeros(shape, dy.dtype)
         dx[:, :: self.k[0], :: self.k[1]] = dy
         return dx
 

@@ -6,7 +6,6 @@ fragments of any size, is in ``nn/reference.py``; the tests hold this layer agai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 from tinympcnn import engine
@@ -48,10 +47,7 @@ class Pool(KLayer):
     """What both max-pooling layers have in common: the size `k` of their windows, and what they keep."""
 
     keeps = ""
-
-    def __init__(self, k: int | Sequence[int]) -> None:
-        super().__init__(k)
-        self.window = self.step = self.k
+    window = step = property(lambda self: self.k)
 
     def kept_bytes(self, shape: Shape) -> int:
         """Return one byte for each output: which pixel of its window won."""

@@ -78,8 +78,6 @@ class LayerRow:
             )
         return down if up == (1, 1) else (1, 1)
 
-    # ----------------------------------------------------------------------------------------- what an output sees
-
     @property
     def field_of_view(self) -> Pair:
         """The window of the image that one output pixel sees; behind Upsample, the largest window of any output."""
@@ -103,8 +101,6 @@ class LayerRow:
     def grid(self) -> Pair:
         """The multiples by which an image moves so that its outputs move with it, unchanged; 1 without Upsample."""
         return self.alignment if self.comes_up else (1, 1)
-
-    # --------------------------------------------------------------------------------------------- sizes that fit
 
     def sizes(self, axis: int, outputs: Sizes = ANY) -> Sizes:
         """Return the sizes along an axis that divide evenly in every layer, for numbers of `outputs` at the end."""
@@ -134,12 +130,7 @@ class LayerRow:
         """Return the size to which an image is padded, at the bottom and right, so that every layer divides evenly.
 
         An output that is kept never sees a padded pixel, because its window lies inside the image. Behind Upsample
-        that does not hold, so nothing is padded there.
-
-        Raises
-        ------
-        UsageError
-            If the image is too small, or does not divide and can not be padded. The message names sizes that work.
+        that does not hold, so nothing is padded there. UsageError names sizes that work, if this one does not.
         """
         least = self.smallest_image if self.comes_up else self.window
         if size[0] < least[0] or size[1] < least[1]:

@@ -30,8 +30,7 @@ class Skip(Layer):
     rule for borders: the pixel that stays is the centre of the window. uncrop puts zeros there.
 
     The inner layers come back to the size of their input. MaxPool needs Upsample for that; Fragment and MaxPoolFragment
-    do not, because their fragments are merged inside the Skip, whose output is dense. So a Skip around fragments is a
-    layer like a convolution with a window of P x Q. It looks the same in a patch net, and takes every size.
+    do not, because their fragments are merged inside the Skip. A Skip around fragments is the same in a patch net.
 
     Examples
     --------
@@ -147,8 +146,7 @@ class Skip(Layer):
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of the inner layers, and return the gradient of the input."""
         dx = engine.contiguous(self._back(dy, input_grad=True))
-        crop = self._crop(dx, dy.shape[1:3])
-        crop += dy[..., : dx.shape[3]]
+        self._crop(dx, dy.shape[1:3])[...] += dy[..., : dx.shape[3]]
         return dx
 
     def backward_params(self, dy: Array) -> None:

@@ -6,8 +6,6 @@ much, costs the same parameters, and leaves no checkerboard, so the library has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from tinympcnn import engine
@@ -36,10 +34,7 @@ class Upsample(KLayer):
 
     keeps = ""
     letters, form = ("U",), "Ukxk"
-
-    def __init__(self, k: int | Sequence[int]) -> None:
-        super().__init__(k)
-        self.up = self.k
+    up = property(lambda self: self.k)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H*kh, W*kw, C)."""
