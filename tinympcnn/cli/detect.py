@@ -52,13 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val-labels", action=arguments.Files, metavar="FILE", help="The label images of the validation images."
     )
     arguments.reading(data)
-    data.add_argument("--csv", type=arguments.new_file, metavar="ROWS.csv", help="Write a row for every image.")
     data.add_argument(
-        "--sheet", type=arguments.new_file, metavar="SHEET.png", help="Draw the worst mistakes. This needs matplotlib."
+        "--csv", type=arguments.new_file, metavar="ROWS.csv", help="Write a row for every image to this file."
+    )
+    data.add_argument(
+        "--sheet",
+        type=arguments.new_file,
+        metavar="SHEET.png",
+        help="Draw the worst mistakes to this file. This needs matplotlib.",
     )
     data.add_argument(
         "--roc", type=arguments.new_file, metavar="ROC.png",
-        help="Draw the ROC curve with the chosen point. This needs labels and matplotlib.",
+        help="Draw the ROC curve with the chosen point to this file. This needs labels and matplotlib.",
     )  # fmt: skip
     arguments.force(data)
     net = parser.add_argument_group("net")

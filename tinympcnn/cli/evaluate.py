@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measures = parser.add_argument_group("measures")
     measures.add_argument(
         "--positive", type=int, metavar="VALUE",
-        help="The label value of the class of F1, precision and recall. The default is the largest value.",
+        help="The label value of the positive class for F1, precision and recall. The default is the largest value.",
     )  # fmt: skip
     measures.add_argument(
         "--membranes", action="store_true",

@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "-o", "--output", type=arguments.path, required=True, metavar="DIR",
         help="The folder of the results, NAME_prob.tif and NAME_labels.tif for each image. "
-        "The folder is made if it does not exist. Images whose results exist are left out.",
+        "The folder is made if it does not exist. Images whose results exist are left out; if all exist, the command "
+        "ends with exit code 2.",
     )  # fmt: skip
     arguments.reading(data, labels=False)
     arguments.force(data)
@@ -180,7 +181,7 @@ def segment_files(
     inputs, folder = [*(file.path for file in files), *failures], made_folder(Path(output))
     if not force and ((missing := without_results(files, folder)) or failures):
         if kept := len(files) - len(missing):
-            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them anew")
+            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them again")
         files = missing
     jobs = [(file, *writers_of(file, folder, values, factor)) for file in files]
     writers = [writer for _, *pair in jobs for writer in pair]
