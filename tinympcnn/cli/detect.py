@@ -102,27 +102,13 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Rule:
-    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`.
+    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`."""
 
-    Attributes
-    ----------
-    pixels : float or None
-        The number of defect pixels, at full resolution. None chooses it on the validation images.
-    threshold : float or None
-        The probability threshold. None chooses it on the validation images; without such images it is 0.5.
-    validation : (images, labels) or None
-        The files on which pixels and threshold are chosen.
-    turns : bool
-        Whether probabilities are averaged over the eight flips and quarter turns of each image.
-    downsample : int or None
-        The factor by which images and labels are shrunk; by default the factor in the record of the model.
-    """
-
-    pixels: float | None = PAPER_PIXELS
-    threshold: float | None = None
-    validation: tuple[Paths, Paths] | None = None
-    turns: bool = False
-    downsample: int | None = None
+    pixels: float | None = PAPER_PIXELS  # at full resolution; None chooses the number on the validation images
+    threshold: float | None = None  # None chooses it on the validation images; without such images it is 0.5
+    validation: tuple[Paths, Paths] | None = None  # the images and labels on which pixels and threshold are chosen
+    turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
+    downsample: int | None = None  # the factor by which images and labels are shrunk; None takes the model's
 
     def __post_init__(self) -> None:
         if self.threshold is not None and self.validation is not None:
@@ -146,30 +132,9 @@ def detect_files(
 ) -> dict[str, Any]:
     """Decide for every image whether it has a defect, and compare with the truth where that is known.
 
-    Parameters
-    ----------
-    images : sequence of path
-        Files and folders.
-    model : path or sequence of path
-        Models whose first class is sound and whose other classes are defects. The probabilities of several models are
-        averaged.
-    labels : sequence of path, optional
-        Label images. A pixel of any value but that of the model's first class is a defect.
-    rule : Rule
-        When an image is flagged.
-    outputs : Outputs
-        The files to write.
-    reading : Reading
-        How images and labels are read. With a threshold, labels above it are a defect.
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    echo : callable
-        It is told what is done.
-
-    Returns
-    -------
-    dict
-        What was echoed as a table; the keys that need a truth are missing without `labels`.
+    The first class of the models is sound, their other classes are defects, and a pixel of `labels` of any value but
+    that of the first class is a defect; with a threshold in `reading`, every pixel above it. Return what was echoed as
+    a table; the keys that need a truth are missing without `labels`.
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
     _check(images, models, labels, rule, outputs, reading)

@@ -89,40 +89,20 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Steps:
-    """What decides the result besides images and models.
+    """What decides the result besides images and models."""
 
-    Attributes
-    ----------
-    turns : bool
-        Whether the probabilities are averaged over the eight flips and quarter turns of each image.
-    calibration : path or None
-        The calibration that `calibrate_files` wrote; it corrects the average.
-    median : int
-        The radius in pixels of the median filter that comes last; 0 for no filter.
-    """
-
-    turns: bool = False
-    calibration: str | PathLike[str] | None = None
-    median: int = 0
+    turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
+    calibration: str | PathLike[str] | None = None  # the file of calibrate, which corrects the average
+    median: int = 0  # the radius in pixels of the median filter that comes last; 0 for no filter
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to compute, and in which pieces. The result depends on the device in the last bits, else on nothing here.
+    """Where to compute, and in which pieces. Only the last bits of the result depend on the device."""
 
-    Attributes
-    ----------
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    tile : int or None
-        The number of outputs per axis that are computed at a time; by default as many as the memory allows.
-    memory : int or None
-        The bytes of memory to keep to; by default half of what is free.
-    """
-
-    device: str = "numpy"
-    tile: int | None = None
-    memory: int | None = None
+    device: str = "numpy"  # or "cupy" or "auto"
+    tile: int | None = None  # the number of outputs per axis that are computed at a time; None fits the memory
+    memory: int | None = None  # the bytes of memory to keep to; None is half of what is free
 
 
 def segment_files(
@@ -138,38 +118,9 @@ def segment_files(
 ) -> list[Path]:
     """Segment image files, page by page and band by band, into ``{name}_prob.tif`` and ``{name}_labels.tif``.
 
-    Where the models were trained on down-sampled images, pages are down-sampled and the results have that size.
-
-    Parameters
-    ----------
-    images : sequence of path
-        Files and folders. Results of an earlier run among them are left out.
-    model : path or sequence of path
-        The models that `train_files` wrote. The probabilities of several models are averaged.
-    output : path
-        The folder of the results. It is made if it does not exist. Images whose results exist there are left out.
-    steps : Steps
-        What decides the result besides images and models.
-    machine : Machine
-        Where to compute, and in which pieces.
-    reading : Reading
-        The axes of the images. The models say by how much images are down-sampled.
-    force : bool
-        Whether results that exist are made again. Images are never overwritten.
-    echo : callable
-        It is told what is done.
-
-    Returns
-    -------
-    list of Path
-        The files that were written.
-
-    Raises
-    ------
-    DataError
-        If some images could not be segmented. The others have their results then.
-    UsageError
-        If a result would overwrite an image, or all results exist already and `force` is not given.
+    Where the models were trained on down-sampled images, pages are down-sampled and the results have that size. Images
+    whose results exist in the folder `output` are left out, unless `force` is given. Return the files that were
+    written. If some images cannot be segmented, the others have their results when a `DataError` names them.
     """
     xp, why = backend.load(machine.device)
     echo(f"backend: {why}")
