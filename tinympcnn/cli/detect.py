@@ -89,15 +89,10 @@ def run(options: argparse.Namespace) -> None:
     if bool(options.val_images) != bool(options.val_labels):
         raise UsageError("--val-images and --val-labels belong together; give both or neither")
     validation = (options.val_images, options.val_labels) if options.val_images else None
-    detect_files(
-        options.images,
-        options.model,
-        options.labels,
-        Rule(options.pixels, options.probability, validation, options.turns, options.downsample),
-        Outputs(options.csv, options.sheet, options.roc, options.force),
-        reading=arguments.reading_of(options),
-        device=options.backend,
-    )
+    rule = Rule(options.pixels, options.probability, validation, options.turns, options.downsample)
+    outputs = Outputs(options.csv, options.sheet, options.roc, options.force)
+    how: dict[str, Any] = {"reading": arguments.reading_of(options), "device": options.backend}
+    detect_files(options.images, options.model, options.labels, rule, outputs, **how)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Pages are read, segmented and written band by band, so that the memory does not 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from os import PathLike
@@ -17,7 +17,7 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import load_calibration, load_committee
 from tinympcnn.cli.planning import plan_tiles
-from tinympcnn.cli.results import made_folder, usable, without_results, writers_of
+from tinympcnn.cli.results import Paths, made_folder, usable, writers_of
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
 from tinympcnn.inference import segment
@@ -31,7 +31,6 @@ from tinympcnn.io.predictions import label_dtype
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import check_space
 
-Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
 
 
@@ -76,15 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Segment as the options of ``tinympcnn segment`` say."""
-    segment_files(
-        options.images,
-        options.model,
-        options.output,
-        Steps(options.turns, options.calibration, options.median),
-        Machine(options.backend, options.tile, options.memory),
-        reading=arguments.reading_of(options),
-        force=options.force,
-    )
+    steps = Steps(options.turns, options.calibration, options.median)
+    machine = Machine(options.backend, options.tile, options.memory)
+    reading = arguments.reading_of(options)
+    segment_files(options.images, options.model, options.output, steps, machine, reading=reading, force=options.force)
 
 
 @dataclass(frozen=True)
@@ -130,11 +124,12 @@ def segment_files(
     post = Postprocess(load_calibration(steps.calibration, values), steps.median)
     files, failures = usable(images, reading, committee.in_maps, factor)
     inputs, folder = [*(file.path for file in files), *failures], made_folder(Path(output))
-    if not force and ((missing := without_results(files, folder)) or failures):
-        if kept := len(files) - len(missing):
-            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them again")
-        files = missing
     jobs = [(file, *writers_of(file, folder, values, factor)) for file in files]
+    missing = [job for job in jobs if not all(writer.path.exists() for writer in job[1:])]
+    if not force and (missing or failures):
+        if kept := len(jobs) - len(missing):
+            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them again")
+        jobs = missing
     writers = [writer for _, *pair in jobs for writer in pair]
     check_outputs((writer.path for writer in writers), inputs, force)
     check_space(folder, writers)
@@ -165,12 +160,7 @@ def _bands(
     """Yield the probabilities of a file, page by page and band by band; warn of images on another scale."""
     for index in range(len(file)):
         page = PageRows(file, index, factor)
-        if index == 0 and (wrong := off_scale(committee.nets, _first_band(committee, page, size[0]))):
+        seen = committee.rows_seen(page.shape[:2], slice(0, min(size[0], page.shape[0])))  # by the first band
+        if index == 0 and (wrong := off_scale(committee.nets, page[seen])):  # the page keeps these rows for the band
             echo(f"warning: {file.path} has {wrong}")
         yield from post(map(itemgetter(1), segment.segment_bands(committee, page, size, echo=echo)))
-
-
-def _first_band(committee: Committee, page: PageRows, rows: int) -> np.ndarray:
-    """Return the pixels that the first `rows` rows of outputs see, which the page keeps for them."""
-    size = page.shape[:2]
-    return page[committee.rows_seen(size, slice(0, min(rows, size[0])))]
