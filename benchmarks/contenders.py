@@ -29,7 +29,7 @@ class Case:
     Parameters
     ----------
     name : str
-        N3, N4 or steel.
+        N3, N4, steel, or another net with a name.
     size : (rows, columns)
         Of the images and, as their borders are mirrored, of the outputs.
     images : int
@@ -38,8 +38,8 @@ class Case:
 
     def __init__(self, name: str, size: tuple[int, int], images: int = 1, dtype: str = "float32") -> None:
         self.name, self.size, self.n = name, size, images
-        self.net = Net.from_spec(name, rng=0).astype(dtype)
-        self.raw = np.random.default_rng(0).standard_normal((images, *size, 1), np.dtype(dtype))
+        self.net = Net.from_spec(name, rng=0).as_image().astype(dtype)
+        self.raw = np.random.default_rng(0).standard_normal((images, *size, self.net.in_maps), np.dtype(dtype))
         self.outputs = images * prod(size)
 
     @cached_property
@@ -90,9 +90,9 @@ def _step(net: Net, images: np.ndarray, labels: np.ndarray) -> Callable[[], floa
 def _patches(case: Case, contender: str, work: str) -> Callable[[], object]:
     net, sample = case.net.as_patch(), SAMPLE[contender]
     batch = 1 if contender == PATCHES[0] else sample
-    windows = np.lib.stride_tricks.sliding_window_view(case.images[0, :, :, 0], net.field_of_view)
+    windows = np.lib.stride_tricks.sliding_window_view(case.images[0], net.field_of_view, axis=(0, 1))
     flat = np.random.default_rng(0).integers(0, prod(case.size), sample)
-    patches = windows[flat // case.size[1], flat % case.size[1]][..., None]
+    patches = windows[flat // case.size[1], flat % case.size[1]].transpose(0, 2, 3, 1)
     labels = case.labels[0].ravel()[flat].reshape(-1, 1, 1)
     batches = [slice(i, i + batch) for i in range(0, sample, batch)]
     if work == "segment":

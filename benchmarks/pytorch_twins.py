@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 
 from tinympcnn import Conv, MaxPoolFragment, Net, Tanh
-from tinympcnn.nn.layers.row import padded_size
 
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 FORMULATIONS = ("fragments", "dilated")
@@ -48,7 +47,7 @@ class Twin:
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the dense scores (N, K, H-P+1, W-Q+1) of `images` (N, C, H, W)."""
         H, W = images.shape[2:]
-        (P, Q), padded = self.net.field_of_view, padded_size(self.net.layers, (H, W))
+        (P, Q), padded = self.net.field_of_view, self.net.padded_size((H, W))
         x = images if self.dilated else F.pad(images, (0, padded[1] - W, 0, padded[0] - H))
         x = x.contiguous(memory_format=self.format)
         params, dilation = iter(self.params), (1, 1)

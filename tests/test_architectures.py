@@ -27,7 +27,7 @@ from tinympcnn import (
 )
 from tinympcnn.gradcheck import check_contract, check_net
 from tinympcnn.nn import reference
-from tinympcnn.nn.layers.row import comes_up
+from tinympcnn.nn.layers.row import LayerRow
 from tinympcnn.nn.spec import parse
 
 UNET = "C3x3x4 [ MP2x2 C3x3x3 [ MP2x2 C3x3x2 U2x2 ] C3x3x2 U2x2 ] C3x3x4 C1x1x2"
@@ -50,7 +50,7 @@ def rows(draw, maps, rng, depth=0, fragments=True):
             inner, maps = draw(rows(maps, rng, depth + 1, fragments=False))
             layers += [MaxPool(k), *inner, Upsample(k)]
             fragments = fragments and depth == 0
-        elif kind in ("F", "MPF") and fragments and not comes_up(layers):
+        elif kind in ("F", "MPF") and fragments and not (layers and LayerRow(layers).comes_up):
             layers.append({"F": Fragment, "MPF": MaxPoolFragment}[kind](draw(pair)))
             if depth:
                 break
@@ -88,7 +88,7 @@ def test_convolutions_between_fragment_layers_are_a_trous_convolutions(device, r
     wanted = image
     for layer, rate in zip(layers, (1, 2, 4), strict=True):
         W, b = (np.asarray(layer.params[name], np.float64) for name in "Wb")
-        wanted = reference.dilated_fwd(wanted, W, b, rate)
+        wanted = reference.conv_fwd(wanted, W, b, rate)
     dense = device.asnumpy(net.forward(device.asarray(image[None])))
     np.testing.assert_allclose(dense[0], wanted, rtol=0, atol=1e-12)
 
@@ -124,7 +124,7 @@ def test_nets_that_do_not_come_up_keep_the_contract(drawn):
     net, rng = drawn
     P, Q = net.field_of_view
     image = rng.integers(-3, 4, (P + 2, Q + 1, 1)) / 2  # with ties
-    if comes_up(net.layers):
+    if net.comes_up:
         with pytest.raises(UsageError, match="a net with Upsample has no patch net"):
             net.as_patch()
     else:

@@ -187,6 +187,7 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "classify": ["classify", "-i", "a", "-m", "b"],
     "predict": ["predict", "-i", "a", "-m", "b", "-o", "c"],
     "detect": ["detect", "-i", "a", "-m", "b"],
+    "locate": ["locate", "-i", "a", "-m", "b", "-o", "c"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
 }

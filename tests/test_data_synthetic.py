@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinympcnn.data import synthetic_membranes, synthetic_strip
+from tinympcnn.data import synthetic_membranes, synthetic_mitoses, synthetic_strip
 from tinympcnn.errors import UsageError
 from tinympcnn.io.images import open_image
 
@@ -71,6 +71,22 @@ def test_the_committed_stacks_are_what_the_script_draws():
         assert file.axes == "ZYX" and len(file) == len(pages)
         differences = np.stack(list(file))[..., 0] != pages
         assert differences.mean() < 1e-4, name
+
+
+def test_mitoses_are_rare_dark_and_where_the_points_say():
+    images, points = synthetic_mitoses(3, (200, 240), mitoses=5, mimics=5, nuclei=60, rng=3)
+    assert images.shape == (3, 200, 240, 3) and images.dtype == np.uint8
+    for image, places in zip(images, points, strict=True):
+        around = [image[int(r) - 8 : int(r) + 9, int(c) - 8 : int(c) + 9].min(axis=(0, 1)) for r, c in places]
+        assert all(darkest.mean() < image.mean() - 60 for darkest in around)
+    assert (synthetic_mitoses(3, (200, 240), 5, 5, 60, rng=3)[0] == images).all()
+
+
+def test_mimics_are_as_dark_as_mitoses():
+    only, _ = synthetic_mitoses(1, (300, 300), mitoses=0, mimics=12, nuclei=0, rng=0)
+    assert only.min(axis=(1, 2)).mean() < 120
+    with pytest.raises(UsageError, match="at least 60 pixels"):
+        synthetic_mitoses(1, (50, 300))
 
 
 def test_the_committed_folders_are_what_the_script_draws():

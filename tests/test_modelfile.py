@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from tinympcnn.gradcheck import check_contract
 from tinympcnn.io import modelfile
 from tinympcnn.nn.layers import LAYERS
 from tinympcnn.training import checkpoint
+
+MODELS = Path(__file__).parents[1] / "tutorials" / "models"
 
 
 @pytest.fixture
@@ -285,3 +288,8 @@ def test_a_checkpoint_is_no_model_and_says_where_that_is(tmp_path):
     checkpoint.Checkpoint(tmp_path / "a.checkpoint.npz").save(net, Adam(net), checkpoint.State())
     with pytest.raises(DataError, match=r"a\.checkpoint\.npz is a checkpoint, .* the model, .*/a\.npz$"):
         Net.load(tmp_path / "a.checkpoint.npz")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in MODELS.glob("*.npz")))
+def test_the_models_of_the_course_can_be_read(name):
+    assert Net.load(MODELS / name).class_values  # made before model files held names of classes

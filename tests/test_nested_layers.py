@@ -5,7 +5,8 @@ import pytest
 
 from tinympcnn import Conv, DataError, Layer, MaxPoolFragment, Net, Tanh
 from tinympcnn.gradcheck import check_contract, check_layer, check_net
-from tinympcnn.nn.layers import describe, layer_class, rebuild, row
+from tinympcnn.nn.layers import describe, layer_class, rebuild
+from tinympcnn.nn.layers.row import LayerRow
 
 
 class Around(Layer):
@@ -14,7 +15,7 @@ class Around(Layer):
     def __init__(self, layers):
         super().__init__()
         self.layers, self.in_maps = list(layers), layers[0].in_maps
-        self.window = row.field_of_view(self.layers)
+        self.window = LayerRow(self.layers).field_of_view
         for i, layer in enumerate(self.layers):
             for own, inner in ((self.params, layer.params), (self.grads, layer.grads)):
                 own |= {f"{i}.{type(layer).__name__}.{name}": array for name, array in inner.items()}

@@ -37,6 +37,7 @@ LADDER = [
     "15_move_to_the_gpu",
     "16_add_your_own_layer",
     "17_dannet",
+    "18_find_them",
 ]
 SOURCES = [TUTORIALS / f"{name}.py" for name in LADDER if (TUTORIALS / f"{name}.py").exists()]
 NOTEBOOKS = [source.with_suffix(".ipynb") for source in SOURCES if source.with_suffix(".ipynb").exists()]

@@ -3,7 +3,7 @@
 N3 and N4 are the nets of Ciresan, Giusti, Gambardella and Schmidhuber (NIPS 2012) that won the ISBI 2012 challenge,
 used in section 4.1 of the paper; the steel net is that of section 4.2. The nets of DanNet classify whole small images:
 digits (CVPR 2012) and traffic signs (the winner of the contest of 2011); the small ones are ours, for two cores. The
-mitosis nets won the contest of ICPR 2012. ``nn/spec.py`` holds their specs.
+mitosis nets found dividing cells in large images and won the contest of ICPR 2012. ``nn/spec.py`` holds all specs.
 """
 
 from __future__ import annotations
@@ -66,3 +66,25 @@ def dannet_signs(rng: int | np.random.Generator | None = None) -> Net:
     ((48, 48), 1543443)
     """
     return Net.from_spec("dannet-signs", rng=rng)
+
+
+def mitosis1(rng: int | np.random.Generator | None = None) -> Net:
+    """Return the first net for dividing cells in RGB images, as an image net (Ciresan et al., MICCAI 2013).
+
+    Examples
+    --------
+    >>> mitosis1().field_of_view, mitosis1().n_params
+    ((101, 101), 13630)
+    """
+    return Net.from_spec("mitosis1", rng=rng).as_image()
+
+
+def mitosis2(rng: int | np.random.Generator | None = None) -> Net:
+    """Return the second net for dividing cells in RGB images, as an image net (Ciresan et al., MICCAI 2013).
+
+    Examples
+    --------
+    >>> mitosis2().field_of_view, mitosis2().n_params
+    ((101, 101), 37230)
+    """
+    return Net.from_spec("mitosis2", rng=rng).as_image()

@@ -262,6 +262,4 @@ grade_rejection(error_after_rejecting)
 # %% [markdown]
 # ## Next
 #
-# There is no next tutorial. You have derived, written and checked a convolutional network, trained it on patches, on
-# whole images and on one image at a time. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read
-# it once more, and see how short it has become.
+# [18 Find them](18_find_them.ipynb): from a map of probabilities to a list of objects, where objects are rare.

@@ -112,6 +112,7 @@ def reading_of(options: argparse.Namespace) -> Reading:
         threshold=getattr(options, "threshold", None),
         ignore=tuple(getattr(options, "ignore", ())),
         downsample=getattr(options, "downsample", None) or 1,
+        radius=getattr(options, "radius", None),
     )
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "segment": "Segment images with a trained model.",
     "predict": "Write the images that a net trained on target images predicts, such as images without noise.",
     "classify": "Tell which class each small image shows, with a column or a committee of columns.",
+    "locate": "Find objects in images, and compare them with the truth where that is known.",
     "detect": "Decide for every image whether it contains a defect.",
     "evaluate": "Compare predictions with label images.",
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",

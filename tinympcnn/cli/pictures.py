@@ -136,6 +136,48 @@ def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: f
         write_figure(figure, path)
 
 
+def draw_objects(
+    path: str | PathLike[str],
+    image: np.ndarray,
+    objects: np.ndarray,
+    truth: np.ndarray | None,
+    matched: np.ndarray | None,
+    radius: float,
+) -> None:
+    """Draw marks around the objects of an image (H, W, C), a pixel of the picture for each pixel of the image.
+
+    `matched` holds, for each of the `objects` (n, 3), the index of its object of the `truth` (m, 2), or -1. Hits are
+    circles, false alarms squares and misses diamonds, in colours of their own. Without a truth all are circles.
+    """
+    kinds = [("object", BLUE, "o", objects)]
+    if truth is not None and matched is not None:
+        missed = np.delete(truth, matched[matched >= 0], axis=0)
+        kinds = [
+            ("hit", BLUE, "o", objects[matched >= 0]),
+            ("false alarm", VERMILLION, "s", objects[matched < 0]),
+            ("miss", YELLOW, "D", missed),
+        ]
+    height, width = image.shape[:2]
+    inches = width / DPI, height / DPI
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(max(inches[0], 4), inches[1] + 0.4), layout="none")
+        ax = figure.add_axes((0, 0.4 / (inches[1] + 0.4), 1, inches[1] / (inches[1] + 0.4)))
+        shown = image.astype(np.float64)
+        low, high = (0, 255) if image.dtype == np.uint8 and image.shape[2] == 3 else (shown.min(), shown.max())
+        shown = (shown - low) / max(high - low, 1e-9)
+        ax.imshow(shown if image.shape[2] == 3 else shown[:, :, 0], cmap="gray", interpolation="nearest")
+        size = (2 * 72 / DPI * (radius + 2)) ** 2
+        for name, colour, mark, some in kinds:
+            ax.scatter(
+                some[:, 1], some[:, 0], s=size, marker=mark, facecolors="none", edgecolors=colour, linewidths=1.5,
+                label=f"{name} ({len(some)})",
+            )  # fmt: skip
+        ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        ax.set_axis_off()
+        figure.legend(loc="lower center", ncols=3, frameon=False, markerscale=min(1.0, 7 / np.sqrt(size)))
+        write_figure(figure, path)
+
+
 def check_picture(path: str | PathLike[str]) -> None:
     """Raise before the work begins if this picture could not be drawn after it."""
     _figure_class()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import platform
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import count
@@ -117,7 +117,7 @@ def _set_aside(session: Session, output: AnyPath) -> None:
             break
     for path, kept in names.items():
         if path.exists():
-            os.replace(path, kept)
+            shutil.move(path.resolve(), kept)  # a link stays, and the new file is written through it
             session.echo(f"{path} exists: what it holds is kept as {kept}")
 
 

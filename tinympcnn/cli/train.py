@@ -22,6 +22,7 @@ from tinympcnn.cli.train_classes import add_arguments as add_column
 from tinympcnn.errors import UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.pairs import Pairs, read_pairs
+from tinympcnn.io.places import read_discs
 from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.nn.optim import OPTIMIZERS
@@ -30,6 +31,7 @@ from tinympcnn.training.recipe import BALANCES, KEEPS, Recipe
 
 EXAMPLE = """examples:
   tinympcnn train -i slices/ -l masks/ -o membranes.npz --net N3 --epochs 30 --augment flip --val 0.2
+  tinympcnn train -i slides/ -l points.csv --radius 8 -o cells.npz --net mitosis2 --crop 64 --focus classes
   tinympcnn train -i signs/ -o signs.npz --preprocess imadjust --distort signs --epochs 30 --val 0.2
 """
 
@@ -42,8 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="The images: TIFF, PNG or JPEG files, or folders that hold such files. Without label images: one folder "
         "with a subfolder for each class, or one CSV with the columns file and class.",
     )  # fmt: skip
-    text = "The label images. Each value that they hold stands for a class. The default is one class for each image."
+    text = "The label images. Each value that they hold stands for a class. With --radius: a table of points, or "
+    text += "images of numbered objects. The default is one class for each image."
     arguments.labels(data, text, required=False)
+    data.add_argument(
+        "--radius", type=arguments.ranged(float, 0), metavar="R",
+        help="The radius in pixels of the discs that stand for objects. --labels then gives the places of the objects.",
+    )  # fmt: skip
     data.add_argument(
         "-o", "--output", type=arguments.new_file, required=True, metavar="MODEL.npz",
         help="The model file to write. A checkpoint is kept beside it.",
@@ -119,6 +126,9 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--crop", type=int, metavar="N", help="Make one update for each NxN crop. The default is one for each image."
     )
+    text = "How crops are chosen: none (a grid), classes (drawn, as many for each class), or the model of a first net, "
+    text += "whose mistakes are drawn."
+    add("focus", text, type=arguments.path, metavar="none|classes|FIRST.npz")
     add("keep", "The epoch whose parameters are kept: the last one, or the best one by validation loss.", choices=KEEPS)
     add("seed", "The seed of everything random.", type=arguments.ranged(int, 0), metavar="S")
 
@@ -157,6 +167,8 @@ def _start(options: argparse.Namespace, recipe: Recipe, session: Session) -> Non
             session=session,
         )  # fmt: skip
     else:
+        if reading.radius is not None:
+            raise UsageError("--radius is for objects; give the places of the objects as --labels")
         if options.init:
             raise UsageError("--init starts from a model of label images; images with one class each begin with --net")
         train_classes(
@@ -189,9 +201,9 @@ def train_files(
         How the files are read. The model records it, and `segment_files` and `detect_files` follow.
     """
     echo = session.echo
-    inputs = [*expand(images, "images"), *expand(labels, "labels"), *([Path(net)] if net.endswith(".npz") else [])]
-    check_session(session, output, inputs, recipe)
-    pairs = read_pairs(images, labels, reading)
+    models = [Path(name) for name in (net, recipe.focus) if name.endswith(".npz")]
+    check_session(session, output, [*expand(images, "images"), *expand(labels, "labels"), *models], recipe)
+    pairs = read_pairs(images, labels, reading) if reading.radius is None else read_discs(images, labels, reading)
     for line in pairs.description:
         echo(line)
     model, start = _model(net, pairs, recipe.seed)
@@ -208,6 +220,8 @@ def train_files(
             echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
     names = {"images": [pairs.names[i] for i in kept], "validation": [pairs.names[i] for i in held]}
     choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": _digest(pairs)}
+    if recipe.focus not in ("none", "classes"):
+        choices["focus_sha256"] = hashlib.sha256(Net.load(recipe.focus).flat().tobytes()).hexdigest()
     validation = pick(held) if held else None
     return train(model, pick(kept), recipe, validation=validation, job=Job(output, choices, names), session=session)
 
@@ -224,7 +238,7 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
                 f"here are {in_maps} channel(s) and {classes} classes"
             )
     else:
-        model = Net.from_spec(net, in_maps, rng=seed)
+        model = Net.from_spec(net, in_maps, rng=seed).as_image()
     if model.out_maps != classes:
         way_out = pairs.advice or f"end the spec in FC{classes}, or leave values out with --ignore VALUE"
         raise UsageError(

@@ -14,12 +14,18 @@ from tinympcnn.data.borders import mirror
 from tinympcnn.data.dihedral import dihedral, dihedral_inverse
 from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.data.labels import class_indices, class_shares, find_class_values, map_values
-from tinympcnn.data.synthetic import synthetic_digits, synthetic_membranes, synthetic_signs, synthetic_strip
+from tinympcnn.data.synthetic import (
+    synthetic_digits,
+    synthetic_membranes,
+    synthetic_mitoses,
+    synthetic_signs,
+    synthetic_strip,
+)
 
 __all__ = [
     "augment", "class_indices", "class_shares", "dihedral", "dihedral_inverse", "downsample", "downsample_labels",
     "find_class_values", "map_values", "mirror", "parse_kinds", "synthetic_digits",
-    "synthetic_membranes", "synthetic_signs", "synthetic_strip",
+    "synthetic_membranes", "synthetic_mitoses", "synthetic_signs", "synthetic_strip",
 ]  # fmt: skip
 
 _FILES = {

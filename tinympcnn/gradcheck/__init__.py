@@ -18,7 +18,8 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, array_module
 from tinympcnn.gradcheck.differences import Check, Differences, distance
-from tinympcnn.nn.layers import Layer, row
+from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.layers.row import LayerRow
 from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.sequential import Sequential
 
@@ -72,7 +73,7 @@ def check_layer(layer: Layer, x: Array | None = None, shape: Sequence[int] | Non
     _fill_zeros(twin.params, rng)
     if x is None:
         rows, columns = (n * twin.step[i] + twin.window[i] - 1 for i, n in enumerate((3, 4)))
-        rows, columns = row.fitted_size([twin], (rows, columns))
+        rows, columns = LayerRow([twin]).fitted_size((rows, columns))
         host = _distinct(tuple(shape or (3, rows, columns, twin.in_maps or 3)), rng)
         x = array_module(*twin.params.values()).asarray(host)
     x = x.astype(np.float64)

@@ -123,11 +123,11 @@ def _take_over(net: Sequential, about: dict[str, Any]) -> None:
         net.class_values = tuple(int(np.int64(value)) for value in about["class_values"])
         if len(set(net.class_values)) != net.out_maps:
             raise ValueError(f"it names {len(set(net.class_values))} classes for {net.out_maps} outputs")
-    if about["class_names"] is not None:
+    if about.get("class_names") is not None:
         net.class_names = tuple(map(str, about["class_names"]))
         if len(set(net.class_names)) != net.out_maps:
             raise ValueError(f"it has {len(set(net.class_names))} class names for {net.out_maps} outputs")
-    if about["preprocessing"] is not None:
+    if about.get("preprocessing") is not None:
         net.preprocessing = Preprocessing(**about["preprocessing"]).config()
     net.record = about["record"]
 

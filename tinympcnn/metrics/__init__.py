@@ -2,7 +2,8 @@
 
 `pixels` counts pixels (any number of classes), `rand` compares segments, `warping` compares topologies; the last two
 are the ISBI 2012 challenge's measures for membranes. `report` computes all of these at once, which is what
-`tinympcnn evaluate` prints. `roc` judges decisions about whole images, `classification` their classes.
+`tinympcnn evaluate` prints. `roc` judges decisions about whole images, `classification` their classes, `objects` lists
+of objects.
 """
 
 from __future__ import annotations

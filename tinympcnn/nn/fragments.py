@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
+
 from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Pair
 
@@ -18,27 +20,16 @@ from tinympcnn.engine.backend import Array, Pair
 def _axes(n_pools: int) -> list[int]:
     """Return, for the axes (n, r1, c1, ..., rL, cL, q, p, map), the order (n, q, rL, ..., r1, p, cL, ..., c1, map)."""
     q = 1 + 2 * n_pools
-    rows = [1 + 2 * i for i in reversed(range(n_pools))]
-    columns = [2 + 2 * i for i in reversed(range(n_pools))]
-    return [0, q, *rows, q + 1, *columns, q + 2]
+    return [0, q, *range(q - 2, 0, -2), q + 1, *range(q - 1, 0, -2), q + 2]
 
 
 def merge(storage: Array, pools: Sequence[Pair]) -> Array:
-    """Interleave the fragments of a storage into dense maps.
+    """Interleave the fragments of a storage (N * prod(kh*kw), h, w, C) into maps (N, h * prod(kh), w * prod(kw), C).
 
-    Parameters
-    ----------
-    storage : array, shape (N * prod(kh*kw), h, w, C)
-    pools : sequence of (kh, kw)
-        The pools of the MaxPoolFragment layers, in the order in which the net applies them.
-
-    Returns
-    -------
-    array, shape (N, h * prod(kh), w * prod(kw), C)
+    `pools` are the pools (kh, kw) in the order in which the net applies them.
 
     Examples
     --------
-    >>> import numpy as np
     >>> merge(np.arange(4).reshape(4, 1, 1, 1), [(2, 2)])[0, :, :, 0]
     array([[0, 1],
            [2, 3]])
@@ -54,7 +45,6 @@ def split(dense: Array, pools: Sequence[Pair]) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> dense = np.arange(12).reshape(1, 2, 6, 1)
     >>> storage = split(dense, [(2, 3)])
     >>> storage.shape, bool((merge(storage, [(2, 3)]) == dense).all())
@@ -62,12 +52,10 @@ def split(dense: Array, pools: Sequence[Pair]) -> Array:
     """
     n, height, width, maps = dense.shape
     rows, columns = prod(k[0] for k in pools), prod(k[1] for k in pools)
-    back = list(reversed(pools))
+    back = pools[::-1]
     h, w = height // rows, width // columns
     mixed = dense.reshape(n, h, *(k[0] for k in back), w, *(k[1] for k in back), maps)
-    order = _axes(len(pools))
-    inverse = [order.index(axis) for axis in range(len(order))]
-    return _copied(mixed.transpose(inverse), (-1, h, w, maps))
+    return _copied(mixed.transpose(np.argsort(_axes(len(pools))).tolist()), (-1, h, w, maps))
 
 
 def _copied(mixed: Array, shape: tuple[int, ...]) -> Array:

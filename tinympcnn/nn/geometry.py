@@ -16,19 +16,7 @@ from tinympcnn.errors import UsageError
 
 
 def pair(value: int | Sequence[int], name: str) -> Pair:
-    """Return `value` as a (rows, columns) pair of positive integers.
-
-    Parameters
-    ----------
-    value : int or (int, int)
-        One size for both axes, or a size for each.
-    name : str
-        The name of the value in the error message.
-
-    Raises
-    ------
-    UsageError
-        If `value` is neither a positive integer nor a pair of them.
+    """Return `value` as a (rows, columns) pair of positive integers, or raise a UsageError about `name`.
 
     Examples
     --------
@@ -89,25 +77,12 @@ def pooled(size: Pair, k: Pair, who: object) -> Pair:
 def fragmented(size: Pair, k: Pair, who: object) -> Pair:
     """Return the common size of the kh*kw fragments of a map; there is one if (size + 1) % k == 0 on each axis.
 
-    Raises
-    ------
-    UsageError
-        If the fragments would differ in size; the message names the nearest sizes that work.
-
     Examples
     --------
     >>> fragmented((7, 8), (2, 3), "MaxPoolFragment")
     (3, 2)
     """
-    for axis, n, step in zip(("rows", "columns"), size, k, strict=True):
-        if (n + 1) % step or n < 2 * step - 1:
-            above = max(2 * step, (n + 1 + step - 1) // step * step) - 1
-            below = (n + 1) // step * step - 1
-            fit = f"{below} or {above}" if below >= 2 * step - 1 and below != above else f"{above}"
-            raise UsageError(
-                f"{who}: {n} {axis} do not split into {step} fragments of one size; {fit} {axis} would "
-                "(Net pads images so that every layer fits)"
-            )
+    _check_split(size, [Sizes(2 * step - 1, step) for step in k], who)
     return (size[0] + 1) // k[0] - 1, (size[1] + 1) // k[1] - 1
 
 
@@ -119,13 +94,17 @@ def divided(size: Pair, k: Pair, who: object) -> Pair:
     >>> divided((4, 9), (2, 3), "Fragment")
     (2, 3)
     """
-    for axis, n, step in zip(("rows", "columns"), size, k, strict=True):
-        if n % step:
-            raise UsageError(
-                f"{who}: {n} {axis} do not split into {step} fragments of one size; {Sizes(step, step).near(n)} {axis} "
-                "would (Net pads images so that every layer fits)"
-            )
+    _check_split(size, [Sizes(step, step) for step in k], who)
     return size[0] // k[0], size[1] // k[1]
+
+
+def _check_split(size: Pair, fits: Sequence[Sizes], who: object) -> None:
+    for axis, n, fit in zip(("rows", "columns"), size, fits, strict=True):
+        if fit.at_least(n) != n:
+            raise UsageError(
+                f"{who}: {n} {axis} do not split into {fit.period} fragments of one size; {fit.near(n)} {axis} would "
+                "(Net pads images so that every layer fits)"
+            )
 
 
 class Sizes(NamedTuple):
@@ -150,13 +129,7 @@ class Sizes(NamedTuple):
         return f"{above}" if above in (n, self.first) else f"{above - self.period} or {above}"
 
     def divided(self, k: int, who: object) -> Sizes:
-        """Return the sizes whose multiples by `k` are among these sizes.
-
-        Raises
-        ------
-        UsageError
-            If there are none.
-        """
+        """Return the sizes whose multiples by `k` are among these sizes; UsageError if there are none."""
         common = gcd(k, self.period)
         if self.first % common:
             raise UsageError(f"{who}: the layers behind it fit no map that was enlarged {k} times; change their sizes")

@@ -6,7 +6,6 @@ Sums run in float64, and one loss costs a GPU one synchronisation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -14,33 +13,20 @@ from tinympcnn.engine.backend import Array, array_module, is_device_array, to_nu
 from tinympcnn.errors import DataError, UsageError
 
 
-class Loss(Protocol):
-    """The agreement that every loss keeps; a class of yours with these three names is one.
+class Loss:
+    """The agreement that every loss keeps: `forward`, then `backward`, which returns what `forward` left in `_dscores`.
 
-    Attributes
-    ----------
-    counted : float
-        The divisor of the last mean: the number of pixels, or the sum of their weights. The mean over a whole set is
-        taken from the losses of its images with it.
+    After `forward`, `counted` is the divisor of the mean, the number of pixels or the sum of their weights. The mean
+    over a whole set is taken from the losses of its images with it.
     """
-
-    counted: float
-
-    def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
-        """Return the loss of `scores` (N, n, m, K); `grad` prepares `backward`."""
-        ...
-
-    def backward(self) -> Array:
-        """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
-        ...
-
-
-class _Base:
-    """What both losses have in common: the gradient that `forward` leaves for `backward`."""
 
     def __init__(self) -> None:
         self.counted = 0.0
         self._dscores: Array | None = None
+
+    def forward(self, scores: Array, target: Array, grad: bool = True) -> float:
+        """Return the loss of `scores` (N, n, m, K); `grad` prepares `backward`."""
+        raise TypeError(f"{type(self).__name__} defines no forward pass")
 
     def backward(self) -> Array:
         """Return the gradient of the last loss with respect to its scores, (N, n, m, K)."""
@@ -78,12 +64,8 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return class weights that make every class count equally, whatever its share of the pixels.
 
     The paper minimises the MCCE "per class" without a formula; we take pixel weight 1 / (K * N_class), here times the
-    number of pixels, so that the mean weight is 1. A class that is absent gets weight zero.
-
-    Parameters
-    ----------
-    counts : sequence of int
-        The number of pixels of each class in the training set, N_class.
+    number of pixels, so that the mean weight is 1. `counts` are the N_class of the training set; a class that is absent
+    gets weight zero.
 
     Examples
     --------
@@ -95,7 +77,7 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.where(present, n.sum() / (present.sum() * np.where(present, n, 1)), 0.0)
 
 
-class SoftmaxCrossEntropy(_Base):
+class SoftmaxCrossEntropy(Loss):
     """Multiclass cross-entropy, as a mean over the counted pixels.
 
     With s the scores of a pixel, t its label, p = softmax(s), w the weights of the classes and M the number of
@@ -113,11 +95,6 @@ class SoftmaxCrossEntropy(_Base):
     over : {"pixels", "weights"}
         The meaning of M. Summed over a whole set both lead to the same net. With one update for each image, "weights"
         keeps updates equally large whether or not an image contains the rare class.
-
-    Attributes
-    ----------
-    counted : float
-        The M of the last forward pass.
 
     Examples
     --------
@@ -158,9 +135,7 @@ class SoftmaxCrossEntropy(_Base):
         shifted = _shifted(scores)
         e = xp.exp(shifted)
         total = e.sum(axis=0)
-        weights = (
-            xp.ones(K, scores.dtype) if self.class_weights is None else xp.asarray(self.class_weights, scores.dtype)
-        )
+        weights = xp.asarray([1] * K if self.class_weights is None else self.class_weights, scores.dtype)
         weighted = onehot * weights.reshape(K, *[1] * target.ndim)
         log_p = shifted - xp.log(total)
         summed = counted if self.over == "pixels" else weighted
@@ -173,7 +148,7 @@ class SoftmaxCrossEntropy(_Base):
         return loss / M
 
 
-class MeanSquaredError(_Base):
+class MeanSquaredError(Loss):
     """Half the squared distance between scores and target, as a mean over pixels.
 
     With s and t the vectors of a pixel and M the number of pixels::

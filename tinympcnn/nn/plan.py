@@ -7,8 +7,9 @@ from math import prod
 from typing import NamedTuple
 
 from tinympcnn import engine
-from tinympcnn.engine.backend import Pair, Shape
-from tinympcnn.nn.layers import Layer, row
+from tinympcnn.engine.backend import Shape
+from tinympcnn.nn.layers import Layer
+from tinympcnn.nn.layers.row import LayerRow
 
 
 class Row(NamedTuple):
@@ -21,21 +22,11 @@ class Row(NamedTuple):
     inner: tuple[Row, ...] = ()
 
 
-def plan(layers: Sequence[Layer], size: Pair, images: int = 1) -> list[Row]:
-    """Return, layer by layer, the storage that `images` images of `size` lead to.
-
-    Raises
-    ------
-    UsageError
-        If the images are too small or a layer does not take the maps it gets.
-    """
-    return list(_rows(layers, (images, *size, row.in_maps(layers) or 1)))
-
-
-def _rows(layers: Sequence[Layer], shape: Shape) -> Iterator[Row]:
-    shapes = row.shapes(layers, shape)
-    for layer, before, after in zip(layers, shapes, shapes[1:], strict=False):
-        inner = tuple(_rows(layer.layers, before)) if layer.layers else ()
+def plan(layers: LayerRow, shape: Shape) -> Iterator[Row]:
+    """Yield, layer by layer, the storage that images of `shape` lead to, or raise UsageError."""
+    shapes = layers.shapes(shape)
+    for layer, before, after in zip(layers.layers, shapes, shapes[1:], strict=False):
+        inner = tuple(plan(LayerRow(layer.layers), before)) if layer.layers else ()
         yield Row(layer, after, sum(param.size for param in layer.params.values()), layer.flop(before), inner)
 
 
@@ -64,13 +55,16 @@ def working_items(rows: Sequence[Row], items: int) -> int:
 
 def block_bytes(rows: Sequence[Row], itemsize: int) -> int:
     """Return the bytes that all threads of a CPU take at most for the blocks in which they work."""
-    return max((found.layer.block_bytes(found.shape, itemsize) for found in rows), default=0) * engine.get_threads()
+    return (
+        max((found.layer.block_bytes(found.shape, itemsize) for _, found in every(rows)), default=0)
+        * engine.get_threads()
+    )
 
 
-def table(layers: Sequence[Layer]) -> str:
+def table(layers: LayerRow) -> str:
     """Return the layers as a table: name, maps, kernel, fragments, size, parameters."""
-    size, (P, Q), (s, t) = row.smallest_image(layers), row.field_of_view(layers), row.stride(layers)
-    rows = plan(layers, size)
+    size, (P, Q), (s, t) = layers.smallest_image, layers.field_of_view, layers.stride
+    rows = list(plan(layers, (1, *size, layers.in_maps or 1)))
     lines = [f"{'layer':>5}  {'':<24}{'maps':>6}{'fragments':>11}{'size':>9}{'parameters':>12}"]
     for number, found in every(rows):
         F, h, w, maps = found.shape

@@ -11,21 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
+
 from tinympcnn.engine.backend import Array, Pair, array_module
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.layers import (
-    Conv,
-    Fragment,
-    Layer,
-    Logistic,
-    MaxPool,
-    MaxPoolFragment,
-    Relu,
-    Skip,
-    Subsample,
-    Tanh,
-    Upsample,
-)
+from tinympcnn.nn import layers as kinds
+from tinympcnn.nn.layers import Layer
 
 Storage = list[Array]
 Grads = tuple[Array, ...]  # the gradients of the parameters, W before b
@@ -55,16 +46,11 @@ def gradient(grad: Callable[[Array, Array], Grads], F_in: Storage, F_delta: Stor
 def mpf_forward(F_in: Storage, P: Pair) -> tuple[Storage, list[Array]]:
     """Algorithm 3: the forward pass of an MPF layer with a pooling kernel of size P = (kh, kw).
 
-    Returns
-    -------
-    F_out : list of array, shape (h, w, C)
-        kh*kw fragments for each input fragment.
-    mpIDXS : list of array of int, shape (h, w, C, 2)
-        Row and column of each maximum in its input fragment.
+    F_out holds kh*kw fragments (h, w, C) for each input fragment; mpIDXS, for each of them, the row and the column of
+    each maximum in its input fragment, (h, w, C, 2).
 
     Examples
     --------
-    >>> import numpy as np
     >>> F_out, mpIDXS = mpf_forward([np.arange(12.0).reshape(3, 4, 1)], (2, 2))
     >>> [f[:, :, 0].tolist() for f in F_out]
     [[[5.0, 7.0]], [[6.0]], [[9.0, 11.0]], [[10.0]]]
@@ -109,7 +95,6 @@ def merge(F: Storage, pools: Sequence[Pair]) -> Storage:
 
     Examples
     --------
-    >>> import numpy as np
     >>> image = np.arange(12.0).reshape(3, 4, 1)
     >>> F_out, _ = mpf_forward([image], (2, 2))
     >>> merge(F_out, [(2, 2)])[0][:, :, 0]
@@ -133,7 +118,6 @@ def split(F: Storage, pools: Sequence[Pair]) -> Storage:
 
     Examples
     --------
-    >>> import numpy as np
     >>> [f[:, :, 0].tolist() for f in split([np.arange(3.0).reshape(1, 3, 1)], [(1, 2)])]
     [[[0.0, 2.0]], [[1.0]]]
     """
@@ -145,13 +129,20 @@ def split(F: Storage, pools: Sequence[Pair]) -> Storage:
 # ------------------------------------------------------------------- the plain operations, on one fragment
 
 
-def conv_fwd(f: Array, W: Array, b: Array) -> Array:
-    """Return the output maps of a convolutional layer, (H-kh+1, W-kw+1, out_maps); W is (kh, kw, C, out_maps)."""
-    kh, kw, _, maps = W.shape
-    y: Array = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), maps), f.dtype)
-    for q in range(y.shape[0]):
-        for p in range(y.shape[1]):
-            y[q, p] = b + (f[q : q + kh, p : p + kw, :, None] * W).sum(axis=(0, 1, 2))
+def conv_fwd(f: Array, W: Array, b: Array, rate: int = 1) -> Array:
+    """Return the output maps of a convolutional layer, (H-kh+1, W-kw+1, out_maps); W is (kh, kw, C, out_maps).
+
+    With a `rate` above 1 the convolution is a trous (dilated): its taps stand `rate` pixels apart in the map.
+
+    Examples
+    --------
+    >>> conv_fwd(np.arange(5.0).reshape(1, 5, 1), np.ones((1, 2, 1, 1)), np.zeros(1), rate=3)[:, :, 0].tolist()
+    [[3.0, 5.0]]
+    """
+    kh, kw = (rate * (taps - 1) + 1 for taps in W.shape[:2])
+    y: Array = array_module(f, W).zeros((max(len(f) - kh + 1, 0), max(f.shape[1] - kw + 1, 0), W.shape[3]), f.dtype)
+    for q, p in np.ndindex(*y.shape[:2]):
+        y[q, p] = b + (f[q : q + kh : rate, p : p + kw : rate, :, None] * W).sum(axis=(0, 1, 2))
     return y
 
 
@@ -159,10 +150,9 @@ def conv_grad(f: Array, delta: Array, W: Array) -> Grads:
     """Return the gradients of W and b: every output pixel adds its window times its delta."""
     xp, (kh, kw) = array_module(f, delta, W), W.shape[:2]
     dW, db = xp.zeros_like(W), xp.zeros_like(W[0, 0, 0])
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            dW += f[q : q + kh, p : p + kw, :, None] * delta[q, p]
-            db += delta[q, p]
+    for q, p in np.ndindex(*delta.shape[:2]):
+        dW += f[q : q + kh, p : p + kw, :, None] * delta[q, p]
+        db += delta[q, p]
     return dW, db
 
 
@@ -170,9 +160,8 @@ def conv_bkp(f: Array, delta: Array, W: Array) -> Array:
     """Return the delta of the input `f`: every output pixel sends its delta back through the weights it came by."""
     kh, kw = W.shape[:2]
     back: Array = array_module(f, delta, W).zeros_like(f)
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            back[q : q + kh, p : p + kw] += (W * delta[q, p]).sum(axis=3)
+    for q, p in np.ndindex(*delta.shape[:2]):
+        back[q : q + kh, p : p + kw] += (W * delta[q, p]).sum(axis=3)
     return back
 
 
@@ -184,11 +173,10 @@ def mp_fwd(f: Array, P: Pair) -> tuple[Array, Array]:
     """
     xp, (kh, kw), (h, w, C) = array_module(f), P, (len(f) // P[0], f.shape[1] // P[1], f.shape[2])
     a, b = xp.zeros((h, w, C), f.dtype), xp.zeros((h, w, C, 2), int)
-    for q in range(h):
-        for p in range(w):
-            window = f[q * kh : q * kh + kh, p * kw : p * kw + kw].reshape(kh * kw, C)
-            a[q, p], winner = window.max(axis=0), window.argmax(axis=0)
-            b[q, p, :, 0], b[q, p, :, 1] = q * kh + winner // kw, p * kw + winner % kw
+    for q, p in np.ndindex(h, w):
+        window = f[q * kh : q * kh + kh, p * kw : p * kw + kw].reshape(kh * kw, C)
+        a[q, p], winner = window.max(axis=0), window.argmax(axis=0)
+        b[q, p, :, 0], b[q, p, :, 1] = q * kh + winner // kw, p * kw + winner % kw
     return a, b
 
 
@@ -197,48 +185,24 @@ def mp_bkp(delta: Array, idx: Array, f: Array) -> Array:
     xp = array_module(delta, idx, f)
     back: Array = xp.zeros_like(f)
     maps = xp.arange(f.shape[2])
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map
+    for q, p in np.ndindex(*delta.shape[:2]):
+        back[idx[q, p, :, 0], idx[q, p, :, 1], maps] += delta[q, p]  # one place in each map
     return back
-
-
-# ------------------------------------------------- other answers than fragments: a trous, and the way up of a U-Net
-
-
-def dilated_fwd(f: Array, W: Array, b: Array, rate: int) -> Array:
-    """Return an a trous (dilated) convolution: the taps of the kernel stand `rate` pixels apart in the map.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> dilated_fwd(np.arange(5.0).reshape(1, 5, 1), np.ones((1, 2, 1, 1)), np.zeros(1), 3)[:, :, 0].tolist()
-    [[3.0, 5.0]]
-    """
-    kh, kw, _, maps = W.shape
-    P, Q = rate * (kh - 1) + 1, rate * (kw - 1) + 1
-    y: Array = array_module(f, W).zeros((len(f) - P + 1, f.shape[1] - Q + 1, maps), f.dtype)
-    for q in range(y.shape[0]):
-        for p in range(y.shape[1]):
-            y[q, p] = b + (f[q : q + P : rate, p : p + Q : rate, :, None] * W).sum(axis=(0, 1, 2))
-    return y
 
 
 def upsample_fwd(f: Array, k: Pair) -> Array:
     """Return `f` with every pixel repeated k = (kh, kw) times."""
     y: Array = array_module(f).zeros((len(f) * k[0], f.shape[1] * k[1], f.shape[2]), f.dtype)
-    for q in range(y.shape[0]):
-        for p in range(y.shape[1]):
-            y[q, p] = f[q // k[0], p // k[1]]
+    for q, p in np.ndindex(*y.shape[:2]):
+        y[q, p] = f[q // k[0], p // k[1]]
     return y
 
 
 def upsample_bkp(delta: Array, k: Pair) -> Array:
     """Return the delta of a map that was enlarged: every pixel gets the deltas of its repetitions."""
     back: Array = array_module(delta).zeros((len(delta) // k[0], delta.shape[1] // k[1], delta.shape[2]), delta.dtype)
-    for q in range(delta.shape[0]):
-        for p in range(delta.shape[1]):
-            back[q // k[0], p // k[1]] += delta[q, p]
+    for q, p in np.ndindex(*delta.shape[:2]):
+        back[q // k[0], p // k[1]] += delta[q, p]
     return back
 
 
@@ -250,11 +214,7 @@ Backward = Callable[[Storage], tuple[Storage, list[Grads]]]
 def evaluate(layers: Sequence[Layer], F_in: Storage) -> tuple[Storage, Backward]:
     """Run `layers` one after the other, and return the last storage with the way back.
 
-    Returns
-    -------
-    F_out : list of array
-    back : function
-        Takes the deltas of `F_out`; returns those of `F_in` and the gradients of each layer's parameters.
+    The way back takes the deltas of the output, and returns those of `F_in` and each layer's gradients.
     """
     if not layers:
         return F_in, lambda F_delta: (F_delta, [])
@@ -276,7 +236,7 @@ def evaluate_one(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
 
 
 @evaluate_one.register
-def _(layer: Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected is a Conv
+def _(layer: kinds.Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected is a Conv
     W, b = layer.params["W"], layer.params["b"]
 
     def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
@@ -287,13 +247,13 @@ def _(layer: Conv, F_in: Storage) -> tuple[Storage, Backward]:  # FullyConnected
 
 
 @evaluate_one.register
-def _(layer: MaxPoolFragment, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.MaxPoolFragment, F_in: Storage) -> tuple[Storage, Backward]:
     F_out, mpIDXS = mpf_forward(F_in, layer.k)
     return F_out, lambda F_delta: (mpf_backward(F_in, F_delta, layer.k, mpIDXS), [()])
 
 
 @evaluate_one.register
-def _(layer: MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
     pooled = [mp_fwd(f, layer.k) for f in F_in]
 
     def back(F_delta: Storage) -> tuple[Storage, list[Grads]]:
@@ -302,31 +262,28 @@ def _(layer: MaxPool, F_in: Storage) -> tuple[Storage, Backward]:
     return [a for a, _ in pooled], back
 
 
-@evaluate_one.register
-def _(layer: Tanh, F_in: Storage) -> tuple[Storage, Backward]:
-    F_out = forward(lambda f: array_module(f).tanh(f), F_in)
-    return F_out, lambda F_delta: ([delta * (1 - y**2) for delta, y in zip(F_delta, F_out, strict=True)], [()])
+def _each(value: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Callable[..., Any]:
+    """Return the literal form of an activation y = value(x) whose derivative is slope(y)."""
+
+    def evaluated(layer: Layer, F_in: Storage) -> tuple[Storage, Backward]:
+        F_out = forward(value, F_in)
+        return F_out, lambda F_delta: ([delta * slope(y) for delta, y in zip(F_delta, F_out, strict=True)], [()])
+
+    return evaluated
+
+
+evaluate_one.register(kinds.Tanh, _each(lambda f: array_module(f).tanh(f), lambda y: 1 - y**2))
+evaluate_one.register(kinds.Logistic, _each(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, lambda y: y * (1 - y)))
+evaluate_one.register(kinds.Relu, _each(lambda f: f * (f > 0), lambda y: y > 0))
 
 
 @evaluate_one.register
-def _(layer: Logistic, F_in: Storage) -> tuple[Storage, Backward]:
-    F_out = forward(lambda f: (1 + array_module(f).tanh(f / 2)) / 2, F_in)
-    return F_out, lambda F_delta: ([delta * y * (1 - y) for delta, y in zip(F_delta, F_out, strict=True)], [()])
-
-
-@evaluate_one.register
-def _(layer: Relu, F_in: Storage) -> tuple[Storage, Backward]:
-    F_out = forward(lambda f: f * (f > 0), F_in)
-    return F_out, lambda F_delta: ([delta * (f > 0) for delta, f in zip(F_delta, F_in, strict=True)], [()])
-
-
-@evaluate_one.register
-def _(layer: Fragment, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Fragment, F_in: Storage) -> tuple[Storage, Backward]:
     return split(F_in, [layer.k]), lambda F_delta: (merge(F_delta, [layer.k]), [()])
 
 
 @evaluate_one.register
-def _(layer: Subsample, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Subsample, F_in: Storage) -> tuple[Storage, Backward]:
     kh, kw = layer.k
 
     def bkp(delta: Array, f: Array) -> Array:
@@ -338,13 +295,13 @@ def _(layer: Subsample, F_in: Storage) -> tuple[Storage, Backward]:
 
 
 @evaluate_one.register
-def _(layer: Upsample, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Upsample, F_in: Storage) -> tuple[Storage, Backward]:
     F_out = forward(lambda f: upsample_fwd(f, layer.k), F_in)
     return F_out, lambda F_delta: ([upsample_bkp(delta, layer.k) for delta in F_delta], [()])
 
 
 @evaluate_one.register
-def _(layer: Skip, F_in: Storage) -> tuple[Storage, Backward]:
+def _(layer: kinds.Skip, F_in: Storage) -> tuple[Storage, Backward]:
     F_inner, back_inner = evaluate(layer.layers, F_in)
     F_inner = merge(F_inner, layer.inner.pools)
     (top, left), xp, C = (n // 2 for n in layer.window), array_module(*F_in), F_in[0].shape[2]

@@ -18,22 +18,16 @@ from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Array, Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.nn import plan as planning
-from tinympcnn.nn.layers import Layer, row
+from tinympcnn.nn.layers import Layer
 from tinympcnn.nn.layers.chain import Chain
+from tinympcnn.nn.layers.row import every
 
 
 class Sequential(Chain):
-    """Layers in a row.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The layers in the order in which they are applied. MaxPoolFragment makes an image net, MaxPool a patch net.
+    """Layers in the order in which they are applied. MaxPoolFragment makes an image net, MaxPool a patch net.
 
     Attributes
     ----------
-    layers : list of Layer
-        The layers.
     normalisation : (mean, std) or None
         The mean and the standard deviation of every input map over the training set. Training and `segment` use them;
         `forward` does not.
@@ -48,7 +42,6 @@ class Sequential(Chain):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from tinympcnn.nn.layers import Conv, FullyConnected, MaxPoolFragment, Tanh
     >>> net = Sequential([Conv(1, 4, 3, rng=0), Tanh(), MaxPoolFragment(2), FullyConnected(4, 2, 2, rng=1)])
     >>> net.field_of_view, net.n_params
@@ -64,7 +57,7 @@ class Sequential(Chain):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__(layers)
-        everywhere = [id(layer) for layer in row.every(self.layers)]
+        everywhere = [id(layer) for layer in every(self.layers)]
         if len(set(everywhere)) < len(everywhere):
             raise UsageError("the same layer object stands twice in the net; make one for each place")
         self.normalisation: tuple[np.ndarray, np.ndarray] | None = None
@@ -76,68 +69,31 @@ class Sequential(Chain):
             raise UsageError(
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
             )
-        self.plan(row.smallest_image(self.layers))  # layers that do not fit together raise here
-
-    # ------------------------------------------------------------------------------------- geometry
-
-    @property
-    def field_of_view(self) -> Pair:
-        """The window (rows, columns) of the image that one output pixel sees."""
-        return row.field_of_view(self.layers)
-
-    @property
-    def stride(self) -> Pair:
-        """The distance (rows, columns) in the image between neighbouring outputs."""
-        return row.stride(self.layers)
-
-    @property
-    def window(self) -> Pair:
-        """The window (rows, columns) that leaves H - P + 1 of H rows: `field_of_view`, unless layers enlarge maps."""
-        return row.window(self.layers)
-
-    @property
-    def grid(self) -> Pair:
-        """The multiples (rows, columns) by which an image moves so that its outputs move with it, unchanged.
-
-        (1, 1), unless layers enlarge maps.
-        """
-        return row.grid(self.layers)
-
-    @property
-    def alignment(self) -> Pair:
-        """The multiples (rows, columns) by which an image moves so that every layer moves by whole pixels."""
-        return row.alignment(self.layers)
+        self.plan(self.smallest_image)  # layers that do not fit together raise here
 
     def input_size(self, outputs: Pair) -> Pair:
         """Return the smallest size of an image for `outputs` (rows, columns) or, where sizes must divide, more."""
-        return row.fitted_size(self.layers, (outputs[0] + self.window[0] - 1, outputs[1] + self.window[1] - 1))
-
-    @property
-    def split_step(self) -> Pair:
-        """The product of `pools`: the numbers of dense outputs (rows, columns) are multiples of it."""
-        return row.split_step(self.layers)
+        return self.fitted_size((outputs[0] + self.window[0] - 1, outputs[1] + self.window[1] - 1))
 
     @property
     def in_maps(self) -> int:
         """The number of maps of the images that the net takes."""
-        return row.in_maps(self.layers) or 1
+        return super().in_maps or 1
 
     @property
     def out_maps(self) -> int:
         """The number of scores of a pixel, which is the number of classes."""
-        return self.plan(row.smallest_image(self.layers))[-1].shape[3]
+        return self.plan(self.smallest_image)[-1].shape[3]
 
     def plan(self, size: Pair, images: int = 1) -> list[planning.Row]:
         """Return, layer by layer, the storage that `images` images of `size` lead to; see ``nn/plan.py``."""
-        return planning.plan(self.layers, size, images)
+        return list(planning.plan(self, (images, *size, self.in_maps)))
 
     def __str__(self) -> str:
-        return planning.table(self.layers)
+        return planning.table(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.layers!r})"
-
-    # --------------------------------------------------------------------------- forward and backward
 
     def forward(self, images: Array, train: bool = True, outputs: Pair | None = None) -> Array:
         """Return the dense scores of `images`; with ``train=True`` keep what `backward` needs.
@@ -156,38 +112,9 @@ class Sequential(Chain):
         -------
         array, shape (N, H-P+1, W-Q+1, K)
             The scores before softmax of every window. A patch net, whose stride is larger, gives one for each stride.
-
-        Raises
-        ------
-        UsageError
-            If the images are too small, do not divide, or have another number of maps than the net takes.
-        DataError
-            If the images are on the device and the net is not, or the other way round.
+            UsageError or DataError says what of the images does not fit the net: size, maps or device.
         """
-        self._check_images(images)
-        with engine.single_threaded_blas():
-            return super().forward(images.astype(self.dtype, copy=False), train, outputs)
-
-    def backward(self, dscores: Array, input_grad: bool = True) -> Array | None:
-        """Add to the gradients of all parameters, and return the gradient of the images.
-
-        Parameters
-        ----------
-        dscores : array, shape of the scores that the last ``forward(images, train=True)`` returned
-            The gradient of the loss with respect to the scores.
-        input_grad : bool
-            Whether the gradient of the images is computed; with False the result is None.
-
-        Returns
-        -------
-        array, shape (N, H, W, C), or None
-        """
-        backend.array_module(dscores, *(param for _, param, _ in self.parameters()))
-        with engine.single_threaded_blas():
-            return super().backward(dscores.astype(self.dtype, copy=False), input_grad)
-
-    def _check_images(self, images: Array) -> None:
-        backend.array_module(images, *(param for _, param, _ in self.parameters()))
+        backend.array_module(images, *self._arrays())
         if getattr(images, "ndim", None) != 4:
             raise UsageError(
                 f"images must be an array (N, H, W, C), not {getattr(images, 'shape', type(images).__name__)}; "
@@ -195,6 +122,18 @@ class Sequential(Chain):
             )
         if images.shape[3] != self.in_maps:
             raise UsageError(f"the net takes images with {self.in_maps} map(s), not {images.shape[3]}")
+        with engine.single_threaded_blas():
+            return super().forward(images.astype(self.dtype, copy=False), train, outputs)
+
+    def backward(self, dscores: Array, input_grad: bool = True) -> Array | None:
+        """Add to the gradients of all parameters; return the gradient of the images, (N, H, W, C), or None.
+
+        `dscores` is the gradient of the loss with respect to the scores that the last ``forward(images, train=True)``
+        returned. With ``input_grad=False`` the gradient of the images is not computed.
+        """
+        backend.array_module(dscores, *self._arrays())
+        with engine.single_threaded_blas():
+            return super().backward(dscores.astype(self.dtype, copy=False), input_grad)
 
     def normalised(self, image: np.ndarray) -> np.ndarray:
         """Return `image` (..., C) less the mean, divided by the standard deviation, in the dtype of the net."""
@@ -205,32 +144,33 @@ class Sequential(Chain):
         centred /= std
         return centred.astype(self.dtype, copy=False)
 
-    # ------------------------------------------------------------------------------------ parameters
-
     def parameters(self) -> Iterator[tuple[str, Array, Array]]:
         """Yield (name, parameter, gradient) in layer order, with names such as ``"0.Conv.W"``."""
         for i, layer in enumerate(self.layers):
             for name, param in layer.params.items():
                 yield f"{i}.{type(layer).__name__}.{name}", param, layer.grads[name]
 
+    def _arrays(self) -> list[Array]:
+        return [param for _, param, _ in self.parameters()]
+
     @property
     def n_params(self) -> int:
         """The number of parameters."""
-        return sum(param.size for _, param, _ in self.parameters())
+        return sum(param.size for param in self._arrays())
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the parameters, in which the net computes."""
-        return next((param.dtype for _, param, _ in self.parameters()), np.dtype(np.float32))
+        return next((param.dtype for param in self._arrays()), np.dtype(np.float32))
 
     @property
     def xp(self) -> ModuleType:
         """The array module (numpy or cupy) of the parameters."""
-        return backend.array_module(*(param for _, param, _ in self.parameters()))
+        return backend.array_module(*self._arrays())
 
     def flat(self) -> Array:
         """Return a copy of all parameters as one vector, in the order of `parameters`."""
-        v: Array = self.xp.concatenate([param.ravel() for _, param, _ in self.parameters()])
+        v: Array = self.xp.concatenate([param.ravel() for param in self._arrays()])
         return v
 
     def flat_grads(self) -> Array:
@@ -240,7 +180,7 @@ class Sequential(Chain):
 
     def set_flat(self, v: Array) -> None:
         """Set all parameters, in place, from a vector such as `flat` returns."""
-        self._fill(v, [param for _, param, _ in self.parameters()])
+        self._fill(v, self._arrays())
 
     def set_flat_grads(self, v: Array) -> None:
         """Set all gradients, in place, from a vector such as `flat_grads` returns."""
@@ -260,19 +200,13 @@ class Sequential(Chain):
         for _, _, grad in self.parameters():
             grad[...] = 0
 
-    # ----------------------------------------------------------------------------------- views and copies
-
     def as_patch(self) -> Self:
         """Return the patch net (MaxPool) with these very parameters and gradients: shared, not copied.
 
-        It maps patches (N, P, Q, C) of the size of the field of view to scores (N, 1, 1, K).
-
-        Raises
-        ------
-        UsageError
-            If the net has Upsample: there is no patch net then.
+        It maps patches (N, P, Q, C) of the size of the field of view to scores (N, 1, 1, K). A net with Upsample has
+        none, and raises UsageError.
         """
-        if row.comes_up(self.layers):
+        if self.comes_up:
             raise UsageError(
                 "a net with Upsample has no patch net, because what an output sees depends on its place in the pools"
             )
@@ -293,9 +227,7 @@ class Sequential(Chain):
     def to(self, name: str) -> Self:
         """Return a copy of the net on another backend, ``"numpy"`` or ``"cupy"``; this one stays as it is."""
         xp, _ = backend.load(name)
-        if xp is np:
-            return self._converted(lambda array: backend.to_numpy(array).copy())
-        return self._converted(lambda array: xp.array(array))
+        return self._converted(xp.array if xp is not np else lambda array: backend.to_numpy(array).copy())
 
     def astype(self, dtype: Any) -> Self:
         """Return a copy of the net that computes in `dtype`, float32 or float64; this one stays as it is."""

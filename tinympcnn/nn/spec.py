@@ -19,7 +19,7 @@ from math import prod
 import numpy as np
 
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.columns import is_column, parse_column
+from tinympcnn.nn.columns import translated
 from tinympcnn.nn.geometry import count
 from tinympcnn.nn.layers import LAYERS, Activation, Layer, MaxPool, Skip, Tanh, Upsample
 
@@ -43,7 +43,7 @@ _MOST_WEIGHTS = 10**8  # weights of a whole net; a net with more is likelier a t
 
 
 def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = None) -> list[Layer]:
-    """Return the layers that `spec` describes.
+    """Return the layers that `spec` describes, or raise a UsageError that shows the word that can not be read.
 
     Parameters
     ----------
@@ -54,11 +54,6 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     rng : int or numpy.random.Generator, optional
         The seed of the initial weights.
 
-    Raises
-    ------
-    UsageError
-        If a word does not parse; the message shows the word and what would be one.
-
     Examples
     --------
     >>> parse("C3x3x4 MPF2x2 FC2", rng=0)
@@ -68,11 +63,10 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
     """
     named = {name.lower(): text for name, text in NETS.items()}
     spec = named.get(spec.strip().lower(), spec)
-    if is_column(spec):
-        return parse_column(spec, rng)
-    tokens = re.findall(r"[][]|[^][\s]+", spec)
-    kinds = words()
-    if any(kinds.get(_letters(token)) is Upsample for token in tokens):
+    column = translated(spec)
+    in_maps, tokens = column or (in_maps, re.findall(r"[][]|[^][\s]+", spec))
+    kinds = {letters: cls for cls in LAYERS.values() for letters in vars(cls).get("letters", ())}  # not inherited ones
+    if column or any(kinds.get(_letters(token)) is Upsample for token in tokens):
         kinds["MP"] = MaxPool
     if re.fullmatch(r"[^][\s\d]+[0-9]*", spec.strip()) and _letters(spec.strip()) not in kinds:
         raise UsageError(f"unknown net {spec.strip()[:60]!r}: use {', '.join(NETS)}, or a spec such as {EXAMPLE}")
@@ -84,19 +78,7 @@ def parse(spec: str, in_maps: int = 1, rng: int | np.random.Generator | None = N
 
 
 class _Reader:
-    """The reading of one spec, word by word.
-
-    Parameters
-    ----------
-    spec : str
-        The whole spec, for error messages.
-    tokens : list of str
-        The words and brackets of the spec.
-    kinds : dict of str to type
-        The layers by their letters.
-    rng : numpy.random.Generator
-        The generator of the weights.
-    """
+    """The reading of one spec, word by word; `kinds` holds the layers by their letters."""
 
     def __init__(self, spec: str, tokens: list[str], kinds: dict[str, type[Layer]], rng: np.random.Generator) -> None:
         self.spec, self.tokens, self.kinds, self.rng = spec, tokens, kinds, rng
@@ -128,7 +110,6 @@ class _Reader:
         return layers, maps
 
     def _read(self, word: str, maps: int) -> list[Layer]:
-        """Return the layer of one word, with its Tanh."""
         kind, sizes = self._split(word)
         try:
             arguments = kind.from_word(sizes, maps, self.rng)
@@ -142,7 +123,6 @@ class _Reader:
         return [kind(**arguments), *([Tanh()] if tanh else [])]
 
     def _split(self, word: str) -> tuple[type[Layer], tuple[int, ...]]:
-        """Return the layer and the sizes of one word."""
         match = _WORD.fullmatch(word)
         sizes = tuple(int(n) for n in re.split("[xX]", match["sizes"])) if match and match["sizes"] else ()
         if _letters(word) not in self.kinds or 0 in sizes:
@@ -155,17 +135,6 @@ class _Reader:
             f"cannot read {word[:40]!r} in the spec {_short(self.spec)!r}: words are {forms}, with positive sizes, as "
             f"in {EXAMPLE}, and [ ] around the layers of a skip"
         )
-
-
-def words() -> dict[str, type[Layer]]:
-    """Return the registered layers by the letters with which a spec means them; subclasses do not inherit them.
-
-    Examples
-    --------
-    >>> words()["MPF"].__name__
-    'MaxPoolFragment'
-    """
-    return {letters: cls for cls in LAYERS.values() for letters in vars(cls).get("letters", ())}
 
 
 def _letters(word: str) -> str:

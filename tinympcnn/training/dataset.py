@@ -182,7 +182,7 @@ def _checked(
                 f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
                 f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
             )
-    return whole, [y.astype(np.int64) if y.ndim == 2 else y for y in wanted]
+    return whole, [y.astype(np.int64) if y.dtype.kind in "bu" and y.ndim == 2 else y for y in wanted]  # -1 must fit
 
 
 def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from tinympcnn.nn.optim import Optimizer
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.checkpoint import Checkpoint, Record, State
 from tinympcnn.training.dataset import Dataset, WholeImages
+from tinympcnn.training.focus import focused
 from tinympcnn.training.objective import image_closure, set_closure, validate
 from tinympcnn.training.recipe import Recipe, check_same
 from tinympcnn.training.schedules import decay_factor, warmup_factor
@@ -102,7 +103,7 @@ def _dataset(net: Sequential, data: Data, recipe: Recipe, name: str) -> Dataset:
         return data
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise UsageError(f"{name} must be a pair such as (images, labels), or a Dataset, not {data!r:.60}")
-    return WholeImages(net, *data, recipe)
+    return (focused if name == "data" else WholeImages)(net, *data, recipe)
 
 
 @dataclass

@@ -43,6 +43,10 @@ class Recipe:
         The largest number of rows and columns of a crop. Images are cut into crops, each with its true surroundings,
         and each crop makes one update: more updates in a pass, and less memory. With None, as in the paper, each
         whole image makes one update.
+    focus : str
+        The choice of crops. "none" cuts each image into a grid. "classes" draws them so that each class has the same
+        share of the crops, for rare objects. The path of a first net's model draws, within each class, in proportion
+        to the mistakes of the first net. See `DrawnCrops`.
     decay : str
         The learning-rate schedule of adam and sgd: "none", "linear" or "cosine", which fall to zero over the run, or
         a factor for each epoch such as "0.993".
@@ -66,6 +70,7 @@ class Recipe:
     balance: str = "none"
     augment: str = "none"
     crop: int | None = None
+    focus: str = "none"
     decay: str = "cosine"
     warmup: float = 0
     keep: str = "last"
@@ -78,6 +83,8 @@ class Recipe:
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         parse_kinds(self.augment)
+        if self.focus != "none" and self.crop is None:
+            raise UsageError("a focus draws crops, which need a size: give crop=64 (train: --crop 64) as well")
         if self.crop is not None and self.crop < 1:
             raise UsageError(f"a crop must be at least 1 pixel, not {self.crop}")
         check_decay(self.decay)

@@ -12,23 +12,7 @@ from tinympcnn.nn.layers.upsample import Upsample  # isort: skip
 from tinympcnn.nn.layers.skip import Skip  # isort: skip
 
 __all__ = [  # noqa: RUF022
-    "LAYERS",
-    "Layer",
-    "register_layer",
-    "describe",
-    "layer_class",
-    "rebuild",
-    "Conv",
-    "FullyConnected",
-    "Activation",
-    "Tanh",
-    "Logistic",
-    "Relu",
-    "MaxPool",
-    "MaxPoolFragment",
-    "LocalContrast",
-    "Fragment",
-    "Subsample",
-    "Upsample",
+    "LAYERS", "Layer", "register_layer", "describe", "layer_class", "rebuild", "Conv", "FullyConnected", "Activation",
+    "Tanh", "Logistic", "Relu", "MaxPool", "MaxPoolFragment", "LocalContrast", "Fragment", "Subsample", "Upsample",
     "Skip",
-]
+]  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
-from tinympcnn.nn.geometry import Sizes
+from tinympcnn.nn.geometry import Sizes, pair
 
 Convert = Callable[[Array], Array]
 Shapes = dict[str, tuple[int, ...]]
@@ -41,10 +41,8 @@ class Layer:
         True if the layer makes one fragment for each offset (r, c) with r, c < step, as MaxPoolFragment does.
     keeps : {"x", "y", ""}
         The storage that `backward` needs: the input, the output or neither. Estimates of memory read it.
-    letters : tuple of str
-        The letters with which a word of a spec means this layer, in capitals, such as ``("MPF", "MP")``.
-    form : str
-        The form of such a word for error messages, such as "MPFkxk".
+    letters, form : tuple of str, and str
+        The capitals with which a word of a spec means this layer, ``("MPF", "MP")``, and its form, "MPFkxk".
     layers : sequence of Layer
         The layers inside the layer; for most layers there are none.
     tanh_follows : bool
@@ -78,8 +76,6 @@ class Layer:
         values = ("..." if value is ... else repr(value) for value in self.config().values())
         return f"{type(self).__name__}({', '.join(values)})"
 
-    # ------------------------------------------------------------------------------------------ computation
-
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the output storage; with ``train=True`` leave in `cache` what `backward` needs."""
         raise TypeError(f"{type(self).__name__} defines no forward pass")
@@ -91,8 +87,6 @@ class Layer:
     def backward_params(self, dy: Array) -> None:
         """Add the gradients of the parameters only: the first layer of a net need not pass anything on."""
         self.backward(dy)
-
-    # ---------------------------------------------------------------------------------------- sizes and work
 
     @property
     def pools(self) -> list[Pair]:
@@ -126,10 +120,8 @@ class Layer:
         return 0
 
     def block_bytes(self, shape: Shape, itemsize: int) -> int:
-        """Return the bytes that one thread needs besides input and output, for an output storage of `shape`."""
+        """Return the bytes that one thread needs besides input and output; layers inside count for themselves."""
         return 0
-
-    # ------------------------------------------------------------------------------------ twins, files, specs
 
     def as_patch(self) -> Layer:
         """Return the layer for this one's place in a patch net: this layer, unless it makes fragments."""
@@ -140,26 +132,20 @@ class Layer:
         return self
 
     def copied(self, param: Convert = lambda array: array, grad: Convert = lambda array: array) -> Self:
-        """Return a copy with an empty cache; two functions make its parameters and its gradients from these.
-
-        By default the copy shares both with this layer.
-        """
+        """Return a copy with an empty cache, whose parameters and gradients two functions make; by default shared."""
         twin = copy.copy(self)
         twin.cache = None
         twin.params = {name: param(array) for name, array in self.params.items()}
         twin.grads = {name: grad(array) for name, array in self.grads.items()}
-        for attribute, value in vars(self).items():  # such as self.W, where a layer names a parameter twice
-            for old, new in ((self.params, twin.params), (self.grads, twin.grads)):
-                for name, array in old.items():
-                    if value is array:
-                        setattr(twin, attribute, new[name])
+        for old, new in ((self.params, twin.params), (self.grads, twin.grads)):
+            places = {id(array): name for name, array in old.items()}
+            for attribute, value in vars(self).items():  # such as self.W, where a layer names a parameter twice
+                if id(value) in places:
+                    setattr(twin, attribute, new[places[id(value)]])
         return twin
 
     def config(self) -> dict[str, Any]:
-        """Return the arguments that make a layer like this one: the attributes named like the constructor's arguments.
-
-        A layer with other arguments overrides this method. Model files hold the result as JSON.
-        """
+        """Return the arguments of the constructor, from the attributes of these names, for a model file."""
         names = [name for name in inspect.signature(type(self)).parameters if name != "rng"]
         return {name: getattr(self, name, ...) for name in names}
 
@@ -175,18 +161,10 @@ class Layer:
 
     @classmethod
     def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Return the constructor's arguments for a word of a spec, such as C3x2x8 with the sizes (3, 2, 8).
-
-        Raises
-        ------
-        ValueError
-            If the word has too few or too many sizes.
-        """
+        """Return the constructor's arguments for a word such as C3x2x8; raise ValueError if its `sizes` do not fit."""
         if sizes:
             raise ValueError("the word takes no sizes")
         return {}
-
-    # -------------------------------------------------------------------------------------------- small helpers
 
     def take_cache(self) -> Any:
         """Return what the forward pass left, and forget it: one backward pass for each forward pass."""
@@ -206,7 +184,19 @@ class Layer:
             raise UsageError(f"{self!r}: dy has shape {dy.shape}; the output had {shape}")
 
 
-# ------------------------------------------------------------------------------------------------ the register
+class KLayer(Layer):
+    """A layer of one argument `k`, an int or (rows, columns): Fkxk in a spec, or Fk for a square."""
+
+    def __init__(self, k: int | Sequence[int]) -> None:
+        super().__init__()
+        self.k = pair(k, "k")
+
+    @classmethod
+    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the argument `k`."""
+        kh, kw = sizes if len(sizes) > 1 else sizes * 2
+        return {"k": (kh, kw)}
+
 
 LAYERS: dict[str, type[Layer]] = {}
 """The registered layers by the name of their class."""
@@ -218,12 +208,7 @@ def register_layer(cls: AnyLayer) -> AnyLayer:
     """Make a layer known by the name of its class, so that model files can hold it and specs can name it.
 
     Use it as a decorator. A class of the same name that is defined again, as in a notebook cell run twice, replaces
-    the earlier one.
-
-    Raises
-    ------
-    UsageError
-        If the library or another module has a layer of that name.
+    the earlier one; UsageError is raised if the library or another module has a layer of that name.
 
     Examples
     --------
@@ -246,13 +231,7 @@ def register_layer(cls: AnyLayer) -> AnyLayer:
 
 
 def describe(layer: Layer) -> tuple[str, dict[str, Any]]:
-    """Return what `rebuild` makes the layer of again, but for its parameters: its name and its `config`.
-
-    Raises
-    ------
-    UsageError
-        If the layer is not registered, or keeps an argument of its constructor under another name.
-    """
+    """Return what `rebuild` makes the layer of again, but for its parameters: its name and its `config`."""
     name, config = type(layer).__name__, layer.config()
     if name not in LAYERS or LAYERS[name].__module__ != type(layer).__module__:
         raise UsageError(f"the layer {name} is not registered: write @register_layer above its class")

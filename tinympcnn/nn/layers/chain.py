@@ -8,46 +8,33 @@ from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.fragments import merge, split
-from tinympcnn.nn.layers import row
 from tinympcnn.nn.layers.base import Layer
+from tinympcnn.nn.layers.row import LayerRow
 
 
-class Chain:
-    """Layers in a row, from images (N, H, W, C) to dense outputs. A net is a chain, and so is the inside of a Skip.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The layers in the order in which they are applied.
-    """
+class Chain(LayerRow):
+    """Layers in a row, from images (N, H, W, C) to dense outputs. A net is a chain, and so is the inside of a Skip."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = list(layers)
-        if not self.layers or not all(isinstance(layer, Layer) for layer in self.layers):
-            raise UsageError(f"a net is made of one or more layers, not of {layers!r}")
+        super().__init__(layers)
         self._shapes: tuple[Shape, Shape, Shape] | None = None  # the last images, dense outputs and cropped outputs
-
-    @property
-    def pools(self) -> list[Pair]:
-        """The pools (kh, kw) of the layers that make fragments, in order."""
-        return row.pools(self.layers)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the dense outputs for images of `shape`, or raise UsageError."""
         N, H, W, _ = shape
-        _, h, w, maps = row.shapes(self.layers, shape)[-1]
-        P, Q = row.window(self.layers)
+        _, h, w, maps = self.shapes(shape)[-1]
+        P, Q = self.window
         return (N, H - P + 1, W - Q + 1, maps) if self.pools else (N, h, w, maps)
 
     def forward(self, images: Array, train: bool = True, outputs: Pair | None = None) -> Array:
         """Return the dense outputs of images (N, H, W, C), or the first `outputs` (rows, columns) of them."""
         _, H, W, _ = images.shape
-        x = padded(images, row.padded_size(self.layers, (H, W)))
+        x = padded(images, self.padded_size((H, W)))
         for layer in self.layers:
             x = layer.forward(x, train)
         dense = merge(x, self.pools) if self.pools else x
         if outputs is None and self.pools:  # outputs that see the padding are cropped
-            P, Q = row.window(self.layers)
+            P, Q = self.window
             outputs = H - P + 1, W - Q + 1
         y = dense if outputs is None else dense[:, : outputs[0], : outputs[1]]
         self._shapes = (images.shape, dense.shape, y.shape) if train else None

@@ -1,9 +1,7 @@
 """Local contrast normalisation: the layer appends (x - local mean) / local deviation to the maps.
 
-The layer is not in the paper. It helps under uneven lighting, such as that of the steel strip. Normalising by the mean
-and the deviation of the surroundings is of the same years: Pinto, Cox, DiCarlo, PLoS Comput. Biol. 4 (2008); Jarrett,
-Kavukcuoglu, Ranzato, LeCun, ICCV 2009. As a layer it is a part of the net: of its field of view, of its model file,
-and of the equality of image net and patch net.
+The layer is not in the paper. It helps under uneven lighting, such as that of the steel strip. Sources: Pinto, Cox,
+DiCarlo, PLoS Comput. Biol. 4 (2008); Jarrett, Kavukcuoglu, Ranzato, LeCun, ICCV 2009.
 """
 
 from __future__ import annotations
@@ -50,13 +48,11 @@ class LocalContrast(Layer):
     window : int or (int, int)
         The size of the surroundings, (rows, columns). Both are odd, so that there is a middle.
     floor : float
-        The deviation below which contrast is hardly raised, which keeps noise on an even surface small. The floor is
-        in the units of the maps. The maps are best normalised: s2 is a difference of squares, and where the squares are
-        large, little of the difference is left.
+        The deviation, in the units of the maps, below which contrast is hardly raised, which keeps noise on an even
+        surface small. The maps are best normalised: of large squares, little is left in the difference s2.
 
     Examples
     --------
-    >>> import numpy as np
     >>> scratch = np.zeros((1, 5, 9, 1))
     >>> scratch[:, :, 4] = 1
     >>> layer = LocalContrast(1, 5)

@@ -20,15 +20,7 @@ from tinympcnn.nn.layers.base import Layer, Shapes, register_layer
 def plain_forward(x: Array, W: Array, b: Array) -> Array:
     """Return the convolution of `x` in its plainest form, ``y = columns(x) @ W + b``.
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    W : array, shape (kh, kw, C, out_maps)
-    b : array, shape (out_maps,)
-
-    Returns
-    -------
-    array, shape (F, H-kh+1, W-kw+1, out_maps)
+    x is (F, H, W, C), W is (kh, kw, C, out_maps), b is (out_maps,), and y is (F, H-kh+1, W-kw+1, out_maps).
 
     Examples
     --------
@@ -143,14 +135,11 @@ class Conv(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of W and b, and return the gradient of the input: `plain_gradients`, fast."""
-        self._add_gradients(dy)
+        Conv.backward_params(self, dy)
         return engine.correlate_back(dy, self.params["W"])
 
     def backward_params(self, dy: Array) -> None:
         """Add to the gradients of W and b."""
-        self._add_gradients(dy)
-
-    def _add_gradients(self, dy: Array) -> None:
         x = self.take_cache()
         self.check_dy(dy, self.output_shape(x.shape))
         engine.correlate_grad(x, dy, self.grads["W"], self.grads["b"])
@@ -161,16 +150,8 @@ class FullyConnected(Conv):
     """The fully connected layer (FC): a convolution over the whole remaining window.
 
     On a patch the remaining window is all there is, and the layer is the usual product with a matrix; on a storage
-    the same product is taken at every position. With ``window=1`` it mixes the maps of single pixels.
-
-    Parameters
-    ----------
-    in_maps, out : int
-        The number of maps that come in, and of units that go out.
-    window : int or (int, int)
-        The size of what is left of the patch here, (rows, columns).
-    rng : int or numpy.random.Generator, optional
-        The seed of the initial weights, as in Conv.
+    the same product is taken at every position. With ``window=1`` it mixes the maps of single pixels. `out` is the
+    number of units, `window` the size of what is left of the patch here; the other parameters are those of Conv.
 
     Examples
     --------

@@ -6,32 +6,18 @@ layers, merged at the end, are the a trous (dilated) convolutions of the image: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
 from tinympcnn import engine
-from tinympcnn.engine.backend import Array, Shape
+from tinympcnn.engine.backend import Array, Shape, array_module
 from tinympcnn.nn.fragments import merge, split
-from tinympcnn.nn.geometry import divided, pair
-from tinympcnn.nn.layers.base import Layer, register_layer
+from tinympcnn.nn.geometry import divided
+from tinympcnn.nn.layers.base import KLayer, register_layer
 
 
-class _Steps(Layer):
-    """What Fragment and Subsample have in common: the step, and windows of one pixel."""
+class _Steps(KLayer):
+    """What Fragment and Subsample have in common: the step `k`, and windows of one pixel."""
 
     keeps = ""
-
-    def __init__(self, k: int | Sequence[int]) -> None:
-        super().__init__()
-        self.k = self.step = pair(k, "k")
-
-    @classmethod
-    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Return the argument for Fkxk, or Fk for a square."""
-        kh, kw = sizes if len(sizes) > 1 else sizes * 2
-        return {"k": (kh, kw)}
+    step = property(lambda self: self.k)
 
 
 @register_layer
@@ -43,13 +29,9 @@ class Subsample(_Steps):
         y[f, q, p]        = x[f, kh*q, kw*p]
         dx[f, kh*q, kw*p] = dy[f, q, p], and 0 elsewhere
 
-    Parameters
-    ----------
-    k : int or (int, int)
-        The steps, (rows, columns).
-
     Examples
     --------
+    >>> import numpy as np
     >>> Subsample(2).forward(np.arange(5.0).reshape(1, 1, 5, 1)).ravel()
     array([0., 2., 4.])
     """
@@ -72,8 +54,7 @@ class Subsample(_Steps):
         """Return dx, zero except where a pixel stayed."""
         shape = self.take_cache()
         self.check_dy(dy, self.output_shape(shape))
-        dx = engine.empty(shape, dy)
-        dx[...] = 0
+        dx: Array = array_module(dy).zeros(shape, dy.dtype)
         dx[:, :: self.k[0], :: self.k[1]] = dy
         return dx
 
@@ -87,15 +68,12 @@ class Fragment(_Steps):
         y[f*kh*kw + r*kw + c, q, p] = x[f, kh*q + r, kw*p + c]
         dx[f, kh*q + r, kw*p + c]   = dy[f*kh*kw + r*kw + c, q, p]
 
-    Every pixel goes to one place and comes back from it: forward is `split`, and backward is `merge`.
-
-    Parameters
-    ----------
-    k : int or (int, int)
-        The steps, (rows, columns). A map of H x W splits if H % kh == 0 and W % kw == 0.
+    Every pixel goes to one place and comes back from it: forward is `split`, and backward is `merge`. A map of H x W
+    splits if H % kh == 0 and W % kw == 0.
 
     Examples
     --------
+    >>> import numpy as np
     >>> Fragment((1, 2)).forward(np.arange(4.0).reshape(1, 1, 4, 1))[..., 0].tolist()
     [[[0.0, 2.0]], [[1.0, 3.0]]]
     """

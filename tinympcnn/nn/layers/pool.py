@@ -6,30 +6,20 @@ fragments of any size, is in ``nn/reference.py``; the tests hold this layer agai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
-from typing import Any
-
-import numpy as np
 
 from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Pair, Shape, array_module
 from tinympcnn.nn.fragments import merge
-from tinympcnn.nn.geometry import fragmented, pair, pooled
-from tinympcnn.nn.layers.base import Layer, register_layer
+from tinympcnn.nn.geometry import fragmented, pooled
+from tinympcnn.nn.layers.base import KLayer, register_layer
 
 
 def window_max(x: Array, k: Pair, step: Pair, y: Array, winners: Array | None) -> None:
-    """Write to `y` the maximum of every kh x kw window of `x`, and to `winners` its place in the window.
+    """Write to `y` the maximum of every window of `x`, and to `winners` its place in the window.
 
-    Parameters
-    ----------
-    x : array, shape (F, H, W, C)
-    k, step : (rows, columns)
-        The size of the windows, and the distance from one window to the next.
-    y : array, shape (F, h, w, C)
-    winners : array of uint8, shape (F, h, w, C), optional
-        ``i*kw + j`` of the first maximum in row-major order: a later value wins only if it is larger.
+    Windows have the size k = (kh, kw) and the distance `step`. The place is ``i*kw + j``, in uint8, of the first
+    maximum in row-major order: a later value wins only if it is larger.
     """
     xp = array_module(x, y)
     h, w = y.shape[1:3]
@@ -53,20 +43,11 @@ def window_max(x: Array, k: Pair, step: Pair, y: Array, winners: Array | None) -
             winners[...] = 0
 
 
-class Pool(Layer):
-    """What both max-pooling layers have in common: the size of their windows, and what they keep of a forward pass."""
+class Pool(KLayer):
+    """What both max-pooling layers have in common: the size `k` of their windows, and what they keep."""
 
     keeps = ""
-
-    def __init__(self, k: int | Sequence[int]) -> None:
-        super().__init__()
-        self.k = self.window = self.step = pair(k, "k")
-
-    @classmethod
-    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Return the argument for MPFkxk, or MPFk for a square."""
-        kh, kw = sizes if len(sizes) > 1 else sizes * 2
-        return {"k": (kh, kw)}
+    window = step = property(lambda self: self.k)
 
     def kept_bytes(self, shape: Shape) -> int:
         """Return one byte for each output: which pixel of its window won."""
@@ -81,11 +62,6 @@ class MaxPool(Pool):
 
         y[f, q, p]  = max_ij x[f, kh*q+i, kw*p+j]
         dx[f, kh*q+i, kw*p+j] = dy[f, q, p] if (i, j) is the place of the winner, else 0
-
-    Parameters
-    ----------
-    k : int or (int, int)
-        The size of the windows, (rows, columns).
 
     Examples
     --------
@@ -159,10 +135,7 @@ class MaxPoolFragment(Pool):
     and each tap (i, j) adds the gradients of the windows that it won. Windows of one offset do not overlap, but windows
     of different offsets do, hence the sum (Figure 2, bottom).
 
-    Parameters
-    ----------
-    k : int or (int, int)
-        The size of the windows, (rows, columns). A map of H x W splits if (H+1) % kh == 0 and (W+1) % kw == 0.
+    A map of H x W splits if (H+1) % kh == 0 and (W+1) % kw == 0.
 
     Examples
     --------

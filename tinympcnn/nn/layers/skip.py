@@ -13,7 +13,6 @@ from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Shape
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.geometry import Sizes
-from tinympcnn.nn.layers import row
 from tinympcnn.nn.layers.base import Convert, Layer, Shapes, describe, layer_class, rebuild, register_layer
 from tinympcnn.nn.layers.chain import Chain
 
@@ -31,13 +30,7 @@ class Skip(Layer):
     rule for borders: the pixel that stays is the centre of the window. uncrop puts zeros there.
 
     The inner layers come back to the size of their input. MaxPool needs Upsample for that; Fragment and MaxPoolFragment
-    do not, because their fragments are merged inside the Skip, whose output is dense. So a Skip around fragments is a
-    layer like a convolution with a window of P x Q. It looks the same in a patch net, and takes every size.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The inner layers in the order in which they are applied.
+    do not, because their fragments are merged inside the Skip. A Skip around fragments is the same in a patch net.
 
     Examples
     --------
@@ -52,19 +45,17 @@ class Skip(Layer):
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.cache = None
         self.inner = Chain(layers)
-        if self.inner.pools and row.comes_up(self.layers):
+        if self.inner.pools and self.inner.comes_up:
             raise UsageError("the inner layers of a skip make fragments, or come up again by U, but not both")
-        if (steps := row.stride(self.layers)) != (1, 1):
+        if (steps := self.inner.stride) != (1, 1):
             raise UsageError(
                 "the inner layers of a skip must come back to the size of their input, but they shrink it by "
                 f"{steps[0]}x{steps[1]}: add U{steps[0]}x{steps[1]} at the end, or use MPF for MP"
             )
-        self.window = row.window(self.layers)
+        self.window = self.inner.window
 
     def __repr__(self) -> str:
         return f"Skip({self.layers!r})"
-
-    # ------------------------------------------------------------------------------------------ the inner layers
 
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]
@@ -91,13 +82,12 @@ class Skip(Layer):
     @property
     def in_maps(self) -> int | None:  # type: ignore[override]
         """The number of maps that the inner layers take."""
-        return row.in_maps(self.layers)
+        return self.inner.in_maps
 
     @property
     def out_maps(self) -> int | None:  # type: ignore[override]
         """The number of maps that come in, and of those that the inner layers make."""
-        size = row.smallest_image(self.layers)
-        return self.output_shape((1, *size, self.in_maps))[3] if self.in_maps else None
+        return self.output_shape((1, *self.inner.smallest_image, self.in_maps))[3] if self.in_maps else None
 
     def copied(self, param: Convert = lambda array: array, grad: Convert = lambda array: array) -> Self:
         """Return a copy whose inner layers are copies; see `Layer.copied`."""
@@ -123,15 +113,13 @@ class Skip(Layer):
             for param, shape in layer_class(name).param_shapes(inner).items()
         }
 
-    # ---------------------------------------------------------------------------------------------------- sizes
-
     def sizes_before(self, sizes: Sizes, axis: int) -> Sizes:
         """Return the input sizes that divide in the inner layers; every size, if they only make fragments."""
-        return super().sizes_before(sizes, axis) if self.inner.pools else row.sizes(self.layers, axis, sizes)
+        return super().sizes_before(sizes, axis) if self.inner.pools else self.inner.sizes(axis, sizes)
 
     def seen(self, first: np.ndarray, last: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what the outputs from `first` to `last` see through the inner layers and past them."""
-        through = super().seen(first, last, axis) if self.inner.pools else row.seen(self.layers, first, last, axis)
+        through = super().seen(first, last, axis) if self.inner.pools else self.inner.seen(first, last, axis)
         before = self.window[axis] // 2
         return np.minimum(first + before, through[0]), np.maximum(last + before, through[1])
 
@@ -142,18 +130,7 @@ class Skip(Layer):
 
     def flop(self, shape: Shape) -> int:
         """Return the operations of the inner layers."""
-        storages = row.shapes(self.layers, shape)
-        return sum(layer.flop(storage) for layer, storage in zip(self.layers, storages, strict=False))
-
-    def block_bytes(self, shape: Shape, itemsize: int) -> int:
-        """Return the largest number of bytes that an inner layer needs for one thread."""
-        if self.in_maps is None:  # no convolution
-            return 0
-        F, h, w, _ = shape
-        storages = row.shapes(self.layers, (F, h + self.window[0] - 1, w + self.window[1] - 1, self.in_maps))[1:]
-        return max(layer.block_bytes(storage, itemsize) for layer, storage in zip(self.layers, storages, strict=True))
-
-    # ---------------------------------------------------------------------------------------------- computation
+        return sum(layer.flop(x) for layer, x in zip(self.layers, self.inner.shapes(shape), strict=False))
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """Return the storage of both kinds of maps."""
@@ -168,18 +145,15 @@ class Skip(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of the inner layers, and return the gradient of the input."""
-        dx = self._back(dy, input_grad=True)
-        assert dx is not None
-        dx = engine.contiguous(dx)
-        crop = self._crop(dx, dy.shape[1:3])
-        crop += dy[..., : dx.shape[3]]
+        dx = engine.contiguous(self._back(dy, input_grad=True))
+        self._crop(dx, dy.shape[1:3])[...] += dy[..., : dx.shape[3]]
         return dx
 
     def backward_params(self, dy: Array) -> None:
         """Add to the gradients of the inner layers."""
         self._back(dy, input_grad=False)
 
-    def _back(self, dy: Array, input_grad: bool) -> Array | None:
+    def _back(self, dy: Array, input_grad: bool) -> Any:
         C, shape = self.take_cache()
         self.check_dy(dy, shape)
         return self.inner.backward(engine.contiguous(dy[..., C:]), input_grad)

@@ -1,36 +1,27 @@
 """Upsample: the way back up in a U-Net. Each pixel is repeated, and the convolution that follows learns the rest.
 
-A transposed convolution with its step as kernel is the other usual way up. It is a convolution with kh*kw times as many
-maps on the small map, whose maps are then laid out as pixels; a 3x3 convolution behind Upsample sees as much, costs the
-same parameters, and leaves no checkerboard. So the library has no layer for the transposed convolution.
+The other usual way up is a transposed convolution with its step as kernel. A 3x3 convolution behind Upsample sees as
+much, costs the same parameters, and leaves no checkerboard, so the library has no layer for the transposed convolution.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Shape, array_module
-from tinympcnn.nn.geometry import Sizes, pair
-from tinympcnn.nn.layers.base import Layer, register_layer
+from tinympcnn.nn.geometry import Sizes
+from tinympcnn.nn.layers.base import KLayer, register_layer
 
 
 @register_layer
-class Upsample(Layer):
+class Upsample(KLayer):
     """Each pixel becomes kh x kw equal pixels.
 
     With (i, j) running over the repetitions::
 
         y[f, kh*q + i, kw*p + j] = x[f, q, p]
         dx[f, q, p]              = sum_ij dy[f, kh*q + i, kw*p + j]
-
-    Parameters
-    ----------
-    k : int or (int, int)
-        The factors, (rows, columns).
 
     Examples
     --------
@@ -43,16 +34,7 @@ class Upsample(Layer):
 
     keeps = ""
     letters, form = ("U",), "Ukxk"
-
-    def __init__(self, k: int | Sequence[int]) -> None:
-        super().__init__()
-        self.k = self.up = pair(k, "k")
-
-    @classmethod
-    def from_word(cls, sizes: tuple[int, ...], in_maps: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Return the argument for Ukxk, or Uk for a square."""
-        kh, kw = sizes if len(sizes) > 1 else sizes * 2
-        return {"k": (kh, kw)}
+    up = property(lambda self: self.k)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (F, H*kh, W*kw, C)."""

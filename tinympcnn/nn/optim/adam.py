@@ -16,8 +16,6 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    net : Sequential
-        The net to train.
     lr : float
         The learning rate.
     b1, b2 : float

@@ -16,8 +16,6 @@ class ArmijoSGD(Optimizer):
 
     Parameters
     ----------
-    net : Sequential
-        The net to train.
     lr : float
         The first trial step.
     c : float

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from tinympcnn.engine.backend import Array
 from tinympcnn.errors import DivergenceError, UsageError
 from tinympcnn.nn.sequential import Sequential
 
-
-class Closure(Protocol):
-    """A function that returns the loss of a net and, with ``grad=True``, leaves its gradient in the net."""
-
-    def __call__(self, grad: bool = True) -> float:
-        """Return the loss."""
-        ...
+Closure = Callable[..., float]
+"""A function of `grad` that returns the loss of a net and, with ``grad=True``, leaves its gradient in the net."""
 
 
 class Optimizer:

@@ -22,8 +22,6 @@ class LBFGS(Optimizer):
 
     Parameters
     ----------
-    net : Sequential
-        The net to train.
     history : int
         The number m of pairs (s, y) that are kept.
     c1, c2 : float

@@ -13,8 +13,6 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    net : Sequential
-        The net to train.
     lr : float
         The learning rate.
     momentum : float

@@ -1,0 +1,266 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 18 · Find them
+#
+# A pathologist counts dividing cells: six in an image of four million pixels, among thousands of others that only look
+# dark. The answer is a list of places. How does a net that says something at every pixel make one?
+
+# %% [markdown]
+# ## What you will build
+#
+# - Labels from points: discs, and rings that do not count.
+# - Crops that show rare objects as often as everything else.
+# - A list of objects from a map of probabilities, and its F1.
+# - A second net that learns from the mistakes of the first.
+
+# %% [markdown]
+# ## What you need
+#
+# Tutorials 11 (training on whole images) and 14 (rare classes). About 45 minutes.
+
+# %%
+import numpy as np
+from course import figures  # not found? start Jupyter with `make tutorials`
+from course.grading_objects import grade_draw, grade_f1, grade_suppress
+from course.style import show
+
+from tinympcnn import Net, Recipe, fit
+from tinympcnn.data import synthetic_mitoses
+from tinympcnn.data.points import disc_labels
+from tinympcnn.inference.locate import locate
+from tinympcnn.inference.peaks import peaks, smooth
+from tinympcnn.metrics.objects import match_objects, rank_objects
+from tinympcnn.training.focus import DrawnCrops, mistakes
+
+rng = np.random.default_rng(18)
+RADIUS = 6  # pixels of the discs
+
+# %% [markdown]
+# ## Step 1: from points to labels
+#
+# The truth is a point for each dividing cell, and a net learns classes of pixels. So a disc around each point is the
+# class "object". Nobody knows where exactly a cell ends: a ring around the disc gets the label -1 and does not count.
+#
+# By hand: a disc with a radius of 1 pixel has 5 pixels. A ring up to 1.5 pixels adds the 4 pixels at a distance of
+# $\sqrt{2} \approx 1.41$.
+#
+# The cells are rough and dark. Round smooth bodies, brown debris and specks of stain are dark as well, and do not
+# count.
+
+# %%
+small = disc_labels(np.array([[2, 2]]), (5, 5), radius=1)
+assert (small == 1).sum() == 5 and (small == -1).sum() == 4
+
+scenes = synthetic_mitoses(25, (256, 256), mitoses=6, mimics=8, nuclei=25, rng=rng)
+images, points = scenes[0], scenes[1]
+train, held, test = slice(0, 16), slice(16, 19), slice(19, 25)
+labels = [disc_labels(some, (256, 256), RADIUS) for some in points]
+share = np.mean([(y == 1).mean() for y in labels[train]])
+print(f"{sum(map(len, points[train]))} cells to train on; their discs are {share:.1%} of the pixels")
+assert share < 0.02
+
+grey = images.mean(axis=3)
+fig = figures.picture_grid(
+    [grey[i, :160, :200] for i in (0, 1)], [f"a part of image {i}" for i in (0, 1)], columns=2,
+    outlines=[labels[i][:160, :200] == 1 for i in (0, 1)],
+)  # fmt: skip
+show(fig, alt="Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs mark the cells.")
+
+# %% [markdown]
+# ## Step 2: draw what is rare
+#
+# A net that sees pixels as they come learns to say "nothing" everywhere. `DrawnCrops` draws a class, each with the same
+# chance, then a pixel of this class, then a crop around it. So at least half of all crops show a dividing cell.
+
+
+# %%
+def trained(wrong, updates):
+    net = Net.from_spec("C5x5x12 MPF2x2 C5x5x16 MPF2x2 FC4x4x32 FC2", in_maps=3, rng=rng)
+    recipe = Recipe(epochs=10, options={"lr": 4e-3}, augment="flip", crop=48)
+    crops = DrawnCrops(net, images[train], labels[train], recipe, wrong, updates)
+    shown = np.mean([(crops.example(0, i).target == 1).any() for i in range(40)])
+    records = list(fit(net, crops, recipe))
+    return net, [record["loss_train"] for record in records], shown
+
+
+first, first_losses, shown = trained(wrong=None, updates=100)
+print(f"{shown:.0%} of the crops show a cell; the loss falls from {first_losses[0]:.3f} to {first_losses[-1]:.3f}")
+assert shown > 0.4 and first_losses[-1] < 0.6 * first_losses[0]
+
+# %% [markdown]
+# ## Step 3: from a map to a list
+#
+# Each pixel near a cell has a probability, and a cell is to be counted once. First the map is smoothed: each pixel
+# gets the mean over a disc as large as those of training, so it is largest where a whole disc says "object". Then the
+# largest value of the map is an object, everything within a distance $r$ of it goes, and the largest value of the rest
+# is the next: non-maxima suppression.
+#
+# By hand: with $r = 1$, the row $0,\ 0.9,\ 0.8,\ 0.1,\ 0.7$ has the objects $0.9$ and $0.7$. The $0.8$ goes with the
+# $0.9$ beside it.
+
+# %%
+row = np.array([[0.0, 0.9, 0.8, 0.1, 0.7]])
+assert peaks([(slice(0, 1), row)], radius=1, threshold=0.5)[:, 1].tolist() == [1, 4]
+
+i = test.start
+probability = first.segment(images[i])[:, :, 1]
+smoothed = smooth(probability, RADIUS)
+objects = locate(first, images[i], RADIUS, threshold=0.05)
+assert np.array_equal(objects, peaks([(slice(0, 256), smoothed)], 2 * RADIUS, 0.05))
+print(f"{len(objects)} objects from 0.05 on, {len(points[i])} cells:", objects[:4].round(2).tolist(), "...")
+fig = figures.picture_grid(
+    [grey[i], probability, smoothed], ["image", "probability", "smoothed"], outlines=[labels[i] == 1, None, None]
+)
+show(fig, alt="A test image, its map of probabilities, and the smoothed map, in which each cell is one round hill.")
+
+# %% [markdown]
+# ## Step 4: hits, misses, false alarms
+#
+# An object is a hit if a cell lies within a distance, and each cell can be hit once; the objects choose in the order of
+# their scores. What is left over are false alarms and misses, and
+#
+# $$F_1 = \frac{2\,\text{hits}}{2\,\text{hits} + \text{false alarms} + \text{misses}}.$$
+#
+# By hand: three hits, one false alarm and two misses give $6 / (6 + 1 + 2) = 2/3$. A score decides what counts as an
+# object. It is chosen on images that are used neither for training nor for the test.
+
+# %%
+found = np.array([[10, 10, 0.6], [10, 13, 0.9]])
+assert match_objects(found, np.array([[10, 11]]), radius=5).tolist() == [-1, 0]
+
+
+def ranking(net, where):
+    return rank_objects([locate(net, image, RADIUS, 0.05) for image in images[where]], points[where], RADIUS)
+
+
+def tested(net):
+    threshold = ranking(net, held).best_threshold()
+    return ranking(net, test).at(threshold)
+
+
+once = tested(first)
+print(f"the first net: {once}, F1 {once.f1:.2f}")
+assert once.false_alarms + once.misses > 5
+
+# %% [markdown]
+# ## Step 5: learn from mistakes
+#
+# Nearly all of the background is easy, and the first net has learnt it. The winner of the contest ran such a net over
+# the training images and drew the background for the final nets in proportion to the mistakes,
+#
+# $$\Pr(\text{pixel}) \propto 1 - p(\text{true class}).$$
+#
+# By hand: of two pixels with the probabilities $0.02$ and $0.5$ of a false alarm, the second is drawn 25 times as
+# often. So the second net sees above all what looks like a cell and is none.
+
+# %%
+wrong = [mistakes(first, image, y) for image, y in zip(images[train], labels[train], strict=True)]
+hard = np.concatenate([w[y == 0] for w, y in zip(wrong, labels[train], strict=True)]).astype(float)
+most = np.sort(hard)[-len(hard) // 100 :].sum() / hard.sum()
+print(f"the hardest hundredth of the background gets {most:.0%} of its crops")
+assert most > 0.1
+
+second, second_losses, _ = trained(wrong, updates=200)
+twice = tested(second)
+print(f"the second net: {twice}, F1 {twice.f1:.2f}")
+assert twice.f1 > once.f1
+fig = figures.loss_curves([
+    ("epoch", {"first net": (range(1, 11), first_losses), "second net": (range(1, 11), second_losses)})
+])  # fmt: skip
+show(fig, alt="The training loss of the first and of the second net over ten epochs; both curves fall.")
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Why does the ring around a disc not count?
+#
+#    <details><summary>Answer</summary>Whether its pixels belong to the cell is a matter of taste. A net that must
+#    decide it learns the taste of the person who made the points, not the cells.</details>
+#
+# 2. Why is the map smoothed before its peaks are taken?
+#
+#    <details><summary>Answer</summary>A single pixel may be sure by chance. The mean over a disc is large only where
+#    a whole disc agrees, and it is largest at its centre.</details>
+#
+# 3. One paper has F1 0.8 and another 0.7 on the same images. What must you ask first?
+#
+#    <details><summary>Answer</summary>Within which distance an object is a hit.</details>
+#
+# 4. Why must each cell be hit only once?
+#
+#    <details><summary>Answer</summary>Otherwise a net that marks each cell ten times has ten hits for it, and a count
+#    of cells that is ten times too large.</details>
+#
+# 5. The loss of the second net is not lower than that of the first, and the net is better. How?
+#
+#    <details><summary>Answer</summary>Its crops are the difficult ones. Losses on different data cannot be
+#    compared.</details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. The cell works with the first code cell alone.
+# The solutions are in `solutions/18.py`.
+#
+# The first: F1 from the three counts.
+
+
+# %% tags=["exercise"]
+def f1(hits, false_alarms, misses):
+    score = ...  # your code
+    return score
+
+
+grade_f1(f1)
+
+# %% [markdown]
+# The second: non-maxima suppression. `objects` (n, 3) has the row, the column and the score of candidates, the largest
+# score first; return those that stay when everything within `radius` of a larger one that stays goes.
+
+
+# %% tags=["exercise"]
+def suppress(objects, radius):
+    kept = ...  # your code
+    return kept
+
+
+grade_suppress(suppress)
+
+# %% [markdown]
+# The third: the index of the pixel that is drawn in proportion to `wrong` (n,), given a number `u` that is drawn evenly
+# from 0 to 1. Pixels that are never wrong are never drawn.
+
+
+# %% tags=["exercise"]
+def draw(wrong, u):
+    index = ...  # your code
+    return index
+
+
+grade_draw(draw)
+
+# %% [markdown]
+# ## In practice
+#
+# - `tinympcnn train -i slides/ -l points.csv --radius 8 --net mitosis1 --crop 64 --focus classes -o first.npz`, then
+#   `--focus first.npz` for the second net. `mitosis1` and `mitosis2` are the nets of the contest.
+# - `tinympcnn locate -i new/ -m a.npz -m b.npz --turns -o objects.csv --val known/ --truth points.csv` chooses the
+#   score, writes the table, and with `--overlay` and `--roi` pictures and points for ImageJ. Images may be of any size:
+#   rows are read as they are needed.
+# - `docs/results/objects.md` has the results on images of 2084x2084, and on real nuclei against a watershed.
+
+# %% [markdown]
+# ## Next
+#
+# There is no next tutorial. You have derived, written and checked a convolutional network, trained it on patches, on
+# whole images and on one image at a time. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read
+# it once more, and see how short it has become.
