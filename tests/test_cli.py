@@ -139,7 +139,7 @@ def test_gradcheck(run):
     code, said, _ = run("gradcheck", "C2x2x2 MPF2x2 FC2")
     assert code == 0 and said.startswith("Net(")
     code, said, _ = run("gradcheck")
-    assert code == 0
+    assert code == 0 and "image net and patch net differ by" in said
 
 
 def test_a_wrong_gradient_is_exit_code_1(run, monkeypatch):
@@ -148,6 +148,13 @@ def test_a_wrong_gradient_is_exit_code_1(run, monkeypatch):
     backward = Tanh.backward
     monkeypatch.setattr(Tanh, "backward", lambda self, dy, **more: backward(self, dy, **more) * 1.001)
     refused(run("gradcheck", "C2x2x2 MPF2x2 FC2"), 1, "the gradients are wrong")
+
+
+def test_a_broken_contract_is_exit_code_1(run, monkeypatch):
+    from tinympcnn import gradcheck
+
+    monkeypatch.setattr(gradcheck, "check_contract", lambda *nets: gradcheck.Contract(0.0, 1e-6))
+    refused(run("gradcheck", "C2x2x2 MPF2x2 FC2"), 1, "the image net does not give what the patch net gives")
 
 
 def test_as_a_module():

@@ -485,7 +485,7 @@ def test_one_damaged_file_among_many_is_named_and_the_rest_is_done(job, model):
     (folder / "1.tif").write_bytes(whole)
     tifffile.imwrite(folder / "2.tif", np.zeros((9, 9), np.uint8))
     assert [path.name[:2] for path in segmented(job, model, folder, said=said)] == ["1_", "1_", "2_", "2_"]
-    assert f"2 of 4 images have results in {out} and are left out; --force makes them anew" in said
+    assert f"2 of 4 images have results in {out} and are left out; --force makes them again" in said
     assert {path: path.stat().st_mtime_ns for path in done} == done
     with pytest.raises(UsageError, match=r"exists already; .*--force"):
         segmented(job, model, folder)

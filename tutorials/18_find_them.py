@@ -73,9 +73,7 @@ fig = figures.picture_grid(
     [grey[i, :160, :200] for i in (0, 1)], [f"a part of image {i}" for i in (0, 1)], columns=2,
     outlines=[labels[i][:160, :200] == 1 for i in (0, 1)],
 )  # fmt: skip
-show(
-    fig, alt="Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs mark the cells."
-)
+show(fig, alt="Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs mark the cells.")
 
 # %% [markdown]
 # ## Step 2: draw what is rare

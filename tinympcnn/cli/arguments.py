@@ -82,7 +82,7 @@ def models(parser: argparse._ActionsContainer, help: str) -> None:
     parser.add_argument("-m", "--model", action=Files, required=True, metavar="MODEL.npz", help=help)
     parser.add_argument(
         "--turns", action="store_true",
-        help="Average the probabilities over the eight flips and quarter turns of each image.",
+        help="Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation.",
     )  # fmt: skip
 
 
@@ -96,12 +96,12 @@ def reading(parser: argparse._ActionsContainer, *, labels: bool = True) -> None:
     if labels:
         parser.add_argument(
             "--threshold", type=float, metavar="VALUE",
-            help="Take label pixels above this value for 255 and all others for 0. The default is to keep the values.",
+            help="Replace label pixels above this value by 255 and all others by 0. The default is to keep the values.",
         )  # fmt: skip
         parser.add_argument(
             "--ignore", type=ranged(int, -LARGEST_VALUE, LARGEST_VALUE), action="append", default=[], metavar="VALUE",
             help="Leave out the pixels that have this label value. Repeat the option for several values. "
-            "Pixels of value -1 are always left out.",
+            "The value -1 is always left out, but train refuses it unless --ignore=-1 names it.",
         )  # fmt: skip
 
 
@@ -128,16 +128,16 @@ def machine(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
-def force(parser: argparse._ActionsContainer) -> None:
+def force(parser: argparse._ActionsContainer, help: str = "Replace results that exist.") -> None:
     """Add the permission to replace what an earlier run wrote."""
-    parser.add_argument("--force", action="store_true", help="Replace results that exist. Inputs are never replaced.")
+    parser.add_argument("--force", action="store_true", help=f"{help} Inputs are never replaced.")
 
 
 def relabelling(parser: argparse._ActionsContainer) -> None:
     """Add what becomes of label images before predictions are compared with them."""
     parser.add_argument(
         "--map", type=mapping, metavar="A:B,...",
-        help="Take label value A for B, and so on. The default is to change no value.",
+        help="Replace label value A by B, and so on. The default is to change no value.",
     )  # fmt: skip
     parser.add_argument("--invert", action="store_true", help="Exchange the two values of the label images.")
     parser.add_argument(

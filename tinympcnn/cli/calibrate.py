@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from os import PathLike
+from typing import Any
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.compare import Paths, read_compared
@@ -44,15 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fit and write the calibration."""
-    calibrate_files(
-        options.predictions,
-        options.labels,
-        options.output,
-        reading=arguments.reading_of(options),
-        mapping=options.map,
-        invert=options.invert,
-        force=options.force,
-    )
+    how: dict[str, Any] = {"reading": arguments.reading_of(options), "mapping": options.map, "invert": options.invert}
+    calibrate_files(options.predictions, options.labels, options.output, **how, force=options.force)
 
 
 def calibrate_files(
@@ -66,29 +60,9 @@ def calibrate_files(
     force: bool = False,
     echo: Callable[[str], None] = print,
 ) -> Calibration:
-    """Fit a calibration on probabilities of held-out images and write it to `output`.
+    """Fit a calibration on ``_prob.tif`` files of two classes and their label images, and write it to `output` (JSON).
 
-    Parameters
-    ----------
-    predictions : sequence of path
-        ``_prob.tif`` files of two classes.
-    labels : sequence of path
-        The label images of the predictions.
-    output : path
-        The JSON file.
-    reading, mapping, invert : optional
-        How the labels are read; see ``tinympcnn.cli.compare.read_compared``.
-    force : bool
-        Whether `output` is replaced if it exists.
-    echo : callable
-        It is told what was fitted.
-
-    Raises
-    ------
-    UsageError
-        If the output is an input, or exists and `force` is not given.
-    DataError
-        If the predictions are not probabilities of two classes, do not fit the labels, or do not rise with them.
+    `read_compared` says how the labels are read. A `DataError` refuses probabilities that do not rise with the labels.
     """
     check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force)
     kind, values, pages, truth = read_compared(predictions, labels, reading, mapping, invert)

@@ -41,18 +41,8 @@ def draw_mistakes(
 ) -> None:
     """Draw the mistakes, the surest first; under each image its class, what it was taken for, and how surely.
 
-    Parameters
-    ----------
-    path : path
-        The PNG file to write.
-    images : array, shape (N, H, W, C)
-        The images as they were read. Other numbers of channels than 1 and 3 are drawn as their mean.
-    classes : array of int, shape (N,)
-        The true classes.
-    p : array, shape (N, K)
-        The probabilities.
-    names : sequence of str
-        The names of the classes.
+    The images, shape (N, H, W, C), are as they were read; numbers of channels other than 1 and 3 are drawn as their
+    mean. `classes` holds the true classes, shape (N,), and `p` the probabilities, shape (N, K).
     """
     wrong = np.flatnonzero(p.argmax(axis=1) != classes)
     shown = wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MISTAKES]

@@ -21,24 +21,12 @@ Paths = Sequence[str | PathLike[str]]
 
 
 class Compared(NamedTuple):
-    """Predictions and truth, page by page.
+    """Predictions and truth, page by page."""
 
-    Attributes
-    ----------
-    kind : str
-        "prob" or "labels".
-    values : tuple of int
-        The label values of the classes, ascending.
-    pages : list of array
-        The probabilities (H, W, K) or label values (H, W, 1).
-    truth : list of array, shape (H, W)
-        The class indices, or -1 for pixels that do not count.
-    """
-
-    kind: str
-    values: tuple[int, ...]
-    pages: list[np.ndarray]
-    truth: list[np.ndarray]
+    kind: str  # "prob" or "labels"
+    values: tuple[int, ...]  # the label values of the classes, ascending
+    pages: list[np.ndarray]  # the probabilities, shape (H, W, K), or label values, shape (H, W, 1)
+    truth: list[np.ndarray]  # the class indices, shape (H, W), with -1 for pixels that do not count
 
 
 def read_compared(
@@ -50,24 +38,8 @@ def read_compared(
 ) -> Compared:
     """Read predictions (``_prob.tif`` or ``_labels.tif``) and the label images that belong to them; see `pair`.
 
-    Parameters
-    ----------
-    predictions, labels : sequence of path
-        The files and folders.
-    reading : Reading
-        How the labels are read. They are down-sampled last, for predictions of a model that was trained so.
-    mapping : dict of int to int, optional
-        The new value for each label value that is named; other values stay. Every value that is named must occur, and
-        two classes at least be left.
-    invert : bool
-        Whether the two label values are exchanged then, for data of the other polarity.
-
-    Raises
-    ------
-    DataError
-        If predictions and labels do not fit each other.
-    UsageError
-        If there are not two classes to exchange.
+    `mapping` gives new label values for old ones, which must all occur; two classes at least must be left. `invert`
+    then exchanges the two label values. Labels are down-sampled last, for predictions of a model that was trained so.
     """
     if mapping and IGNORED in mapping and reading.ignore:
         raise UsageError(f"--map names {IGNORED}, which --ignore stands for; give one of the two")

@@ -52,13 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val-labels", action=arguments.Files, metavar="FILE", help="The label images of the validation images."
     )
     arguments.reading(data)
-    data.add_argument("--csv", type=arguments.new_file, metavar="ROWS.csv", help="Write a row for every image.")
     data.add_argument(
-        "--sheet", type=arguments.new_file, metavar="SHEET.png", help="Draw the worst mistakes. This needs matplotlib."
+        "--csv", type=arguments.new_file, metavar="ROWS.csv", help="Write a row for every image to this file."
+    )
+    data.add_argument(
+        "--sheet",
+        type=arguments.new_file,
+        metavar="SHEET.png",
+        help="Draw the worst mistakes to this file. This needs matplotlib.",
     )
     data.add_argument(
         "--roc", type=arguments.new_file, metavar="ROC.png",
-        help="Draw the ROC curve with the chosen point. This needs labels and matplotlib.",
+        help="Draw the ROC curve with the chosen point to this file. This needs labels and matplotlib.",
     )  # fmt: skip
     arguments.force(data)
     net = parser.add_argument_group("net")
@@ -84,40 +89,21 @@ def run(options: argparse.Namespace) -> None:
     if bool(options.val_images) != bool(options.val_labels):
         raise UsageError("--val-images and --val-labels belong together; give both or neither")
     validation = (options.val_images, options.val_labels) if options.val_images else None
-    detect_files(
-        options.images,
-        options.model,
-        options.labels,
-        Rule(options.pixels, options.probability, validation, options.turns, options.downsample),
-        Outputs(options.csv, options.sheet, options.roc, options.force),
-        reading=arguments.reading_of(options),
-        device=options.backend,
-    )
+    rule = Rule(options.pixels, options.probability, validation, options.turns, options.downsample)
+    outputs = Outputs(options.csv, options.sheet, options.roc, options.force)
+    how: dict[str, Any] = {"reading": arguments.reading_of(options), "device": options.backend}
+    detect_files(options.images, options.model, options.labels, rule, outputs, **how)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`.
+    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`."""
 
-    Attributes
-    ----------
-    pixels : float or None
-        The number of defect pixels, at full resolution. None chooses it on the validation images.
-    threshold : float or None
-        The probability threshold. None chooses it on the validation images; without such images it is 0.5.
-    validation : (images, labels) or None
-        The files on which pixels and threshold are chosen.
-    turns : bool
-        Whether probabilities are averaged over the eight flips and quarter turns of each image.
-    downsample : int or None
-        The factor by which images and labels are shrunk; by default the factor in the record of the model.
-    """
-
-    pixels: float | None = PAPER_PIXELS
-    threshold: float | None = None
-    validation: tuple[Paths, Paths] | None = None
-    turns: bool = False
-    downsample: int | None = None
+    pixels: float | None = PAPER_PIXELS  # at full resolution; None chooses the number on the validation images
+    threshold: float | None = None  # None chooses it on the validation images; without such images it is 0.5
+    validation: tuple[Paths, Paths] | None = None  # the images and labels on which pixels and threshold are chosen
+    turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
+    downsample: int | None = None  # the factor by which images and labels are shrunk; None takes the model's
 
     def __post_init__(self) -> None:
         if self.threshold is not None and self.validation is not None:
@@ -141,30 +127,9 @@ def detect_files(
 ) -> dict[str, Any]:
     """Decide for every image whether it has a defect, and compare with the truth where that is known.
 
-    Parameters
-    ----------
-    images : sequence of path
-        Files and folders.
-    model : path or sequence of path
-        Models whose first class is sound and whose other classes are defects. The probabilities of several models are
-        averaged.
-    labels : sequence of path, optional
-        Label images. A pixel of any value but that of the model's first class is a defect.
-    rule : Rule
-        When an image is flagged.
-    outputs : Outputs
-        The files to write.
-    reading : Reading
-        How images and labels are read. With a threshold, labels above it are a defect.
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    echo : callable
-        It is told what is done.
-
-    Returns
-    -------
-    dict
-        What was echoed as a table; the keys that need a truth are missing without `labels`.
+    The first class of the models is sound, their other classes are defects, and a pixel of `labels` of any value but
+    that of the first class is a defect; with a threshold in `reading`, every pixel above it. Return what was echoed as
+    a table; the keys that need a truth are missing without `labels`.
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
     _check(images, models, labels, rule, outputs, reading)

@@ -24,11 +24,11 @@ COMMANDS = {
     "predict": "Write the images that a net trained on target images predicts, such as images without noise.",
     "classify": "Tell which class each small image shows, with a column or a committee of columns.",
     "locate": "Find objects in images, and compare them with the truth where that is known.",
-    "detect": "Decide for every image whether it holds a defect.",
+    "detect": "Decide for every image whether it contains a defect.",
     "evaluate": "Compare predictions with label images.",
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",
-    "info": "Describe a model or a spec; without one, this machine.",
-    "gradcheck": "Check the gradients and the contract of a net by finite differences.",
+    "info": "Describe a model, a spec or this machine.",
+    "gradcheck": "Check the gradients of a net by finite differences, and compare it with its patch net.",
     "bench": "Measure this machine, in under a minute.",
 }
 """What each command does; ``tinympcnn/cli/NAME.py`` has its EXAMPLE, its add_arguments and its run."""

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measures = parser.add_argument_group("measures")
     measures.add_argument(
         "--positive", type=int, metavar="VALUE",
-        help="The label value of the class of F1, precision and recall. The default is the largest value.",
+        help="The label value of the positive class for F1, precision and recall. The default is the largest value.",
     )  # fmt: skip
     measures.add_argument(
         "--membranes", action="store_true",
@@ -39,15 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the report."""
-    report = evaluate_files(
-        options.predictions,
-        options.labels,
-        positive=options.positive,
-        membranes=options.membranes,
-        reading=arguments.reading_of(options),
-        mapping=options.map,
-        invert=options.invert,
-    )
+    how: dict[str, Any] = {"reading": arguments.reading_of(options), "mapping": options.map, "invert": options.invert}
+    measures: dict[str, Any] = {"positive": options.positive, "membranes": options.membranes}
+    report = evaluate_files(options.predictions, options.labels, **measures, **how)
     print(json.dumps(report, indent=1) if options.json else metrics.format_report(report))
 
 
@@ -61,23 +55,9 @@ def evaluate_files(
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
 ) -> dict[str, Any]:
-    """Compare predictions (``_prob.tif`` or ``_labels.tif``) with label images; see ``tinympcnn.metrics.evaluate``.
+    """Return what `metrics.evaluate` says of prediction and label files, with the class values under "class_values".
 
-    Parameters
-    ----------
-    predictions, labels : sequence of path
-        The files, which may hold images of several sizes.
-    positive : int, optional
-        The label value of the class of F1, precision and recall; by default the largest.
-    membranes : bool
-        Whether the measures of segments are added.
-    reading, mapping, invert : optional
-        How the labels are read; see ``tinympcnn.cli.compare.read_compared``.
-
-    Returns
-    -------
-    dict
-        The report, with the class values under "class_values".
+    `positive` is the label value of the positive class, by default the largest one; `read_compared` says the rest.
     """
     kind, values, pages, truth = read_compared(predictions, labels, reading, mapping, invert)
     if positive is not None and positive not in values:

@@ -21,14 +21,11 @@ NAMED = 20  # flagged images that are named
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write: a CSV with a row for every image, the worst mistakes (PNG), and the ROC curve (PNG).
+    """The files to write, and whether files that exist are replaced."""
 
-    `force` says whether files that exist are replaced.
-    """
-
-    csv: Path | None = None
-    sheet: Path | None = None
-    roc: Path | None = None
+    csv: Path | None = None  # a row for every image
+    sheet: Path | None = None  # the worst mistakes, as PNG
+    roc: Path | None = None  # the ROC curve, as PNG
     force: bool = False
 
 

@@ -1,12 +1,16 @@
-"""``tinympcnn gradcheck`` checks the gradients of a net and the contract of the library."""
+"""``tinympcnn gradcheck`` checks the gradients of a net, and that its image net gives what its patch net gives."""
 
 from __future__ import annotations
 
 import argparse
 
+import numpy as np
+
 from tinympcnn import gradcheck
 from tinympcnn.errors import DataError
 from tinympcnn.net import Net
+
+TOLERANCE = 1e-12  # the largest relative distance of the two nets, in float64
 
 EXAMPLE = """example:
   tinympcnn gradcheck 'C5x5x4 MPF2x2 FC2'
@@ -22,8 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the report of the check."""
-    report = gradcheck.check_net(Net.from_spec(options.spec, rng=0))
+    """Print what the checks found."""
+    net = Net.from_spec(options.spec, rng=0)
+    report = gradcheck.check_net(net)
     print(report)
     if not report:
         raise DataError("the gradients are wrong")
+    if net.grid == (1, 1):  # a net with Upsample has no patch net
+        P, Q = net.field_of_view
+        image = np.random.default_rng(0).standard_normal((P + 2, Q + 3, net.in_maps))
+        scores, gradient = gradcheck.check_contract(net, image)
+        print(f"  image net and patch net differ by {scores:.0e} in the scores and by {gradient:.0e} in the gradient")
+        if not max(scores, gradient) < TOLERANCE:
+            raise DataError("the image net does not give what the patch net gives")

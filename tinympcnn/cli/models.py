@@ -17,8 +17,7 @@ Paths = Sequence[str | PathLike[str]]
 def load_committee(models: Paths, turns: bool = False) -> tuple[Committee, int]:
     """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
     nets, names = [Net.load(path) for path in models], [str(path) for path in models]
-    committee = Committee(nets, turns, names)
-    return committee, agreed("down-sampling", [resolution(net) for net in nets], names)
+    return Committee(nets, turns, names), agreed("down-sampling", [resolution(net) for net in nets], names)
 
 
 def load_calibration(path: str | PathLike[str] | None, values: tuple[int, ...]) -> Calibration | None:

@@ -39,24 +39,8 @@ STYLE: dict[Any, Any] = {
 def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathLike[str], caption: str = "") -> None:
     """Write a PNG of `panels` in a row, each with a title above and its pixels counted along its sides.
 
-    Parameters
-    ----------
-    panels : sequence of array, shape (H, W) or (H, W, 3)
-        uint8 is shown as it is, booleans as black and white, other integers from black (the smallest) to white (the
-        largest). Floats are probabilities, from 0 to 1, and get a scale.
-    titles : sequence of str
-        The title of each panel.
-    path : path
-        The PNG file to write, whole or not at all; one that exists is replaced.
-    caption : str
-        A line below the panels.
-
-    Raises
-    ------
-    UsageError
-        If matplotlib is missing, or titles and panels do not match.
-    DataError
-        If the file cannot be written.
+    A panel is an array, shape (H, W) or (H, W, 3): uint8 is shown as it is, booleans as black and white, other integers
+    from black (the smallest) to white (the largest). Floats are probabilities, from 0 to 1, and get a scale.
 
     Examples
     --------

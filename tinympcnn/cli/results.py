@@ -69,20 +69,10 @@ class Failures(dict[Path, DataError]):
         raise DataError(f"{len(self)} of {n} images were left out: {self[first]}{more}")
 
 
-def results(file: ImageFile, folder: Path) -> tuple[Path, Path]:
-    """Return the names of the probabilities and the labels of an image."""
-    return folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
-
-
-def without_results(files: Sequence[ImageFile], folder: Path) -> list[ImageFile]:
-    """Return the files of which a result is missing."""
-    return [file for file in files if not all(path.exists() for path in results(file, folder))]
-
-
 def writers_of(file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> tuple[PageWriter, PageWriter]:
-    """Return the writers of probabilities and labels."""
-    prob, labels = results(file, folder)
+    """Return the writers of the probabilities and the labels of an image."""
     H, W = file.shape[0] // factor, file.shape[1] // factor
+    prob, labels = folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
     return (
         PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file),
         PageWriter(labels, len(file), (H, W), label_dtype(values), values, file),

@@ -6,7 +6,7 @@ Pages are read, segmented and written band by band, so that the memory does not 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from os import PathLike
@@ -17,7 +17,7 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import load_calibration, load_committee
 from tinympcnn.cli.planning import plan_tiles
-from tinympcnn.cli.results import made_folder, usable, without_results, writers_of
+from tinympcnn.cli.results import Paths, made_folder, usable, writers_of
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
 from tinympcnn.inference import segment
@@ -31,7 +31,6 @@ from tinympcnn.io.predictions import label_dtype
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import check_space
 
-Paths = Sequence[str | PathLike[str]]
 Echo = Callable[[str], None]
 
 
@@ -47,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "-o", "--output", type=arguments.path, required=True, metavar="DIR",
         help="The folder of the results, NAME_prob.tif and NAME_labels.tif for each image. "
-        "The folder is made if it does not exist. Images whose results exist are left out.",
+        "The folder is made if it does not exist. Images whose results exist are left out; if all exist, the command "
+        "ends with exit code 2.",
     )  # fmt: skip
     arguments.reading(data, labels=False)
     arguments.force(data)
@@ -75,53 +75,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Segment as the options of ``tinympcnn segment`` say."""
-    segment_files(
-        options.images,
-        options.model,
-        options.output,
-        Steps(options.turns, options.calibration, options.median),
-        Machine(options.backend, options.tile, options.memory),
-        reading=arguments.reading_of(options),
-        force=options.force,
-    )
+    steps = Steps(options.turns, options.calibration, options.median)
+    machine = Machine(options.backend, options.tile, options.memory)
+    reading = arguments.reading_of(options)
+    segment_files(options.images, options.model, options.output, steps, machine, reading=reading, force=options.force)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What decides the result besides images and models.
+    """What decides the result besides images and models."""
 
-    Attributes
-    ----------
-    turns : bool
-        Whether the probabilities are averaged over the eight flips and quarter turns of each image.
-    calibration : path or None
-        The calibration that `calibrate_files` wrote; it corrects the average.
-    median : int
-        The radius in pixels of the median filter that comes last; 0 for no filter.
-    """
-
-    turns: bool = False
-    calibration: str | PathLike[str] | None = None
-    median: int = 0
+    turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
+    calibration: str | PathLike[str] | None = None  # the file of calibrate, which corrects the average
+    median: int = 0  # the radius in pixels of the median filter that comes last; 0 for no filter
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to compute, and in which pieces. The result depends on the device in the last bits, else on nothing here.
+    """Where to compute, and in which pieces. Only the last bits of the result depend on the device."""
 
-    Attributes
-    ----------
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    tile : int or None
-        The number of outputs per axis that are computed at a time; by default as many as the memory allows.
-    memory : int or None
-        The bytes of memory to keep to; by default half of what is free.
-    """
-
-    device: str = "numpy"
-    tile: int | None = None
-    memory: int | None = None
+    device: str = "numpy"  # or "cupy" or "auto"
+    tile: int | None = None  # the number of outputs per axis that are computed at a time; None fits the memory
+    memory: int | None = None  # the bytes of memory to keep to; None is half of what is free
 
 
 def segment_files(
@@ -137,38 +112,9 @@ def segment_files(
 ) -> list[Path]:
     """Segment image files, page by page and band by band, into ``{name}_prob.tif`` and ``{name}_labels.tif``.
 
-    Where the models were trained on down-sampled images, pages are down-sampled and the results have that size.
-
-    Parameters
-    ----------
-    images : sequence of path
-        Files and folders. Results of an earlier run among them are left out.
-    model : path or sequence of path
-        The models that `train_files` wrote. The probabilities of several models are averaged.
-    output : path
-        The folder of the results. It is made if it does not exist. Images whose results exist there are left out.
-    steps : Steps
-        What decides the result besides images and models.
-    machine : Machine
-        Where to compute, and in which pieces.
-    reading : Reading
-        The axes of the images. The models say by how much images are down-sampled.
-    force : bool
-        Whether results that exist are made again. Images are never overwritten.
-    echo : callable
-        It is told what is done.
-
-    Returns
-    -------
-    list of Path
-        The files that were written.
-
-    Raises
-    ------
-    DataError
-        If some images could not be segmented. The others have their results then.
-    UsageError
-        If a result would overwrite an image, or all results exist already and `force` is not given.
+    Where the models were trained on down-sampled images, pages are down-sampled and the results have that size. Images
+    whose results exist in the folder `output` are left out, unless `force` is given. Return the files that were
+    written. If some images cannot be segmented, the others have their results when a `DataError` names them.
     """
     xp, why = backend.load(machine.device)
     echo(f"backend: {why}")
@@ -178,11 +124,12 @@ def segment_files(
     post = Postprocess(load_calibration(steps.calibration, values), steps.median)
     files, failures = usable(images, reading, committee.in_maps, factor)
     inputs, folder = [*(file.path for file in files), *failures], made_folder(Path(output))
-    if not force and ((missing := without_results(files, folder)) or failures):
-        if kept := len(files) - len(missing):
-            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them anew")
-        files = missing
     jobs = [(file, *writers_of(file, folder, values, factor)) for file in files]
+    missing = [job for job in jobs if not all(writer.path.exists() for writer in job[1:])]
+    if not force and (missing or failures):
+        if kept := len(jobs) - len(missing):
+            echo(f"{kept} of {len(inputs)} images have results in {folder} and are left out; --force makes them again")
+        jobs = missing
     writers = [writer for _, *pair in jobs for writer in pair]
     check_outputs((writer.path for writer in writers), inputs, force)
     check_space(folder, writers)
@@ -213,12 +160,7 @@ def _bands(
     """Yield the probabilities of a file, page by page and band by band; warn of images on another scale."""
     for index in range(len(file)):
         page = PageRows(file, index, factor)
-        if index == 0 and (wrong := off_scale(committee.nets, _first_band(committee, page, size[0]))):
+        seen = committee.rows_seen(page.shape[:2], slice(0, min(size[0], page.shape[0])))  # by the first band
+        if index == 0 and (wrong := off_scale(committee.nets, page[seen])):  # the page keeps these rows for the band
             echo(f"warning: {file.path} has {wrong}")
         yield from post(map(itemgetter(1), segment.segment_bands(committee, page, size, echo=echo)))
-
-
-def _first_band(committee: Committee, page: PageRows, rows: int) -> np.ndarray:
-    """Return the pixels that the first `rows` rows of outputs see, which the page keeps for them."""
-    size = page.shape[:2]
-    return page[committee.rows_seen(size, slice(0, min(rows, size[0])))]

@@ -64,8 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Shrink images and labels by this factor. The default is 1.",
     )  # fmt: skip
     arguments.reading(data)
-    data.add_argument("--log", type=arguments.new_file, metavar="LOG.csv", help="Write one row for every epoch.")
-    arguments.force(data)
+    data.add_argument(
+        "--log", type=arguments.new_file, metavar="LOG.csv", help="Write a row for every epoch to this file."
+    )
+    text = (
+        "Replace the model, the checkpoint and the log of an earlier run. The default is to keep them under a number, "
+    )
+    arguments.force(data, text + "such as cells.1.npz.")
     net = parser.add_argument_group("net").add_mutually_exclusive_group()
     net.add_argument(
         "--net", metavar="N3|N4|steel|dannet-digits|SPEC",
@@ -124,7 +129,7 @@ def _add_recipe(parser: argparse._ActionsContainer) -> None:
     text = "How crops are chosen: none (a grid), classes (drawn, as many for each class), or the model of a first net, "
     text += "whose mistakes are drawn."
     add("focus", text, type=arguments.path, metavar="none|classes|FIRST.npz")
-    add("keep", "The epoch that is kept: the last one, or the best one by validation loss.", choices=KEEPS)
+    add("keep", "The epoch whose parameters are kept: the last one, or the best one by validation loss.", choices=KEEPS)
     add("seed", "The seed of everything random.", type=arguments.ranged(int, 0), metavar="S")
 
 
