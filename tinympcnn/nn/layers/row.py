@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from math import lcm, prod
 
 import numpy as np
@@ -26,7 +27,9 @@ MOST_PHASES = 1 << 16  # how many times layers may enlarge a map; a row with mor
 
 
 class LayerRow:
-    """Layers in the order in which they are applied. All pairs are (rows, columns).
+    """Layers in the order in which they are applied, which stay as they are: sizes are worked out once.
+
+    All pairs are (rows, columns).
 
     Examples
     --------
@@ -48,22 +51,22 @@ class LayerRow:
         """The number of maps that the layers take; None for any number."""
         return next((layer.in_maps for layer in self.layers if layer.in_maps), None)
 
-    @property
+    @cached_property
     def pools(self) -> list[Pair]:
         """The pools (kh, kw) of the layers that make fragments, in order."""
         return [pool for layer in self.layers for pool in layer.pools]
 
-    @property
+    @cached_property
     def split_step(self) -> Pair:
         """The product of `pools`: the numbers of dense outputs are multiples of it."""
         return _product(self.pools)
 
-    @property
+    @cached_property
     def comes_up(self) -> bool:
         """Whether one of the layers, or a layer inside them, enlarges maps."""
         return any(layer.up != (1, 1) for layer in every(self.layers))
 
-    @property
+    @cached_property
     def stride(self) -> Pair:
         """The distance in the image between neighbouring outputs: 1 where fragments fill it."""
         steps, split = _product(layer.step for layer in self.layers), self.split_step
@@ -78,7 +81,7 @@ class LayerRow:
             )
         return down if up == (1, 1) else (1, 1)
 
-    @property
+    @cached_property
     def field_of_view(self) -> Pair:
         """The window of the image that one output pixel sees; behind Upsample, the largest window of any output."""
         up = _product(layer.up for layer in every(self.layers))
@@ -92,12 +95,12 @@ class LayerRow:
             first, last = layer.seen(first, last, axis)
         return first, last
 
-    @property
+    @cached_property
     def alignment(self) -> Pair:
         """The multiples by which an image moves so that it moves by whole pixels in every layer."""
         return _alignment(self.layers, (Fraction(1), Fraction(1)))
 
-    @property
+    @cached_property
     def grid(self) -> Pair:
         """The multiples by which an image moves so that its outputs move with it, unchanged; 1 without Upsample."""
         return self.alignment if self.comes_up else (1, 1)
@@ -108,12 +111,12 @@ class LayerRow:
             outputs = layer.sizes_before(outputs, axis)
         return outputs
 
-    @property
+    @cached_property
     def smallest_image(self) -> Pair:
         """The smallest size that needs no padding."""
         return self.sizes(0).first, self.sizes(1).first
 
-    @property
+    @cached_property
     def window(self) -> Pair:
         """The window (P, Q) that leaves H - P + 1 of H rows: `field_of_view`, unless layers enlarge maps."""
         first = self.smallest_image
