@@ -72,11 +72,6 @@ def labels(parser: argparse._ActionsContainer, help: str, required: bool = True)
     parser.add_argument("-l", "--labels", action=Files, required=required, metavar="FILE", help=help)
 
 
-def predictions(parser: argparse._ActionsContainer, help: str) -> None:
-    """Add the predictions that a command compares with label images."""
-    parser.add_argument("-p", "--predictions", action=Files, required=True, metavar="FILE", help=help)
-
-
 def models(parser: argparse._ActionsContainer, help: str) -> None:
     """Add the models whose probabilities are averaged, and test-time augmentation."""
     parser.add_argument("-m", "--model", action=Files, required=True, metavar="MODEL.npz", help=help)
@@ -133,8 +128,11 @@ def force(parser: argparse._ActionsContainer, help: str = "Replace results that 
     parser.add_argument("--force", action="store_true", help=f"{help} Inputs are never replaced.")
 
 
-def relabelling(parser: argparse._ActionsContainer) -> None:
-    """Add what becomes of label images before predictions are compared with them."""
+def comparison(parser: argparse._ActionsContainer, help: str) -> None:
+    """Add predictions and the label images to compare them with, and how the label images are read and changed."""
+    parser.add_argument("-p", "--predictions", action=Files, required=True, metavar="FILE", help=help)
+    labels(parser, "The label images, one for each prediction.")
+    reading(parser)
     parser.add_argument(
         "--map", type=mapping, metavar="A:B,...",
         help="Replace label value A by B, and so on. The default is to change no value.",

@@ -30,17 +30,14 @@ EXAMPLE = """example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn calibrate``."""
     files = parser.add_argument_group("data")
-    arguments.predictions(
+    arguments.comparison(
         files, "The predictions: _prob.tif files of two classes, of images on which no model was trained."
     )
-    arguments.labels(files, "The label images, one for each prediction.")
     files.add_argument(
         "-o", "--output", type=arguments.new_file, required=True, metavar="CAL.json",
         help="The file to write, for the option --calibration of segment.",
     )  # fmt: skip
     arguments.force(files)
-    arguments.reading(files)
-    arguments.relabelling(files)
 
 
 def run(options: argparse.Namespace) -> None:

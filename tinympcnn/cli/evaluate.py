@@ -21,10 +21,7 @@ EXAMPLE = """example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn evaluate``."""
     files = parser.add_argument_group("data")
-    arguments.predictions(files, "The predictions: _prob.tif or _labels.tif files that segment wrote, or label images.")
-    arguments.labels(files, "The label images, one for each prediction.")
-    arguments.reading(files)
-    arguments.relabelling(files)
+    arguments.comparison(files, "The predictions: _prob.tif or _labels.tif files that segment wrote, or label images.")
     measures = parser.add_argument_group("measures")
     measures.add_argument(
         "--positive", type=int, metavar="VALUE",
