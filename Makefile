@@ -26,7 +26,7 @@ CUDA ?= cuda12
 gpu-check: .venv/stamp-test .venv/stamp-$(CUDA)
 	$(BIN)/python benchmarks/gpu.py
 
-lint: .venv/stamp-lint
+lint: .venv/stamp-test .venv/stamp-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
