@@ -123,6 +123,18 @@ def machine(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
+def tiles(parser: argparse._ActionsContainer) -> None:
+    """Add how much is computed at a time."""
+    parser.add_argument(
+        "--tile", type=ranged(int, 1, auto=True), metavar="auto|N",
+        help="Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=memory, metavar="SIZE",
+        help="Keep to this much memory, such as 2G or 500M. The default is half of what is free.",
+    )  # fmt: skip
+
+
 def force(parser: argparse._ActionsContainer, help: str = "Replace results that exist.") -> None:
     """Add the permission to replace what an earlier run wrote."""
     parser.add_argument("--force", action="store_true", help=f"{help} Inputs are never replaced.")

@@ -62,14 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Smooth the probabilities by a median filter with a radius of R pixels. The default, 0, is no filter.",
     )  # fmt: skip
     machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--tile", type=arguments.ranged(int, 1, auto=True), metavar="auto|N",
-        help="Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.",
-    )  # fmt: skip
-    machine.add_argument(
-        "--memory", type=arguments.memory, metavar="SIZE",
-        help="Keep to this much memory, such as 2G or 500M. The default is half of what is free.",
-    )  # fmt: skip
+    arguments.tiles(machine)
     arguments.machine(machine)
 
 
