@@ -139,7 +139,7 @@ class _ByColumns(YourMaxPoolFragment):
 WRONG = {
     "a mean": Wrong("your_gradient", lambda x, dy: your_gradient(x, dy) / len(x), "the mean over the fragments"),
     "the last fragment": Wrong("your_gradient", _last, "you assigned (=) where you must add (+=)"),
-    "overwrites": Wrong("YourMaxPoolFragment", _Overwrites, "you assigned (=) where their gradients must be added"),
+    "overwrites": Wrong("YourMaxPoolFragment", _Overwrites, "their gradients must be added (+=), not ="),
     "swapped": Wrong("YourMaxPoolFragment", _Swapped, "the order of the fragments is swapped"),
     "cropped places": Wrong("YourMaxPoolFragment", _Cropped, "counted in the cropped fragment"),
     "every tap": Wrong("YourMaxPoolFragment", _EveryTap, "those that have not won"),
