@@ -22,6 +22,7 @@ def sample(seed):
     return p, rng.random(1500) < share
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 @settings(max_examples=30, deadline=None)
 def test_the_fit_rises_and_no_rising_cubic_is_nearer(seed):

@@ -73,6 +73,7 @@ def test_a_committee_is_the_mean_of_its_nets_whatever_the_tiles(turns, rng):
     np.testing.assert_allclose(Committee(nets[:1] * 2, turns).segment(image), members[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_tile_bounds_what_a_committee_takes(rng):
     nets = [make("C5x5x16 MPF2x2 C3x3x16 FC2"), make("C5x5x8 MPF2x2 C3x3x8 MPF3x3 C2x2x8 FC2")]
     committee, image = Committee(nets, turns=True), rng.integers(0, 255, (500, 400, 1), dtype=np.uint8)

@@ -28,6 +28,7 @@ def test_no_threshold_finds_the_membranes():
         assert image[label == 0].mean() + 15 < image[label == 255].mean()
 
 
+@pytest.mark.slow
 def test_no_threshold_finds_the_defects():
     images, labels = synthetic_strip(40, defects=12, rng=0)
     areas = (labels == 255).sum(axis=(1, 2))
@@ -62,6 +63,7 @@ def test_any_number_and_size():
             synthetic_strip(2, defects=defects)
 
 
+@pytest.mark.slow
 def test_the_committed_stacks_are_what_the_script_draws():
     """Up to rounding: the last bit of a sine may depend on the processor."""
     stacks = runpy.run_path(str(DATA / "make_data.py"))["make_stacks"]()

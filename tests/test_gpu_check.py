@@ -30,6 +30,7 @@ def test_without_a_gpu_it_is_one_sentence_and_exit_code_2(scripts, monkeypatch, 
     assert told.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_all_checks_hold_on_the_fake_device(fake, scripts):
     checks = list(scripts[1].everything(SMALL))
     assert [check.what for check in checks if not check.ok] == []

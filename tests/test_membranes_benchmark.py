@@ -42,6 +42,7 @@ def test_scores_are_rows_and_a_combination_has_one(work, capsys):
     assert all(0 <= float(row[name]) <= 1 for row in rows for name in membranes.COLUMNS)
 
 
+@pytest.mark.slow
 def test_patches_train_the_image_net_and_log_it(work, capsys):
     membranes.patches("patches", SPEC, 0.02, 0)
     (row,) = pages.read(work / "patches.csv")

@@ -22,6 +22,7 @@ def test_snippet_prints_what_the_readme_says(code, output):
     assert printed.getvalue() == output
 
 
+@pytest.mark.slow
 def test_the_commands_for_the_small_stacks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     block, classifying = re.findall(
         r"```\n(tinympcnn train -i data/.*?)```", README.read_text(encoding="utf-8"), re.DOTALL

@@ -32,6 +32,7 @@ def test_digits_look_like_their_class():
     assert (neighbours(images[:1000], y[:1000], images[1000:]) == y[1000:]).mean() > 0.75
 
 
+@pytest.mark.slow
 def test_equalised_signs_are_easier_to_tell_apart_than_signs_as_taken():
     images, y = synthetic_signs(1000, 24, rng=0)
     right = {

@@ -333,6 +333,7 @@ def test_it_runs_in_a_fresh_kernel(source, tmp_path):
     test_no_error_and_no_warning_is_stored(tmp_path / f"{source.stem}.ipynb")
 
 
+@pytest.mark.slow
 @needs_extra
 def test_notebooks_run_with_this_python_whatever_kernels_the_user_has(tmp_path, monkeypatch):
     spec = tmp_path / "kernels" / "python3"
