@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tinympcnn import Net, __version__, cli
 from tinympcnn.cli import arguments, entry
-from tinympcnn.cli.progress import Bar
+from tinympcnn.cli.progress import Progress
 from tinympcnn.io.predictions import write_probabilities
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
@@ -41,8 +41,9 @@ def test_from_images_to_a_score(run, made, tmp_path):
     )  # fmt: skip
     assert (code, complaint) == (0, "")
     assert Net.load(model).record["balance"] == "images"
-    for words in ("Z=3, Y=16, X=18", "classes, by share", "epoch 2/2: loss", "validation loss", "patches/s", "wrote"):
+    for words in ("Z=3, Y=16, X=18", "classes, by share", "   2/2  0.", "validation  pixel error", "patches/s", "wrote"):
         assert words in said
+    assert f"next: tinympcnn segment -i IMAGES -m {model}" in " ".join(said.split())
     code, said, _ = run("segment", "-i", made / "images.tif", "-m", model, "-o", tmp_path / "out", "--tile", "auto")
     assert code == 0 and "MB at the peak" in said
     results = [tmp_path / "out" / f"images_{kind}.tif" for kind in ("prob", "labels")]
@@ -57,7 +58,7 @@ def test_averaged_calibrated_and_filtered(run, made, tmp_path):
     images, labels, model = made / "images.tif", made / "labels.tif", made / "model.npz"
     (tmp_path / "twin.npz").write_bytes(model.read_bytes())
     code, said, _ = run("segment", "-i", images, "-m", model, "-m", tmp_path / "twin.npz", "--turns", "-o", tmp_path)
-    assert code == 0 and "mean of 2 net(s), each on 8 view(s)" in said
+    assert code == 0 and "mean of 2 nets, each on 8 views" in said
     prob = tmp_path / "images_prob.tif"
     fit = ["calibrate", "-p", prob, "-l", labels, "-o", tmp_path / "c.json"]
     code, said, _ = run(*fit, "--invert")  # one epoch on noise: worse than chance
@@ -97,7 +98,7 @@ def test_armijo_that_finds_no_step_stops_or_goes_on_when_asked(run, made, tmp_pa
     refused(answer, 1, "--on-failure continue would pass over it")
     assert list(tmp_path.iterdir()) == []
     code, said, _ = run(*job, "--on-failure", "continue")
-    assert code == 0 and "epoch 2/2" in said
+    assert code == 0 and "   2/2  " in said
     assert Net.load(tmp_path / "m.npz").record["options"] == {"lr": 1e30, "on_failure": "continue"}
     assert [row.split(",")[5] for row in (tmp_path / "m.csv").read_text().splitlines()] == ["step", "0.0", "0.0"]
 
@@ -107,7 +108,7 @@ def test_resume_goes_on_and_says_so(run, made, tmp_path):
     code, said, _ = run("train", *files, "--resume")
     assert code == 0 and "starting from the beginning" in said
     code, said, _ = run("train", *files, "--resume")
-    assert code == 0 and "after 2 epoch(s)" in said and "epoch 1/" not in said
+    assert code == 0 and "after 2 epochs" in said and "epoch 1/" not in said
 
 
 @pytest.mark.parametrize("wrong", ["--augment turn", "--epochs 0", "--crop 0", "--lr 0"])
@@ -165,15 +166,19 @@ def test_as_a_module():
 
 
 @pytest.mark.parametrize("command", entry.COMMANDS)
-def test_help_is_whole_sentences_with_examples_that_parse(command, capsys):
+def test_help_is_whole_sentences_with_examples_that_parse(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
     said = capsys.readouterr().out
     assert stopped.value.code == 0 and said.startswith(f"usage: tinympcnn {command}")
-    about, examples = said.split("\nexample", 1)
+    about, examples = said.split("\nexamples", 1)
     assert entry.COMMANDS[command] in about
-    parser = entry._parser([command]).parse_args
-    for line in re.findall(r"^  tinympcnn (.*)", examples, re.MULTILINE):
+    assert max(map(len, said.splitlines())) <= 80
+    parser = entry.parser_of([command]).parse_args
+    lines = re.findall(r"^  tinympcnn (.*)", examples.replace("\\\n", " "), re.MULTILINE)
+    assert len(lines) >= 2
+    for line in lines:
         name, *words = shlex.split(line)
         assert name != command or callable(parser([name, *words]).run)
     assert f"  tinympcnn {command}" in examples
@@ -190,6 +195,7 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "locate": ["locate", "-i", "a", "-m", "b", "-o", "c"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
+    "plot": ["plot", "a", "-o", "b"],
 }
 
 
@@ -294,14 +300,14 @@ def test_an_empty_string_is_no_name(run, made, tmp_path, monkeypatch, line):
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = Bar(2)
-    bar.update(1, 2)
-    assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
-    bar.clear()
+    progress = Progress(2)
+    progress.update(1, 2)
+    assert capsys.readouterr().err.startswith("\repoch 1/2 [" + "#" * 10 + "." * 10 + "] 1/2 updates, 0 s left")
+    progress.clear()
     assert capsys.readouterr().err.endswith("\r")
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     _, said, live = run("train", *files, *NET, "--epochs", "1")
-    assert "epoch 1/1" in said and "] 3/3 updates" in live and "epoch" not in live
+    assert "\n   1/1  " in said and "epoch 1/1 [" in live and "] 3/3 updates" in live
 
 
 # ------------------------------------------------------------------------------------------ what does not
@@ -380,7 +386,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m model.npz -o out --memory much", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o out --memory nan", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o text.tif", 1, "cannot make the folder"),
-        ("segment -i rgb.tif -m model.npz -o out", 1, "3 channel(s) and the model takes 1"),
+        ("segment -i rgb.tif -m model.npz -o out", 1, "3 channels and the model takes 1"),
         (
             "segment -i images.tif -m model.npz three.npz -o out",
             1,

@@ -93,7 +93,7 @@ def test_colour_images(run, tmp_path, write):
     assert run("segment", "-i", image, "-m", tmp_path / "m.npz", "-o", tmp_path / "out")[0] == 0
     grey = tiff()(tmp_path / "grey", array[..., 0])
     answer = run("segment", "-i", grey, "-m", tmp_path / "m.npz", "-o", tmp_path / "out")
-    refused(answer, 1, "has 1 channel(s) and the model takes 3")
+    refused(answer, 1, "has 1 channel and the model takes 3")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_ambiguous_axes_are_refused_with_those_that_settle_them(run, tmp_path, k
         sizes = dict(zip(choice, array.shape, strict=True))
         assert code == 0 and all(f"{axis}={size}" in said for axis, size in sizes.items())
         if "C" in choice or "C" in other:
-            refused(run(*words, "--axes", other, "--force"), 1, "channel(s) and the model takes")
+            refused(run(*words, "--axes", other, "--force"), 1, "and the model takes")
 
 
 FLOATS = noise(3, 16, 18, dtype=np.float32)

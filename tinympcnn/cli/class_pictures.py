@@ -8,6 +8,7 @@ from os import PathLike
 import numpy as np
 
 from tinympcnn.cli.pictures import BLUE, drawing, write_figure
+from tinympcnn.errors import counted
 
 MISTAKES = 40  # pictures on a sheet at most
 ACROSS = 8
@@ -32,7 +33,8 @@ def draw_confusion(path: str | PathLike[str], C: np.ndarray, names: Sequence[str
         axes.set_yticks(range(K), names, fontsize=7)
         axes.set_xlabel("taken for")
         axes.set_ylabel("class")
-        axes.set_title(f"{mistakes.sum()} mistakes in {C.sum()} images", fontsize=9)
+        said = f"{counted(int(mistakes.sum()), 'mistake')} in {counted(int(C.sum()), 'image')}"
+        axes.set_title(said, fontsize=9)
         write_figure(figure, path)
 
 
@@ -57,7 +59,8 @@ def draw_mistakes(
             axes.imshow(_bytes(image), cmap="gray", vmin=0, vmax=255)
             guess = int(p[i].argmax())
             axes.set_title(f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}", fontsize=6)
-        figure.suptitle(f"{len(wrong)} mistakes in {len(images)} images, the surest first", fontsize=9)
+        said = f"{counted(len(wrong), 'mistake')} in {counted(len(images), 'image')}, the surest first"
+        figure.suptitle(said, fontsize=9)
         write_figure(figure, path)
 
 

@@ -17,7 +17,7 @@ import tifffile
 
 from tinympcnn import data, metrics
 from tinympcnn.cli import arguments, pictures
-from tinympcnn.cli.progress import epoch_line
+from tinympcnn.cli.progress import Progress
 from tinympcnn.cli.results import made_folder
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
@@ -34,8 +34,9 @@ VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 20
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
 
-EXAMPLE = """example:
-  tinympcnn demo -o demo
+EXAMPLES = """
+  tinympcnn demo
+  tinympcnn demo -o /tmp/demo --threads 1
 """
 
 
@@ -76,7 +77,7 @@ def demo(
     echo(f"training {SPEC}\non {len(images)} images of 80x80, for at most {seconds:g} s and the epoch then begun:")
     recipe = Recipe(EPOCHS, options={"lr": 0.01}, augment="flip")
     for record in fit(net, (list(images), list(data.class_indices(labels, VALUES))), recipe):
-        echo(f"  {epoch_line(record, EPOCHS)}")
+        pass
         if record["seconds"] > seconds:
             break
     epochs = record["epoch"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from tinympcnn.cli.models import Echo, Machine
 from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.limits import available_memory, resident_memory
+from tinympcnn.errors import counted
 from tinympcnn.inference import tiling
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members
@@ -17,12 +19,11 @@ def plan_tiles(
     factor: int,
     post: Postprocess,
     files: Sequence[ImageFile],
-    tile: int | None,
-    memory: int | None,
-    echo: Callable[[str], None],
+    machine: Machine,
+    echo: Echo,
 ) -> Pair:
     """Return the rows and columns of the tiles, and say what memory the process will take at most."""
-    taken = resident_memory()
+    taken, tile, memory = resident_memory(), machine.tile, machine.memory
     budget = memory if memory is not None else taken + available_memory() // 2
     each = (_page_memory(committee, file, factor, post) for file in files)
     fixed, row = (max(part) for part in zip(*each, strict=True))
@@ -31,7 +32,7 @@ def plan_tiles(
     room = max(min(budget - taken - fixed, tiling.DEFAULT_MEMORY), 1)
     rows, columns = size = tiling.tile_size(committee, tile, room, largest, row)
     peak = taken + fixed + rows * row + tiling.tile_memory(committee, size, largest)
-    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
+    echo(f"{counted(len(files), 'file')}, tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
     if peak > budget:
         advice = "the least that is possible" if tile is None else "a smaller --tile takes less"
         echo(f"this is more than the {budget / 1e6:.0f} MB asked for; {advice}")
