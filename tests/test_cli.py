@@ -41,7 +41,14 @@ def test_from_images_to_a_score(run, made, tmp_path):
     )  # fmt: skip
     assert (code, complaint) == (0, "")
     assert Net.load(model).record["balance"] == "images"
-    for words in ("Z=3, Y=16, X=18", "classes, by share", "   2/2  0.", "validation  pixel error", "patches/s", "wrote"):
+    for words in (
+        "Z=3, Y=16, X=18",
+        "classes, by share",
+        "   2/2  0.",
+        "validation  pixel error",
+        "patches/s",
+        "wrote",
+    ):
         assert words in said
     assert f"next: tinympcnn segment -i IMAGES -m {model}" in " ".join(said.split())
     code, said, _ = run("segment", "-i", made / "images.tif", "-m", model, "-o", tmp_path / "out", "--tile", "auto")

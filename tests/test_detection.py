@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tinympcnn import Committee, Net, Recipe, cli
+from tinympcnn.cli.charts import contact_sheet
 from tinympcnn.cli.detect import Rule, detect_files
 from tinympcnn.cli.findings import Outputs, write_rows
-from tinympcnn.cli.charts import contact_sheet
 from tinympcnn.cli.pictures import BLUE, VERMILLION
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import train_files

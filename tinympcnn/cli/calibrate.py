@@ -22,7 +22,7 @@ LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothi
 
 EXAMPLES = """
   tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json
-  tinympcnn calibrate -p held/*_prob.tif -l held-labels/ --ignore 128 -o cal.json
+  tinympcnn calibrate -p held/*_prob.tif -l held-labels/ --invert -o cal.json
 
 'tinympcnn segment --calibration calibration.json' applies the result.
 """

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from tinympcnn.cli.models import Echo
 from tinympcnn.cli.words import duration, say, sparkline
 from tinympcnn.training.checkpoint import Record
 
@@ -25,8 +26,8 @@ class Progress:
        1/2  0.7000       3 s  ▁
     """
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs, self.records = epochs, list[Record]()
+    def __init__(self, epochs: int, echo: Echo = say) -> None:
+        self.epochs, self.echo, self.records = epochs, echo, list[Record]()
         self.live, self.first = sys.stderr.isatty(), 0
         self.start = time.perf_counter()
 
@@ -56,17 +57,17 @@ class Progress:
         }
         widths = {words: max(len(words), 6) + 2 for words in measured}
         if len(self.records) == self.first:
-            print(" epoch" + "".join(f"{words:>{widths[words]}}" for words in measured) + f"{'left':>10}")
+            self.echo(" epoch" + "".join(f"{words:>{widths[words]}}" for words in measured) + f"{'left':>10}")
         self.records.append(record)
         left = duration(record["seconds"] / record["epoch"] * (self.epochs - record["epoch"]))
         numbers = "".join(f"{value:>{widths[words]}.4f}" for words, value in measured.items())
         curve = sparkline([one["loss_train"] for one in self.records])
         place = f"{record['epoch']}/{self.epochs}"
-        print(f"{place:>6}{numbers}{left:>10}  {curve}".rstrip(), flush=True)
+        self.echo(f"{place:>6}{numbers}{left:>10}  {curve}".rstrip())
 
     def end(self) -> None:
         """Say how long the run took, how fast it was, and how the loss fell."""
         first, last = self.records[0], self.records[-1]
         took = f"{duration(last['seconds'])} at {last['patches_per_second']:,.0f} patches/s"
         curve = sparkline([one["loss_train"] for one in self.records], 40)
-        say(f"{took}; loss {first['loss_train']:.4f} {curve} {last['loss_train']:.4f}")
+        self.echo(f"{took}; loss {first['loss_train']:.4f} {curve} {last['loss_train']:.4f}")

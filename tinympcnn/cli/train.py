@@ -20,7 +20,6 @@ from tinympcnn.cli.models import AnyPath
 from tinympcnn.cli.progress import Progress
 from tinympcnn.cli.session import Job, Session, check_session, checkpoint_path, train
 from tinympcnn.cli.train_classes import Column, train_classes
-from tinympcnn.cli.words import say
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.images import expand
 from tinympcnn.io.pairs import Pairs, read_pairs
@@ -112,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
     finally:
         shown.clear()
     shown.end()
-    say(f"next: tinympcnn {use.format(model=shlex.quote(options.output))}")
+    print(f"next: tinympcnn {use.format(model=shlex.quote(options.output))}")  # in one piece, to be copied
 
 
 def _start(options: argparse.Namespace, recipe: Recipe, session: Session) -> str:

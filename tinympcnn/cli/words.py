@@ -16,7 +16,10 @@ def say(text: str) -> None:
     width = shutil.get_terminal_size().columns
     for line in text.split("\n"):
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        print(textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
+        print(
+            textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False),
+            flush=True,
+        )
 
 
 def table(values: Mapping[str, object]) -> str:
