@@ -41,7 +41,7 @@ def test_a_csv_lists_files_beside_it(folder):
 
 def test_images_without_classes(folder):
     read = read_classified([folder / "1", folder / "2" / "0.png"], ("a", "b"))
-    assert read.classes is None and len(read.images) == 3 and "image(s)" in read.describe()
+    assert read.classes is None and len(read.images) == 3 and "3 images" in read.describe()
 
 
 def test_every_page_of_a_stack_has_the_class_of_its_folder(folder):

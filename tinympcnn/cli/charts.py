@@ -154,7 +154,7 @@ def draw_watch(
     with drawing() as new_figure:
         panels = [title for title in CURVES if _columns(records, title)]
         figure = new_figure(figsize=(10, 5.6 if images else 3.4))
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 0.9)) if images else (figure, None)
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 0.9)) if images else (figure, figure)
         for ax, title in zip(above.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _curves(ax, {"": records}, title)
         for ax, (title, image) in zip(below.subplots(1, len(images)) if images else (), images.items(), strict=True):
