@@ -104,7 +104,7 @@ WITH_OTHERS = {
     "pyramid below": ([(PAGE, {"subifds": 1}), SMALLER], "the full resolution of a pyramid"),
     "thumbnail last": ([(PAGE, {}), THUMBNAIL], "without 1 picture of another size or kind"),
     "thumbnail first": ([THUMBNAIL, (PAGE, {})], "without 1 picture of another size or kind"),
-    "thumbnail above": ([(*THUMBNAIL[:1], {"subfiletype": 1, "subifds": 1}), (PAGE, {})], "without 1 smaller"),
+    "thumbnail above": ([(*THUMBNAIL[:1], {"subfiletype": 1, "subifds": 1}), (PAGE, {})], "without 1 picture of"),
 }
 
 

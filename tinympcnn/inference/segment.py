@@ -62,8 +62,8 @@ def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
         raise UsageError(f"an image to segment is (H, W) or (H, W, C), not {image.shape}")
     if image.shape[2] != net.in_maps:
         raise UsageError(
-            f"the net takes images with {counted(net.in_maps, 'map')}, not {image.shape[2]}; a stack (Z, H, W) goes one "
-            "page at a time: net.segment(stack[0])"
+            f"the net takes images with {counted(net.in_maps, 'map')}, not {image.shape[2]}; a stack (Z, H, W) goes "
+            "one page at a time: net.segment(stack[0])"
         )
     check_finite(image, "the image")
     return image

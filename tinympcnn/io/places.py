@@ -56,8 +56,8 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
         labels = labels if order is None else [labels[i] for i in order]
         if [file.n_pages for file in labels] != [file.n_pages for file in files]:
             raise DataError(
-                f"{counted(len(files), 'image')} and {counted(len(labels), 'image')} of numbered objects do not have the "
-                "same pages"
+                f"{counted(len(files), 'image')} and {counted(len(labels), 'image')} of numbered objects do not have "
+                "the same pages"
             )
         for file, label in zip(files, labels, strict=True):
             if file.shape[:2] != label.shape[:2]:

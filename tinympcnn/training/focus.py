@@ -152,8 +152,8 @@ def focused(
         first = modelfile.load(focus, Sequential)
         if (first.in_maps, first.out_maps) != (net.in_maps, net.out_maps):
             raise UsageError(
-                f"the first net {focus} has {counted(first.in_maps, 'map')} in and {first.out_maps} classes; the net that "
-                f"is trained has {net.in_maps} and {net.out_maps}"
+                f"the first net {focus} has {counted(first.in_maps, 'map')} in and {first.out_maps} classes; the net "
+                f"that is trained has {net.in_maps} and {net.out_maps}"
             )
         wrong = [mistakes(first, *pair) for pair in zip(images, targets, strict=True)]
     return DrawnCrops(net, images, targets, recipe, wrong)
