@@ -17,7 +17,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(module, "SPEC", "C3x3x4 MPF2x2 FC2")
     monkeypatch.setattr(module, "SAMPLE", 256)
     monkeypatch.setattr(module, "THRESHOLDS", [0.4, 0.6])
-    monkeypatch.setattr(module, "DRAWN", {"training": 1, "held-out": 1, "unseen": 2})
+    monkeypatch.setattr(module, "DRAWN", {"training": 1, "unseen": 2, "held-out": 1})
 
 
 def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path, monkeypatch):

@@ -330,7 +330,7 @@ def test_rows_are_utf_8_whatever_the_names(plant):
     write_rows(plant / "rows.csv", found, 0.5)
     names = [row["image"] for row in csv.DictReader((plant / "rows.csv").read_text(encoding="utf-8").splitlines())]
     assert names == ["Zähne_日本 $1$", "d\\udce9faut"]
-    contact_sheet(plant / "sheet.png", found, 0.5)
+    contact_sheet(plant / "sheet.png", found, 0.5, 0)
 
 
 def test_an_image_whose_probabilities_are_nan_is_named_and_never_sound(plant):

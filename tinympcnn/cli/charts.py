@@ -29,17 +29,12 @@ from tinympcnn.inference.inspection import Inspected
 from tinympcnn.metrics.roc import decide, roc_curve
 
 SHEET_ROWS = 8  # images on a contact sheet
-CURVES = {
-    "loss": ("loss_train", "loss_val"),
-    "share of mistakes": ("pixel_error", "error"),
-}
+CURVES = {"loss": ("loss_train", "loss_val"), "share of mistakes": ("pixel_error", "error")}
 """The panels of training curves, and the columns of the log in each."""
 WORDS = {"loss_train": "training", "loss_val": "validation", "pixel_error": "validation", "error": "validation"}
 
 
-def contact_sheet(
-    path: str | PathLike[str], found: Sequence[Inspected], threshold: float, pixels: float | None = None
-) -> str:
+def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, pixels: float) -> str:
     """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top.
 
     Where the truth is not known, the images with the largest scores are drawn. `pixels` is the number of pixels, at
@@ -55,8 +50,7 @@ def contact_sheet(
     rows = sorted(found, key=badness, reverse=True)[:SHEET_ROWS]
     known = rows[0].defect is not None
     height = min(3.0, 3.2 * max(one.probability.shape[0] / one.probability.shape[1] for one in rows)) + 0.4
-    most = "" if pixels is None else f" more than {int(pixels)}"
-    rule = f"Flagged: an image with{most} pixels whose probability of a defect is above {threshold:.3f}"
+    rule = f"Flagged: an image with more than {counted(int(pixels), 'pixel')} of a probability above {threshold:.3f}"
     with drawing() as new_figure:
         from matplotlib.patches import Patch
 
@@ -77,8 +71,7 @@ def contact_sheet(
             wrong = outcome in ("miss", "false alarm")
             line[0].set_title(f"{printable(one.name)[-40:]}: {outcome}", loc="left", weight="bold" if wrong else None)
             line[1].set_title(f"score {one.score:.3f}", loc="left")
-            count = int(np.count_nonzero(above))
-            line[2].set_title(counted(count, "pixel") + (f", at most {int(pixels)} pass" if pixels else ""), loc="left")
+            line[2].set_title(f"{np.count_nonzero(above)} of at most {counted(int(pixels), 'pixel')}", loc="left")
             for ax in line:
                 ax.tick_params(labelsize=7, labelleft=ax is line[0], labelbottom=one is rows[-1])
                 for spine in ax.spines.values():

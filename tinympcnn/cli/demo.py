@@ -33,11 +33,10 @@ from tinympcnn.training.recipe import Recipe
 
 SPEC = "C4x4x16 MPF2x2 C3x3x24 MPF2x2 C3x3x32 MPF2x2 FC3x3x48 FC2"
 RECIPE = Recipe(14, options={"lr": 0.005}, augment="flip", crop=64, balance="classes")
-DRAWN = {"training": 16, "held-out": 2, "unseen": 2}  # images of 256x256
+DRAWN = {"training": 16, "unseen": 2, "held-out": 2}  # images of 256x256
 VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 2012 challenge
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
-
 THRESHOLDS = np.linspace(0.3, 0.95, 14)
 
 EXAMPLES = """
