@@ -1,4 +1,4 @@
-"""Pictures of many images, or of none: the contact sheet and the ROC curve of ``detect``, and training curves."""
+"""Pictures of many images, or of none: sheets of images, ROC curve, confusion matrix, and training curves."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tinympcnn.cli.pictures import (
     SKY,
     YELLOW,
     drawing,
+    grey,
     outlines,
     printable,
     rgb,
@@ -29,6 +30,7 @@ from tinympcnn.inference.inspection import Inspected
 from tinympcnn.metrics.roc import decide, roc_curve
 
 SHEET_ROWS = 8  # images on a contact sheet
+MISTAKES, ACROSS = 40, 8  # images on a sheet of mistakes at most, and in a row
 CURVES = {"loss": ("loss_train", "loss_val"), "share of mistakes": ("pixel_error", "error")}
 """The panels of training curves, and the columns of the log in each."""
 WORDS = {"loss_train": "training", "loss_val": "validation", "pixel_error": "validation", "error": "validation"}
@@ -57,10 +59,9 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
         figure = new_figure(figsize=(11, height * len(rows) + 1))
         grid = figure.subplots(len(rows), 3, squeeze=False)
         for line, one in zip(grid, rows, strict=True):
-            grey = one.image.mean(axis=2, dtype=np.float64)
             above = one.probability > threshold
             for ax in (line[0], line[2]):
-                ax.imshow(grey, cmap="gray", interpolation="nearest")
+                ax.imshow(one.image.mean(axis=2, dtype=np.float64), cmap="gray", interpolation="nearest")
             shown = line[1].imshow(one.probability, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
             _mask(line[2], above, YELLOW, 0.8)
             if one.defect is not None:
@@ -175,3 +176,53 @@ def _curves(ax: Any, logs: Mapping[str, Sequence[Mapping[str, float]]], title: s
     ax.set(xlabel="epoch", ylabel=title, ylim=(0, 1.1 * highest if np.isfinite(highest) else None))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(frameon=False)
+
+
+def draw_confusion(path: str | PathLike[str], C: np.ndarray, names: Sequence[str]) -> None:
+    """Draw a confusion matrix (K, K): the classes down, what they were taken for across.
+
+    The diagonal is left out of the scale of greys, as the few mistakes would otherwise not be seen.
+    """
+    K = len(names)
+    mistakes = C - np.diag(np.diag(C))
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(2 + 0.28 * K, 1.6 + 0.28 * K))
+        axes = figure.subplots()
+        axes.imshow(mistakes, cmap="Greys", vmin=0, vmax=max(1, mistakes.max()))
+        for i, j in zip(*np.nonzero(C), strict=True):
+            dark = mistakes[i, j] > 0.6 * mistakes.max()
+            colour = BLUE if i == j else "white" if dark else "black"
+            axes.text(j, i, C[i, j], ha="center", va="center", fontsize=6, color=colour)
+        axes.set_xticks(range(K), names, rotation=90, fontsize=7)
+        axes.set_yticks(range(K), names, fontsize=7)
+        axes.set_xlabel("taken for")
+        axes.set_ylabel("class")
+        said = f"{counted(int(mistakes.sum()), 'mistake')} in {counted(int(C.sum()), 'image')}"
+        axes.set_title(said, fontsize=9)
+        write_figure(figure, path)
+
+
+def draw_mistakes(
+    path: str | PathLike[str], images: np.ndarray, classes: np.ndarray, p: np.ndarray, names: Sequence[str]
+) -> None:
+    """Draw the mistakes, the surest first; under each image its class, what it was taken for, and how surely.
+
+    The images, shape (N, H, W, C), are as they were read; numbers of channels other than 1 and 3 are drawn as their
+    mean. `classes` holds the true classes, shape (N,), and `p` the probabilities, shape (N, K).
+    """
+    wrong = np.flatnonzero(p.argmax(axis=1) != classes)
+    shown = wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MISTAKES]
+    rows = max(1, -(-len(shown) // ACROSS))
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(1.2 * ACROSS, 0.4 + 1.45 * rows))
+        cells = figure.subplots(rows, ACROSS, squeeze=False).ravel()
+        for axes in cells:
+            axes.set_axis_off()
+        for axes, i in zip(cells, shown, strict=False):
+            image = images[i] if images.shape[3] == 3 else images[i].mean(axis=2)
+            axes.imshow(grey(image), cmap="gray", vmin=0, vmax=1)
+            guess = int(p[i].argmax())
+            axes.set_title(f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}", fontsize=6)
+        said = f"{counted(len(wrong), 'mistake')} in {counted(len(images), 'image')}, the surest first"
+        figure.suptitle(said, fontsize=9)
+        write_figure(figure, path)

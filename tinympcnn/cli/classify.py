@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
+from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.models import AnyPath, Echo, Paths, resolution
 from tinympcnn.cli.pictures import check_picture
 from tinympcnn.cli.words import say, table

@@ -57,7 +57,7 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
         if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
             raise UsageError(f"a panel is an array (H, W) or (H, W, 3), not {array.shape}")
     with drawing() as new_figure:
-        figure = new_figure(figsize=(3.2 * len(arrays), 3.4))
+        figure = new_figure(figsize=(3.2 * len(arrays), 3.7))
         for ax, array, title in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, titles, strict=True):
             shown = show(ax, array)
             ax.set_title(title)

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinympcnn.cli.models import Echo, Machine, Paths, check_channels
-from tinympcnn.cli.planning import plan_tiles
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import DataError, UsageError
-from tinympcnn.inference import segment
+from tinympcnn.engine.limits import available_memory, resident_memory
+from tinympcnn.errors import DataError, UsageError, counted
+from tinympcnn.inference import segment, tiling
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members
@@ -81,7 +81,7 @@ class Job:
         if self.factor > 1:
             self.echo(f"images are down-sampled by {self.factor}, as for training")
         if files:
-            size = plan_tiles(self.members, self.factor, self.post, files, self.machine, self.echo)
+            size = self._plan(files)
         for file in files:
             out = jobs[file]
             with failures.of(file.path):
@@ -100,6 +100,38 @@ class Job:
                 self.echo(f"{file.describe()}: wrote {' and '.join(map(str, paths(file)))}{shrunk}")
         failures.tell(len(inputs))
         return written
+
+    def _plan(self, files: Sequence[ImageFile]) -> Pair:
+        """Return the rows and columns of the tiles, and say what memory the process will take at most."""
+        taken, memory = resident_memory(), self.machine.memory
+        budget = memory if memory is not None else taken + available_memory() // 2
+        fixed, row = (max(part) for part in zip(*map(self._page_memory, files), strict=True))
+        fixed += self.post.filter_bytes()
+        largest = (
+            max(file.shape[0] for file in files) // self.factor,
+            max(file.shape[1] for file in files) // self.factor,
+        )
+        room = max(min(budget - taken - fixed, tiling.DEFAULT_MEMORY), 1)
+        rows, columns = size = tiling.tile_size(self.members, self.machine.tile, room, largest, row)
+        peak = taken + fixed + rows * row + tiling.tile_memory(self.members, size, largest)
+        self.echo(f"{counted(len(files), 'file')}, tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
+        if peak > budget:
+            advice = "the least that is possible" if self.machine.tile is None else "a smaller --tile takes less"
+            self.echo(f"this is more than the {budget / 1e6:.0f} MB asked for; {advice}")
+        return size
+
+    def _page_memory(self, file: ImageFile) -> tuple[int, int]:
+        """Return the bytes that reading a page and writing its results take besides tiles: at least, for each row."""
+        factor, post, K = self.factor, self.post, self.members.out_maps
+        height, width, maps = file.shape
+        row, halo = width * maps * file.dtype.itemsize, self.members.halo
+        shrunk = width // factor * maps * 4 if factor > 1 else 0
+        on_the_way = post.pixel_bytes(K)
+        result = width // factor * (4 * K + 17 + on_the_way)  # probabilities, classes found, their values
+        fixed = halo * shrunk + 2 * post.radius * width // factor * on_the_way  # rows that wait for those below them
+        if file.rows_at_once == height:  # decoded whole, and perhaps brought into order
+            return 2 * height * row + fixed, shrunk + result
+        return 2 * (halo * factor + 2 * file.rows_at_once) * row + fixed, 2 * factor * row + shrunk + result
 
     def _writer(self, file: ImageFile, folder: Path, result: Result) -> PageWriter:
         shape = (file.shape[0] // self.factor, file.shape[1] // self.factor, *result.pixel)

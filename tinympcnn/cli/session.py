@@ -56,8 +56,8 @@ class Session:
         Go on from the checkpoint beside MODEL.npz, if there is one. A finished run can go on for more epochs if its
         learning rate does not depend on their number, as with --decay none.
     force : bool
-        Replace the model, the checkpoint and the log of an earlier run. Inputs are never replaced. The default is to
-        keep what an earlier run wrote under a number, such as cells.1.npz.
+        Replace the model, the checkpoint, the log and the picture of an earlier run. Inputs are never replaced. The
+        default is to keep what an earlier run wrote under a number, such as cells.1.npz.
     log : path or None
         Write a row for every epoch to this file, which plot draws. The default is to write none.
     watch : path or None
@@ -146,13 +146,13 @@ def _set_aside(session: Session, output: AnyPath) -> None:
     model, place = Path(output), checkpoint_path(output)
     if session.force or (session.resume and place.exists()):
         return
-    log = [] if session.log is None else [Path(session.log)]
+    others = [Path(path) for path in (session.log, session.watch) if path is not None]
     for n in count(1):
         aside = model.with_name(f"{model.name.removesuffix('.npz')}.{n}.npz")
         names = {
             model: aside,
             place: checkpoint_path(aside),
-            **{path: path.with_suffix(f".{n}{path.suffix}") for path in log},
+            **{path: path.with_suffix(f".{n}{path.suffix}") for path in others},
         }
         if not any(path.exists() for path in names.values()):
             break
