@@ -1,5 +1,7 @@
 """The command line: each command does its work; whatever is wrong is one sentence, an exit code, and no file."""
 
+import ast
+import io
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +22,10 @@ from hypothesis import strategies as st
 from tinympcnn import Net, __version__, cli
 from tinympcnn.cli import arguments, entry
 from tinympcnn.cli.progress import Progress
+from tinympcnn.cli.words import sparkline
 from tinympcnn.io.predictions import write_probabilities
+from tinympcnn.nn.layers import LAYERS
+from tinympcnn.nn.spec import NETS
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -204,6 +210,59 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
     "plot": ["plot", "a", "-o", "b"],
 }
+
+
+def test_the_notation_of_nets_is_explained_word_by_word(run):
+    code, said, _ = run("help", "nets")
+    assert code == 0 and max(map(len, said.splitlines())) <= 80
+    for letters in {letters for layer in LAYERS.values() for letters in vars(layer).get("letters", ())}:
+        assert re.search(rf"\b{letters}(\d|\b)", said), letters
+    for spec in [*re.findall(r"'(C[^']*)'", said), *NETS]:
+        assert Net.from_spec(spec, rng=0).n_params > 0
+    assert {line.split()[0] for line in said.splitlines() if line} >= NETS.keys()
+    refused(run("help", "nests"), 2, "there is no help on 'nests'; take nets, or one of demo, train")
+
+
+@pytest.mark.parametrize("words", [["train"], []])
+def test_help_gives_the_help_of_a_command(words, capsys):
+    for call in (["help", *words], [*words, "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(call)
+    first, second = capsys.readouterr().out.split("usage: ")[1:]
+    assert first == second and ("--optimizer" in first) == bool(words)
+
+
+def test_lines_end_at_words_within_80_columns(run, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for name in ("images.tif", "labels.tif", "model.npz"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    for line in (
+        "info",
+        "info N4 --image 512x512",
+        "train -i images.tif -l labels.tif -o m.npz --epochs 12 --val 0.3 --crop 9 --augment rotate+elastic --net "
+        "C3x3x3,MPF2x2,FC2 --balance --warmup 1 --decay 0.993:0.03 --keep best --log a.csv",
+        "segment -i images.tif -m m.npz model.npz --turns -o a-folder-of-results",
+        "evaluate -p a-folder-of-results/images_prob.tif -l labels.tif",
+    ):
+        code, said, _ = run(*(word.replace(",", " ") for word in line.split()))
+        assert code == 0 and max(map(len, said.splitlines())) <= 80, said
+
+
+def test_a_terminal_without_blocks_gets_no_curves(monkeypatch):
+    assert sparkline([3, 2, 1]) == "█▅▁" and sparkline([1, float("nan"), 2]) == "▁ █"
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert sparkline([3, 2, 1]) == ""
+
+
+def test_no_message_leaves_the_plural_open():
+    open_ones = []
+    for path in Path(cli.__file__).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            open_ones += [(path.name, text) for text in words if re.search(r"[a-z]\(s\)", text) and "\n" not in text]
+    assert open_ones == []
 
 
 def test_the_table_of_commands_loads_none_of_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -42,12 +43,13 @@ class Progress:
             left = (time.perf_counter() - self.start) * (self.epochs - epochs) / (epochs - self.first)
             bar = ("#" * (BAR * done // total)).ljust(BAR, ".")
             text = f"epoch {len(self.records) + 1}/{self.epochs} [{bar}] {done}/{total} updates, {duration(left)} left"
-            print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{text[:width]:<{width}}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Take the bar away."""
         if self.live:
-            print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)
+            print("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r", end="", file=sys.stderr, flush=True)
 
     def epoch(self, record: Record) -> None:
         """Print what the log says of an epoch, under a heading if it is the first row."""
