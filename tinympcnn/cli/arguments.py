@@ -172,7 +172,8 @@ def fields(group: argparse._ActionsContainer, source: type, **options: str | dic
         else:
             kind = next((kind for kind in (int, float, str) if kind in kinds), None)
             if "action" not in more:
-                more.setdefault("type", path if kind is str and str is not kinds[0] else kind)
+                named = new_file if "." in more.get("metavar", "") else path  # a file, or a folder as well
+                more.setdefault("type", named if kind is str and str is not kinds[0] else kind)
             text += f" The default is {default}." if default is not None and "default" not in text else ""
         group.add_argument(*more.pop("flags", [f"--{name.replace('_', '-')}"]), help=text, **more)
 

@@ -41,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     text = "The images: one folder with a subfolder for each class, one CSV with the columns file and class, or files "
     arguments.images(data, text + "and folders without classes.")
-    names = {"csv": "ROWS.csv", "confusion": "CONFUSION.png", "sheet": "MISTAKES.png"}
-    outputs = {name: {"type": arguments.new_file, "metavar": metavar} for name, metavar in names.items()}
-    arguments.fields(data, Outputs, **outputs)
+    arguments.fields(data, Outputs, csv="ROWS.csv", confusion="CONFUSION.png", sheet="MISTAKES.png")
     text = "The columns, as train wrote them. The probabilities of several are averaged."
     arguments.files(net, "-m", "--model", help=text, required=True, metavar="MODEL.npz")
     arguments.machine(machine)

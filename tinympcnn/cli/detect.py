@@ -45,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "The validation images, on which the threshold is chosen, and with --pixels auto the number of pixels too."
     arguments.files(data, "--val-images", help=text)
     arguments.files(data, "--val-labels", help="The label images of the validation images.")
-    names = {"csv": "ROWS.csv", "sheet": "SHEET.png", "roc": "ROC.png"}
-    outputs = {name: {"type": arguments.new_file, "metavar": metavar} for name, metavar in names.items()}
-    arguments.fields(data, Outputs, **outputs, force={})
+    arguments.fields(data, Outputs, csv="ROWS.csv", sheet="SHEET.png", roc="ROC.png", force={})
     arguments.models(net, "The models that train wrote. The first class is sound. The probabilities are averaged.")
     probability = {"flags": ["--probability"], "dest": "probability", "type": arguments.ranged(float, 0, 1)}
     arguments.fields(

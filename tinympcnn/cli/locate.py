@@ -42,22 +42,18 @@ EXAMPLES = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn locate``."""
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
-    within = {"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"}
-    folder = {"type": arguments.path, "metavar": "DIR"}
     arguments.images(data)
-    arguments.fields(data, Outputs, table={
-        "flags": ["-o", "--output"], "type": arguments.new_file, "dest": "table", "required": True,
-        "metavar": "OBJECTS.csv",
-    })  # fmt: skip
-    truth = {"flags": ["--truth"], "dest": "places", **arguments.FILES}
+    table = {"flags": ["-o", "--output"], "dest": "table", "required": True, "metavar": "OBJECTS.csv"}
+    arguments.fields(data, Outputs, table=table)
     arguments.fields(
-        data, Truth, places=truth, validation={"flags": ["--val"], "dest": "validation", **arguments.FILES}
-    )
-    arguments.fields(data, Truth, within=within)
-    arguments.fields(data, Outputs, overlay=folder, roi=folder, force={})
+        data, Truth, places={"flags": ["--truth"], "dest": "places", **arguments.FILES},
+        validation={"flags": ["--val"], "dest": "validation", **arguments.FILES},
+        within={"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"},
+    )  # fmt: skip
+    arguments.fields(data, Outputs, overlay="DIR", roi="DIR", force={})
     arguments.models(net, "The models that train wrote with --radius. The probabilities of several are averaged.")
-    probability = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
-    arguments.fields(net, Search, radius={"type": arguments.ranged(float, 0), "metavar": "R"}, threshold=probability)
+    score = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
+    arguments.fields(net, Search, radius={"type": arguments.ranged(float, 0), "metavar": "R"}, threshold=score)
     arguments.machine(machine)
 
 

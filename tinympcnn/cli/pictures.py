@@ -27,6 +27,7 @@ FALSE, MISSED = VERMILLION, BLUE
 LINES, MARKS = ("-", "--", "-.", ":"), "os^Dv<"
 
 DPI = 110
+PREVIEW = 2048  # rows and columns of a preview, at most
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -108,8 +109,12 @@ def draw_preview(
 ) -> None:
     """Draw an image (H, W, C) with the outlines of its segments and, where the truth is known, the mistakes.
 
-    The `classes` and the `truth`, (H, W), are indices into the label `values`; a truth of -1 does not count.
+    The `classes` and the `truth`, (H, W), are indices into the label `values`; a truth of -1 does not count. Of
+    images of more than `PREVIEW` rows or columns, every second pixel is drawn, or every third, and so on.
     """
+    step = -(-max(classes.shape) // PREVIEW)
+    image, classes = image[::step, ::step], classes[::step, ::step]
+    truth = None if truth is None else truth[::step, ::step]
     marks = [(INK[k % len(INK)], classes == k, f"edge of {values[k]}") for k in range(1, len(values))]
     marks = [(YELLOW if truth is not None else ink, outlines(mask), words) for ink, mask, words in marks]
     if truth is not None:
@@ -151,7 +156,7 @@ def draw_objects(
             ("miss", YELLOW, "D", missed),
         ]
     with picture_of(image) as (figure, ax):
-        size = (2 * 72 / DPI * (radius + 2)) ** 2
+        size = (2 * 72 / DPI * (radius * enlarged(image) + 2)) ** 2
         for name, colour, mark, some in kinds:
             ax.scatter(
                 some[:, 1], some[:, 0], s=size, marker=mark, facecolors="none", edgecolors=colour, linewidths=1.5,
@@ -165,7 +170,7 @@ def draw_objects(
 def picture_of(image: np.ndarray) -> Iterator[tuple[Any, Any]]:
     """Give a figure and its axes that show an image (H, W, C) pixel by pixel, with room for a legend below."""
     height, width = image.shape[:2]
-    scale = max(1, round(500 / max(height, width)))  # a small image is enlarged
+    scale = enlarged(image)
     inches, room = (scale * width / DPI, scale * height / DPI), 0.4
     with drawing() as new_figure:
         figure = new_figure(figsize=(max(inches[0], 4.6), inches[1] + room), layout="none")
@@ -178,6 +183,11 @@ def picture_of(image: np.ndarray) -> Iterator[tuple[Any, Any]]:
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         ax.set_axis_off()
         yield figure, ax
+
+
+def enlarged(image: np.ndarray) -> int:
+    """Return how many pixels of a picture a pixel of an image takes along each axis: several, if the image is small."""
+    return max(1, round(500 / max(image.shape[0], image.shape[1])))
 
 
 def rgb(ink: str) -> tuple[float, float, float]:

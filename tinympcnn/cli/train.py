@@ -59,10 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val", type=float, default=0.0, metavar="FRACTION",
         help="The share of the images that is held out for validation. The default, 0, holds out none.",
     )  # fmt: skip
-    arguments.fields(
-        data, Session, log={"type": arguments.new_file, "metavar": "LOG.csv"},
-        watch={"type": arguments.new_file, "metavar": "PICTURE.png"}, force={},
-    )  # fmt: skip
+    arguments.fields(data, Session, log="LOG.csv", watch="PICTURE.png", force={})
     either = net.add_mutually_exclusive_group()
     either.add_argument(
         "--net", metavar="NAME|SPEC",
