@@ -261,11 +261,10 @@ def test_the_roc_curve_is_drawn_with_the_chosen_point(plant):
     def centre(colour):
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         rows, columns = np.nonzero((pixels[: pixels.shape[0] // 2] == rgb).all(axis=2))
-        return (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2, len(rows)
+        return (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2, len(rows), rows.min()
 
-    row, column, size = centre(VERMILLION)
-    curve_row = centre(BLUE)[0]
-    assert size > 50 and abs(row - curve_row) <= 9 and column < pixels.shape[1] / 3  # at the top left: no mistake
+    row, column, size, _ = centre(VERMILLION)
+    assert size > 50 and abs(row - centre(BLUE)[3]) <= 9 and column < pixels.shape[1] / 3  # at the top left: no mistake
     with pytest.raises(UsageError, match="labels"):
         detect(plant, labels=False, pixels=20, outputs=Outputs(roc=plant / "roc.png"))
 

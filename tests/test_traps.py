@@ -89,7 +89,7 @@ def test_colour_images(run, tmp_path, write):
     image, labels = write(tmp_path / "a", array), tiff()(tmp_path / "truth", mask(array[..., 0]))
     words = ["train", "-i", image, "-l", labels, "-o", tmp_path / "m.npz", "--net", "C3x3x2 FC2", *NET]
     code, said, _ = run(*words)
-    assert code == 0 and "Y=16, X=18, C=3, uint8" in said
+    assert code == 0 and "Y=16, X=18, C=3, uint8" in " ".join(said.split())
     assert run("segment", "-i", image, "-m", tmp_path / "m.npz", "-o", tmp_path / "out")[0] == 0
     grey = tiff()(tmp_path / "grey", array[..., 0])
     answer = run("segment", "-i", grey, "-m", tmp_path / "m.npz", "-o", tmp_path / "out")

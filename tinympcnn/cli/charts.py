@@ -120,7 +120,7 @@ def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: f
         )  # fmt: skip
         words = f"{point[1]:.1%} of the defects found,\n{point[0]:.1%} of the others flagged"
         side, away = ("left", 10) if point[0] < 0.5 else ("right", -10)
-        ax.annotate(words, point, (away, -28), textcoords="offset points", color=FALSE, fontsize=8, ha=side)
+        ax.annotate(words, point, (away, -28), textcoords="offset points", fontsize=8, ha=side)
         ax.set(
             xlim=(-0.03, 1), ylim=(0, 1.03), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1),
             title=f"{sum(truth)} of {counted(len(truth), 'image')} with a defect",

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     locate_files(
         options.images, options.model, arguments.made(Outputs, options),
         arguments.made(Truth, options) if known else None, arguments.made(Search, options),
-        reading=Reading(axes=options.axes), device=options.device,
+        reading=Reading(axes=options.axes, radius=options.radius), device=options.device,
     )  # fmt: skip
 
 
