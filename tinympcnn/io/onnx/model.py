@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -130,11 +131,12 @@ def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str,
 
 
 def _metadata(nets: Sequence[Sequential], steps: Steps) -> dict[str, Any]:
-    fields = [net.field_of_view for net in nets]
+    rows, columns = zip(*(net.field_of_view for net in nets), strict=True)
     return {
         "class_values": nets[0].class_values,
         "class_names": nets[0].class_names,
-        "field_of_view": [max(rows for rows, _ in fields), max(columns for _, columns in fields)],
+        "field_of_view": [max(rows), max(columns)],
+        "grid": [lcm(*(net.grid[axis] for net in nets)) for axis in (0, 1)],
         "views": steps.views,
         "calibration": list(steps.calibration),
         "downsample": steps.downsample,
