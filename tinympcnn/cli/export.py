@@ -1,4 +1,4 @@
-"""``tinympcnn export``: from model files to one ONNX file, or to the folder that DeepImageJ, ilastik and QuPath read."""
+"""``tinympcnn export``: from model files to one ONNX file, or to a folder for DeepImageJ, ilastik and QuPath."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--pixels", choices=PIXELS,
-        help="The type of the pixels that go in. The default is float32, and uint8 for nets that classify whole images.",
+        help="The type of the pixels that go in. The default is float32. For nets that classify whole images the "
+        "default is uint8.",
     )  # fmt: skip
     arguments.force(parser, "Replace files that exist.")
 
@@ -140,6 +141,8 @@ def export_files(
     whole = nets[0].class_names is not None
     if whole and (choices.turns or choices.calibration or choices.predict):
         raise UsageError(f"{names[0]} classifies whole images: leave out --turns, --calibration and --predict")
+    if choices.predict and choices.calibration:
+        raise UsageError("a calibration corrects probabilities: leave out --calibration or --predict")
     if whole:
         check_columns(nets, names)
     else:

@@ -62,7 +62,7 @@ def write_folder(folder: Path, model: Any, image: np.ndarray, result: np.ndarray
     with replacing(folder / "README.md") as temporary:
         temporary.write_text(page(model, about), encoding="utf-8")
     spec = library()
-    with spec.ValidationContext(root=folder, progressbar=False, log_warnings=False):
+    with spec.ValidationContext(root=folder, perform_io_checks=False, log_warnings=False):
         description = spec.build_description(_described(model, about, image, result))
         if isinstance(description, spec.InvalidDescr):
             error = description.validation_summary.errors[0]
@@ -76,8 +76,8 @@ def page(model: Any, about: dict[str, Any]) -> str:
     rows, columns = about["field_of_view"]
     lines = [
         "# A max-pooling convolutional network of tinympcnn",
-        f"One pixel of the output sees a window of {rows}x{columns} pixels. The graph normalises the pixels and mirrors "
-        "the borders of the image itself: give it raw pixels, on the scale of the training images.",
+        f"One pixel of the output sees a window of {rows}x{columns} pixels. The graph normalises the pixels and "
+        "mirrors the borders of the image itself: give it raw pixels, on the scale of the training images.",
         "## Classes" if model.graph.output[0].name == "probabilities" else "## Output",
         ", ".join(_outputs(model, about)),
         "## Training",
@@ -115,7 +115,7 @@ def metadata(model: Any) -> dict[str, Any]:
 
 
 def _sizes(about: dict[str, Any]) -> list[tuple[int, int]]:
-    """Return, for rows and columns, the least size of an image, of which one pixel is far from borders, and the step."""
+    """Return the least size of an image, with a pixel far from borders, and the step of sizes: rows, then columns."""
     found = []
     for window, k in zip(about["field_of_view"], about["grid"], strict=True):
         step = k * about["downsample"]
@@ -148,8 +148,6 @@ def _described(model: Any, about: dict[str, Any], image: np.ndarray, result: np.
         "inputs": [
             {"id": source, "axes": inputs, "data": {"type": str(image.dtype)}, "test_tensor": {"source": FILES[1]}}
         ],
-        "outputs": [
-            {"id": target, "axes": outputs, "data": {"type": "float32"}, "test_tensor": {"source": FILES[2]}}
-        ],
+        "outputs": [{"id": target, "axes": outputs, "data": {"type": "float32"}, "test_tensor": {"source": FILES[2]}}],
         "weights": {"onnx": {"source": FILES[0], "opset_version": OPSET}},
     }

@@ -86,20 +86,22 @@ def fragment(graph: Graph, layer: Fragment, x: Maps) -> Maps:
 
 def max_pool(graph: Graph, layer: MaxPool, x: Maps) -> Maps:
     """Add a max-pooling whose stride is its window."""
-    return in_fragments(graph, x, lambda y: graph.add("MaxPool", y, kernel_shape=layer.k, strides=layer.k))
+    return in_fragments(graph, layer, x, lambda y: graph.add("MaxPool", y, kernel_shape=layer.k, strides=layer.k))
 
 
 def subsample(graph: Graph, layer: Subsample, x: Maps) -> Maps:
     """Add a slice of every k-th row and column."""
     end = [np.iinfo(np.int64).max] * 2
-    return in_fragments(graph, x, lambda y: graph.add("Slice", y, [0, 0], end, [2, 3], [*layer.k]))
+    return in_fragments(graph, layer, x, lambda y: graph.add("Slice", y, [0, 0], end, [2, 3], [*layer.k]))
 
 
 def upsample(graph: Graph, layer: Upsample, x: Maps) -> Maps:
     """Add a resizing that repeats pixels."""
-    how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    how: dict[str, Any] = {
+        "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"
+    }  # fmt: skip
     scales = np.array([1, 1, *layer.k], np.float32)
-    return in_fragments(graph, x, lambda y: graph.add("Resize", y, "", scales, **how))
+    return in_fragments(graph, layer, x, lambda y: graph.add("Resize", y, "", scales, **how))
 
 
 def skip(graph: Graph, layer: Skip, x: Maps) -> Maps:
@@ -148,16 +150,18 @@ OPERATORS: Mapping[type[Layer], Callable[[Graph, Any, Maps], Maps]] = {
     Logistic: function("Sigmoid"),
     Relu: function("Relu"),
 }
-"""What adds the operators of a layer, by the class of the layer; a subclass computes something else and needs its own."""
+"""What adds the operators of a layer, by its class; a subclass may compute something else and needs its own."""
 
 
-def in_fragments(graph: Graph, x: Maps, apply: Callable[[Tensor], Tensor]) -> Maps:
+def in_fragments(
+    graph: Graph, layer: MaxPool | Subsample | Upsample, x: Maps, apply: Callable[[Tensor], Tensor]
+) -> Maps:
     """Apply what takes maps one by one and moves in steps to every fragment: the fragments become maps for a while.
 
     Only a U-Net between fragments needs that: the rows of a fragment, not those of the dense map, go into its pools.
     """
-    if x.dilation == (1, 1):
-        return x._replace(name=apply(x.name))
+    if x.dilation == (1, 1) or layer.k == (1, 1):
+        return x if layer.k == (1, 1) else x._replace(name=apply(x.name))
 
     def shape(*parts: Any) -> Tensor:
         return graph.add("Concat", *parts, axis=0)

@@ -61,7 +61,7 @@ class Steps:
         return "predictions" if self.scores else "probabilities"
 
 
-def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str, Any] | None = None) -> Any:  # noqa: B008
+def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str, Any] | None = None) -> Any:
     """Return nets, whose outputs are averaged, as one ONNX model.
 
     Parameters
@@ -145,7 +145,7 @@ def _metadata(nets: Sequence[Sequential], steps: Steps) -> dict[str, Any]:
 
 
 def _shrunk(graph: Graph, image: Tensor, maps: int, factor: int) -> Tensor:
-    """Add the means of blocks of factor x factor pixels: exact sums, as in ``data/downsample.py``, then the division."""
+    """Add the means of blocks of factor x factor pixels: sums, as in ``data/downsample.py``, then the division."""
     if factor == 1:
         return image
     ones = np.ones((maps, 1, factor, factor), np.float32)
@@ -174,7 +174,8 @@ def _classified(graph: Graph, net: Sequential, image: Tensor, largest: int) -> T
 def _calibrated(graph: Graph, probabilities: Tensor, coefficients: Sequence[float]) -> Tensor:
     """Add the polynomial of a calibration, by Horner's rule."""
     p = graph.add("Slice", probabilities, [1], [2], [1])
-    *lower, value = (np.float32(c) for c in coefficients)
+    value: Any
+    *lower, value = map(float, coefficients)
     for c in reversed(lower):
         value = graph.add("Add", graph.add("Mul", value, p), c)
     value = graph.add("Clip", value, 0.0, 1.0)
