@@ -27,7 +27,7 @@ from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import shrunk
 from tinympcnn.io.onnx import bioimageio
 from tinympcnn.io.onnx.graph import library
-from tinympcnn.io.onnx.model import PIXELS, Steps, to_onnx
+from tinympcnn.io.onnx.model import PIXELS, Steps, classifies, to_onnx
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.net import Net
 from tinympcnn.nn.sequential import Sequential
@@ -136,29 +136,9 @@ def export_files(
     library()
     if folder:
         bioimageio.library()
-    nets, names = [Net.load(path) for path in models], [str(path) for path in models]
-    agreed("list of class names", [net.class_names for net in nets], names)
-    whole = nets[0].class_names is not None
-    if whole and (choices.turns or choices.calibration or choices.predict):
-        raise UsageError(f"{names[0]} classifies whole images: leave out --turns, --calibration and --predict")
-    if choices.predict and choices.calibration:
-        raise UsageError("a calibration corrects probabilities: leave out --calibration or --predict")
-    if whole:
-        check_columns(nets, names)
-    else:
-        nets = Committee(nets, names=names).nets
-    values = tuple(nets[0].class_values or range(nets[0].out_maps))
-    calibration = load_calibration(choices.calibration, values)
-    steps = Steps(
-        turns=choices.turns,
-        calibration=calibration.coefficients if calibration else (),
-        scores=choices.predict,
-        downsample=agreed("down-sampling", [resolution(net) for net in nets], names),
-        pixels=choices.pixels or ("uint8" if whole else "float32"),
-    )
+    nets, steps, calibration = _joined(models, choices)
     model, path = to_onnx(nets, steps, {"tinympcnn": __version__}), Path(output)
-    written = [made_folder(path) / name for name in bioimageio.FILES] if folder else [path]
-    check_outputs(written, models, force)
+    check_outputs([made_folder(path) / name for name in bioimageio.FILES] if folder else [path], models, force)
     if folder:
         image = example_image(nets[0], steps, bioimageio.example_size(model))
         result = expected(nets, steps, calibration, image)
@@ -166,7 +146,7 @@ def export_files(
     else:
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString())
-    shape = "(N, K)" if whole else "(N, K, H, W)"
+    shape = "(N, K)" if classifies(nets) else "(N, K, H, W)"
     echo(
         f"wrote {path}: image (N, C, H, W) of {steps.pixels} to {steps.output} {shape}, with C = {nets[0].in_maps} and "
         f"K = {nets[0].out_maps}; the mean of {len(nets)} net(s), each on {steps.views} view(s)"
@@ -174,10 +154,32 @@ def export_files(
     return path
 
 
+def _joined(models: Paths, choices: Choices) -> tuple[Sequence[Sequential], Steps, Calibration | None]:
+    """Read models that fit together and the choices; return also what happens to pixels and probabilities besides."""
+    nets, names = [Net.load(path) for path in models], [str(path) for path in models]
+    agreed("list of class names", [net.class_names for net in nets], names)
+    whole = classifies(nets)
+    if whole and (choices.turns or choices.calibration or choices.predict):
+        raise UsageError(f"{names[0]} classifies whole images: leave out --turns, --calibration and --predict")
+    if choices.predict and choices.calibration:
+        raise UsageError("a calibration corrects probabilities: leave out --calibration or --predict")
+    if whole:
+        check_columns(nets, names)
+    calibration = load_calibration(choices.calibration, tuple(nets[0].class_values or range(nets[0].out_maps)))
+    steps = Steps(
+        turns=choices.turns,
+        calibration=calibration.coefficients if calibration else (),
+        scores=choices.predict,
+        downsample=agreed("down-sampling", [resolution(net) for net in nets], names),
+        pixels=choices.pixels or ("uint8" if whole else "float32"),
+    )
+    return nets if whole else Committee(nets, names=names).nets, steps, calibration
+
+
 def example_image(net: Sequential, steps: Steps, size: Pair) -> np.ndarray:
     """Return a synthetic image (H, W, C) of the type and on the scale of the pixels that a net takes."""
     image = np.moveaxis(synthetic_membranes(net.in_maps, size, rng=0)[0], 0, -1).astype(np.float64)
-    if net.class_names is not None:
+    if classifies([net]):
         image *= PIXELS[steps.pixels] / 255
     elif net.normalisation is not None:
         mean, std = net.normalisation
@@ -187,10 +189,12 @@ def example_image(net: Sequential, steps: Steps, size: Pair) -> np.ndarray:
     return image.astype(steps.pixels)
 
 
-def expected(nets: Sequence[Net], steps: Steps, calibration: Calibration | None, image: np.ndarray) -> np.ndarray:
+def expected(
+    nets: Sequence[Sequential], steps: Steps, calibration: Calibration | None, image: np.ndarray
+) -> np.ndarray:
     """Return what the library gives for an image (H, W, C): (h, w, K), or (K,) of nets that classify whole images."""
-    if nets[0].class_names is not None:
-        return classify(nets, shrunk(image, steps.downsample)[None])[0].astype(np.float32)
+    if classifies(nets):
+        return np.asarray(classify(nets, shrunk(image, steps.downsample)[None])[0], np.float32)
     committee = Committee(nets, steps.turns)
     image = downsample(image, steps.downsample)
     if steps.scores:

@@ -98,7 +98,7 @@ def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str,
                 f"a net of {net.dtype} cannot be exported, because ONNX would run it in float32; save "
                 "net.astype('float32') and export that"
             )
-    graph, whole = Graph(), nets[0].class_names is not None
+    graph, whole = Graph(), classifies(nets)
     image = "image" if steps.pixels == "float32" else graph.add("Cast", "image", to=FLOAT)
     image = _shrunk(graph, image, nets[0].in_maps, steps.downsample)
     if whole:
@@ -128,6 +128,11 @@ def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str,
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def classifies(nets: Sequence[Sequential]) -> bool:
+    """Return whether nets tell the class of a whole image, and not of every pixel: then they have class names."""
+    return nets[0].class_names is not None
 
 
 def _metadata(nets: Sequence[Sequential], steps: Steps) -> dict[str, Any]:
