@@ -235,6 +235,7 @@ def test_onnxruntime_gives_the_probabilities_of_classify(kind, maps, size):
     net, images = column(f"{maps}x13x13-4C4-MP2-4C2-MP2-9N-3N", kind), pixels(6, *size, maps)
     images[0], images[1, :, :2] = 0, 3  # a black image, and one that is dark at its left
     images[2, : size[0] // 2] //= 40
+    images[3, :, 0], images[3, :, -1] = 20, 38  # less and more than a tenth of the brightest
     assert np.ptp(classify(net, images), axis=0).max() > 0.02
     same(answer(to_onnx([net], Steps(pixels="uint8")), images), classify(net, images).astype(np.float32))
     shares = (images / np.float32(255)).astype(np.float32)
