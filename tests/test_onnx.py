@@ -215,6 +215,19 @@ def test_what_the_file_says_of_itself(tmp_path, made):
     assert (model.ir_version, model.opset_import[0].version) == (7, 13)
 
 
+@pytest.mark.parametrize("turns", [False, True])
+@pytest.mark.parametrize("spec", ["C4x3x4 MPF3x2 C2x2x4 FC2", UNET])
+def test_the_middle_of_a_tile_is_that_of_the_whole_image(spec, turns):
+    model, seen = to_onnx([net_of(spec)], Steps(turns=turns)), image((96, 96))
+    about = {one.key: json.loads(one.value) for one in model.metadata_props}
+    (grid_y, grid_x), (halo_y, halo_x) = about["grid"], about["halo"]
+    top, left, size = 2 * grid_y, grid_x, 6 * 12
+    inside = np.s_[top + halo_y : top + size - halo_y, left + halo_x : left + size - halo_x]
+    whole, tile = (answer(model, part[None])[0] for part in (seen, seen[top : top + size, left : left + size]))
+    same(tile[halo_y : size - halo_y, halo_x : size - halo_x], whole[inside])
+    assert np.abs(tile[0] - whole[top, left : left + size]).max() > 1e-4  # the halo sees mirrored pixels
+
+
 # -------------------------------------------------------------------------------------------------- classification
 
 
@@ -378,8 +391,8 @@ def test_a_folder_for_bioimage_io(run, made, tmp_path):
     assert (code, err) == (0, "") and "the mean of 2 net(s), each on 8 view(s)" in out
     description = checked(tmp_path / "out")
     y, x = description.outputs[0].axes[2:]
-    assert (y.halo, x.halo) == (net.field_of_view[0] // 2, net.field_of_view[1] // 2)
-    assert [axis.size.step for axis in description.inputs[0].axes[2:]] == [4, 6]
+    assert y.halo == x.halo == net.window[1] // 2 + net.grid[1] - 1
+    assert [axis.size.step for axis in description.inputs[0].axes[2:]] == [12, 12]  # of grids of 4x6, also turned
     assert description.outputs[0].axes[1].channel_names == ["0", "255"]
     refused(run(*words), 2, "exists already")
     assert run(*words, "--force")[0] == 0
@@ -388,10 +401,12 @@ def test_a_folder_for_bioimage_io(run, made, tmp_path):
 @pytest.mark.parametrize("words", [[], ["--pixels", "float32"]])
 def test_a_folder_of_a_column(run, tmp_path, words):
     pytest.importorskip("bioimageio.spec")
-    column("3x13x13-4C4-MP2-3N", "conorm").save(tmp_path / "column.npz")
-    assert run("export", "--bioimageio", tmp_path / "out", tmp_path / "column.npz", *words)[0] == 0
-    description = checked(tmp_path / "out")
-    assert description.outputs[0].axes[1].channel_names == ["a", "b", "c"]
+    net, names = column("3x13x13-4C4-MP2-3N", "conorm"), ["ä/0", "<50 km/h>", "3: no"]
+    net.class_names = tuple(names)
+    net.save(tmp_path / "column.npz")
+    assert run("export", "--bioimageio", tmp_path / "Schilder für ö", tmp_path / "column.npz", *words)[0] == 0
+    description = checked(tmp_path / "Schilder für ö")
+    assert description.outputs[0].axes[1].channel_names == names
     assert description.inputs[0].data.type == (words or ["", "uint8"])[1]
 
 

@@ -53,33 +53,33 @@ def write_folder(folder: Path, model: Any, image: np.ndarray, result: np.ndarray
     result : array, shape (1, K, h, w) or (1, K)
         What the library gives for the image.
     """
-    about = metadata(model)
-    with replacing(folder / "model.onnx") as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    for name, array in (("test-input.npy", image), ("test-output.npy", result)):
-        with replacing(folder / name) as temporary, open(temporary, "wb") as file:
-            np.save(file, array)
-    with replacing(folder / "README.md") as temporary:
-        temporary.write_text(page(model, about), encoding="utf-8")
     spec = library()
     with spec.ValidationContext(root=folder, perform_io_checks=False, log_warnings=False):
-        description = spec.build_description(_described(model, about, image, result))
+        description = spec.build_description(_described(folder.resolve().name, model, image, result))
         if isinstance(description, spec.InvalidDescr):
             error = description.validation_summary.errors[0]
             raise DataError(f"bioimageio.spec refuses {'.'.join(map(str, error.loc))} of the model: {error.msg}")
+        with replacing(folder / "model.onnx") as temporary:
+            temporary.write_bytes(model.SerializeToString())
+        for name, array in (("test-input.npy", image), ("test-output.npy", result)):
+            with replacing(folder / name) as temporary, open(temporary, "wb") as file:
+                np.save(file, array)
+        with replacing(folder / "README.md") as temporary:
+            temporary.write_text(page(model), encoding="utf-8")
         with replacing(folder / "rdf.yaml") as temporary:
             spec.save_bioimageio_yaml_only(description, temporary)
 
 
-def page(model: Any, about: dict[str, Any]) -> str:
+def page(model: Any) -> str:
     """Return the text that goes with a model: what goes in, what comes out, how it was trained, how to check it."""
+    about = metadata(model)
     rows, columns = about["field_of_view"]
     lines = [
         "# A max-pooling convolutional network of tinympcnn",
         f"One pixel of the output sees a window of {rows}x{columns} pixels. The graph normalises the pixels and "
         "mirrors the borders of the image itself: give it raw pixels, on the scale of the training images.",
         "## Classes" if model.graph.output[0].name == "probabilities" else "## Output",
-        ", ".join(_outputs(model, about)),
+        ", ".join(_outputs(model)),
         "## Training",
         *(f"```json\n{json.dumps(_in_short(record), indent=1)}\n```" for record in about["records"]),
         "## Validation",
@@ -95,8 +95,9 @@ def _in_short(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if not isinstance(value, list)}
 
 
-def _outputs(model: Any, about: dict[str, Any]) -> list[str]:
+def _outputs(model: Any) -> list[str]:
     """Return a name for each map of the output."""
+    about = metadata(model)
     n = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
     if model.graph.output[0].name != "probabilities":
         return [f"map {k}" for k in range(n)]
@@ -116,30 +117,28 @@ def metadata(model: Any) -> dict[str, Any]:
 
 def _sizes(about: dict[str, Any]) -> list[tuple[int, int]]:
     """Return the least size of an image, with a pixel far from borders, and the step of sizes: rows, then columns."""
-    found = []
-    for window, k in zip(about["field_of_view"], about["grid"], strict=True):
-        step = k * about["downsample"]
-        found.append((-(-(window // 2 * 2 + 1) * about["downsample"] // step) * step, step))
-    return found
+    steps = [k * about["downsample"] for k in about["grid"]]
+    least = [(2 * halo + 1) * about["downsample"] for halo in about["halo"]]
+    return [(-(-n // step) * step, step) for n, step in zip(least, steps, strict=True)]
 
 
-def _described(model: Any, about: dict[str, Any], image: np.ndarray, result: np.ndarray) -> dict[str, Any]:
-    """Return the content of rdf.yaml."""
+def _described(name: str, model: Any, image: np.ndarray, result: np.ndarray) -> dict[str, Any]:
+    """Return the content of rdf.yaml for a model of this name."""
+    about = metadata(model)
     spec, source, target = library(), model.graph.input[0].name, model.graph.output[0].name
-    factor = about["downsample"]
-    channels = {"type": "channel", "channel_names": _outputs(model, about)}
+    channels = {"type": "channel", "channel_names": _outputs(model)}
     inputs = [{"type": "batch"}, {"type": "channel", "channel_names": [f"channel{i}" for i in range(image.shape[1])]}]
     outputs: list[dict[str, Any]] = [{"type": "batch"}, channels]
-    for name, window, (least, step) in zip("yx", about["field_of_view"], _sizes(about), strict=True):
-        inputs.append({"type": "space", "id": name, "size": {"min": least, "step": step}})
-        halo, size = window // 2, {"tensor_id": source, "axis_id": name}
+    for axis, halo, (least, step) in zip("yx", about["halo"], _sizes(about), strict=True):
+        inputs.append({"type": "space", "id": axis, "size": {"min": least, "step": step}})
+        size = {"tensor_id": source, "axis_id": axis}
         if result.ndim == 4:
             inner = {"halo": halo} if halo else {}
-            outputs.append({"type": "space", "id": name, "size": size, "scale": float(factor), **inner})
+            outputs.append({"type": "space", "id": axis, "size": size, "scale": float(about["downsample"]), **inner})
     return {
         "format_version": spec.ModelDescr.implemented_format_version,
         "type": "model",
-        "name": re.sub(r"[^\w+\- ()]", " ", f"tinympcnn {' '.join(_outputs(model, about))}")[:60],
+        "name": re.sub(r"[^\w+\- ()]", "_", f"tinympcnn {name}", flags=re.ASCII)[:60],
         "description": "A max-pooling convolutional network. Raw pixels go in, and the borders are mirrored inside.",
         "documentation": {"source": FILES[3]},
         "cite": [{"text": PAPER, "doi": DOI}],

@@ -8,13 +8,14 @@ programs that run ONNX. The output "probabilities" is (N, K, H, W), and (N, K) o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
 import numpy as np
 
+from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import DataError
 from tinympcnn.io.onnx.borders import mirrored, normalised, turned, turned_back
 from tinympcnn.io.onnx.graph import FLOAT, IR, OPSET, Graph, Tensor, library
@@ -136,12 +137,20 @@ def classifies(nets: Sequence[Sequential]) -> bool:
 
 
 def _metadata(nets: Sequence[Sequential], steps: Steps) -> dict[str, Any]:
-    rows, columns = zip(*(net.field_of_view for net in nets), strict=True)
+    """Return what the file says of itself; pairs are (rows, columns)."""
+
+    def both(values: Iterable[Pair], joined: Callable[..., int]) -> list[int]:
+        """Return what nets have together; rows of an image are columns of a turned one."""
+        rows, columns = zip(*values, strict=True)
+        return [joined(*rows, *columns)] * 2 if steps.turns else [joined(*rows, 1), joined(*columns, 1)]
+
+    sides = [(net.window[0] // 2 + net.grid[0], net.window[1] // 2 + net.grid[1]) for net in nets]
     return {
         "class_values": nets[0].class_values,
         "class_names": nets[0].class_names,
-        "field_of_view": [max(rows), max(columns)],
-        "grid": [lcm(*(net.grid[axis] for net in nets)) for axis in (0, 1)],
+        "field_of_view": both((net.field_of_view for net in nets), max),
+        "grid": both((net.grid for net in nets), lcm),
+        "halo": [one - 1 for one in both(sides, max)],
         "views": steps.views,
         "calibration": list(steps.calibration),
         "downsample": steps.downsample,
