@@ -88,8 +88,8 @@ def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str,
     Examples
     --------
     >>> from tinympcnn.nn.spec import parse
-    >>> model = to_onnx([Sequential(parse("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0))])  # doctest: +SKIP
-    >>> [node.op_type for node in model.graph.node if node.op_type in ("Conv", "MaxPool")]  # doctest: +SKIP
+    >>> model = to_onnx([Sequential(parse("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0))])
+    >>> [node.op_type for node in model.graph.node if node.op_type in ("Conv", "MaxPool")]
     ['Conv', 'MaxPool', 'Conv', 'Conv']
     """
     onnx = library()
