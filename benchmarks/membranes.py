@@ -40,6 +40,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results" / "membranes.md"
 FOLDER = PAGE.with_suffix("")
 HELD = 4  # of 20 slices
 BATCH = 64  # patches in an update of patch-by-patch training
+INTERIOR_ERROR = 0.22  # the pixel error of a net that always answers "interior" on the held-out slices
 COLUMNS = ("pixel_error", "f1_error", "v_rand", "v_info", "rand_error", "warping_error")
 
 
@@ -144,27 +145,34 @@ def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> 
 
 def curves(path: Path, logs: dict[str, str]) -> None:
     """Draw training loss and held-out pixel error against minutes and against images seen."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    fig, axes = plt.subplots(2, 2, figsize=(10, 6.4), sharey="row", layout="constrained")
-    for name, label in logs.items():
-        rows = pages.read(FOLDER / f"{name}.csv")
-        x = {"minutes": [float(row["seconds"]) / 60 for row in rows], "images": [float(row["images"]) for row in rows]}
-        for line, (what, title) in zip(
-            axes, (("loss_train", "training loss"), ("pixel_error", "pixel error, held out")), strict=True
-        ):
-            for ax, along in zip(line, ("minutes", "images"), strict=True):
-                ax.plot(x[along], [float(row[what]) for row in rows], label=label)
-                ax.set(xlabel="minutes of training" if along == "minutes" else "images' worth of pixels trained on")
+    along = {
+        "minutes of training": lambda row: float(row["seconds"]) / 60,
+        "pixels trained on (in images)": lambda row: float(row["images"]),
+    }
+    whats = {"loss_train": "training loss", "pixel_error": "pixel error on the held-out slices"}
+    with pictures.drawing() as new_figure:
+        figure = new_figure(figsize=(8.4, 6))
+        axes = figure.subplots(2, 2, sharex="col", sharey="row")
+        for (name, label), line in zip(logs.items(), pictures.LINES, strict=False):
+            rows = pages.read(FOLDER / f"{name}.csv")
+            every = {"markevery": max(1, len(rows) // 8), "markersize": 5, "linewidth": 1.4}
+            for axis_row, what in zip(axes, whats, strict=True):
+                for ax, x in zip(axis_row, along.values(), strict=True):
+                    ax.plot([x(row) for row in rows], [float(row[what]) for row in rows], label=label, **line, **every)
+        for ax in axes[1]:
+            ax.axhline(INTERIOR_ERROR, color=pictures.GREY, linewidth=1, linestyle=":")
+        axes[1, 0].annotate("always answering interior", (1, INTERIOR_ERROR), (0, -3), xycoords=("axes fraction", "data"),
+                            textcoords="offset points", ha="right", va="top", fontsize=8)  # fmt: skip
+        for ax, title in zip(axes[0], ("by time", "by images seen"), strict=True):
+            ax.set_title(title)
+        for line, title in zip(axes, whats.values(), strict=True):
             line[0].set_ylabel(title)
-    axes[1, 0].axhline(0.22, color="grey", linewidth=0.8, linestyle=":")
-    for ax in axes[:, 1]:
-        ax.set_xscale("log")
-    axes[0, 0].legend(frameon=False)
-    fig.savefig(path, dpi=90)
+        for ax, title in zip(axes[1], along, strict=True):
+            ax.set_xlabel(title)
+        axes[1, 1].set_xscale("log")
+        axes[1, 1].xaxis.set_major_formatter("{x:g}")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        pictures.write_figure(figure, path)
 
 
 def main() -> None:
