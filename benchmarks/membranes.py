@@ -161,8 +161,10 @@ def curves(path: Path, logs: dict[str, str]) -> None:
                     ax.plot([x(row) for row in rows], [float(row[what]) for row in rows], label=label, **line, **every)
         for ax in axes[1]:
             ax.axhline(INTERIOR_ERROR, color=pictures.GREY, linewidth=1, linestyle=":")
-        axes[1, 0].annotate("always answering interior", (1, INTERIOR_ERROR), (0, -3), xycoords=("axes fraction", "data"),
-                            textcoords="offset points", ha="right", va="top", fontsize=8)  # fmt: skip
+        axes[1, 0].annotate(
+            "always answering interior", (1, INTERIOR_ERROR), (0, -3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top", fontsize=8,
+        )  # fmt: skip
         for ax, title in zip(axes[0], ("by time", "by images seen"), strict=True):
             ax.set_title(title)
         for line, title in zip(axes, whats.values(), strict=True):
@@ -219,20 +221,26 @@ def main() -> None:
         pages.fill(PAGE, {"scores": scores_table, "runs": runs_table, "speed": speed_table})
 
 
-def scores_table(names: list[str]) -> list[list[str]]:
-    """Return the rows of scores.csv."""
+def scores_table(names: list[str]) -> pages.Table:
+    """Return the rows of scores.csv: by nets, then by views, calibration and filter."""
+    order = ["n3", "n4", "n3 + n4"]
     rows = pages.read(FOLDER / "scores.csv")
-    digits = {"warping_error": 6, "threshold_of_f1": 2, "seconds_per_slice": 1}
-    table = [["nets", "views", "calibrated", "median", *(n.replace("_", " ") for n in (*COLUMNS, *list(digits)[1:]))]]
+    rows.sort(key=lambda row: (
+        order.index(row["nets"]) if row["nets"] in order else len(order), row["nets"], int(row["views"]),
+        row["calibrated"], row["median"],
+    ))  # fmt: skip
+    heads = {
+        "nets": "nets", "views": "views", "calibrated": "calibrated", "median": "median (px)",
+        "pixel_error": "pixel error", "f1_error": "F1 error", "v_rand": "V_Rand", "v_info": "V_Info",
+        "rand_error": "Rand error", "warping_error": "warping error", "seconds_per_slice": "s per slice",
+    }  # fmt: skip
     for row in rows:
-        numbers = [f"{float(row[n]):.{digits.get(n, 4)}f}" for n in (*COLUMNS, *list(digits)[1:])]
-        table.append(
-            [row["nets"], row["views"], "yes" if row["calibrated"] == "True" else "no", row["median"], *numbers]
-        )
-    return table
+        row |= {"calibrated": "yes" if row["calibrated"] == "True" else "no", "nets": row["nets"].upper()}
+        row["seconds_per_slice"] = f"{float(row['seconds_per_slice']):.0f}"
+    return pages.chosen(rows, heads, digits=4)
 
 
-def runs_table(names: list[str]) -> list[list[str]]:
+def runs_table(names: list[str]) -> pages.Table:
     """Return the times, losses and errors of training runs, from their logs."""
     table = [["run", "passes", "images' worth", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
     for name in names:
@@ -250,10 +258,10 @@ def runs_table(names: list[str]) -> list[list[str]]:
     return table
 
 
-def speed_table(names: list[str]) -> list[list[str]]:
+def speed_table(names: list[str]) -> pages.Table:
     """Return Table 1 of the paper with our column: patches per second of training, with augmentation."""
     paper = {"table1_n3": ("N3", "260", "4,500"), "table1_n4": ("N4", "130", "3,000")}
-    table = [["net", "paper, patches on a GPU", "paper, images", "tinympcnn, images"]]
+    table = [["net", "paper, patches on a GPU (per s)", "paper, images (per s)", "tinympcnn, images (per s)"]]
     for name in names:
         last = pages.read(FOLDER / f"{name}.csv")[-1]
         table.append([*paper[name], f"[{float(last['patches_per_second']):,.0f}]({FOLDER.name}/{name}.csv)"])
