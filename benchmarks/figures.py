@@ -82,7 +82,7 @@ def speed(rows: list[dict], path: Path) -> None:
     ]
     values = [group[contender]["patches_per_s"] for contender in shown]
     with drawing() as new_figure:
-        figure = new_figure(figsize=(7.5, 1.9))
+        figure = new_figure(figsize=(7.5, 1.65))
         ax = figure.subplots()
         for place, (contender, value) in enumerate(zip(shown, values, strict=True)):
             ink = INK[kind(contender)]

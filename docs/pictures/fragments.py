@@ -31,7 +31,7 @@ SHOWN = {2: (7, 12), 5: (11, 8)}  # a pooling layer: which of its maps is drawn,
 POOL = (2, 2)
 GREYS, LEVELS = 16, 4
 TITLES = (
-    "one image",
+    "one pass through a net begins",
     "pooled: 4 alignments, 4 fragments",
     "pooled again: 16 fragments",
     "the answers, fragment by fragment",
