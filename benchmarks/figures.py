@@ -16,12 +16,12 @@ import numpy as np
 from contenders import OURS, PATCHES, TWINS
 from table import read
 
-from tinympcnn.cli.pictures import BLACK, BLUE, GREY, LINES, ORANGE, drawing, write_figure
+from tinympcnn.cli.pictures import BLACK, BLUE, GREY, INK, MARKS, ORANGE, drawing, write_figure
 
 # Table 1 of the paper, patches per second in training; the steel net's is in the text of section 4.2
 PAPER = {"N3": (260, 4500), "N4": (130, 3000), "steel": (None, 50000)}
 SPEED_NET = "N4"
-INK: dict[str, dict[str, Any]] = {
+KINDS: dict[str, dict[str, Any]] = {
     "ours": {"facecolor": BLUE, "hatch": "", "marker": "o"},
     "PyTorch": {"facecolor": ORANGE, "hatch": "//", "marker": "s"},
     "patches": {"facecolor": GREY, "hatch": "..", "marker": "^"},
@@ -54,7 +54,7 @@ def told(log: Path) -> list[dict[str, Any]]:
 
 
 def kind(contender: str) -> str:
-    """Return whose a contender is: a key of INK."""
+    """Return whose a contender is: a key of KINDS."""
     return "ours" if contender == OURS else "patches" if contender in PATCHES else "PyTorch"
 
 
@@ -85,7 +85,7 @@ def speed(rows: list[dict], path: Path) -> None:
         figure = new_figure(figsize=(7.5, 1.65))
         ax = figure.subplots()
         for place, (contender, value) in enumerate(zip(shown, values, strict=True)):
-            ink = INK[kind(contender)]
+            ink = KINDS[kind(contender)]
             bar = ax.barh(place, value, 0.7, facecolor=ink["facecolor"], hatch=ink["hatch"], edgecolor=BLACK)
             ax.bar_label(bar, [f"{value:,.0f} per second"], padding=4)
         ax.set_yticks(range(len(names)), names)
@@ -111,7 +111,7 @@ def rates(rows: list[dict], where: str, path: Path) -> None:
         for axis, net in zip(axes, nets, strict=True):
             group = training(rows, net)
             for place, contender in enumerate(contenders):
-                row, ink = group[contender], INK[kind(contender)]
+                row, ink = group[contender], KINDS[kind(contender)]
                 value = row["patches_per_s"]
                 ends = [value * row["median_s"] / row[key] for key in ("max_s", "min_s")]
                 axis.plot(ends, [place, place], color=BLACK, linewidth=1)
@@ -142,7 +142,7 @@ def sizes(rows: list[dict], where: str, path: Path) -> None:
         figure = new_figure(figsize=(8.6, 5.4))
         axes = figure.subplots(1, 2, sharey=True)
         for axis, work, title in zip(axes, ("train", "segment"), ("training step", "segmentation"), strict=True):
-            for net, line in zip(nets, LINES, strict=False):
+            for net, ink, mark in zip(nets, INK, MARKS, strict=False):
                 for contender in dict.fromkeys(row["contender"] for row in rows if "by size" in row["work"]):
                     case = (net, contender, f"{work} by size")
                     points = [row for row in rows if (row["net"], row["contender"], row["work"]) == case]
@@ -153,8 +153,8 @@ def sizes(rows: list[dict], where: str, path: Path) -> None:
                     rate = points[-1]["median_s"] / points[-1]["gflop"]
                     ours = contender == OURS
                     axis.plot(
-                        n, s, color=line["color"], marker=line["marker"], markersize=5, linestyle="-" if ours else "--",
-                        markerfacecolor=line["color"] if ours else "white", linewidth=1.2,
+                        n, s, color=ink, marker=mark, markersize=5, linestyle="-" if ours else "--",
+                        markerfacecolor=ink if ours else "white", linewidth=1.2,
                         label=f"{net}, {OURS if ours else 'PyTorch'}: slope {slope:.2f}, {1e3 * rate:.2f} ms per GFLOP",
                     )  # fmt: skip
             axis.set(xscale="log", yscale="log", xlabel="rows = columns of the image (pixels)", title=title)
@@ -182,7 +182,7 @@ def steps(rows: list[dict[str, Any]], path: Path) -> None:
                 who = re.sub(r"PyTorch [^,]+", "PyTorch", row["contender"]) + ", TF32" * row["tf32"]
                 names += [who] if who not in names else []
                 time = float(row["median_ms"])
-                ink = INK["ours" if row["contender"] == OURS else "PyTorch"]
+                ink = KINDS["ours" if row["contender"] == OURS else "PyTorch"]
                 bar = axis.barh(
                     names.index(who), time, 0.75, facecolor=ink["facecolor"], hatch=ink["hatch"], edgecolor=BLACK
                 )

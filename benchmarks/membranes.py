@@ -131,16 +131,21 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
 
 
 def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:
-    """Draw a slice, the probability of the interior, and where the more probable class is wrong."""
+    """Draw a slice, the truth, the probability of the interior, and in colour where the answer is wrong."""
     net = Net.load(model)
     assert net.class_values is not None
     pixels, truth = (read_images([path])[0][page] for path in (image, labels))
     interior = truth[:, :, 0] == net.class_values[-1]
     p = net.segment(pixels)[:, :, -1]
-    wrong = np.where((p > 0.5) == interior, np.uint8(255), np.uint8(0))
-    panels = [pixels[:, :, 0].astype(np.uint8), interior, p, wrong]
-    pictures.side_by_side(panels, ["image", "labels", "p(interior)", "wrong (black)"], output,
-                      f"pixel error {(wrong == 0).mean():.4f}")  # fmt: skip
+    answer, grey = p > 0.5, pixels[:, :, 0].astype(np.uint8)
+    mistakes = np.repeat(128 + grey[:, :, None] // 2, 3, axis=2)
+    for ink, wrong in ((pictures.FALSE, answer & ~interior), (pictures.MISSED, interior & ~answer)):
+        mistakes[wrong] = tuple(bytes.fromhex(ink[1:]))
+    panels = [grey, interior, p, mistakes]
+    pictures.side_by_side(
+        panels, ["image", "truth", "probability of interior", "mistakes"], output,
+        f"pixel error {(answer != interior).mean():.3f}; membranes missed vermillion, membranes too many blue",
+    )  # fmt: skip
 
 
 def curves(path: Path, logs: dict[str, str]) -> None:
@@ -153,12 +158,14 @@ def curves(path: Path, logs: dict[str, str]) -> None:
     with pictures.drawing() as new_figure:
         figure = new_figure(figsize=(8.4, 6))
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
-        for (name, label), line in zip(logs.items(), pictures.LINES, strict=False):
+        styles = zip(pictures.INK, pictures.LINES, pictures.MARKS, strict=False)
+        for (name, label), (ink, line, mark) in zip(logs.items(), styles, strict=False):
             rows = pages.read(FOLDER / f"{name}.csv")
-            every = {"markevery": max(1, len(rows) // 8), "markersize": 5, "linewidth": 1.4}
+            style = {"color": ink, "linestyle": line, "marker": mark, "markevery": max(1, len(rows) // 8),
+                     "markersize": 5, "linewidth": 1.4}  # fmt: skip
             for axis_row, what in zip(axes, whats, strict=True):
                 for ax, x in zip(axis_row, along.values(), strict=True):
-                    ax.plot([x(row) for row in rows], [float(row[what]) for row in rows], label=label, **line, **every)
+                    ax.plot([x(row) for row in rows], [float(row[what]) for row in rows], label=label, **style)
         for ax in axes[1]:
             ax.axhline(INTERIOR_ERROR, color=pictures.GREY, linewidth=1, linestyle=":")
         axes[1, 0].annotate(

@@ -186,9 +186,16 @@ def table_of(found: list[Inspected], threshold: float) -> np.ndarray:
     return np.sum(tables, axis=0)
 
 
-PER_CENT = {name: f"{name} (%)" for name in ("error at 0.5", "balanced pixel error", "on all pixels")}
-IN_COMMANDS = ("net", "parameters", "downsample", "epochs", "seed")
-"""Columns that tables leave out, as the commands beside them say the same."""
+HEADS = {
+    "error at 0.5": "error at 0.5 (%)",
+    "balanced pixel error": "balanced error (%)",
+    "on all pixels": "on all pixels (%)",
+    "ROC AUC": "AUC",
+    "validation AUC": "validation AUC",
+    "ROC AUC at rim 0": "AUC, rim 0",
+}
+LEFT_OUT = ("net", "parameters", "downsample", "epochs", "seed", "threshold of F1")
+"""Columns that tables leave out: most of them stand in the commands."""
 IN_TEXT = ("model", "views", "kind", "images")
 """Columns that tables leave out where all rows are alike, as the text says the same."""
 
@@ -217,10 +224,10 @@ def joined(names: list[str]) -> pages.Table:
 
 
 def told(rows: list[dict[str, str]]) -> pages.Table:
-    """Return the columns of rows that neither the commands tell nor, where all rows are alike, the text."""
+    """Return the columns of rows that are not told beside the table."""
     alike = [key for key in IN_TEXT if len({row.get(key) for row in rows}) == 1]
-    kept = [key for key in rows[0] if key not in (*IN_COMMANDS, *alike)]
-    return pages.chosen(rows, {key: PER_CENT.get(key, key) for key in kept})
+    kept = [key for key in rows[0] if key not in (*LEFT_OUT, *alike)]
+    return pages.chosen(rows, {key: HEADS.get(key, key) for key in kept})
 
 
 def overall(names: list[str]) -> pages.Table:

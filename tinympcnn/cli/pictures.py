@@ -23,14 +23,10 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 """The palette of Okabe and Ito, which people with any colour vision can tell apart."""
 GREY = "#999999"
-LINES: tuple[dict[str, Any], ...] = (
-    {"color": BLUE, "linestyle": "-", "marker": "o"},
-    {"color": VERMILLION, "linestyle": "--", "marker": "s"},
-    {"color": BLACK, "linestyle": ":", "marker": "^"},
-    {"color": SKY, "linestyle": "-.", "marker": "D"},
-    {"color": PURPLE, "linestyle": (0, (5, 1, 1, 1)), "marker": "v"},
-)
-"""The lines of a figure, in this order: colour alone tells nothing apart."""
+INK = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE)
+"""The order in which curves and segments take colours: neighbours differ for every kind of colour vision."""
+FALSE, MISSED = VERMILLION, BLUE
+LINES, MARKS = ("-", "--", "-.", ":"), "os^Dv<"
 
 SHEET_ROWS = 8  # images on a contact sheet
 DPI = 110
