@@ -17,11 +17,11 @@ from PIL import Image, ImageChops
 HERE = Path(__file__).parent
 TUTORIALS = HERE.parents[1] / "tutorials"
 CHOSEN = {
-    "00": "Six pictures of one slice",
+    "00": "six pictures of one slice",
     "08": "each with the number of its fragment",
     "10": "where each fragment sends",
-    "12": "The four ways over the same valley",
-    "17": "Eight distortions of one",
+    "12": "four ways over the same valley",
+    "17": "eight distortions of one",
 }
 SIZE, BORDER = (400, 300), 8
 
@@ -51,7 +51,7 @@ def thumbnail(figure: Image.Image) -> Image.Image:
 def main() -> None:
     """Write all thumbnails."""
     for number, words in CHOSEN.items():
-        found = [(alt, figure) for alt, figure in figures(number) if words in alt]
+        found = [(alt, figure) for alt, figure in figures(number) if words in alt.lower()]
         if len(found) != 1:
             raise SystemExit(f"notebook {number} has {len(found)} figures whose words hold {words!r}; choose one")
         ((alt, figure),) = found
