@@ -208,6 +208,7 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "locate": ["locate", "-i", "a", "-m", "b", "-o", "c"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
+    "export": ["export", "a", "b.onnx"],
     "plot": ["plot", "a", "-o", "b"],
 }
 

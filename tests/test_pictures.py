@@ -17,44 +17,6 @@ from tinympcnn.training.recipe import Recipe
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
 
-VISION = {
-    "normal": np.eye(3),
-    "no long cones": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "no middle cones": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
-    "no short cones": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
-}
-"""From linear RGB to what is seen of it: Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for
-Simulation of Color Vision Deficiency", IEEE TVCG 15(6), table of severity 1.0."""
-
-
-def seen(ink, matrix):
-    """Return the CIELAB coordinates (D65) of a colour as it is seen."""
-    value = np.array(pictures.rgb(ink))
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    linear = np.clip(np.asarray(matrix) @ linear, 0, 1)
-    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
-    xyz = np.array(to_xyz) @ linear / [0.95047, 1, 1.08883]
-    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-def apart(one, other):
-    """Return the distance of two colours for the eyes that tell them apart least; 2.3 is just noticeable."""
-    return min(np.linalg.norm(seen(one, matrix) - seen(other, matrix)) for matrix in VISION.values())
-
-
-def test_neighbouring_inks_stay_apart_for_every_kind_of_colour_vision():
-    assert apart("#2ca02c", "#d62728") < 15  # matplotlib's own green and red do not
-    for one, other in itertools.pairwise([*pictures.INK, pictures.INK[0]]):
-        assert apart(one, other) > 20
-    assert min(apart(one, other) for one, other in itertools.combinations(pictures.INK, 2)) > 15
-    assert apart(pictures.FALSE, pictures.MISSED) > 60
-    assert min(apart(pictures.YELLOW, ink) for ink in (pictures.FALSE, pictures.MISSED, pictures.SKY)) > 30
-
 
 def test_tinted_neighbours_have_different_colours(rng):
     image, segments = rng.integers(0, 256, (40, 60)).astype(np.uint8), np.zeros((40, 60), int)

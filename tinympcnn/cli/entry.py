@@ -27,7 +27,7 @@ COMMANDS = {
     "detect": "Decide for every image whether it contains a defect.",
     "evaluate": "Compare predictions with label images.",
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",
-    "export": "Write models as an ONNX file, or as the folder that DeepImageJ, ilastik and QuPath read.",
+    "export": "Write models as ONNX, or as a folder for DeepImageJ, ilastik and QuPath.",
     "info": "Describe a model, a spec or this machine.",
     "gradcheck": "Check the gradients of a net, and compare it with its patch net.",
     "bench": "Measure the speed of this machine, in under a minute.",

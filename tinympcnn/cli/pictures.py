@@ -187,7 +187,7 @@ def picture_of(image: np.ndarray) -> Iterator[tuple[Any, Any]]:
 
 def enlarged(image: np.ndarray) -> int:
     """Return how many pixels of a picture a pixel of an image takes along each axis: several, if the image is small."""
-    return max(1, round(500 / max(image.shape[0], image.shape[1])))
+    return int(max(1, 500 / max(image.shape[:2]) + 0.5))
 
 
 def rgb(ink: str) -> tuple[float, float, float]:

@@ -45,10 +45,10 @@ def sparkline(values: Sequence[float], width: int = 12) -> str:
     Examples
     --------
     >>> sparkline([4, 3, 2.5, 2.2, 2.1])
-    '█▄▃▁▁'
+    '█▄▂▁▁'
     """
     try:
-        BLOCKS.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+        BLOCKS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return ""
     n = min(width, len(values))
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(3.26), duration(95), duration(7250)
+    >>> duration(3.26), duration(95), duration(7200)
     ('3 s', '1:35 min', '2:00 h')
     """
     if seconds < 60:
