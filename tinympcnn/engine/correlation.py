@@ -17,7 +17,7 @@ from tinympcnn.engine.matmul import pitch, product
 from tinympcnn.engine.threads import accumulate, run
 from tinympcnn.engine.workspace import contiguous, copy, empty
 
-ADD = 20  # the cost of adding up the gradients of a window, in products with one window and one map
+ADD, RUN = 12, 700  # the cost of adding a number and of adding one run of numbers, in products with one map
 
 
 def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
@@ -74,8 +74,8 @@ def correlate_back(dy: Array, W: Array) -> Array:
     Where maps are small, most taps of the full correlation fall outside; there ``dy[q, p] @ W[i, j].T`` is computed for
     all taps and added to dx[q+i, p+j].
     """
-    (_, h, w, maps), (kh, kw) = dy.shape, W.shape[:2]
-    if h * w * (1 + ADD / maps) < (h + kh - 1) * (w + kw - 1):
+    (_, h, w, maps), (kh, kw, C, _) = dy.shape, W.shape
+    if h * w * (1 + (ADD + RUN / C) / maps) < (h + kh - 1) * (w + kw - 1):
         return _added_up(dy, W)
     return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
 
