@@ -1,0 +1,50 @@
+"""The page of the fragment explorer, put together from its sources: one file, with nothing to load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tinympcnn.io.atomic import replacing
+
+SOURCES = Path(__file__).with_name("page")
+SCRIPTS = ("twin.js", "geometry.js", "model.js", "steps.js", "panel.js", "words.js", "looks.js", "speech.js", "app.js")
+"""The scripts in the order in which they run; each uses those before it."""
+
+
+def page(scenes: Sequence[dict[str, Any]]) -> str:
+    """Return the page that shows `scenes`, such as ``explore.scene`` returns; the first is shown first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinympcnn import MaxPoolFragment, Sequential
+    >>> from tinympcnn.explore import scene
+    >>> text = page([scene(Sequential([MaxPoolFragment(2)]), np.eye(5), "one pool")])
+    >>> "one pool" in text, "http" in text
+    (True, False)
+    """
+    parts = {
+        "style": _source("page.css"),
+        "data": json.dumps(list(scenes), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "script": "\n".join(map(_source, SCRIPTS)),
+    }
+    text = _source("page.html")
+    for name, part in parts.items():
+        before, after = text.split(f"{{{{{name}}}}}")
+        text = before + part + after
+    return text
+
+
+def write(path: str | PathLike[str], scenes: Sequence[dict[str, Any]]) -> None:
+    """Write the page that shows `scenes`, whole or not at all."""
+    text = page(scenes)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _source(name: str) -> str:
+    return (SOURCES / name).read_text(encoding="utf-8")

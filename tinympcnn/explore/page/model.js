@@ -1,0 +1,145 @@
+// One scene at work: its image, which may be edited, its deltas, and every number that follows from them.
+class Model {
+  constructor(scene) {
+    this.scene = scene;
+    this.layers = scene.layers;
+    this.image = this.restored();
+    this.stages = Geometry.stagesOf(this.layers);
+    this.last = this.stages.length - 1;
+    this.sizes = Geometry.sizesOf(this.stages, [this.image.H, this.image.W]);
+    this.forward();
+    this.deltas = Twin.storage(1, this.run.y.H, this.run.y.W, this.run.y.C);
+    this.backward();
+  }
+
+  restored() {
+    return { ...this.scene.image, data: Float64Array.from(this.scene.image.data) };
+  }
+
+  forward() {
+    this.run = Twin.forward(this.layers, this.image, this.sizes.padded, this.sizes.outputs);
+    this.dilated = Twin.dilated(this.layers, this.image);
+    this.ranges = this.stages.map((_, s) => this.range(s));
+    this.ties = this.stages.map(() => []);
+    this.back = null;
+  }
+
+  backward() {
+    this.back = Twin.backward(this.layers, this.run, this.deltas);
+  }
+
+  edit(row, column, map, value) {
+    this.image.data[Twin.place(this.image, 0, row, column) + map] = value;
+    this.forward();
+    this.backward();
+  }
+
+  undoEdits() {
+    this.image = this.restored();
+    this.forward();
+    this.backward();
+  }
+
+  get edited() {
+    return this.image.data.some((value, i) => value !== this.scene.image.data[i]);
+  }
+
+  // The storage of a stage, its gradient, and the size of its merged map.
+  x(stage) { return this.run.xs[this.stages[stage].end]; }
+  dx(stage) { return this.back.dxs[this.stages[stage].end]; }
+  mergedSize(stage) {
+    const { H, W } = this.x(stage), { K } = this.stages[stage];
+    return [H * K[0], W * K[1]];
+  }
+
+  // The smallest and the largest number of every map of a storage, cells that see padding left out.
+  range(stage) {
+    const x = this.x(stage), found = Array.from({ length: x.C }, () => [Infinity, -Infinity]);
+    this.cells(stage, (f, q, p) => {
+      if (this.seesPadding(stage, f, q, p)) return;
+      found.forEach((pair, c) => {
+        const value = x.data[Twin.place(x, f, q, p) + c];
+        pair[0] = Math.min(pair[0], value);
+        pair[1] = Math.max(pair[1], value);
+      });
+    });
+    return found;
+  }
+
+  cells(stage, visit) {
+    const { F, H, W } = this.x(stage);
+    for (let f = 0; f < F; f++) for (let q = 0; q < H; q++) for (let p = 0; p < W; p++) visit(f, q, p);
+  }
+
+  seesPadding(stage, f, q, p) {
+    const { pools, seen } = this.stages[stage], [a, b] = Geometry.placeOf(pools, f, q, p);
+    return a + seen[0] > this.image.H || b + seen[1] > this.image.W;
+  }
+
+  value(stage, { f, q, p }, map) {
+    const x = this.x(stage);
+    return x.data[Twin.place(x, f, q, p) + map];
+  }
+
+  // What the answer shows of output (u, v): the probability of a class, or the score where the net has no classes.
+  answer(u, v, map) {
+    const { y } = this.run, from = Twin.place(y, 0, u, v), scores = y.data.subarray(from, from + y.C);
+    if (!this.scene.classes.length) return scores[map];
+    const most = Math.max(...scores), parts = [...scores].map((score) => Math.exp(score - most));
+    return parts[map] / parts.reduce((sum, part) => sum + part);
+  }
+
+  // The numbers of a pooling window in row-major order, the place of the winner, and whether another one is as large.
+  window(stage, { f, q, p }, map) {
+    const { layer: { k: [kh, kw] } } = this.stages[stage], x = this.x(stage - 1);
+    const source = Math.floor(f / (kh * kw)), j = f % (kh * kw), top = Math.floor(j / kw) + kh * q, left = j % kw + kw * p;
+    const values = Array.from({ length: kh * kw }, (_, code) =>
+      x.data[Twin.place(x, source, top + Math.floor(code / kw), left + code % kw) + map]);
+    const code = Twin.winner(x, source, top, left, map, [kh, kw]);
+    const tie = values.filter((value) => value === values[code]).length > 1;
+    const at = (n) => [top + Math.floor(n / kw), left + n % kw];
+    return { source, values, code, tie, at, won: at(code), top, left };
+  }
+
+  // The cells of a pool's storage in whose windows several numbers are the largest.
+  tied(stage, map) {
+    if (!stage || !Twin.isPool(this.stages[stage].layer)) return [];
+    if (!this.ties[stage][map]) {
+      const found = this.ties[stage][map] = [];
+      this.cells(stage, (f, q, p) => {
+        const tie = this.window(stage, { f, q, p }, map).tie && !this.seesPadding(stage, f, q, p);
+        if (tie) found.push({ f, q, p });
+      });
+    }
+    return this.ties[stage][map];
+  }
+
+  // The deltas that a cell gets back from the pool behind it, by output fragment, before fragment `end`.
+  contributions(stage, { f, q, p }, map, end = Infinity) {
+    const behind = this.stages[stage + 1];
+    if (!behind || !Twin.isPool(behind.layer)) return null;
+    const { k } = behind.layer, y = this.x(stage + 1), dy = this.dx(stage + 1), n = k[0] * k[1], found = [];
+    for (let i = f * n; i < Math.min((f + 1) * n, end); i++) for (let s = 0; s < y.H; s++) for (let t = 0; t < y.W; t++) {
+      const [row, column] = Twin.wonAt(y, this.run.winners[behind.first], k, i, s, t, map);
+      if (row === q && column === p) found.push({ i, q: s, p: t, delta: dy.data[Twin.place(dy, i, s, t) + map] });
+    }
+    return found;
+  }
+
+  // Multiplications: of a stage for one cell, of one window alone, of all fragments, and of the dilated net.
+  perCell(stage) { return stage ? Twin.multiplications(this.stages[stage].layer, 1) : 0; }
+  sum(cells) { return this.stages.reduce((total, _, s) => total + this.perCell(s) * cells(s), 0); }
+  get perWindow() { return this.sum((s) => Geometry.view(this.stages, s, this.last).reduce((a, b) => a * b)); }
+  get windows() { return this.sizes.outputs[0] * this.sizes.outputs[1]; }
+  get totals() {
+    return {
+      patch: this.windows * this.perWindow,
+      fragments: this.sum((s) => this.x(s).F * this.x(s).H * this.x(s).W),
+      dilated: this.sum((s) => this.dilatedCells(s)),
+    };
+  }
+  dilatedCells(stage) {
+    const { H, W } = this.dilated[this.stages[stage].end];
+    return H * W;
+  }
+}

@@ -1,0 +1,161 @@
+// The texts around the panels, written anew whenever something changes.
+const Speech = (() => {
+  "use strict";
+  const put = (id, html) => { if ($(id).innerHTML !== html) $(id).innerHTML = html; };
+
+  function all(app) {
+    put("says", Words.mode(app.mode, app.model) + (app.mode === "trace" && app.model.scene.says ? ` <span class="quiet">${Words.plain(app.model.scene.says)}</span>` : ""));
+    transport(app);
+    for (const panel of app.panels) panel.sub.textContent = caption(app, panel);
+    readout(app);
+    hands(app);
+    meter(app);
+    put("algorithm", app.mode === "backward" ? algorithm(app) : "");
+  }
+
+  function transport(app) {
+    const trace = app.mode === "trace", slider = $("slider");
+    document.querySelector("#transport .buttons").hidden = trace;
+    put("from", trace ? "fragments" : "");
+    put("to", trace ? "one map" : "");
+    slider.max = trace ? 100 : app.steps.length - 1;
+    slider.value = trace ? Math.round(100 * app.mixed) : app.at;
+    slider.setAttribute("aria-label", trace ? "From fragments to one map" : "Step");
+    $("play").textContent = app.playing ? "❚❚" : "▶";
+    $("play").setAttribute("aria-label", app.playing ? "Pause" : "Play");
+    put("step", trace ? "" : stepText(app));
+    slider.setAttribute("aria-valuetext", trace ? `${slider.value} of 100` : $("step").textContent);
+  }
+
+  function stepText({ mode, model, step, at, steps }) {
+    const here = `<span class="quiet">${at + 1} of ${steps.length}</span> `;
+    return here + { patch, fragments, dilated, backward }[mode](model, step, at, steps);
+  }
+
+  function patch(model, { u, v }, at) {
+    const [P, Q] = model.sizes.fieldOfView;
+    return `Window ${Words.pair(u, v)}: rows ${Words.span(u, P)}, columns ${Words.span(v, Q)}.` +
+      ` ${Words.count(model.perWindow, "multiplication")}, as for every window.`;
+  }
+
+  const pooled = (layer, f) => {
+    const [kh, kw] = layer.k, j = f % (kh * kw);
+    return { source: Math.floor(f / (kh * kw)), n: kh * kw, r: Math.floor(j / kw), c: j % kw };
+  };
+
+  function fragments(model, { stage, f }) {
+    if (stage === 0) return "The image is a storage of one fragment.";
+    if (stage > model.last) return "Merge: every number goes to its place in the answer. Nothing is computed any more.";
+    const { layer, word } = model.stages[stage];
+    if (!Twin.isPool(layer)) return `${word} on fragment <b>${f}</b>: the same filters as on every fragment.`;
+    const { source, r, c } = pooled(layer, f), [kh, kw] = layer.k;
+    return `${word}, source ${source}, offset (r, c) = ${Words.pair(r, c)}: the maxima of <code>f[${r}:, ${c}:]</code> are
+      fragment ${source}·${kh}·${kw} + ${r}·${kw} + ${c} = <b>${f}</b>.`;
+  }
+
+  function dilated(model, { stage }) {
+    if (stage === 0) return "The image, without padding.";
+    if (stage > model.last) return "The last map is the answer: nothing to merge, nothing to crop.";
+    const { layer, word } = model.stages[stage], { K } = model.stages[stage - 1], apart = Words.by(K);
+    if (Twin.isPool(layer)) return `${word} becomes a maximum at <b>every</b> place, over pixels ${apart} apart.`;
+    return Math.max(...(layer.kernel ?? [1])) > 1 ? `${word} with taps <b>${apart}</b> apart.` : `${word} at every place.`;
+  }
+
+  function backward(model, { stage, i }) {
+    if (stage > model.last + 1) return "The deltas dy of the outputs. Outputs that were cropped bring zero.";
+    if (stage > model.last) return "Split: every delta goes to the fragment that its output came from.";
+    const { layer, word } = model.stages[stage], { F } = model.x(stage);
+    if (i === undefined) {
+      return `${word}: every cell sends its delta back through the weights it came by` +
+        (layer.W ? `; dW is the <b>sum</b> over ${Words.count(F, "fragment")} (Algorithm 2).` : ".");
+    }
+    const { source, n } = pooled(layer, i);
+    return `${word}, fragment ${i}: s = ${i} // ${n} = <b>${source}</b>. Its deltas are added to their winners in fragment ${source}.`;
+  }
+
+  function caption(app, panel) {
+    const { model, mode } = app, { classes } = model.scene;
+    if (panel.kind === "image") return Words.storage(model, 0) + (model.edited ? ", edited" : "");
+    if (panel.kind === "gradient") return Words.storage(model, 0, "gradient");
+    if (panel.kind === "storage") return Words.storage(model, panel.stage, mode);
+    const size = Words.by(model.sizes.outputs);
+    return mode === "backward" ? `dy, ${size}` : `${size} ${classes.length ? "probabilities" : "scores"}`;
+  }
+
+  function readout(app) {
+    const { model, sel, maps, mode } = app;
+    if (!sel) {
+      put("pointed", mode === "backward" ? "Point at a pixel in front of a pool, or at a delta." : "Point at a cell to see where it comes from and who uses it.");
+      put("arithmetic", "");
+      put("path", "");
+      return;
+    }
+    const at = Geometry.cellAt(model.stages[sel.stage].pools, sel.a, sel.b), map = maps[sel.stage];
+    put("pointed", mode === "backward" ? collected(app, sel, at, map) : Words.pointed(model, sel, map, maps[model.last]));
+    put("arithmetic", Words.arithmetic(model, sel.stage, at, map));
+    const rows = mode === "backward" || sel.stage === 0 ? [] : Words.path(model, sel);
+    put("path", rows.map(([word, text]) => `<li><code>${word}</code><span>${text}</span></li>`).join(""));
+  }
+
+  // What a cell has collected from the fragments so far.
+  function collected({ model, step }, sel, at, map) {
+    const { stage } = sel, known = Steps.gradient(model, step, stage);
+    const who = stage ? `Cell ${Words.pair(at.q, at.p)} of fragment ${at.f} ${stage === model.last ? "in front of the merge" : `behind ${model.stages[stage].word}`}` : `Pixel ${Words.pair(sel.a, sel.b)}`;
+    if (!known) return `${who}: no delta has come this far yet.`;
+    const value = Words.number(known.data[Twin.place(known, at.f, at.q, at.p) + map]);
+    const end = step.stage === stage + 1 && step.i !== undefined ? step.i + 1 : Infinity;
+    const parts = model.contributions(stage, at, map, end);
+    if (!parts) return `${who} has the delta <b>${value}</b>.`;
+    if (!parts.length) return `${who} has won no window${end < Infinity ? " so far" : ""}: its delta is 0.`;
+    const fragmentsOf = parts.map(({ i }) => i), sum = parts.map(({ delta }) => Words.number(delta)).join(" + ").replaceAll("+ −", "− ");
+    const list = fragmentsOf.length > 1 ? `fragments ${fragmentsOf.slice(0, -1).join(", ")} and ${fragmentsOf.at(-1)}` : `fragment ${fragmentsOf[0]}`;
+    return `${who} won in ${list}${parts.length > 1 ? " and adds up" : ""}: ${sum}${parts.length > 1 ? ` = <b>${value}</b>` : ""}.`;
+  }
+
+  function hands(app) {
+    const { model, sel, mode, pinned } = app, pixel = sel?.stage === 0 && sel.a < model.image.H && sel.b < model.image.W;
+    const delta = mode === "backward" && sel?.stage === model.last && app.getDelta(sel) !== null;
+    $("hold").setAttribute("aria-pressed", pinned);
+    $("hold").textContent = pinned ? "Let go" : "Hold";
+    $("hold").disabled = !sel;
+    $("value").hidden = !pixel && !delta;
+    $("tie").hidden = !pixel || !model.stages.some((stage) => stage.pools.length);
+    $("undo").hidden = !model.edited;
+    $("presets").hidden = mode !== "backward";
+    if (!pixel && !delta) return;
+    const [name, input] = $("value").children, value = pixel ? model.value(0, { f: 0, q: sel.a, p: sel.b }, 0) : app.getDelta(sel);
+    name.textContent = `${pixel ? "x" : "dy"}[${sel.a}, ${sel.b}] =`;
+    if (document.activeElement !== input) input.value = Number(value.toPrecision(6));
+  }
+
+  function meter({ mode, model, steps, at }) {
+    const { totals } = model, most = Math.max(...Object.values(totals));
+    if (!most) return put("meter", "");
+    const done = ["patch", "fragments", "dilated"].includes(mode) ? Steps.cost(mode, model, steps, at) : null;
+    const rows = Object.entries(totals).map(([name, total]) => {
+      const now = name === mode, sofar = now && done !== null ? done : total, share = (n) => `${(100 * n / most).toFixed(2)}%`;
+      const ratio = totals.patch / total;
+      const text = now && done < total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : total.toLocaleString("en");
+      return `<div class="row${now ? " now" : ""}"><span>${MODES[name]}</span><div class="bar"><i style="width:${share(total)}"></i>
+        ${now ? `<i style="width:${share(sofar)}"></i>` : ""}</div>
+        <small>${text}${name === "patch" ? "" : `, ${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)} times fewer`}</small></div>`;
+    });
+    put("meter", `<h2>Multiplications</h2>${rows.join("")}`);
+  }
+
+  // Algorithm 4 as it is meant, with the numbers of the step.
+  function algorithm({ model, step }) {
+    const running = step.i !== undefined, { layer } = model.stages[Math.min(step.stage, model.last)];
+    const lines = ["f_s = 0 for every source s", "for i in output fragments:", "    s = findSourceFragment(i) = i // (kh*kw)",
+      "    f_s = f_s + MP_bkp(delta_i, mpIDXS_i)"];
+    if (running) {
+      const { source, n } = pooled(layer, step.i);
+      lines[1] = `for i in output fragments:       i = ${step.i}`;
+      lines[2] = `    s = findSourceFragment(${step.i}) = ${step.i} // ${n} = ${source}`;
+      lines[3] = `    f_${source} = f_${source} + MP_bkp(delta_${step.i}, mpIDXS_${step.i})`;
+    }
+    return `<h2>Algorithm 4</h2><ol>${lines.map((line, n) => `<li${running && n === 3 ? ' class="now"' : ""}>${line}</li>`).join("")}</ol>`;
+  }
+
+  return { all };
+})();
