@@ -1,7 +1,13 @@
 // The page: what is chosen and pointed at, the events that change it, and the drawing that follows.
 const MODES = { trace: "Trace", patch: "Patch by patch", fragments: "Fragments", dilated: "Dilated", backward: "Backward" };
 const PACE = { patch: 90, fragments: 320, dilated: 1400, backward: 420 }; // milliseconds for a step of playing
-const PRESETS = { "1, 2, 3 …": (n) => n + 1, "All 1": () => 1, Mixed: (n) => ((n * 7 + 3) % 5) - 2, None: () => 0 };
+const PRESETS = {
+  "Four neighbours": (n, u, v) => (u === 0 || u === 1) && (v === 0 || v === 1) ? 1 + 2 * u + v : 0,
+  "1, 2, 3 …": (n) => n + 1,
+  "All 1": () => 1,
+  None: () => 0,
+}; // of the number n of an output in the order of the fragments, and its place beside the middle of the answer
+const LARGEST = 56; // the pixels of a cell
 const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -23,9 +29,9 @@ class App {
   choose(n) {
     this.model = new Model(this.scenes[n]);
     this.maps = this.model.stages.map(() => 0);
-    this.pinned = false;
+    this.steps = null; // nothing is drawn before `enter`
     this.build();
-    this.preset(this.model.perWindow ? "Mixed" : "1, 2, 3 …");
+    this.preset(this.model.perWindow ? "Four neighbours" : "1, 2, 3 …");
     this.enter(this.mode);
   }
 
@@ -98,7 +104,7 @@ class App {
       order.push({ u, v, key: (f * K[0] * outputs[0] + q) * K[1] * outputs[1] + p });
     }
     order.sort((one, other) => one.key - other.key); // the deltas are counted in the order of the fragments
-    order.forEach(({ u, v }, n) => { model.deltas.data[Twin.place(model.deltas, 0, u, v) + map] = PRESETS[name](n); });
+    order.forEach(({ u, v }, n) => { model.deltas.data[Twin.place(model.deltas, 0, u, v) + map] = PRESETS[name](n, u - (outputs[0] >> 1), v - (outputs[1] >> 1)); });
     model.backward();
     this.refresh();
   }
@@ -263,7 +269,11 @@ class App {
       const panel = this.focus?.stage === stage ? this.focus : this.panels.find((one) => one.stage === stage && one.kind !== "gradient");
       this.move(panel, ...arrow.dataset.move.split(",").map(Number));
     }));
-    new ResizeObserver(() => this.layout()).observe(document.querySelector(".views"));
+    let width = 0;
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width !== width) this.layout();
+      width = contentRect.width;
+    }).observe(document.querySelector(".views"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.theme = new Theme(); this.refresh(); });
   }
 
@@ -292,8 +302,11 @@ class App {
     this.shown();
     const seen = this.panels.filter((panel) => panel.canvas.clientWidth > 0);
     const tiles = seen.filter((panel) => !panel.flat), cell = Math.min(...tiles.map((panel) => panel.fit(panel.canvas.clientWidth)));
-    for (const panel of seen) panel.resize(panel.canvas.clientWidth, panel.flat ? panel.fit(panel.canvas.clientWidth) : cell);
-    this.refresh();
+    for (const panel of seen) {
+      const width = panel.canvas.clientWidth;
+      panel.resize(width, Math.min(LARGEST, panel.flat ? panel.fit(width) : cell));
+    }
+    this.draw(performance.now()); // at once: a canvas is empty after a change of its size
   }
 
   shown() {
@@ -316,6 +329,7 @@ class App {
   }
 
   draw(now) {
+    if (!this.steps) return;
     const gradients = this.mode === "backward";
     if (this.panels.some((panel) => panel.kind === "gradient" && panel.box.hidden === gradients)) return this.layout();
     let moving = false;
@@ -326,7 +340,7 @@ class App {
       const look = panel.kind === "image" ? Looks.image(this, panel) : panel.kind === "answer" ? Looks.answer(this, panel) : Looks.storage(this, panel);
       if (panel.cell) panel.draw(look, this.theme);
     }
-    this.text();
+    Speech.all(this);
     if (moving) this.refresh();
     else this.drawn = undefined;
   }
@@ -338,10 +352,6 @@ class App {
     else panel.way = panel.way < target ? Math.min(target, panel.way + passed) : Math.max(target, panel.way - passed);
     panel.m = panel.way * panel.way * (3 - 2 * panel.way);
     return panel.way !== target;
-  }
-
-  text() {
-    Speech.all(this);
   }
 }
 

@@ -1,7 +1,8 @@
 // What each panel shows in each mode: colours of cells, what is lit, frames, and texts in cells.
 const Looks = (() => {
   "use strict";
-  const ROOM = 21; // the size of a cell in which a number can be read
+  const ROOM = 21; // the size of a cell in which a number can be read, and of one in which a single digit can
+  const DIGIT = 11;
 
   const hue = (theme, pools, f) => {
     if (!pools.length) return theme.neutral;
@@ -39,13 +40,14 @@ const Looks = (() => {
   };
 
   function image(app, panel) {
-    const { model, theme } = app, inside = (q, p) => q < model.image.H && p < model.image.W;
+    const { model, theme, mode } = app, inside = (q, p) => q < model.image.H && p < model.image.W;
+    const outside = mode === "dilated" ? undefined : theme.paper; // a dilated net pads nothing
     return {
       ...linked(app, panel),
-      paint: (f, q, p) => (inside(q, p) ? pixel(model, theme, q, p) : theme.paper),
+      paint: (f, q, p) => (inside(q, p) ? pixel(model, theme, q, p) : outside),
       hatch: (f, q, p) => !inside(q, p),
       frames: windows(app),
-      marks: numbers(app, panel, (f, q, p) => model.value(0, { f, q, p }, 0)),
+      marks: numbers(panel, (f, q, p) => model.value(0, { f, q, p }, 0)),
     };
   }
 
@@ -56,11 +58,11 @@ const Looks = (() => {
     return users.length > 100 ? [] : users.map(([q, p]) => ({ q, p, h, w, thin: true }));
   }
 
-  const numbers = ({ theme }, panel, value) => {
+  const numbers = (panel, value, room = ROOM) => {
     const marks = [];
-    if (panel.cell >= ROOM) panel.cells((f, q, p) => {
+    if (panel.cell >= room) panel.cells((f, q, p) => {
       const x = value(f, q, p);
-      if (x !== null) marks.push({ f, q, p, text: Words.number(x), colour: theme.ink });
+      if (x !== null) marks.push({ f, q, p, text: Words.number(x) });
     });
     return marks;
   };
@@ -100,14 +102,17 @@ const Looks = (() => {
         const n = counts.data[Twin.place(counts, f, q, p)];
         return n ? Theme.at(theme.heat, 0.15 + 0.85 * n / most) : null;
       };
-      look.marks = numbers(app, panel, (f, q, p) => counts.data[Twin.place(counts, f, q, p)] || null);
+      look.marks = numbers(panel, (f, q, p) => counts.data[Twin.place(counts, f, q, p)] || null);
       look.veil = false;
       return look;
     }
     const there = (f) => Steps.exists(mode, step, stage, f);
-    look.paint = (f, q, p) => (there(f) ? tint(model, theme, stage, map, f, q, p) : null);
+    look.paint = (f, q, p) => {
+      if (mode === "dilated" && model.seesPadding(stage, f, q, p)) return undefined;
+      return there(f) ? tint(model, theme, stage, map, f, q, p) : null;
+    };
     look.hatch = (f, q, p) => there(f) && model.seesPadding(stage, f, q, p);
-    look.marks = numbers(app, panel, (f, q, p) => (there(f) ? model.value(stage, { f, q, p }, map) : null));
+    look.marks = numbers(panel, (f, q, p) => (there(f) ? model.value(stage, { f, q, p }, map) : null));
     if (mode === "fragments" && step?.f !== undefined) Object.assign(look, making(app, panel));
     return look;
   }
@@ -139,10 +144,10 @@ const Looks = (() => {
       ...linked(app, panel),
       paint: (f, q, p) => (known ? signed(theme, value(f, q, p), most) : null),
       hatch: (f, q, p) => model.seesPadding(stage, f, q, p),
-      marks: known ? numbers(app, panel, (f, q, p) => value(f, q, p)) : [],
+      marks: known ? numbers(panel, (f, q, p) => value(f, q, p)) : [],
     };
     const ties = model.tied(stage, map);
-    if (panel.cell < ROOM && ties.length < 60) look.marks = ties.map((at) => ({ ...at, text: "=", colour: theme.ink }));
+    if (panel.cell < ROOM && ties.length < 60) look.marks = ties.map((at) => ({ ...at, text: "=" }));
     if (step.i === undefined || app.sel) return look;
     if (stage === step.stage) Object.assign(look, { frames: [{ f: step.i, q: 0, p: 0, h: panel.H, w: panel.W }], tiles: [step.i] });
     if (stage === step.stage - 1) look.frames = winners(model, step, map);
@@ -168,7 +173,7 @@ const Looks = (() => {
       const most = largest(model.deltas, map);
       const delta = (f, q, p) => { const [u, v] = place(f, q, p); return model.deltas.data[Twin.place(model.deltas, 0, u, v) + map]; };
       look.paint = (f, q, p) => (cut(f, q, p) ? theme.paper : signed(theme, delta(f, q, p), most));
-      look.marks = numbers(app, panel, (f, q, p) => (cut(f, q, p) ? null : delta(f, q, p) || null));
+      look.marks = numbers(panel, (f, q, p) => (cut(f, q, p) ? null : delta(f, q, p) || null), DIGIT);
       return look;
     }
     const [low, high] = model.scene.classes.length ? [0, 1] : model.ranges[last][map];
@@ -179,9 +184,10 @@ const Looks = (() => {
     };
     look.paint = (f, q, p) => {
       const x = value(f, q, p);
+      if (mode === "dilated" && cut(f, q, p)) return undefined;
       return x === null ? null : Theme.at(hue(theme, panel.pools, f), 0.06 + 0.94 * (x - low) / (high - low || 1));
     };
-    look.marks = numbers(app, panel, value);
+    look.marks = numbers(panel, value);
     if (mode === "patch") look.veil = false;
     return look;
   }

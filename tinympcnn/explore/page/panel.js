@@ -11,13 +11,13 @@ class Theme {
     this.greys = this.ramp("#0d0d0d", "#fafafa");
     this.neutral = this.ramp(this.paper, read("neutral"));
     this.heat = this.ramp(this.paper, read("heat"));
-    this.hues = HUES.map((hue) => this.ramp(this.paper, hue));
-    this.positive = this.ramp(this.paper, "#d55e00");
+    this.hues = HUES.map((hue) => this.ramp(this.paper, lighter(hue, Number(read("lift")))));
+    this.positive = this.ramp(this.paper, read("positive"));
     this.negative = this.ramp(this.paper, read("negative"));
   }
 
   ramp(from, to) {
-    const parts = [from, to].map((colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)));
+    const parts = [from, to].map(partsOf);
     return Array.from({ length: LEVELS + 1 }, (_, level) => {
       const mixed = parts[0].map((part, i) => Math.round(part + (parts[1][i] - part) * level / LEVELS));
       return `rgb(${mixed.join(",")})`;
@@ -27,6 +27,18 @@ class Theme {
   static at(ramp, t) {
     return ramp[Math.round(Math.min(1, Math.max(0, t || 0)) * LEVELS)];
   }
+}
+
+// Red, green and blue of a colour that is given as #rrggbb or rgb(...).
+const partsOf = (colour) =>
+  colour[0] === "#" ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : colour.match(/\d+/g).map(Number);
+
+const lighter = (colour, by) => `rgb(${partsOf(colour).map((part) => Math.round(part + (255 - part) * by)).join(",")})`;
+
+// Whether white is the better ink on a colour.
+function dark(colour = "#ffffff") {
+  const parts = partsOf(colour);
+  return 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] < 128;
 }
 
 class Panel {
@@ -87,7 +99,7 @@ class Panel {
     this.canvas.height = Math.round(height * ratio);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const wide = this.W * this.grid[1] * cell + this.extent().width;
-    this.left = [(width - wide) / 2, (width - this.merged[1] * cell) / 2];
+    this.left = [1, this.flat ? 1 : 1 + (wide - this.merged[1] * cell) / 2];
     this.top = [1, (height - this.merged[0] * cell) / 2];
   }
 
@@ -137,15 +149,18 @@ class Panel {
     return next === undefined ? null : { f: next, q: row % this.H, p: column % this.W };
   }
 
-  // look: paint(f, q, p) gives a colour or null; lit cells, of which `main` is one; frames of cells; marks; labels.
+  // look: paint(f, q, p) gives a colour, null for a cell to come, undefined for none at all; lit cells, of which `main` is one; frames of cells; marks; labels.
   draw(look, theme) {
     const c = this.context, s = this.cell, inner = s > 7 ? s - 0.75 : s + 0.3;
     c.clearRect(0, 0, this.width, this.height);
+    this.colours = new Map();
     const lit = new Set((look.lit ?? []).map((at) => `${at.f},${at.q},${at.p}`));
     this.cells((f, q, p) => {
       const [x, y] = this.at(f, q, p), colour = look.paint(f, q, p);
-      c.globalAlpha = lit.size && look.veil && !lit.has(`${f},${q},${p}`) ? 0.42 : 1;
+      if (colour === undefined) return;
+      c.globalAlpha = lit.size && look.veil && !lit.has(`${f},${q},${p}`) ? 0.6 : 1;
       c.fillStyle = colour ?? theme.paper;
+      this.colours.set(`${f},${q},${p}`, c.fillStyle);
       if (colour === null) c.globalAlpha *= 0.55;
       c.fillRect(x, y, inner, inner);
       if (look.hatch?.(f, q, p)) this.hatch(x, y, theme);
@@ -154,8 +169,8 @@ class Panel {
     this.labels(look, theme);
     for (const frame of look.frames ?? []) this.frame(frame, theme);
     if (lit.size) this.outline(look.lit, lit, theme);
-    if (look.main) this.spot(look.main, theme);
-    for (const mark of look.marks ?? []) this.mark(mark, theme);
+    if (look.main && !look.marks?.length) this.spot(look.main, theme);
+    for (const mark of look.marks ?? []) this.mark(mark);
   }
 
   hatch(x, y, theme) {
@@ -237,17 +252,14 @@ class Panel {
   }
 
   // A short text in a cell, such as a delta or the sign of a tie.
-  mark({ f, q, p, text, colour }, theme) {
+  mark({ f, q, p, text }) {
     const c = this.context, [x, y] = this.at(f, q, p), s = this.cell;
     const height = Math.min(13, s * 0.62, (s * 1.5) / Math.max(1, text.length));
     if (height < 5) return;
     c.font = `600 ${height}px ui-monospace, Menlo, Consolas, monospace`;
     c.textAlign = "center";
     c.textBaseline = "middle";
-    c.lineWidth = 2.5;
-    c.strokeStyle = theme.halo;
-    c.strokeText(text, x + s / 2, y + s / 2 + 0.5);
-    c.fillStyle = colour ?? theme.ink;
+    c.fillStyle = dark(this.colours.get(`${f},${q},${p}`)) ? "#fff" : "#16191d";
     c.fillText(text, x + s / 2, y + s / 2 + 0.5);
   }
 }

@@ -10,6 +10,7 @@ const Speech = (() => {
     readout(app);
     hands(app);
     meter(app);
+    put("sizes", `<h2>Sizes</h2><p>${Words.sizes(app.model)}</p>`);
     put("algorithm", app.mode === "backward" ? algorithm(app) : "");
   }
 
@@ -24,6 +25,7 @@ const Speech = (() => {
     $("play").textContent = app.playing ? "❚❚" : "▶";
     $("play").setAttribute("aria-label", app.playing ? "Pause" : "Play");
     put("step", trace ? "" : stepText(app));
+    $("step").hidden = trace;
     slider.setAttribute("aria-valuetext", trace ? `${slider.value} of 100` : $("step").textContent);
   }
 
@@ -56,8 +58,9 @@ const Speech = (() => {
   function dilated(model, { stage }) {
     if (stage === 0) return "The image, without padding.";
     if (stage > model.last) return "The last map is the answer: nothing to merge, nothing to crop.";
-    const { layer, word } = model.stages[stage], { K } = model.stages[stage - 1], apart = Words.by(K);
-    if (Twin.isPool(layer)) return `${word} becomes a maximum at <b>every</b> place, over pixels ${apart} apart.`;
+    const { layer, word } = model.stages[stage], { K } = model.stages[stage - 1];
+    const apart = K[0] === K[1] ? K[0] : Words.by(K);
+    if (Twin.isPool(layer)) return `${word} becomes a maximum at <b>every</b> place, over pixels ${apart} apart.`.replace("over pixels 1 apart", "over neighbours");
     return Math.max(...(layer.kernel ?? [1])) > 1 ? `${word} with taps <b>${apart}</b> apart.` : `${word} at every place.`;
   }
 
@@ -75,7 +78,7 @@ const Speech = (() => {
 
   function caption(app, panel) {
     const { model, mode } = app, { classes } = model.scene;
-    if (panel.kind === "image") return Words.storage(model, 0) + (model.edited ? ", edited" : "");
+    if (panel.kind === "image") return Words.storage(model, 0, mode) + (model.edited ? ", edited" : "");
     if (panel.kind === "gradient") return Words.storage(model, 0, "gradient");
     if (panel.kind === "storage") return Words.storage(model, panel.stage, mode);
     const size = Words.by(model.sizes.outputs);
@@ -91,9 +94,10 @@ const Speech = (() => {
       return;
     }
     const at = Geometry.cellAt(model.stages[sel.stage].pools, sel.a, sel.b), map = maps[sel.stage];
-    put("pointed", mode === "backward" ? collected(app, sel, at, map) : Words.pointed(model, sel, map, maps[model.last]));
+    put("pointed", mode === "backward" ? collected(app, sel, at, map) : Words.pointed(model, sel, map, maps[model.last], mode));
     put("arithmetic", Words.arithmetic(model, sel.stage, at, map));
-    const rows = mode === "backward" || sel.stage === 0 ? [] : Words.path(model, sel);
+    const rows = mode === "backward" ? victories(app, sel, at, map)
+      : ["trace", "fragments"].includes(mode) && sel.stage > 0 ? Words.path(model, sel) : [];
     put("path", rows.map(([word, text]) => `<li><code>${word}</code><span>${text}</span></li>`).join(""));
   }
 
@@ -107,9 +111,21 @@ const Speech = (() => {
     const parts = model.contributions(stage, at, map, end);
     if (!parts) return `${who} has the delta <b>${value}</b>.`;
     if (!parts.length) return `${who} has won no window${end < Infinity ? " so far" : ""}: its delta is 0.`;
-    const fragmentsOf = parts.map(({ i }) => i), sum = parts.map(({ delta }) => Words.number(delta)).join(" + ").replaceAll("+ −", "− ");
-    const list = fragmentsOf.length > 1 ? `fragments ${fragmentsOf.slice(0, -1).join(", ")} and ${fragmentsOf.at(-1)}` : `fragment ${fragmentsOf[0]}`;
-    return `${who} won in ${list}${parts.length > 1 ? " and adds up" : ""}: ${sum}${parts.length > 1 ? ` = <b>${value}</b>` : ""}.`;
+    const counted = parts.filter(({ delta }) => delta !== 0), sum = counted.map(({ delta }) => Words.number(delta)).join(" + ").replaceAll("+ −", "− ");
+    const where = (some) => some.length > 1 ? `fragments ${some.slice(0, -1).map(({ i }) => i).join(", ")} and ${some.at(-1).i}` : `fragment ${some[0].i}`;
+    if (!counted.length) return `${who} won in ${where(parts)}, whose deltas here are 0.`;
+    const others = parts.length - counted.length, more = others ? ` (and in ${others} more, with deltas of 0)` : "";
+    return `${who} won in ${where(counted)}${more}${counted.length > 1 ? ` and adds up: ${sum} = <b>${value}</b>` : `: its delta is <b>${value}</b>`}.`;
+  }
+
+  // The windows that a cell has won, one line each.
+  function victories({ model, step }, sel, at, map) {
+    const { stage } = sel, behind = stage + 1, end = step.stage === behind && step.i !== undefined ? step.i + 1 : Infinity;
+    return (model.contributions(stage, at, map, end) ?? []).map(({ i, q, p, delta }) => {
+      const { r, c } = pooled(model.stages[behind].layer, i);
+      return [`fragment ${i}`, `offset ${Words.pair(r, c)}, cell ${Words.pair(q, p)}: ${Words.arithmetic(model, behind, { f: i, q, p }, map)};
+        delta <b>${Words.number(delta)}</b>`];
+    });
   }
 
   function hands(app) {
@@ -138,7 +154,7 @@ const Speech = (() => {
       const text = now && done < total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : total.toLocaleString("en");
       return `<div class="row${now ? " now" : ""}"><span>${MODES[name]}</span><div class="bar"><i style="width:${share(total)}"></i>
         ${now ? `<i style="width:${share(sofar)}"></i>` : ""}</div>
-        <small>${text}${name === "patch" ? "" : `, ${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)} times fewer`}</small></div>`;
+        <small>${text}${name === "patch" ? "" : ` · ${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)} times fewer`}</small></div>`;
     });
     put("meter", `<h2>Multiplications</h2>${rows.join("")}`);
   }

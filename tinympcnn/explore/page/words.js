@@ -1,7 +1,7 @@
 // What the page says: sentences made of the numbers of the scene.
 const Words = (() => {
   "use strict";
-  const by = ([rows, columns]) => `${rows} × ${columns}`;
+  const by = ([rows, columns]) => `${rows}\u00a0×\u00a0${columns}`;
   const pair = (a, b) => `(${a}, ${b})`;
   const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
   const span = (from, n) => (n === 1 ? `${from}` : `${from} to ${from + n - 1}`);
@@ -14,7 +14,7 @@ const Words = (() => {
   }
 
   function mode(name, model) {
-    const { fieldOfView, outputs } = model.sizes, convolves = model.perWindow > 0;
+    const { fieldOfView } = model.sizes, convolves = model.perWindow > 0;
     return {
       trace: `The net sees a window of ${by(fieldOfView)} pixels and gives one output. One pass over the whole image gives
         the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> The slider
@@ -27,22 +27,29 @@ const Words = (() => {
         neighbouring taps stand as far apart as the pools are wide.${convolves ? " The products are the same." : ""}`,
       backward: `Choose deltas: click outputs. Each goes back to the pixel that <b>won</b> its pooling window, and a pixel that
         won in several fragments <b>adds them up</b> (Algorithm 4). Of equal pixels, the first wins.`,
-    }[name] + (name === "trace" ? sizes(model, outputs) : "");
+    }[name];
   }
 
-  function sizes(model, outputs) {
-    const { padded, K, merged } = model.sizes, { H, W } = model.image;
-    if (padded[0] === H && padded[1] === W) return "";
-    return ` <span class="quiet">${by(outputs)} outputs do not divide by the pools, ${by(K)}: the image is padded to
-      ${by(padded)}, and the ${by(merged)} outputs are cropped. No kept output sees the padding (hatched).</span>`;
+  // Padding and crop, with their numbers.
+  function sizes(model) {
+    const { padded, outputs, K, merged, fieldOfView } = model.sizes, { H, W } = model.image;
+    const fits = padded[0] === H && padded[1] === W, all = fieldOfView.map((n, axis) => [`${[H, W][axis]} − ${n} + 1`, outputs[axis]]);
+    const rule = `Rows: ${all[0].join(" = ")}, columns: ${all[1].join(" = ")} outputs`;
+    return fits ? `${rule}. Both divide by the pools, ${by(K)}: nothing is padded.`
+      : `${rule}. The pools need multiples of ${by(K)}: the image is padded to ${by(padded)} (hatched), and of
+        ${by(merged)} outputs ${by(outputs)} are kept. No kept output sees the padding.`;
   }
 
   function storage(model, s, name) {
     const { word, K } = model.stages[s], x = model.x(s), dense = name === "dilated";
-    if (s === 0) return name === "gradient" ? `dx, the image's gradient` : `${by([x.H, x.W])} pixels`;
-    const size = dense ? `dense, ${by(model.mergedSize(s))}` : `${count(x.F, "fragment")} of ${by([x.H, x.W])}`;
+    const dilated = model.dilated[model.stages[s].end];
+    if (s === 0) return name === "gradient" ? "the gradient of the image" : image(model, name);
+    const size = dense ? `${by([dilated.H, dilated.W])}, never split` : `${count(x.F, "fragment")} of ${by([x.H, x.W])}`;
     const before = model.stages[s - 1].K, apart = Math.max(...before) > 1 && Math.max(...windowOf(model, s)) > 1;
     return `${size}${dense && apart ? `, taps ${K[0] === K[1] ? before[0] : by(before)} apart` : ""}`;
+  }
+  function image({ image: { H, W }, sizes: { padded } }, name) {
+    return `${by([H, W])} pixels${name === "dilated" || (padded[0] === H && padded[1] === W) ? "" : `, padded to ${by(padded)}`}`;
   }
   const windowOf = (model, s) => model.stages[s].layer.kernel ?? model.stages[s].layer.k ?? [1, 1];
 
@@ -82,7 +89,7 @@ const Words = (() => {
   // The arithmetic behind one number: a maximum, or a sum of products.
   function arithmetic(model, stage, cell, map) {
     const { layer, word } = model.stages[stage], value = number(model.value(stage, cell, map));
-    if (stage === 0) return `x = ${value}`;
+    if (stage === 0) return "";
     if (Twin.isPool(layer)) {
       const { values, code: won, tie, won: at } = model.window(stage, cell, map);
       const list = values.map((v, n) => (n === won ? `<b>${number(v)}</b>` : number(v))).join(", ");
@@ -92,11 +99,13 @@ const Words = (() => {
     return `${product(model, stage, cell, map)} = ${value}`;
   }
 
+  const factor = (x) => (x < 0 ? `(${number(x)})` : number(x));
+
   function product(model, stage, { f, q, p }, map) {
     const { layer, first, end } = model.stages[stage], x = model.run.xs[first], [kh, kw] = layer.kernel, terms = [];
     for (let i = 0; i < kh; i++) for (let j = 0; j < kw; j++) for (let c = 0; c < x.C; c++) {
       const W = layer.W[((i * kw + j) * x.C + c) * layer.b.length + map];
-      terms.push(`${number(W)}·${number(x.data[Twin.place(x, f, q + i, p + j) + c])}`);
+      terms.push(`${number(W)}·${factor(x.data[Twin.place(x, f, q + i, p + j) + c])}`);
     }
     const shown = terms.length > 12 ? [...terms.slice(0, 4), `… ${terms.length - 4} more products`] : terms;
     const sum = `${number(layer.b[map])} + ${shown.join(" + ")}`.replaceAll("+ −", "− ");
@@ -105,23 +114,24 @@ const Words = (() => {
   }
 
   // What is pointed at, in one sentence.
-  function pointed(model, sel, map, answerMap) {
+  function pointed(model, sel, map, answerMap, mode) {
     const { stage, a, b } = sel, { pools, seen, word } = model.stages[stage], at = Geometry.cellAt(pools, a, b);
+    const fragments = mode === "trace" || mode === "fragments";
     const view = `rows ${span(a, seen[0])}, columns ${span(b, seen[1])}`;
     if (stage === model.last) {
       const [U, V] = model.sizes.outputs;
       if (a >= U || b >= V) return `Output ${pair(a, b)} sees the padding and is cropped.`;
       const value = number(model.answer(a, b, answerMap)), name = model.scene.classes[answerMap];
       return `Output ${pair(a, b)}${name ? `: ${plain(name)} with probability <b>${value}</b>` : ` = <b>${value}</b>`}. It sees
-        ${view} of the image and comes from cell ${pair(at.q, at.p)} of fragment <b>${at.f}</b>.`;
+        ${view} of the image${fragments ? ` and comes from cell ${pair(at.q, at.p)} of fragment <b>${at.f}</b>` : ""}.`;
     }
     const users = Geometry.linked(model.stages, model.last, sel, model.sizes.outputs).length;
-    const what = stage ? `Cell ${pair(at.q, at.p)} of fragment <b>${at.f}</b> behind ${word}` : `Pixel ${pair(a, b)}`;
+    const what = stage ? `${fragments ? `Cell ${pair(at.q, at.p)} of fragment <b>${at.f}</b>` : `Cell ${pair(a, b)}`} behind ${word}` : `Pixel ${pair(a, b)}`;
     const padding = stage === 0 && (a >= model.image.H || b >= model.image.W);
     if (padding) return `${what} is padding. No kept output sees it.`;
     const again = stage ? ": computed once here, and once for each of them patch by patch" : "";
     return `${what} = <b>${number(model.value(stage, at, map))}</b>. ${users ? `${count(users, "window")} ${users === 1 ? "uses" : "use"} it${again}.` : "No kept output uses it: it sees the padding."}`;
   }
 
-  return { by, pair, count, span, code, plain, number, mode, storage, path, arithmetic, pointed, merging };
+  return { by, pair, count, span, code, plain, number, mode, storage, path, arithmetic, pointed, merging, sizes };
 })();
