@@ -42,10 +42,10 @@ def scenes() -> list[dict[str, Any]]:
     """Return all scenes of the page."""
     return [
         membranes("pools_of_2", "Pools of 2", "A net of 77 parameters looks for membranes, the dark lines."),
-        membranes("pools_of_3", "Pools of 3 and 2", "A pool of 3 × 3 makes nine fragments of each."),
+        membranes("pools_of_3", "Pools of 3 and 2", "The same task; a pool of 3 makes nine fragments of each."),
         scene(
             Sequential([MaxPoolFragment(2)]), np.array(MAP), "One pool",
-            "A map of 5 × 5 and a pool of 2 × 2, as in the paper’s Figure 2 and tutorials 08 to 10.",
+            "The map of tutorials 08 to 10, after Figure 2 of the paper, and one pool.",
         ),
     ]  # fmt: skip
 

@@ -24,7 +24,7 @@ def page(scenes: Sequence[dict[str, Any]]) -> str:
     >>> from tinympcnn import MaxPoolFragment, Sequential
     >>> from tinympcnn.explore import scene
     >>> text = page([scene(Sequential([MaxPoolFragment(2)]), np.eye(5), "one pool")])
-    >>> "one pool" in text, "http" in text
+    >>> "one pool" in text, "://" in text
     (True, False)
     """
     parts = {

@@ -1,7 +1,7 @@
 // What each panel shows in each mode: colours of cells, what is lit, frames, and texts in cells.
 const Looks = (() => {
   "use strict";
-  const ROOM = 21; // the size of a cell in which a number can be read, and of one in which a single digit can
+  const ROOM = 34; // the size of a cell in which a number can be read, and of one in which a single digit can
   const DIGIT = 11;
 
   const hue = (theme, pools, f) => {
@@ -100,7 +100,7 @@ const Looks = (() => {
       const counts = app.counts[stage], most = app.mostCounts;
       look.paint = (f, q, p) => {
         const n = counts.data[Twin.place(counts, f, q, p)];
-        return n ? Theme.at(theme.heat, 0.15 + 0.85 * n / most) : null;
+        return n ? Theme.at(theme.heat, 0.2 + 0.8 * Math.sqrt(n / most)) : null;
       };
       look.marks = numbers(panel, (f, q, p) => counts.data[Twin.place(counts, f, q, p)] || null);
       look.veil = false;

@@ -20,7 +20,7 @@ const Words = (() => {
         the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> The slider
         lets the fragments move together.`,
       patch: `Each window alone, with plain max-pooling. Neighbours share most of their pixels, so the same cells are
-        computed again and again: <b>the darker a cell, the more often.</b>`,
+        computed again and again: <b>the stronger the colour of a cell, the more often.</b>`,
       fragments: `Each cell once. A convolution runs on every fragment alike (Algorithm 1). A pool makes
         <b>one fragment for each offset</b> (r, c) of its grid (Algorithm 3). At the end they interleave.`,
       dilated: `The same cells, each left at its place: <b>fragments that were never taken apart.</b> Behind a pool,
@@ -95,8 +95,7 @@ const Words = (() => {
       const list = values.map((v, n) => (n === won ? `<b>${number(v)}</b>` : number(v))).join(", ");
       return `max(${list}) = ${value}, won at ${pair(...at)}${tie ? ". A tie: the first in row-major order wins" : ""}`;
     }
-    if (!layer.W) return `${word} = ${value}`;
-    return `${product(model, stage, cell, map)} = ${value}`;
+    return `${layer.W ? product(model, stage, cell, map) : word} = ${value}`;
   }
 
   const factor = (x) => (x < 0 ? `(${number(x)})` : number(x));
