@@ -292,7 +292,7 @@ def test_an_output_lights_its_window_and_its_cells(read):
     probability = float(np.exp(scores[0]) / np.exp(scores).sum())
     reader.point("answer", 5, 2 * 4 * 0 + 1 * 1 + 0, 0, 2)  # fragment 1 = offsets (0, 0), then (0, 1): output (0, 10)
     assert reader.said().startswith("Output (0, 10): membrane") and "fragment 1." in reader.said()
-    reader.js("app.point(app.panels.at(-1), Geometry.cellAt([[2, 2], [2, 2]], 2, 9))")
+    reader.js("app.hands.point(app.panels.at(-1), Geometry.cellAt([[2, 2], [2, 2]], 2, 9))")
     reader.settle()
     assert float(re.search(r"probability ([\d.]+)\.", reader.said())[1]) == pytest.approx(probability, abs=6e-4)
     assert "rows 2 to 9, columns 9 to 16" in reader.said()

@@ -11,7 +11,8 @@ from typing import Any
 from tinympcnn.io.atomic import replacing
 
 SOURCES = Path(__file__).with_name("page")
-SCRIPTS = ("twin.js", "geometry.js", "model.js", "steps.js", "panel.js", "words.js", "looks.js", "speech.js", "app.js")
+NAMES = "twin geometry model steps theme panel words looks speech hands app"
+SCRIPTS = tuple(f"{name}.js" for name in NAMES.split())
 """The scripts in the order in which they run; each uses those before it."""
 
 

@@ -67,17 +67,17 @@ const Looks = (() => {
     return marks;
   };
 
-  function linked({ model, sel, mode }, panel) {
+  function linked({ model, sel, mode, maps }, panel) {
     if (!sel) return {};
-    if (mode === "backward") return routed(model, sel, panel);
+    if (mode === "backward") return routed(model, sel, maps[sel.stage], panel);
     const lit = cellsOf(model, panel.stage, Geometry.linked(model.stages, panel.stage, sel, panel.merged));
     const main = panel.stage <= sel.stage && (panel.stage > 0 || sel.stage === 0) ? lit[0] : null;
     return { lit, main, tiles: [...new Set(lit.map((at) => at.f))], veil: true };
   }
 
   // Backward, what is lit are the neighbours in the way of a delta: the winner in front, the windows won behind.
-  function routed(model, sel, panel) {
-    const { stage } = panel, at = Geometry.cellAt(model.stages[sel.stage].pools, sel.a, sel.b), map = sel.map ?? 0;
+  function routed(model, sel, map, panel) {
+    const { stage } = panel, at = Geometry.cellAt(model.stages[sel.stage].pools, sel.a, sel.b);
     let lit = [];
     if (stage === sel.stage) lit = [at];
     else if (stage === sel.stage - 1 && Twin.isPool(model.stages[sel.stage].layer)) {
@@ -171,7 +171,7 @@ const Looks = (() => {
     look.hatch = cut;
     if (mode === "backward") {
       const most = largest(model.deltas, map);
-      const delta = (f, q, p) => { const [u, v] = place(f, q, p); return model.deltas.data[Twin.place(model.deltas, 0, u, v) + map]; };
+      const delta = (f, q, p) => model.delta(...place(f, q, p), map);
       look.paint = (f, q, p) => (cut(f, q, p) ? theme.paper : signed(theme, delta(f, q, p), most));
       look.marks = numbers(panel, (f, q, p) => (cut(f, q, p) ? null : delta(f, q, p) || null), DIGIT);
       return look;

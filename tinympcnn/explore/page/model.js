@@ -34,6 +34,20 @@ class Model {
     this.backward();
   }
 
+  // Pixels made equal: two neighbours if a pool reads the image, or all that one pooled cell sees.
+  makeTie(row, column) {
+    const { image, stages, firstPool } = this, value = (q, p) => image.data[Twin.place(image, 0, q, p)];
+    if (firstPool === 1) {
+      const near = [[row, column + 1], [row, column - 1], [row + 1, column], [row - 1, column]];
+      const inside = near.filter(([q, p]) => q >= 0 && p >= 0 && q < image.H && p < image.W);
+      return this.edit(row, column, 0, Math.max(...inside.map(([q, p]) => value(q, p))));
+    }
+    const [h, w] = stages[firstPool].seen, same = value(row, column);
+    const top = Math.min(row, image.H - h), left = Math.min(column, image.W - w);
+    for (let q = top; q < top + h; q++) for (let p = left; p < left + w; p++) image.data[Twin.place(image, 0, q, p)] = same;
+    return this.edit(row, column, 0, same);
+  }
+
   undoEdits() {
     this.image = this.restored();
     this.forward();
@@ -42,6 +56,48 @@ class Model {
 
   get edited() {
     return this.image.data.some((value, i) => value !== this.scene.image.data[i]);
+  }
+
+  get firstPool() {
+    return this.stages.findIndex(({ layer }) => layer && Twin.isPool(layer));
+  }
+
+  // The delta of output (u, v), or null where the outputs are cropped.
+  delta(u, v, map) {
+    return u < this.deltas.H && v < this.deltas.W ? this.deltas.data[Twin.place(this.deltas, 0, u, v) + map] : null;
+  }
+
+  setDelta(u, v, map, value) {
+    this.deltas.data[Twin.place(this.deltas, 0, u, v) + map] = value;
+    this.backward();
+  }
+
+  // New deltas, from the number of an output in the order of the fragments, and its place beside the middle.
+  setDeltas(map, rule) {
+    const { outputs: [U, V] } = this.sizes, { pools } = this.stages[this.last], x = this.x(this.last), order = [];
+    for (let u = 0; u < U; u++) for (let v = 0; v < V; v++) {
+      const { f, q, p } = Geometry.cellAt(pools, u, v);
+      order.push({ u, v, at: Twin.place(x, f, q, p) });
+    }
+    this.deltas.data.fill(0);
+    order.sort((one, other) => one.at - other.at).forEach(({ u, v }, n) => {
+      this.deltas.data[Twin.place(this.deltas, 0, u, v) + map] = rule(n, u - (U >> 1), v - (V >> 1));
+    });
+    this.backward();
+  }
+
+  // The place in front of the first pool that collects the most deltas, or null.
+  busiest() {
+    const stage = this.firstPool - 1;
+    if (stage < 0) return null;
+    let best = null, most = 0;
+    this.cells(stage, (f, q, p) => {
+      const n = this.contributions(stage, { f, q, p }, 0).filter(({ delta }) => delta !== 0).length;
+      if (n > most) [most, best] = [n, { f, q, p }];
+    });
+    if (!best) return null;
+    const [a, b] = Geometry.placeOf(this.stages[stage].pools, best.f, best.q, best.p);
+    return { stage, a, b };
   }
 
   // The storage of a stage, its gradient, and the size of its merged map.

@@ -1,50 +1,8 @@
 // One canvas: a storage as tiles, one for each fragment, which can move together into the merged map.
-const LEVELS = 32;
-const HUES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#a89a00", "#7a6cc4", "#8a6d4f"];
-
-class Theme {
-  constructor() {
-    const style = getComputedStyle(document.documentElement);
-    const read = (name) => style.getPropertyValue(`--${name}`).trim();
-    Object.assign(this, { paper: read("cell"), ink: read("ink"), quiet: read("quiet"), accent: read("accent"),
-      halo: read("paper"), line: read("line") });
-    this.greys = this.ramp("#0d0d0d", "#fafafa");
-    this.neutral = this.ramp(this.paper, read("neutral"));
-    this.heat = this.ramp(this.paper, read("heat"));
-    this.hues = HUES.map((hue) => this.ramp(this.paper, lighter(hue, Number(read("lift")))));
-    this.positive = this.ramp(this.paper, read("positive"));
-    this.negative = this.ramp(this.paper, read("negative"));
-  }
-
-  ramp(from, to) {
-    const parts = [from, to].map(partsOf);
-    return Array.from({ length: LEVELS + 1 }, (_, level) => {
-      const mixed = parts[0].map((part, i) => Math.round(part + (parts[1][i] - part) * level / LEVELS));
-      return `rgb(${mixed.join(",")})`;
-    });
-  }
-
-  static at(ramp, t) {
-    return ramp[Math.round(Math.min(1, Math.max(0, t || 0)) * LEVELS)];
-  }
-}
-
-// Red, green and blue of a colour that is given as #rrggbb or rgb(...).
-const partsOf = (colour) =>
-  colour[0] === "#" ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : colour.match(/\d+/g).map(Number);
-
-const lighter = (colour, by) => `rgb(${partsOf(colour).map((part) => Math.round(part + (255 - part) * by)).join(",")})`;
-
-// Whether white is the better ink on a colour.
-function dark(colour = "#ffffff") {
-  const parts = partsOf(colour);
-  return 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] < 128;
-}
-
 class Panel {
   // `flat`: the panel is the image or the answer, which is one map of `size` and has no tiles.
   constructor(canvas, model, stage, size = null) {
-    Object.assign(this, { canvas, model, stage, size, flat: size !== null, m: size ? 1 : 0 });
+    Object.assign(this, { canvas, model, stage, size, flat: size !== null, m: size ? 1 : 0, way: 0 });
     this.context = canvas.getContext("2d");
     this.pools = model.stages[stage].pools;
     const { F, H, W } = model.x(stage);
@@ -160,8 +118,8 @@ class Panel {
       if (colour === undefined) return;
       c.globalAlpha = lit.size && look.veil && !lit.has(`${f},${q},${p}`) ? 0.6 : 1;
       c.fillStyle = colour ?? theme.paper;
-      this.colours.set(`${f},${q},${p}`, c.fillStyle);
       if (colour === null) c.globalAlpha *= 0.55;
+      this.colours.set(`${f},${q},${p}`, mixed(theme.halo, c.fillStyle, c.globalAlpha));
       c.fillRect(x, y, inner, inner);
       if (look.hatch?.(f, q, p)) this.hatch(x, y, theme);
     });

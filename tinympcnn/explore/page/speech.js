@@ -1,7 +1,10 @@
 // The texts around the panels, written anew whenever something changes.
 const Speech = (() => {
   "use strict";
-  const put = (id, html) => { if ($(id).innerHTML !== html) $(id).innerHTML = html; };
+  const written = {};
+  const put = (id, html) => {
+    if (written[id] !== html) $(id).innerHTML = written[id] = html; // what has not changed is not read aloud again
+  };
 
   function all(app) {
     put("says", Words.mode(app.mode, app.model) + (app.mode === "trace" && app.model.scene.says ? ` <span class="quiet">${Words.plain(app.model.scene.says)}</span>` : ""));
@@ -9,7 +12,7 @@ const Speech = (() => {
     for (const panel of app.panels) panel.sub.textContent = caption(app, panel);
     readout(app);
     hands(app);
-    meter(app);
+    put("meter", app.mode === "backward" ? "" : meter(app));
     put("sizes", `<h2>Sizes</h2><p>${Words.sizes(app.model)}</p>`);
     put("algorithm", app.mode === "backward" ? algorithm(app) : "");
   }
@@ -37,7 +40,7 @@ const Speech = (() => {
   function patch(model, { u, v }, at) {
     const [P, Q] = model.sizes.fieldOfView;
     return `Window ${Words.pair(u, v)}: rows ${Words.span(u, P)}, columns ${Words.span(v, Q)}.` +
-      ` ${Words.count(model.perWindow, "multiplication")}, as for every window.`;
+      (model.perWindow ? ` ${Words.count(model.perWindow, "multiplication")}, as for every window.` : "");
   }
 
   const pooled = (layer, f) => {
@@ -82,7 +85,7 @@ const Speech = (() => {
     if (panel.kind === "gradient") return Words.storage(model, 0, "gradient");
     if (panel.kind === "storage") return Words.storage(model, panel.stage, mode);
     const size = Words.by(model.sizes.outputs);
-    return mode === "backward" ? `dy, ${size}` : `${size} ${classes.length ? "probabilities" : "scores"}`;
+    return mode === "backward" ? `dy, ${size}` : `${size} ${classes.length ? "probabilities" : "outputs"}`;
   }
 
   function readout(app) {
@@ -130,23 +133,24 @@ const Speech = (() => {
 
   function hands(app) {
     const { model, sel, mode, pinned } = app, pixel = sel?.stage === 0 && sel.a < model.image.H && sel.b < model.image.W;
-    const delta = mode === "backward" && sel?.stage === model.last && app.getDelta(sel) !== null;
+    const delta = mode === "backward" && sel?.stage === model.last && model.delta(sel.a, sel.b, app.maps[model.last]) !== null;
     $("hold").setAttribute("aria-pressed", pinned);
     $("hold").textContent = pinned ? "Let go" : "Hold";
     $("hold").disabled = !sel;
     $("value").hidden = !pixel && !delta;
-    $("tie").hidden = !pixel || !model.stages.some((stage) => stage.pools.length);
+    $("tie").hidden = !pixel || model.firstPool < 0;
     $("undo").hidden = !model.edited;
     $("presets").hidden = mode !== "backward";
     if (!pixel && !delta) return;
-    const [name, input] = $("value").children, value = pixel ? model.value(0, { f: 0, q: sel.a, p: sel.b }, 0) : app.getDelta(sel);
-    name.textContent = `${pixel ? "x" : "dy"}[${sel.a}, ${sel.b}] =`;
+    const [name, input] = $("value").children, value = pixel ? model.value(0, { f: 0, q: sel.a, p: sel.b }, 0) : model.delta(sel.a, sel.b, app.maps[model.last]);
+    const maps = model.x(sel.stage).C, which = maps > 1 ? `, ${pixel ? 0 : app.maps[sel.stage]}` : "";
+    name.textContent = `${pixel ? "x" : "dy"}[${sel.a}, ${sel.b}${which}] =`;
     if (document.activeElement !== input) input.value = Number(value.toPrecision(6));
   }
 
   function meter({ mode, model, steps, at }) {
     const { totals } = model, most = Math.max(...Object.values(totals));
-    if (!most) return put("meter", "");
+    if (!most) return "";
     const done = ["patch", "fragments", "dilated"].includes(mode) ? Steps.cost(mode, model, steps, at) : null;
     const rows = Object.entries(totals).map(([name, total]) => {
       const now = name === mode, sofar = now && done !== null ? done : total, share = (n) => `${(100 * n / most).toFixed(2)}%`;
@@ -156,7 +160,7 @@ const Speech = (() => {
         ${now ? `<i style="width:${share(sofar)}"></i>` : ""}</div>
         <small>${text}${name === "patch" ? "" : ` · ${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)} times fewer`}</small></div>`;
     });
-    put("meter", `<h2>Multiplications</h2>${rows.join("")}`);
+    return `<h2>Multiplications</h2>${rows.join("")}`;
   }
 
   // Algorithm 4 as it is meant, with the numbers of the step.

@@ -17,9 +17,10 @@ const Words = (() => {
     const { fieldOfView } = model.sizes, convolves = model.perWindow > 0;
     return {
       trace: `The net sees a window of ${by(fieldOfView)} pixels and gives one output. One pass over the whole image gives
-        the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> The slider
-        lets the fragments move together.`,
-      patch: `Each window alone, with plain max-pooling. Neighbours share most of their pixels, so the same cells are
+        the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> Colours tell
+        the fragments of the first pool apart; the slider moves them together.`,
+      patch: !convolves ? `Each window alone, with plain max-pooling. One pool alone computes nothing twice; a convolution
+        in front of it would.` : `Each window alone, with plain max-pooling. Neighbours share most of their pixels, so the same cells are
         computed again and again: <b>the stronger the colour of a cell, the more often.</b>`,
       fragments: `Each cell once. A convolution runs on every fragment alike (Algorithm 1). A pool makes
         <b>one fragment for each offset</b> (r, c) of its grid (Algorithm 3). At the end they interleave.`,
