@@ -11,7 +11,7 @@ from typing import Any
 from tinympcnn.io.atomic import replacing
 
 SOURCES = Path(__file__).with_name("page")
-NAMES = "twin geometry model steps theme panel words looks speech hands app"
+NAMES = "twin geometry model steps theme panel words algorithms looks speech hands app"
 SCRIPTS = tuple(f"{name}.js" for name in NAMES.split())
 """The scripts in the order in which they run; each uses those before it."""
 

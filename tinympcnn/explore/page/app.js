@@ -54,7 +54,7 @@ class App {
       patch: Math.min(end, Math.round(2.4 * V)),
       fragments: this.steps.findIndex(({ stage, f }) => stage === pool && f === second),
       dilated: Math.min(end, pool + 1),
-      backward: end,
+      backward: this.steps.findLastIndex(({ stage }) => stage === pool),
     }[mode];
     this.sel = {
       trace: { stage: model.last, a: Math.min(U - 1, (U >> 1) | 1), b: V >> 1 },
@@ -68,7 +68,7 @@ class App {
 
   go(n) {
     this.at = Math.min(this.steps.length - 1, Math.max(0, n));
-    if (!this.pinned && this.mode !== "dilated") this.sel = null;
+    if (!this.pinned && (this.mode === "patch" || this.mode === "fragments")) this.sel = null;
     this.arrived();
   }
 

@@ -148,7 +148,7 @@ const Looks = (() => {
     };
     const ties = model.tied(stage, map);
     if (panel.cell < ROOM && ties.length < 60) look.marks = ties.map((at) => ({ ...at, text: "=" }));
-    if (step.i === undefined || app.sel) return look;
+    if (step.i === undefined) return look;
     if (stage === step.stage) Object.assign(look, { frames: [{ f: step.i, q: 0, p: 0, h: panel.H, w: panel.W }], tiles: [step.i] });
     if (stage === step.stage - 1) look.frames = winners(model, step, map);
     return look;

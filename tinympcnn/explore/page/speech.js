@@ -14,7 +14,7 @@ const Speech = (() => {
     hands(app);
     put("meter", app.mode === "backward" ? "" : meter(app));
     put("sizes", `<h2>Sizes</h2><p>${Words.sizes(app.model)}</p>`);
-    put("algorithm", app.mode === "backward" ? algorithm(app) : "");
+    put("algorithm", Algorithms.of(app));
   }
 
   function transport(app) {
@@ -34,26 +34,23 @@ const Speech = (() => {
 
   function stepText({ mode, model, step, at, steps }) {
     const here = `<span class="quiet">${at + 1} of ${steps.length}</span> `;
-    return here + { patch, fragments, dilated, backward }[mode](model, step, at, steps);
+    const cost = mode === "backward" || !model.perWindow ? ""
+      : ` <b>${Words.count(Steps.cost(mode, model, steps, at), "multiplication")}</b> so far.`;
+    return here + { patch, fragments, dilated, backward }[mode](model, step) + cost;
   }
 
-  function patch(model, { u, v }, at) {
+  function patch(model, { u, v }) {
     const [P, Q] = model.sizes.fieldOfView;
-    return `Window ${Words.pair(u, v)}: rows ${Words.span(u, P)}, columns ${Words.span(v, Q)}.` +
-      (model.perWindow ? ` ${Words.count(model.perWindow, "multiplication")}, as for every window.` : "");
+    return `Window ${Words.pair(u, v)}: rows ${Words.span(u, P)}, columns ${Words.span(v, Q)}` +
+      (model.perWindow ? `; ${model.perWindow.toLocaleString("en")} multiplications each.` : ".");
   }
-
-  const pooled = (layer, f) => {
-    const [kh, kw] = layer.k, j = f % (kh * kw);
-    return { source: Math.floor(f / (kh * kw)), n: kh * kw, r: Math.floor(j / kw), c: j % kw };
-  };
 
   function fragments(model, { stage, f }) {
     if (stage === 0) return "The image is a storage of one fragment.";
     if (stage > model.last) return "Merge: every number goes to its place in the answer. Nothing is computed any more.";
     const { layer, word } = model.stages[stage];
     if (!Twin.isPool(layer)) return `${word} on fragment <b>${f}</b>: the same filters as on every fragment.`;
-    const { source, r, c } = pooled(layer, f), [kh, kw] = layer.k;
+    const { source, r, c } = Algorithms.origin(layer, f), [kh, kw] = layer.k;
     return `${word}, source ${source}, offset (r, c) = ${Words.pair(r, c)}: the maxima of <code>f[${r}:, ${c}:]</code> are
       fragment ${source}·${kh}·${kw} + ${r}·${kw} + ${c} = <b>${f}</b>.`;
   }
@@ -75,7 +72,7 @@ const Speech = (() => {
       return `${word}: every cell sends its delta back through the weights it came by` +
         (layer.W ? `; dW is the <b>sum</b> over ${Words.count(F, "fragment")} (Algorithm 2).` : ".");
     }
-    const { source, n } = pooled(layer, i);
+    const { source, n } = Algorithms.origin(layer, i);
     return `${word}, fragment ${i}: s = ${i} // ${n} = <b>${source}</b>. Its deltas are added to their winners in fragment ${source}.`;
   }
 
@@ -125,7 +122,7 @@ const Speech = (() => {
   function victories({ model, step }, sel, at, map) {
     const { stage } = sel, behind = stage + 1, end = step.stage === behind && step.i !== undefined ? step.i + 1 : Infinity;
     return (model.contributions(stage, at, map, end) ?? []).map(({ i, q, p, delta }) => {
-      const { r, c } = pooled(model.stages[behind].layer, i);
+      const { r, c } = Algorithms.origin(model.stages[behind].layer, i);
       return [`fragment ${i}`, `offset ${Words.pair(r, c)}, cell ${Words.pair(q, p)}: ${Words.arithmetic(model, behind, { f: i, q, p }, map)};
         delta <b>${Words.number(delta)}</b>`];
     });
@@ -161,20 +158,6 @@ const Speech = (() => {
         <small>${text}${name === "patch" ? "" : ` · ${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(1)} times fewer`}</small></div>`;
     });
     return `<h2>Multiplications</h2>${rows.join("")}`;
-  }
-
-  // Algorithm 4 as it is meant, with the numbers of the step.
-  function algorithm({ model, step }) {
-    const running = step.i !== undefined, { layer } = model.stages[Math.min(step.stage, model.last)];
-    const lines = ["f_s = 0 for every source s", "for i in output fragments:", "    s = findSourceFragment(i) = i // (kh*kw)",
-      "    f_s = f_s + MP_bkp(delta_i, mpIDXS_i)"];
-    if (running) {
-      const { source, n } = pooled(layer, step.i);
-      lines[1] = `for i in output fragments:       i = ${step.i}`;
-      lines[2] = `    s = findSourceFragment(${step.i}) = ${step.i} // ${n} = ${source}`;
-      lines[3] = `    f_${source} = f_${source} + MP_bkp(delta_${step.i}, mpIDXS_${step.i})`;
-    }
-    return `<h2>Algorithm 4</h2><ol>${lines.map((line, n) => `<li${running && n === 3 ? ' class="now"' : ""}>${line}</li>`).join("")}</ol>`;
   }
 
   return { all };
