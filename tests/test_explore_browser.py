@@ -538,3 +538,32 @@ def test_a_page_of_ones_own(read, tmp_path):
     reader = read(tmp_path / "own.html")
     close(reader.js("return [...app.model.run.y.data]"), net.forward(image[None]))
     assert "class 0 with probability" in reader.said() and not reader.js("return $('scenes').offsetParent")
+
+
+def odd_nets():
+    """Nets without pools, with pools alone, that begin with an activation, and with one output or none to spare."""
+    yield Net.from_spec("C3x3x2 FC3", in_maps=3, rng=0), (9, 10)
+    yield Net.from_spec("C2x1x1 MPF1x3 FC1", in_maps=2, rng=0), (8, 9)
+    yield (
+        Sequential([Relu(), MaxPoolFragment((3, 1)), Tanh(), MaxPoolFragment(2), FullyConnected(1, 1, rng=0)]),
+        (11, 9),
+    )
+    yield Sequential([MaxPoolFragment((3, 2)), MaxPoolFragment(2)]), (6, 4)
+    yield Sequential([Tanh()]), (2, 3)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_every_step_of_odd_nets_can_be_shown(read, tmp_path, number):
+    net, size = list(odd_nets())[number]
+    image = np.random.default_rng(number).standard_normal((*size, net.in_maps))
+    (tmp_path / "odd.html").write_text(page([scene(net, image, "odd")]), encoding="utf-8")
+    reader = read(tmp_path / "odd.html")
+    for mode in MODES:
+        reader.choose("mode", mode)
+        for step in range(reader.js("return app.steps.length")):
+            reader.js("app.go(arguments[0]); app.draw(0)", step)
+        reader.js("for (const p of app.panels) { app.hands.point(p, Geometry.cellAt(p.pools, 1, 2)); app.draw(0); }")
+        reader.js("app.hands.move(app.panels[0], 0, 1); app.hands.press(app.panels.at(-1), { f: 0, q: 0, p: 0 })")
+        assert "NaN" not in reader.said("readout") + reader.said() and "undefined" not in reader.said("readout")
+    reader.js("app.sel = { stage: 0, a: 1, b: 1 }; app.draw(0); if (!$('tie').hidden) $('tie').click()")
+    reader.settle()
