@@ -339,6 +339,14 @@ def test_keys_move_from_cell_to_cell_and_from_tile_to_tile(read):
     assert reader.js("return document.activeElement.getAttribute('aria-label')").startswith("MPF2x2")
 
 
+def test_the_arrows_on_the_page_move_the_output_by_one(read):
+    reader = read()
+    for arrow, output in (("0,1", "(5, 8)"), ("1,0", "(6, 8)"), ("0,-1", "(6, 7)")):
+        reader.js("document.querySelector(`[data-move='${arguments[0]}']`).click()", arrow)
+        reader.settle()
+        assert reader.said().startswith(f"Output {output}")
+
+
 def test_a_finger_points_too_on_a_phone(read):
     reader = read(width=360, height=740)
     x, y = reader.place("answer", 5, 0, 0, 1)  # output (0, 4)

@@ -72,7 +72,7 @@ class Hands {
   panelInUse() {
     const { sel, model, panels } = this.app, stage = sel?.stage ?? model.last;
     return this.used?.stage === stage && panels.includes(this.used) ? this.used
-      : panels.find((panel) => panel.stage === stage && panel.kind !== "gradient");
+      : panels.findLast((panel) => panel.stage === stage && panel.kind !== "gradient");
   }
 
   // The cell of a panel where the keys begin: the one pointed at, or the first that is lit.
