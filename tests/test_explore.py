@@ -16,7 +16,7 @@ from helpers import pixels, refused
 from tinympcnn import MaxPoolFragment, Net, Sequential
 from tinympcnn.errors import UsageError
 from tinympcnn.explore import default_crop, page, scene, write
-from tinympcnn.explore.page import SCRIPTS, SOURCES
+from tinympcnn.explore.html import SCRIPTS, SOURCES
 
 DOCS = Path(__file__).parents[1] / "docs"
 SPEC = "C3x2x3 MPF2x3 C2x2x2 FC2"
@@ -86,8 +86,8 @@ def test_the_default_crop_is_in_the_middle_and_shows_padding():
 
 
 def test_the_page_is_one_file_that_loads_nothing():
-    text = page([scene(Net.from_spec(SPEC, rng=0), np.zeros((12, 13)), "A <b>title</b> & </script>")])
-    assert scenes_of(text)[0]["title"] == "A <b>title</b> & </script>"
+    text = page([scene(Net.from_spec(SPEC, rng=0), np.zeros((12, 13)), "A <b>title</b> & </script> {{script}}")])
+    assert scenes_of(text)[0]["title"] == "A <b>title</b> & </script> {{script}}"
     assert "default-src 'none'" in text
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|<img|<iframe|\bfetch\(|XMLHttpRequest|import\(", text)
     assert re.findall(r'(?:src|href)="([^"]*)"', text) == ["data:,"]

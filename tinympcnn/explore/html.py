@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from tinympcnn.io.atomic import replacing
 
-SOURCES = Path(__file__).with_name("page")
+SOURCES = Path(__file__).with_name("sources")
 NAMES = "twin geometry model steps theme panel words algorithms looks speech hands app"
 SCRIPTS = tuple(f"{name}.js" for name in NAMES.split())
 """The scripts in the order in which they run; each uses those before it."""
@@ -33,11 +34,7 @@ def page(scenes: Sequence[dict[str, Any]]) -> str:
         "data": json.dumps(list(scenes), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         "script": "\n".join(map(_source, SCRIPTS)),
     }
-    text = _source("page.html")
-    for name, part in parts.items():
-        before, after = text.split(f"{{{{{name}}}}}")
-        text = before + part + after
-    return text
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html"))
 
 
 def write(path: str | PathLike[str], scenes: Sequence[dict[str, Any]]) -> None:
