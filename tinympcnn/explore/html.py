@@ -12,7 +12,7 @@ from typing import Any
 from tinympcnn.io.atomic import replacing
 
 SOURCES = Path(__file__).with_name("sources")
-NAMES = "twin geometry model steps theme panel words algorithms looks speech hands app"
+NAMES = "twin geometry model steps theme panel words algorithms deltas looks speech hands app"
 SCRIPTS = tuple(f"{name}.js" for name in NAMES.split())
 """The scripts in the order in which they run; each uses those before it."""
 

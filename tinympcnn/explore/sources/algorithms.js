@@ -21,7 +21,8 @@ const Algorithms = (() => {
     return pool ? fourth(stage.layer, step.i) : second(model, step.stage);
   }
 
-  const first = (word, f) => listing(`Algorithm 1 · ${word}`, ["for i in fragments of F_in:", `    F_out = F_out U fwd(f_${f})`], 1);
+  const first = (word, f) =>
+    listing(`Algorithm 1 · ${word}`, ["for i in fragments of F_in:", `    F_out = F_out U fwd(f_${f})`], 1);
 
   function third(layer, f) {
     const { n, j, source, r, c } = origin(layer, f);
@@ -46,8 +47,8 @@ const Algorithms = (() => {
       for (let n = Twin.place(delta, f, 0, 0); n < Twin.place(delta, f + 1, 0, 0); n += delta.C) sum += delta.data[n];
       if (sum !== 0) parts.push(sum);
     }
-    const terms = parts.length > 6 ? [...parts.slice(0, 6).map(Words.number), "…"] : parts.map(Words.number);
-    const sum = `${terms.join(" + ")}${parts.length > 1 ? ` = ${Words.number(model.back.grads[l].b[0])}` : ""}`.replaceAll("+ −", "− ");
+    const total = parts.length > 1 ? ` = ${Words.number(model.back.grads[l].b[0])}` : "";
+    const sum = Words.sum(parts.slice(0, 6)) + (parts.length > 6 ? " + …" : "") + total;
     return listing(`Algorithm 2 · ${word}`, ["g = 0", "for i in fragments:", "    g = g + grad(f_i, delta_i)"], 2) +
       `<p>So dW and db are sums over the fragments: <code>db[0] = ${sum || 0}</code></p>`;
   }

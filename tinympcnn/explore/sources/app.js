@@ -1,5 +1,7 @@
 // The page: what is chosen and pointed at, the panels, and the drawing that follows every change.
-const MODES = { trace: "Trace", patch: "Patch by patch", fragments: "Fragments", dilated: "Dilated", backward: "Backward" };
+const MODES = {
+  trace: "Trace", patch: "Patch by patch", fragments: "Fragments", dilated: "Dilated", backward: "Backward",
+};
 const PACE = { patch: 90, fragments: 320, dilated: 1400, backward: 420 }; // milliseconds for a step of playing
 const PRESETS = {
   "Four neighbours": (_, u, v) => ((u === 0 || u === 1) && (v === 0 || v === 1) ? 1 + 2 * u + v : 0),
@@ -160,7 +162,8 @@ class App {
   }
 
   picker(head, stage, kind, title) {
-    const select = element(head, "select", { ariaLabel: `Map of ${title}` }), names = kind === "answer" ? this.model.scene.classes : [];
+    const select = element(head, "select", { ariaLabel: `Map of ${title}` });
+    const names = kind === "answer" ? this.model.scene.classes : [];
     for (let map = 0; map < this.model.x(stage).C; map++) {
       element(select, "option", { value: map, textContent: names[map] ?? `map ${map}` });
     }

@@ -99,7 +99,8 @@ function element(parent, name, properties = {}) {
 
 function choices(parent, name, options, chosen) {
   options.forEach(([value, text], n) => {
-    const label = element(parent, "label"), input = element(label, "input", { type: "radio", name, value, checked: n === 0 });
+    const label = element(parent, "label");
+    const input = element(label, "input", { type: "radio", name, value, checked: n === 0 });
     element(label, "span", { textContent: text });
     input.addEventListener("change", () => chosen(value));
   });

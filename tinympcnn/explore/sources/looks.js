@@ -88,7 +88,7 @@ const Looks = (() => {
     } else if (Math.abs(stage - sel.stage) === 1) {
       lit = cellsOf(model, stage, Geometry.linked(model.stages, stage, sel, model.mergedSize(stage)));
     }
-    if (panel.flat) lit = lit.filter(({ f, q, p }) => Geometry.placeOf(panel.pools, f, q, p).every((n, axis) => n < panel.merged[axis]));
+    if (panel.flat) lit = lit.filter((cell) => panel.holds(cell));
     return { lit, main: lit.length === 1 ? lit[0] : null, tiles: [...new Set(lit.map((cell) => cell.f))], veil: false };
   }
 
@@ -117,11 +117,13 @@ const Looks = (() => {
     return look;
   }
 
-  // In the step that makes a fragment: the fragment, and in its source the fragment or the pooling windows it is made of.
+  const whole = ({ H, W }, f) => ({ f, q: 0, p: 0, h: H, w: W });
+
+  // In the step that makes a fragment: the fragment, and the fragment or the pooling windows that it is made of.
   function making({ model, step, sel }, panel) {
     const { layer } = model.stages[step.stage], { stage } = panel;
     if (sel || step.stage === 0) return {};
-    if (stage === step.stage) return { frames: [{ f: step.f, q: 0, p: 0, h: panel.H, w: panel.W }], tiles: [step.f] };
+    if (stage === step.stage) return { frames: [whole(panel, step.f)], tiles: [step.f] };
     if (stage !== step.stage - 1) return {};
     return { frames: sources(model, step, layer), tiles: [] };
   }
@@ -149,7 +151,7 @@ const Looks = (() => {
     const ties = model.tied(stage, map);
     if (panel.cell < ROOM && ties.length < 60) look.marks = ties.map((at) => ({ ...at, text: "=" }));
     if (step.i === undefined) return look;
-    if (stage === step.stage) Object.assign(look, { frames: [{ f: step.i, q: 0, p: 0, h: panel.H, w: panel.W }], tiles: [step.i] });
+    if (stage === step.stage) Object.assign(look, { frames: [whole(panel, step.i)], tiles: [step.i] });
     if (stage === step.stage - 1) look.frames = winners(model, step, map);
     return look;
   }

@@ -44,7 +44,9 @@ class Model {
     }
     const [h, w] = stages[firstPool].seen, same = value(row, column);
     const top = Math.min(row, image.H - h), left = Math.min(column, image.W - w);
-    for (let q = top; q < top + h; q++) for (let p = left; p < left + w; p++) image.data[Twin.place(image, 0, q, p)] = same;
+    for (let q = top; q < top + h; q++) {
+      for (let p = left; p < left + w; p++) image.data[Twin.place(image, 0, q, p)] = same;
+    }
     return this.edit(row, column, 0, same);
   }
 
@@ -88,16 +90,18 @@ class Model {
 
   // The place in front of the first pool that collects the most deltas, or null.
   busiest() {
-    const stage = this.firstPool - 1;
-    if (stage < 0) return null;
-    let best = null, most = 0;
-    this.cells(stage, (f, q, p) => {
-      const n = this.contributions(stage, { f, q, p }, 0).filter(({ delta }) => delta !== 0).length;
-      if (n > most) [most, best] = [n, { f, q, p }];
+    const pool = this.firstPool, wins = new Map();
+    if (pool < 0) return null;
+    const { layer: { k }, first } = this.stages[pool], { pools } = this.stages[pool - 1], dy = this.dx(pool);
+    this.cells(pool, (i, q, p) => {
+      if (dy.data[Twin.place(dy, i, q, p)] === 0) return;
+      const won = Twin.wonAt(dy, this.run.winners[first], k, i, q, p, 0);
+      const at = Geometry.placeOf(pools, Math.floor(i / (k[0] * k[1])), ...won).join();
+      wins.set(at, (wins.get(at) ?? 0) + 1);
     });
-    if (!best) return null;
-    const [a, b] = Geometry.placeOf(this.stages[stage].pools, best.f, best.q, best.p);
-    return { stage, a, b };
+    if (!wins.size) return null;
+    const [at] = [...wins].reduce((best, one) => (one[1] > best[1] ? one : best)), [a, b] = at.split(",").map(Number);
+    return { stage: pool - 1, a, b };
   }
 
   // The storage of a stage, its gradient, and the size of its merged map.
@@ -148,13 +152,14 @@ class Model {
   // The numbers of a pooling window in row-major order, the place of the winner, and whether another one is as large.
   window(stage, { f, q, p }, map) {
     const { layer: { k: [kh, kw] } } = this.stages[stage], x = this.x(stage - 1);
-    const source = Math.floor(f / (kh * kw)), j = f % (kh * kw), top = Math.floor(j / kw) + kh * q, left = j % kw + kw * p;
+    const source = Math.floor(f / (kh * kw)), j = f % (kh * kw);
+    const top = Math.floor(j / kw) + kh * q, left = j % kw + kw * p;
     const values = Array.from({ length: kh * kw }, (_, code) =>
       x.data[Twin.place(x, source, top + Math.floor(code / kw), left + code % kw) + map]);
     const code = Twin.winner(x, source, top, left, map, [kh, kw]);
     const tie = values.filter((value) => value === values[code]).length > 1;
     const at = (n) => [top + Math.floor(n / kw), left + n % kw];
-    return { source, values, code, tie, at, won: at(code), top, left };
+    return { source, values, code, tie, won: at(code) };
   }
 
   // The cells of a pool's storage in whose windows several numbers are the largest.
@@ -175,10 +180,11 @@ class Model {
     const behind = this.stages[stage + 1];
     if (!behind || !Twin.isPool(behind.layer)) return null;
     const { k } = behind.layer, y = this.x(stage + 1), dy = this.dx(stage + 1), n = k[0] * k[1], found = [];
-    for (let i = f * n; i < Math.min((f + 1) * n, end); i++) for (let s = 0; s < y.H; s++) for (let t = 0; t < y.W; t++) {
+    this.cells(stage + 1, (i, s, t) => {
+      if (Math.floor(i / n) !== f || i >= end) return;
       const [row, column] = Twin.wonAt(y, this.run.winners[behind.first], k, i, s, t, map);
       if (row === q && column === p) found.push({ i, q: s, p: t, delta: dy.data[Twin.place(dy, i, s, t) + map] });
-    }
+    });
     return found;
   }
 

@@ -33,11 +33,14 @@ class Panel {
     return { row, column, high, wide };
   }
 
-  get gaps() { return this.flat || !this.pools.length ? { x: 0, y: 0, group: 0, label: 0 } : { x: 4, y: 12, group: 4, label: 12 }; }
+  get gaps() {
+    return this.flat || !this.pools.length ? { x: 0, y: 0, group: 0, label: 0 } : { x: 4, y: 12, group: 4, label: 12 };
+  }
 
   extent() {
     const { x, y, group, label } = this.gaps, end = this.tiles[this.tiles.length - 1];
-    return { width: (this.grid[1] - 1) * x + end.wide * group, height: (this.grid[0] - 1) * y + end.high * group + label };
+    const [rows, columns] = this.grid;
+    return { width: (columns - 1) * x + end.wide * group, height: (rows - 1) * y + end.high * group + label };
   }
 
   // The largest cell for a width, and the size of the canvas for a cell.
@@ -78,12 +81,13 @@ class Panel {
 
   cells(visit) {
     for (let f = 0; f < this.tiles.length; f++) for (let q = 0; q < this.H; q++) for (let p = 0; p < this.W; p++) {
-      if (this.flat) {
-        const [a, b] = Geometry.placeOf(this.pools, f, q, p);
-        if (a >= this.merged[0] || b >= this.merged[1]) continue;
-      }
-      visit(f, q, p);
+      if (!this.flat || this.holds({ f, q, p })) visit(f, q, p);
     }
+  }
+
+  // Whether the place of a cell lies in the map of the panel.
+  holds({ f, q, p }) {
+    return Geometry.placeOf(this.pools, f, q, p).every((n, axis) => n < this.merged[axis]);
   }
 
   hit(x, y) {
@@ -107,7 +111,8 @@ class Panel {
     return next === undefined ? null : { f: next, q: row % this.H, p: column % this.W };
   }
 
-  // look: paint(f, q, p) gives a colour, null for a cell to come, undefined for none at all; lit cells, of which `main` is one; frames of cells; marks; labels.
+  // look: paint(f, q, p) gives a colour, null for a cell to come, undefined for none at all; `lit` cells are outlined,
+  // `main` is one of them; `frames` lie around cells, `marks` are texts in cells, the labels of `tiles` stand out.
   draw(look, theme) {
     const c = this.context, s = this.cell, inner = s > 7 ? s - 0.75 : s + 0.3;
     c.clearRect(0, 0, this.width, this.height);
@@ -164,7 +169,7 @@ class Panel {
     c.stroke();
   }
 
-  // A frame around rows and columns of cells of one tile, or of the merged map; `thin` ones leave their neighbours room.
+  // A frame around cells of one tile, or of the merged map; `thin` ones leave their neighbours room.
   frame({ f = 0, q, p, h, w, thin, colour }, theme) {
     const c = this.context, s = this.cell, inset = thin ? 1.5 : 0;
     const [x, y] = this.flat ? [this.left[1] + p * s, this.top[1] + q * s] : this.at(f, q, p);

@@ -27,7 +27,7 @@ const Twin = (() => {
     return y;
   }
 
-  // Algorithms 1 and 2, backward: dx gets every delta through the weights it came by; dW and db are sums over fragments.
+  // Algorithms 1 and 2: every delta goes back through the weights that it came by; dW and db are sums over fragments.
   function convBack(x, { kernel: [kh, kw], W, b }, dy) {
     const maps = b.length, dx = storage(x.F, x.H, x.W, x.C);
     const dW = new Float64Array(W.length), db = new Float64Array(maps);
@@ -118,7 +118,8 @@ const Twin = (() => {
   function interleave(x, [kh, kw], dense, visit) {
     for (let i = 0; i < x.F; i++) for (let q = 0; q < x.H; q++) for (let p = 0; p < x.W; p++) {
       const j = i % (kh * kw), row = Math.floor(j / kw) + kh * q, column = j % kw + kw * p;
-      for (let c = 0; c < x.C; c++) visit(place(x, i, q, p) + c, place(dense, Math.floor(i / (kh * kw)), row, column) + c);
+      const from = place(x, i, q, p), to = place(dense, Math.floor(i / (kh * kw)), row, column);
+      for (let c = 0; c < x.C; c++) visit(from + c, to + c);
     }
   }
   const merge = (x, pools) => pools.reduceRight((y, k) => {
@@ -172,8 +173,10 @@ const Twin = (() => {
   }
 
   // The patch net on one window: plain max-pooling, one answer.
-  const patch = (layers, window) => layers.reduce((x, layer) =>
-    isConv(layer) ? conv(x, layer) : isPool(layer) ? maxPool(x, layer.k) : each(x, ACTIVATIONS[layer.kind].value), window);
+  const patch = (layers, window) => layers.reduce((x, layer) => {
+    if (isPool(layer)) return maxPool(x, layer.k);
+    return isConv(layer) ? conv(x, layer) : each(x, ACTIVATIONS[layer.kind].value);
+  }, window);
 
   // The dilated net on the whole image, without padding and fragments: every output of every layer, in its place.
   function dilated(layers, image) {

@@ -6,51 +6,56 @@ const Words = (() => {
   const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
   const span = (from, n) => (n === 1 ? `${from}` : `${from} to ${from + n - 1}`);
   const code = (text) => `<code>${text}</code>`;
-  const plain = (text) => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  const plain = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
   function number(x) {
     const short = Math.abs(x) < 5e-13 ? "0" : `${Number(x.toPrecision(3))}`;
     return short.replace("-", "−");
   }
 
+  const sum = (numbers) => numbers.map(number).join(" + ").replaceAll("+ −", "− ");
+  const list = (items) => (items.length > 1 ? `${items.slice(0, -1).join(", ")} and ${items.at(-1)}` : `${items[0]}`);
+
   function mode(name, model) {
     const { fieldOfView } = model.sizes, convolves = model.perWindow > 0;
     return {
-      trace: `The net sees a window of ${by(fieldOfView)} pixels and gives one output. One pass over the whole image gives
-        the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> Colours tell
+      trace: `The net sees a window of ${by(fieldOfView)} pixels and gives one output. One pass over the whole image
+        gives the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> Colours tell
         the fragments of the first pool apart; the slider moves them together.`,
-      patch: !convolves ? `Each window alone, with plain max-pooling. One pool alone computes nothing twice; a convolution
-        in front of it would.` : `Each window alone, with plain max-pooling. Neighbours share most of their pixels, so the same cells are
-        computed again and again: <b>the stronger the colour of a cell, the more often.</b>`,
+      patch: `Each window alone, with plain max-pooling. ${convolves
+        ? `Neighbours share most of their pixels, so the same cells are computed again and again: <b>the stronger the
+          colour of a cell, the more often.</b>`
+        : "One pool alone computes nothing twice; a convolution in front of it would."}`,
       fragments: `Each cell once. A convolution runs on every fragment alike (Algorithm 1). A pool makes
         <b>one fragment for each offset</b> (r, c) of its grid (Algorithm 3). At the end they interleave.`,
       dilated: `The same cells, each left at its place: <b>fragments that were never taken apart.</b> Behind a pool,
         neighbouring taps stand as far apart as the pools are wide.${convolves ? " The products are the same." : ""}`,
-      backward: `Choose deltas: click outputs. Each goes back to the pixel that <b>won</b> its pooling window, and a pixel that
-        won in several fragments <b>adds them up</b> (Algorithm 4). Of equal pixels, the first wins.`,
+      backward: `Choose deltas: click outputs. Each goes back to the pixel that <b>won</b> its pooling window, and a
+        pixel that won in several fragments <b>adds them up</b> (Algorithm 4). Of equal pixels, the first wins.`,
     }[name];
   }
 
   // Padding and crop, with their numbers.
   function sizes(model) {
     const { padded, outputs, K, merged, fieldOfView } = model.sizes, { H, W } = model.image;
-    const fits = padded[0] === H && padded[1] === W, all = fieldOfView.map((n, axis) => [`${[H, W][axis]} − ${n} + 1`, outputs[axis]]);
-    const rule = `Rows: ${all[0].join(" = ")}, columns: ${all[1].join(" = ")} outputs`;
-    return fits ? `${rule}. Both divide by the pools, ${by(K)}: nothing is padded.`
+    const [P, Q] = fieldOfView;
+    const rule = `Rows: ${H} − ${P} + 1 = ${outputs[0]}, columns: ${W} − ${Q} + 1 = ${outputs[1]} outputs`;
+    return padded[0] === H && padded[1] === W ? `${rule}. Both divide by the pools, ${by(K)}: nothing is padded.`
       : `${rule}. The pools need multiples of ${by(K)}: the image is padded to ${by(padded)} (hatched), and of
         ${by(merged)} outputs ${by(outputs)} are kept. No kept output sees the padding.`;
   }
 
   function storage(model, s, name) {
     const { word, K } = model.stages[s], x = model.x(s), dense = name === "dilated";
-    const dilated = model.dilated[model.stages[s].end];
     if (s === 0) return name === "gradient" ? "the gradient of the image" : image(model, name);
-    const size = dense ? `${by([dilated.H, dilated.W])}, never split` : `${count(x.F, "fragment")} of ${by([x.H, x.W])}`;
+    const { H, W } = dense ? model.dilated[model.stages[s].end] : x;
+    const size = dense ? `${by([H, W])}, never split` : `${count(x.F, "fragment")} of ${by([H, W])}`;
     const before = model.stages[s - 1].K, apart = Math.max(...before) > 1 && Math.max(...windowOf(model, s)) > 1;
     return `${size}${dense && apart ? `, taps ${K[0] === K[1] ? before[0] : by(before)} apart` : ""}`;
   }
   function image({ image: { H, W }, sizes: { padded } }, name) {
-    return `${by([H, W])} pixels${name === "dilated" || (padded[0] === H && padded[1] === W) ? "" : `, padded to ${by(padded)}`}`;
+    const alone = name === "dilated" || (padded[0] === H && padded[1] === W);
+    return `${by([H, W])} pixels${alone ? "" : `, padded to ${by(padded)}`}`;
   }
   const windowOf = (model, s) => model.stages[s].layer.kernel ?? model.stages[s].layer.k ?? [1, 1];
 
@@ -113,25 +118,29 @@ const Words = (() => {
     return activations.reduce((inner, name) => `${name}(${inner})`, sum);
   }
 
-  // What is pointed at, in one sentence.
+  // What is pointed at, in a sentence or two.
   function pointed(model, sel, map, answerMap, mode) {
-    const { stage, a, b } = sel, { pools, seen, word } = model.stages[stage], at = Geometry.cellAt(pools, a, b);
-    const fragments = mode === "trace" || mode === "fragments";
-    const view = `rows ${span(a, seen[0])}, columns ${span(b, seen[1])}`;
-    if (stage === model.last) {
-      const [U, V] = model.sizes.outputs;
-      if (a >= U || b >= V) return `Output ${pair(a, b)} sees the padding and is cropped.`;
-      const value = number(model.answer(a, b, answerMap)), name = model.scene.classes[answerMap];
-      return `Output ${pair(a, b)}${name ? `: ${plain(name)} with probability <b>${value}</b>` : ` = <b>${value}</b>`}. It sees
-        ${view} of the image${fragments ? ` and comes from cell ${pair(at.q, at.p)} of fragment <b>${at.f}</b>` : ""}.`;
-    }
+    const { stage, a, b } = sel, split = mode === "trace" || mode === "fragments";
+    const at = Geometry.cellAt(model.stages[stage].pools, a, b);
+    if (stage === model.last) return output(model, sel, at, answerMap, split);
+    const place = split ? `${pair(at.q, at.p)} of fragment <b>${at.f}</b>` : pair(a, b);
+    const what = stage ? `Cell ${place} behind ${model.stages[stage].word}` : `Pixel ${pair(a, b)}`;
+    if (stage === 0 && (a >= model.image.H || b >= model.image.W)) return `${what} is padding. No kept output sees it.`;
     const users = Geometry.linked(model.stages, model.last, sel, model.sizes.outputs).length;
-    const what = stage ? `${fragments ? `Cell ${pair(at.q, at.p)} of fragment <b>${at.f}</b>` : `Cell ${pair(a, b)}`} behind ${word}` : `Pixel ${pair(a, b)}`;
-    const padding = stage === 0 && (a >= model.image.H || b >= model.image.W);
-    if (padding) return `${what} is padding. No kept output sees it.`;
     const again = stage ? ": computed once here, and once for each of them patch by patch" : "";
-    return `${what} = <b>${number(model.value(stage, at, map))}</b>. ${users ? `${count(users, "window")} ${users === 1 ? "uses" : "use"} it${again}.` : "No kept output uses it: it sees the padding."}`;
+    const used = users ? `${count(users, "window uses", "windows use")} it${again}.`
+      : "No kept output uses it: it sees the padding.";
+    return `${what} = <b>${number(model.value(stage, at, map))}</b>. ${used}`;
   }
 
-  return { by, pair, count, span, code, plain, number, mode, storage, path, arithmetic, pointed, merging, sizes };
+  function output(model, { a, b }, { f, q, p }, map, split) {
+    const [U, V] = model.sizes.outputs, [P, Q] = model.sizes.fieldOfView, name = model.scene.classes[map];
+    if (a >= U || b >= V) return `Output ${pair(a, b)} sees the padding and is cropped.`;
+    const value = `<b>${number(model.answer(a, b, map))}</b>`;
+    const from = ` and comes from cell ${pair(q, p)} of fragment <b>${f}</b>`;
+    return `Output ${pair(a, b)}${name ? `: ${plain(name)} with probability` : " ="} ${value}. It sees
+      rows ${span(a, P)}, columns ${span(b, Q)} of the image${split ? from : ""}.`;
+  }
+
+  return { by, pair, count, span, plain, number, sum, list, mode, sizes, storage, path, arithmetic, pointed };
 })();
