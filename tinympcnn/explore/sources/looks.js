@@ -156,10 +156,11 @@ const Looks = (() => {
     return look;
   }
 
-  // The pixels to which the deltas of output fragment i go.
+  // The pixels to which the deltas of output fragment i go, those of 0 left out.
   function winners(model, { stage, i }, map) {
-    const { layer, first } = model.stages[stage], y = model.x(stage), frames = [];
+    const { layer, first } = model.stages[stage], y = model.x(stage), dy = model.dx(stage), frames = [];
     for (let s = 0; s < y.H; s++) for (let t = 0; t < y.W; t++) {
+      if (dy.data[Twin.place(dy, i, s, t) + map] === 0) continue;
       const [q, p] = Twin.wonAt(y, model.run.winners[first], layer.k, i, s, t, map);
       frames.push({ f: Math.floor(i / (layer.k[0] * layer.k[1])), q, p, h: 1, w: 1, thin: true });
     }

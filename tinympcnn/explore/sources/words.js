@@ -20,8 +20,8 @@ const Words = (() => {
     const { fieldOfView } = model.sizes, convolves = model.perWindow > 0;
     return {
       trace: `The net sees a window of ${by(fieldOfView)} pixels and gives one output. One pass over the whole image
-        gives the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b> Colours tell
-        the fragments of the first pool apart; the slider moves them together.`,
+        gives the outputs of all ${count(model.windows, "window")}. <b>Point at an output, a cell or a pixel.</b>
+        Colours tell the fragments of the first pool apart; the slider moves them together.`,
       patch: `Each window alone, with plain max-pooling. ${convolves
         ? `Neighbours share most of their pixels, so the same cells are computed again and again: <b>the stronger the
           colour of a cell, the more often.</b>`
@@ -29,7 +29,7 @@ const Words = (() => {
       fragments: `Each cell once. A convolution runs on every fragment alike (Algorithm 1). A pool makes
         <b>one fragment for each offset</b> (r, c) of its grid (Algorithm 3). At the end they interleave.`,
       dilated: `The same cells, each left at its place: <b>fragments that were never taken apart.</b> Behind a pool,
-        neighbouring taps stand as far apart as the pools are wide.${convolves ? " The products are the same." : ""}`,
+        neighbouring taps stand as far apart as the pools are wide.${convolves ? " The products are the same, but for the padding." : ""}`,
       backward: `Choose deltas: click outputs. Each goes back to the pixel that <b>won</b> its pooling window, and a
         pixel that won in several fragments <b>adds them up</b> (Algorithm 4). Of equal pixels, the first wins.`,
     }[name];
