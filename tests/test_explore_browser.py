@@ -26,6 +26,7 @@ from tinympcnn.nn.layers.chain import Chain
 from tinympcnn.nn.sequential import Sequential
 
 selenium = pytest.importorskip("selenium", reason="Selenium is not installed: pip install 'tinympcnn[explorer]'")
+Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: pip install 'tinympcnn[explorer]'")
 from selenium import webdriver  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
@@ -506,7 +507,6 @@ def test_ties_behind_a_convolution(read):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 820, 360])
 def test_every_mode_fits_and_is_drawn(read, width, dark):
-    image_module = pytest.importorskip("PIL.Image")
     reader = read(width=width, dark=dark)
     for example in range(3):
         reader.choose("scene", example)
@@ -515,7 +515,7 @@ def test_every_mode_fits_and_is_drawn(read, width, dark):
             assert reader.js("return document.documentElement.scrollWidth") <= width
             reader.js("document.querySelector('.views').scrollIntoView()")
             png = reader.screenshot(f"{example}_{mode}_{width}_{'dark' if dark else 'light'}")
-            picture = image_module.open(io.BytesIO(png)).convert("L")
+            picture = Image.open(io.BytesIO(png)).convert("L")
             assert (np.median(np.asarray(picture)) < 60) == dark
             colours = reader.js(
                 """return app.panels.filter((panel) => panel.canvas.clientWidth).map(({ canvas }) => {
@@ -526,10 +526,9 @@ def test_every_mode_fits_and_is_drawn(read, width, dark):
             assert min(colours) > 1 and max(colours) > 15
 
 
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: 'make explorer-check' takes it from npm")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_core_finds_nothing(read, dark):
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: 'make explorer-check' takes it from npm")
     reader = read(dark=dark)
     reader.js(AXE.read_text(encoding="utf-8"))
     for mode in MODES:
