@@ -29,6 +29,7 @@ COMMANDS = {
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",
     "export": "Write models as ONNX, or as a folder for DeepImageJ, ilastik and QuPath.",
     "info": "Describe a model, a spec or this machine.",
+    "explore": "Write an HTML page that shows a small net at work, number by number.",
     "gradcheck": "Check the gradients of a net, and compare it with its patch net.",
     "bench": "Measure the speed of this machine, in under a minute.",
     "plot": "Draw the curves of the logs that train --log wrote.",
