@@ -208,12 +208,9 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "locate": ["locate", "-i", "a", "-m", "b", "-o", "c"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
-<<<<<<< HEAD
     "export": ["export", "a", "b.onnx"],
     "plot": ["plot", "a", "-o", "b"],
-=======
     "explore": ["explore", "a", "b"],
->>>>>>> main
 }
 
 
