@@ -136,7 +136,7 @@ def test_the_command_shows_what_the_net_sees(run, small):
     folder, pages = small
     words = ["explore", folder / "net.npz", folder / "stack.tif", "-o", folder / "p.html"]
     code, said, complaint = run(*words, "--crop", "3:13,20:31", "--page", "1")
-    assert (code, complaint) == (0, "") and "rows 3 to 12, columns 20 to 30" in said
+    assert (code, complaint) == (0, "") and "rows 3 to 12, columns 20 to 30" in " ".join(said.split())
     (shown,) = scenes_of((folder / "p.html").read_text(encoding="utf-8"))
     assert np.array_equal(np.reshape(shown["image"]["data"], (10, 11)), (pages[1, 3:13, 20:31] - 100.0) / 50)
     assert shown["title"] == "net on stack"

@@ -8,6 +8,7 @@ from os import PathLike
 
 import numpy as np
 
+from tinympcnn.cli.words import say
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, counted
 from tinympcnn.inference.average import agreed
@@ -40,7 +41,7 @@ class Machine:
 
 
 def load_committee(
-    models: AnyPath | Paths, turns: bool = False, device: str = "numpy", echo: Echo = print
+    models: AnyPath | Paths, turns: bool = False, device: str = "numpy", echo: Echo = say
 ) -> tuple[Committee, int]:
     """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
     xp, why = backend.load(device)

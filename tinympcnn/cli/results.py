@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinympcnn.cli.models import Echo, Machine, Paths, check_channels
+from tinympcnn.cli.words import say
 from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.limits import available_memory, resident_memory
 from tinympcnn.errors import DataError, UsageError, counted
@@ -53,7 +54,7 @@ class Job:
     machine: Machine = Machine()  # noqa: RUF009
     reading: Reading = Reading()  # noqa: RUF009
     force: bool = False  # make results again that exist
-    echo: Echo = print
+    echo: Echo = say
 
     def run(self, images: Paths, folder: Path, draw: Draw | None = None) -> list[Path]:
         """Write the results of image files into a folder, and return the files; `draw` adds NAME_preview.png to each.
