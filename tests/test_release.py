@@ -1,0 +1,68 @@
+"""A release: one version, files that belong together, and distributions that hold everything."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+import tinympcnn
+
+ROOT = Path(__file__).parents[1]
+
+
+def tracked() -> set[str]:
+    """Return the names of the project's files, or skip the test outside of a repository."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, encoding="utf-8")
+    if listed.returncode:
+        pytest.skip("this is no repository")
+    return set(listed.stdout.split("\n")) - {""}
+
+
+def test_the_version_stands_in_one_place():
+    version = re.escape(tinympcnn.__version__)
+    assert importlib.metadata.version("tinympcnn") == tinympcnn.__version__
+    assert re.search(rf"^## {version}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    for name in ("setup.cfg", "pyproject.toml", "CITATION.cff"):
+        assert not re.search(rf"(?m)^version\s*[=:]\s*['\"]?{version}", (ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_every_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md", ".github/workflows/ci.yml"):
+        if (ROOT / name).exists():  # the source distribution has no workflow
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert set(re.findall(r"(?:^|run: |`)make ([a-z-]+)", text, re.MULTILINE)) <= targets, name
+
+
+def test_every_extra_that_the_makefile_installs_exists():
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    stamps = set(re.findall(r"stamp-([a-z0-9]+)", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    assert stamps and stamps <= set(config["options.extras_require"])
+
+
+@pytest.mark.slow
+def test_wheel_and_source_distribution_hold_everything(tmp_path):
+    pytest.importorskip("build", reason="needs the extra 'dist'")
+    pytest.importorskip("setuptools", reason="builds with what is installed, without the network")
+    files = tracked()
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    (wheel,), (source,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    package = {name for name in files if name.startswith("tinympcnn/")}
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in archive.namelist() if ".dist-info/" not in name} == package
+    with tarfile.open(source) as archive:
+        inside = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    assert {name for name in files if name[0] != "."} <= inside
+    made = {name for name in inside - files if ".egg-info/" not in name}
+    assert made <= {"PKG-INFO"}, "files that belong to no release"
