@@ -135,7 +135,7 @@ def checkpoint_path(output: AnyPath) -> Path:
 
 def write_log(path: AnyPath, records: Sequence[Record]) -> None:
     """Write the whole log, one row per epoch: no row is missing or double, also after a resumed run."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(records[0]))
         writer.writeheader()
         writer.writerows(records)
