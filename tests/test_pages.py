@@ -35,7 +35,8 @@ def commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_to_files_and_headings(page):
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
-    for link, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", text):
+    html = re.findall(r'(?:src|srcset|href)="(?!\w+:)([^"#]*)#?([^"]*)"', text)
+    for link, anchor in [*re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", text), *html]:
         target = page.parent / link if link else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
