@@ -8,7 +8,9 @@ themselves. The site loads nothing from elsewhere: MathJax is a file of the site
 from __future__ import annotations
 
 import pkgutil
+from importlib import import_module
 from pathlib import Path
+from types import GenericAlias
 from typing import Any
 
 from docutils import nodes
@@ -52,9 +54,11 @@ html_title = "tinympcnn"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_extra_path = sorted(path.name for path in (ROOT / "docs").glob("*.html"))  # pages that are made elsewhere
 html_additional_pages = {"index": "to_start.html"}
 templates_path = ["_templates"]
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
     "show_prev_next": True,
     "show_nav_level": 1,
@@ -65,80 +69,80 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
-GUIDES = sorted(
-    path.stem
-    for path in (ROOT / "docs").glob("*.md")
-    if path.stem not in ("index", "install", "applications", "results", "api", "errata", "project")
-)
-TREES = {  # pages that read well on a code host as they are, and the pages that the site puts below them
-    "tutorials/README": "[0-9]*",
-    "docs/applications": "\n".join(GUIDES),
+OWN = ("index", "install", "applications", "results", "speed", "differences", "api", "project")  # placed by hand
+GUIDES = sorted(path.stem for path in (ROOT / "docs").glob("*.md") if path.stem not in OWN)
+TREES = {  # the pages below a page, which that page, read on a code host, does not list in the site's words
+    "tutorials/README": ["[0-9]*"],
+    "docs/applications": ["commands", "nets", *(guide for guide in GUIDES if guide not in ("commands", "nets"))],
 }
 
 
 def complete(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give a page the tree of the pages below it, and a page of the API reference the modules of its package."""
     if tree := TREES.get(docname):
-        source[0] += f"\n\n```{{toctree}}\n:hidden:\n:glob:\n{tree}\n```\n"
+        source[0] += "\n\n```{toctree}\n:hidden:\n:glob:\n\n" + "\n".join(tree) + "\n```\n"
     if docname.startswith("docs/api/"):
-        source[0] += "".join(map(_documented, _modules(docname.rpartition("/")[2])))
+        modules = _modules(docname.rpartition("/")[2])
+        source[0] += "".join(_documented(module, headed=len(modules) > 1) for module in modules)
 
 
 def _modules(part: str) -> list[str]:
     """Return the package that a page is about, and the modules in it unless the package says what it offers."""
     name = "tinympcnn" if part == "tinympcnn" else f"tinympcnn.{part}"
-    module = __import__(name, fromlist=["*"])
+    module = import_module(name)
     if hasattr(module, "__all__") or not hasattr(module, "__path__"):
         return [name]
     inside = [found.name for found in pkgutil.walk_packages(module.__path__, f"{name}.")]
     return [name, *inside]
 
 
-def _documented(module: str) -> str:
-    imported = "   :imported-members:\n" if hasattr(__import__(module, fromlist=["*"]), "__all__") else ""
-    return f"\n\n## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n{imported}\n```\n"
+def _documented(module: str, headed: bool) -> str:
+    imported = "   :imported-members:\n" if hasattr(import_module(module), "__all__") else ""
+    heading = f"## {module.removeprefix('tinympcnn.')}\n\n" if headed else ""
+    return f"\n\n{heading}```{{eval-rst}}\n.. automodule:: {module}\n{imported}\n```\n"
 
 
 PUBLIC = {id(getattr(tinympcnn, name)) for name in tinympcnn.__all__}
 
 
-def documented_above(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out of the pages of the parts what the page of the whole package documents."""
-    here = app.env.current_document.docname
-    return True if id(obj) in PUBLIC and here != "docs/api/tinympcnn" and here != "docs/api/zoo" else None
+def left_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out names of types, and on the pages of the parts what the page of the whole package documents."""
+    above = id(obj) in PUBLIC and app.env.current_document.docname not in ("docs/api/tinympcnn", "docs/api/zoo")
+    return True if above or isinstance(obj, GenericAlias) else None
 
 
-def files_of_the_project(app: Sphinx, doctree: nodes.document) -> None:
-    """Turn links to the README into links to the start page, and links to modules into links to their source."""
-    for node in list(doctree.findall(addnodes.download_reference)):
-        target = Path(app.srcdir, app.env.docname, "..", node["reftarget"]).resolve()
-        name = target.relative_to(ROOT).with_suffix("").as_posix() if target.is_relative_to(ROOT) else ""
-        if name == "README":
-            _point(app, node, root_doc)
-        elif name.startswith("tinympcnn/") and target.suffix == ".py":
-            _point(app, node, "_modules/" + name.removesuffix("/__init__"))
+def links_of_the_project(app: Sphinx, doctree: nodes.document) -> None:
+    """Lead links to files and folders that are no pages to the pages of the site that show them."""
+    here = app.env.docname
+    links = [node for kind in (addnodes.download_reference, addnodes.pending_xref) for node in doctree.findall(kind)]
+    for node in links:
+        target = Path(app.srcdir, here, "..", node["reftarget"]).resolve()
+        if target.exists() and target.is_relative_to(ROOT):
+            content = list(node.children)
+            if docname := _page_of(app, target):
+                node.replace_self(make_refnode(app.builder, here, docname, "", content))
+            elif target.suffix == ".html":
+                uri = app.builder.get_relative_uri(here, "index").removesuffix("index.html") + target.name
+                node.replace_self(nodes.reference("", "", *content, refuri=uri, internal=True))
+            elif target.is_dir():
+                node.replace_self(content)
 
 
-def _point(app: Sphinx, node: nodes.Element, docname: str) -> None:
-    """Make a link of `node` to a page of the site."""
-    link = make_refnode(app.builder, app.env.docname, docname, "", list(node.children))
-    node.replace_self(link)
-
-
-def folders_of_the_project(app: Sphinx, env: Any, node: nodes.Element, content: nodes.Element) -> nodes.Node | None:
-    """Turn a link to a folder into a link to its README, or into plain text where there is none."""
-    target = Path(app.srcdir, node["refdoc"], "..", node["reftarget"]).resolve()
-    if not (target.is_dir() and target.is_relative_to(ROOT)):
-        return None
-    readme = (target.relative_to(ROOT) / "README").as_posix()
-    if readme in env.found_docs:
-        return make_refnode(app.builder, node["refdoc"], readme, "", list(content.children))
-    return content
+def _page_of(app: Sphinx, target: Path) -> str | None:
+    """Return the page of the site that shows a file or a folder of the project which is no page itself."""
+    parts = target.relative_to(ROOT).with_suffix("").parts
+    if parts == ("README",):
+        return root_doc
+    if parts[0] == "tinympcnn" and (target.is_dir() or target.suffix == ".py"):
+        part = parts[1] if len(parts) > 1 and parts[1] != "__init__" else "tinympcnn"
+        if f"docs/api/{part}" in app.env.found_docs:
+            return f"docs/api/{part}" if target.is_dir() or parts[-1] == "__init__" else "_modules/" + "/".join(parts)
+    readme = "/".join([*parts, "README"])
+    return readme if readme in app.env.found_docs else None
 
 
 def setup(app: Sphinx) -> None:
     """Connect what is above with Sphinx."""
     app.connect("source-read", complete)
-    app.connect("autodoc-skip-member", documented_above)
-    app.connect("doctree-read", files_of_the_project)
-    app.connect("missing-reference", folders_of_the_project)
+    app.connect("autodoc-skip-member", left_out)
+    app.connect("doctree-read", links_of_the_project)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import tinympcnn
+from tinympcnn import data, metrics
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,3 +67,21 @@ def test_wheel_and_source_distribution_hold_everything(tmp_path):
     assert {name for name in files if name[0] != "."} <= inside
     made = {name for name in inside - files if ".egg-info/" not in name}
     assert made <= {"PKG-INFO"}, "files that belong to no release"
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_knows_every_public_name_and_loads_nothing_from_elsewhere(tmp_path):
+    for name in ("sphinx", "myst_nb", "numpydoc", "pydata_sphinx_theme", "sphinx_design"):
+        pytest.importorskip(name, reason="needs the extra 'site'")
+    from sphinx.util.inventory import InventoryFile
+
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "-c", str(ROOT / "docs"), "-d", str(tmp_path / "trees")]
+    command = [sys.executable, "-m", "sphinx", *options, str(ROOT), str(tmp_path / "site")]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    known = set(InventoryFile.loads((tmp_path / "site" / "objects.inv").read_bytes(), uri="").names())
+    functions = {f"{part.__name__}.{name}" for part in (tinympcnn, data, metrics) for name in part.__all__}
+    assert functions - {"tinympcnn.zoo"} <= known
+    for page in (tmp_path / "site").rglob("*.html"):
+        loaded = re.findall(r"<(?:script|img|link|source)[^>]*?(?:src|href)=\"(https?:[^\"]*)", page.read_text("utf-8"))
+        assert loaded == [], page.name
