@@ -9,6 +9,7 @@ fails, and any request that leaves the folder of the site.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections import defaultdict
@@ -22,6 +23,7 @@ from playwright.sync_api import Page, Request, Route, sync_playwright
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 TALLEST = 12000  # pixels of a picture
+START = re.compile('http-equiv="refresh"')  # of a page that leads on to another
 FLAGS = ["--allow-file-access-from-files", "--no-sandbox", "--disable-gpu"]
 
 PROBE = """() => {
@@ -82,6 +84,8 @@ def main(site: Path, pictures: Path, words: list[str]) -> int:
 def _seen(view: Page, page: Path, name: str, here: list[str]) -> dict[str, list[str]]:
     """Open a page, note what a reader would stumble over, and return its links and anchors."""
     view.goto(page.as_uri(), wait_until="load")
+    if START.search(page.read_text(encoding="utf-8")):
+        view.wait_for_url(lambda url: url != page.as_uri())
     view.wait_for_function("() => !window.MathJax || (MathJax.startup && MathJax.startup.promise.then(() => true))")
     found = view.evaluate(PROBE)
     if found["overflow"] > 1:
