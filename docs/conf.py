@@ -8,6 +8,7 @@ themselves. The site loads nothing from elsewhere: MathJax is a file of the site
 from __future__ import annotations
 
 import pkgutil
+import re
 from importlib import import_module
 from pathlib import Path
 from types import GenericAlias
@@ -141,8 +142,24 @@ def _page_of(app: Sphinx, target: Path) -> str | None:
     return readme if readme in app.env.found_docs else None
 
 
+def back_from_source(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Correct the links from listings back to the reference, which know names where they are defined only."""
+    known = app.env.domains["py"].data["objects"]
+
+    def corrected(found: re.Match[str]) -> str:
+        *_, owner, name = found[2].split(".")
+        names = (found[2], f"tinympcnn.{owner}.{name}", f"tinympcnn.{name}")
+        if right := next((one for one in names if one in known), None):
+            return f"{app.builder.get_relative_uri(page, known[right].docname)}#{known[right].node_id}{found[3]}"
+        return f"{app.builder.get_relative_uri(page, 'docs/api')}{found[3]}"
+
+    if page.startswith("_modules/") and "body" in context:
+        context["body"] = re.sub(r'(?<=class="viewcode-back" href=")([^"#]*)#([^"]*)(")', corrected, context["body"])
+
+
 def setup(app: Sphinx) -> None:
     """Connect what is above with Sphinx."""
     app.connect("source-read", complete)
     app.connect("autodoc-skip-member", left_out)
     app.connect("doctree-read", links_of_the_project)
+    app.connect("html-page-context", back_from_source)

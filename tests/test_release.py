@@ -50,6 +50,12 @@ def test_every_extra_that_the_makefile_installs_exists():
     assert stamps and stamps <= set(config["options.extras_require"])
 
 
+def test_every_part_of_the_package_has_a_page_of_the_api_reference():
+    parts = {path.stem for path in (ROOT / "tinympcnn").iterdir() if path.name[0] not in "_."}
+    told_of_elsewhere = {"cli", "net", "py"}  # in the words of the commands, and as tinympcnn.Net
+    assert {path.stem for path in (ROOT / "docs" / "api").glob("*.md")} == parts - told_of_elsewhere | {"tinympcnn"}
+
+
 @pytest.mark.slow
 def test_wheel_and_source_distribution_hold_everything(tmp_path):
     pytest.importorskip("build", reason="needs the extra 'dist'")
