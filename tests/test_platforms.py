@@ -16,13 +16,12 @@ import pytest
 from helpers import PLAIN, pixels, refused, written
 
 import tinympcnn
-from tinympcnn import DataError, Net, UsageError, data
-from tinympcnn.cli import entry
+from tinympcnn import DataError, Net, Recipe, UsageError, data
+from tinympcnn.cli import entry, session
 from tinympcnn.data import deform, preprocessing
 from tinympcnn.engine import limits
 from tinympcnn.inference import calibration
 from tinympcnn.io import atomic, names, outputs
-from tinympcnn.training import workers
 
 PACKAGE = Path(tinympcnn.__file__).parent
 
@@ -191,13 +190,11 @@ def test_cores_and_memory_where_linux_s_calls_are_missing(monkeypatch):
     assert 0 < limits.available_memory() <= psutil.virtual_memory().total
 
 
-def test_more_processes_than_windows_waits_for_are_refused(monkeypatch):
-    monkeypatch.setattr(workers, "MOST_PROCESSES", 61)
-    with (
-        pytest.raises(UsageError, match="62 processes: on Windows, Python starts at most 61"),
-        workers.worker_processes(62),
-    ):
-        pass
+def test_more_processes_than_windows_waits_for_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "MOST_PROCESSES", 61)
+    many = session.Session(processes=62, echo=lambda line: None)
+    with pytest.raises(UsageError, match="62 processes: on Windows, Python starts at most 61"):
+        session.check_session(many, tmp_path / "m.npz", [], Recipe(optimizer="lbfgs"))
 
 
 def test_a_reader_that_left_is_no_fault_on_windows_either(monkeypatch, capsys):

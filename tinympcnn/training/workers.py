@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from tinympcnn import engine
 from tinympcnn.errors import UsageError
 
-MOST_PROCESSES = 61 if os.name == "nt" else 2**31  # Windows waits for at most 63 things at once
-
 
 @contextmanager
 def worker_processes(n: int) -> Iterator[Executor | None]:
@@ -23,8 +21,6 @@ def worker_processes(n: int) -> Iterator[Executor | None]:
     if n == 1:
         yield None
         return
-    if n > MOST_PROCESSES:
-        raise UsageError(f"{n} processes: on Windows, Python starts at most {MOST_PROCESSES}")
     with ProcessPoolExecutor(n, multiprocessing.get_context("spawn"), _begin) as executor:
         try:
             executor.submit(os.getpid).result()
