@@ -255,7 +255,7 @@ def page(options: argparse.Namespace) -> None:
         (name,) = names
         rows = pages.read(path.with_suffix("") / f"{name}.csv")
         for row in rows if name != "speed" else []:
-            row["column"] = re.sub(r"^([a-z0-9]+)_(\d+)$", r"\1, seed \2", row["column"])
+            row["column"] = re.sub(r"^([a-z0-9]+)_(\d+)$", r"\1,&nbsp;seed&nbsp;\2", row["column"])
         return pages.chosen(rows, SPEED_HEADS, digits=2) if name == "speed" else pages.chosen(rows, HEADS)
 
     pages.fill(path, {"table": table})

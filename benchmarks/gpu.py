@@ -142,7 +142,7 @@ def report(
         "",
         f"Tests marked gpu: {'not run' if passed is None else 'passed' if passed else 'FAILED'}.",
         "",
-        "```",
+        "```text",
         *map(str, checks),
         "",
         *map(words, steps),

@@ -279,8 +279,10 @@ def page(options: argparse.Namespace) -> None:
         rows = pages.read(options.page.with_suffix("") / f"{name}.csv")
         rows = [row for row in rows if not within or row["within"] in within]
         for row in rows:
-            row["interval"] = f"{float(row['f1_low']):.2f} to {float(row['f1_high']):.2f}"
-        first = [key for key in ("part", "nets", "views", "within", "threshold", "distance") if key in rows[0]]
+            row["interval"] = f"{float(row['f1_low']):.2f}&nbsp;to&nbsp;{float(row['f1_high']):.2f}"
+        told = [key for key in ("views", "within") if len({row.get(key) for row in rows}) == 1]  # by the text
+        order = ("part", "nets", "views", "within", "threshold", "distance")
+        first = [key for key in order if key in rows[0] and key not in told]
         units = {"within": "within (px)", "distance": "distance (px)"}
         return pages.chosen(rows, {**{key: units.get(key, key) for key in first}, **measured}, digits=3)
 

@@ -17,13 +17,13 @@ from PIL import Image, ImageChops
 HERE = Path(__file__).parent
 TUTORIALS = HERE.parents[1] / "tutorials"
 CHOSEN = {
-    "00": "Six pictures of one slice",
+    "00": "six pictures of one slice",
     "08": "each with the number of its fragment",
     "10": "where each fragment sends",
-    "12": "The four ways over the same valley",
-    "13": "The test slice, grey and noisy",
-    "14": "Six grey pictures of steel strip",
-    "17": "Eight distortions of one",
+    "12": "four ways over the same valley",
+    "13": "test slice, grey and noisy",
+    "14": "six grey pictures of steel strip",
+    "17": "eight distortions of one",
     "18": "images of stained tissue with pale nuclei",
 }
 SIZE, BORDER = (400, 300), 8
@@ -54,7 +54,7 @@ def thumbnail(figure: Image.Image) -> Image.Image:
 def main() -> None:
     """Write all thumbnails."""
     for number, words in CHOSEN.items():
-        found = [(alt, figure) for alt, figure in figures(number) if words in alt]
+        found = [(alt, figure) for alt, figure in figures(number) if words in alt.lower()]
         if len(found) != 1:
             raise SystemExit(f"notebook {number} has {len(found)} figures whose words hold {words!r}; choose one")
         ((alt, figure),) = found
