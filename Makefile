@@ -1,12 +1,13 @@
 # Every target makes its own environment in .venv; it is never activated.
 # Without make:  python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest
 
-PYTHON ?= python3
-BIN := .venv/bin
 # On Windows, GNU make runs the recipes in the sh of Git, which has to be on the PATH: start make in Git Bash.
 ifeq ($(OS),Windows_NT)
-PYTHON := python
+PYTHON ?= python
 BIN := .venv/Scripts
+else
+PYTHON ?= python3
+BIN := .venv/bin
 endif
 # Notebooks run with the kernel of .venv, not with one of the user's that has the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
