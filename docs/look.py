@@ -58,10 +58,7 @@ def main(site: Path, pictures: Path, words: list[str]) -> int:
         browser = driver.chromium.launch(executable_path=path, args=FLAGS)
         for name, (width, height) in WIDTHS.items():
             view = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
-            here: list[str] = []
-            view.route("**/*", lambda route, here=here: _stay(route, here))
-            view.on("requestfailed", lambda request, here=here: _failed(request, here))
-            view.on("pageerror", lambda error, here=here: here.append(f"a script fails: {error}"))
+            here = _watched(view)
             listings = [page for page in pages if page.relative_to(site).parts[0] == "_modules"]
             for page in pages if name == "phone" else [page for page in pages if page not in listings]:
                 here.clear()
@@ -103,18 +100,25 @@ def _picture(view: Page, path: Path, width: int) -> None:
     view.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
 
 
-def _stay(route: Route, here: list[str]) -> None:
-    """Let a request pass that reads a file of this machine."""
-    if urlparse(route.request.url).scheme in ("file", "data", "blob"):
-        route.continue_()
-    else:
-        here.append(f"a request leaves the site: {route.request.url}")
-        route.abort()
+def _watched(view: Page) -> list[str]:
+    """Return a list that gets what goes wrong while a page is shown; no request leaves this machine."""
+    here: list[str] = []
 
+    def stay(route: Route) -> None:
+        if urlparse(route.request.url).scheme in ("file", "data", "blob"):
+            route.continue_()
+        else:
+            here.append(f"a request leaves the site: {route.request.url}")
+            route.abort()
 
-def _failed(request: Request, here: list[str]) -> None:
-    if urlparse(request.url).scheme == "file":
-        here.append(f"a file is missing: {request.url}")
+    def failed(request: Request) -> None:
+        if urlparse(request.url).scheme == "file":
+            here.append(f"a file is missing: {request.url}")
+
+    view.route("**/*", stay)
+    view.on("requestfailed", failed)
+    view.on("pageerror", lambda error: here.append(f"a script fails: {error}"))
+    return here
 
 
 def _broken(page: Path, site: Path, links: set[str], ids: dict[Path, set[str]]) -> list[str]:

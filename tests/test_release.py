@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -92,3 +93,29 @@ def test_the_site_builds_without_a_warning_knows_every_public_name_and_loads_not
     for page in (tmp_path / "site").rglob("*.html"):
         loaded = re.findall(r"<(?:script|img|link|source)[^>]*?(?:src|href)=\"(https?:[^\"]*)", page.read_text("utf-8"))
         assert loaded == [], page.name
+
+
+STUMBLES = """<!doctype html><main><div style="width: 600px">far</div><img src="no.png" alt=""><img src="no.png">
+<a href="nowhere.html">a</a><a href="#gone">b</a></main><script src="https://example.org/a.js"></script>
+<script>throw new Error("broken")</script>"""
+FOUND = (
+    "phone: 2", "an image does not load", "an image has no words", "a file is missing", "a link leads nowhere",
+    "a link leads to no place on bad.html: #gone", "a request leaves the site: https://example.org", "a script fails",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_look_at_the_site_finds_what_a_reader_would_stumble_over(tmp_path):
+    pytest.importorskip("playwright", reason="needs the extra 'site'")
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+        pytest.skip("there is no Chromium here")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "good.html").write_text('<!doctype html><main id="a"><a href="#a">a</a></main>', encoding="utf-8")
+    (site / "bad.html").write_text(STUMBLES, encoding="utf-8")
+    for word, code, faults in (("good", 0, ()), ("", 1, FOUND)):
+        command = [sys.executable, str(ROOT / "docs" / "look.py"), str(site), str(tmp_path / "pictures"), word]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+        assert done.returncode == code, done.stdout + done.stderr
+        assert [fault for fault in faults if fault not in done.stdout] == []
+        assert (tmp_path / "pictures" / "phone" / "good.png").stat().st_size > 0
