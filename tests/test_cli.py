@@ -563,7 +563,7 @@ def test_a_reader_that_goes_away_is_no_traceback(made):
 def test_work_goes_on_where_standard_output_cannot_be_written_and_the_exit_code_says_so(made, tmp_path):
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     job = [sys.executable, "-m", "tinympcnn", "train", *map(str, files), *NET, "--epochs", "3"]
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         ended = subprocess.run(job, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 1 and Net.load(tmp_path / "m.npz").record["epochs"] == 3
     assert (

@@ -13,6 +13,7 @@ import numpy as np
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import expand, open_image
+from tinympcnn.io.names import name_on_disk
 from tinympcnn.io.predictions import label_dtype, other_than_results
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter
@@ -41,7 +42,7 @@ def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple
             files.append(file)
     if not files:
         failures.tell(len(failures))
-    if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
+    if double := [stem for stem, times in Counter(name_on_disk(file.stem) for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
     return files, failures
 
