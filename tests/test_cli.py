@@ -260,7 +260,7 @@ def test_a_terminal_without_blocks_gets_no_curves(monkeypatch):
 def test_no_message_leaves_the_plural_open():
     open_ones = []
     for path in Path(cli.__file__).parents[1].rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node]
             words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
             open_ones += [(path.name, text) for text in words if re.search(r"[a-z]\(s\)", text) and "\n" not in text]
@@ -636,7 +636,7 @@ def test_a_reader_that_goes_away_is_no_traceback(made):
 def test_work_goes_on_where_standard_output_cannot_be_written_and_the_exit_code_says_so(made, tmp_path):
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     job = [sys.executable, "-m", "tinympcnn", "train", *map(str, files), *NET, "--epochs", "3"]
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         ended = subprocess.run(job, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 1 and Net.load(tmp_path / "m.npz").record["epochs"] == 3
     assert (

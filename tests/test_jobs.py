@@ -57,7 +57,7 @@ def train(job, name="a", said=None, **options):
 
 
 def rows(path):
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -124,7 +124,7 @@ def test_a_killed_worker_ends_the_run_in_one_sentence_and_it_goes_on_to_the_same
 
     def kill(record):
         if record["epoch"] == 2:
-            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            multiprocessing.active_children()[0].kill()
 
     with pytest.raises(DataError, match=r"worker process was killed, .* --resume goes on from .*a\.checkpoint\.npz"):
         train(job, **options, report=kill)
@@ -148,6 +148,7 @@ train_files(*files, recipe, net="FC2", session=Session(processes=2, report=die))
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_workers_do_not_outlive_their_run(job):
     run = [sys.executable, "-c", SCRIPT]  # returns when nobody holds its output any more
     assert subprocess.run(run, cwd=job, capture_output=True, timeout=60).returncode == -signal.SIGKILL

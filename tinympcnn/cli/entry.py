@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the data cannot be used, 2 the call makes no sense, 130 in
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -37,6 +38,9 @@ COMMANDS = {
 }
 """What each command does; ``tinympcnn/cli/NAME.py`` has its EXAMPLES, its add_arguments and its run."""
 
+CLOSED = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,)
+"""The errors of a pipe that nobody reads any more, as in ``tinympcnn info | head``."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
@@ -49,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.flush()
         if output.lost is None:
             return code
-        if not isinstance(output.lost, BrokenPipeError):  # as with `tinympcnn info | head`
+        if output.lost.errno not in CLOSED:
             _failed(f"standard output cannot be written ({output.lost.strerror or output.lost}); its end is missing", 1)
         return code or 1
 

@@ -23,6 +23,7 @@ from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import expand, open_image
+from tinympcnn.io.names import name_on_disk
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.predictions import other_than_results
@@ -167,7 +168,7 @@ def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple
             files.append(file)
     if not files:
         failures.tell(len(failures))
-    if double := [stem for stem, times in Counter(file.stem for file in files).items() if times > 1]:
+    if double := [stem for stem, times in Counter(name_on_disk(file.stem) for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
     return files, failures
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from tinympcnn.training.workers import worker_processes
 Shown = Callable[[], dict[str, np.ndarray]]
 WATCHED = 256  # rows and columns, at most, of the image that --watch draws
 STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: what a run writes, in sizes of its net
+MOST_PROCESSES = 61 if os.name == "nt" else 2**31  # more are more than Windows can wait for
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
             f"{session.processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images"
         )
     session.echo(f"backend: {why}")
+    if session.processes > MOST_PROCESSES:
+        raise UsageError(f"{session.processes} processes: on Windows, Python starts at most {MOST_PROCESSES}")
 
 
 def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
@@ -176,7 +180,7 @@ def checkpoint_path(output: AnyPath) -> Path:
 
 def write_log(path: AnyPath, records: Sequence[Record]) -> None:
     """Write the whole log, one row per epoch: no row is missing or double, also after a resumed run."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(records[0]))
         writer.writeheader()
         writer.writerows(records)

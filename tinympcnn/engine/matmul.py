@@ -32,6 +32,15 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     return product
 
 
+def multiply_both(down: np.ndarray, planes: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return ``down @ planes @ right.T``, planes (..., H, W) changed along both axes, by one thread.
+
+    The bits are those of any number of threads.
+    """
+    with single_threaded_blas():
+        return multiply(multiply(down, planes), right.T)
+
+
 @cache
 def small_products() -> bool:
     """Return whether BLAS is at its best in small products.
