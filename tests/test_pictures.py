@@ -120,5 +120,5 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(made, tmp_path):
     session = Session(watch=picture, echo=said.append, report=report, log=tmp_path / "log.csv")
     train_files([made / "images.tif"], [made / "labels.tif"], tmp_path / "a.npz", Recipe(3), net="FC2", session=session)
     assert [line for line in said if "training goes on" in line and "w.png" in line] != []
-    with open(tmp_path / "log.csv", newline="") as file:
+    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
         assert len([*csv.DictReader(file)]) == 3
