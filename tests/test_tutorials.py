@@ -38,6 +38,7 @@ LADDER = [
     "16_add_your_own_layer",
     "17_dannet",
     "18_find_them",
+    "19_why_not_a_unet",
 ]
 SOURCES = [TUTORIALS / f"{name}.py" for name in LADDER if (TUTORIALS / f"{name}.py").exists()]
 NOTEBOOKS = [source.with_suffix(".ipynb") for source in SOURCES if source.with_suffix(".ipynb").exists()]
