@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Notebooks run with the kernel of .venv, not with one of the user's that has the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: demo test test-slow test-tutorials gpu-check lint tutorials clean
+.PHONY: demo test test-slow test-tutorials gpu-check lint tutorials progress clean
 
 demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
@@ -33,6 +33,10 @@ lint: .venv/stamp-test .venv/stamp-lint
 
 tutorials: .venv/stamp-tutorials
 	$(BIN)/jupyter lab tutorials
+
+# Which exercises of the course pass, in the notebooks as they are saved.
+progress: .venv/stamp-tutorials
+	$(BIN)/python tutorials/progress.py
 
 # An environment that is half made, or of too old a Python, is made anew.
 .venv/stamp-%: setup.cfg pyproject.toml

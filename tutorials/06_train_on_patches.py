@@ -198,7 +198,7 @@ show(
     "little more than half of it, with the ups and downs of small batches.",
 )
 path = membranes.keep_curve("06_patches", curve)  # for tutorial 11
-print(f"kept: {path.name}; trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
+print(f"your curve is kept in {path.name}; trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
 
 # %% [markdown]
 # ## Step 5: segment, and a mistake worth remembering

@@ -233,7 +233,7 @@ for record in fit(learner, tuple(zip(*quarters, strict=True)), Recipe(epochs=20,
     started = time.process_time()
 seconds, seen, errors = np.array(curve).T
 
-kept = kept_curve("06_patches")
+label, kept = kept_curve("06_patches")
 earlier = {key: np.array([point[key] for point in kept]) for key in ("updates", "windows", "error")}
 patch_net, batch = membrane_net(task).as_patch(), rng.standard_normal((32, 40, 40, 1))
 update = image_closure(patch_net, Example(batch, np.zeros((32, 1, 1), int)), SoftmaxCrossEntropy())
@@ -245,7 +245,7 @@ print(f"06, on patches:      {32 / per_update:>8,.0f} windows/s, error {earlier[
 print(f"11, on whole images: {seen[-1] / seconds[-1]:>8,.0f} windows/s, error {errors[-1]:.3f}")
 assert errors[-1] < 0.2 and seen[-1] / seconds[-1] > 5 * 32 / per_update
 
-names = "06, patches at random", "11, whole images"
+names = f"06, patches at random ({label} curve)", "11, whole images"
 panels = [
     ("windows seen", dict(zip(names, [(earlier["windows"], earlier["error"]), (seen, errors)], strict=True))),
     ("seconds of computing", dict(zip(names, [(earlier["updates"] * per_update, earlier["error"]),
