@@ -32,6 +32,7 @@ LADDER = [
     "10_backprop_through_fragments",
     "11_train_on_whole_images",
     "12_step_sizes",
+    "12b_lbfgs",
     "13_membranes",
     "14_rare_defects_in_steel",
     "15_move_to_the_gpu",
