@@ -70,7 +70,7 @@ def _pale(ink: Ink) -> str:
 def _numbers(ax: Axes, values: np.ndarray, ink: Ink = PLAIN, fmt: str = "{:g}", size: float = 9) -> None:
     """Draw a map with its values in the boxes."""
     for at in np.ndindex(values.shape):
-        _box(ax, at, fmt.format(values[at]), ink, size)
+        _box(ax, at, fmt.format(values[at]).replace("-", "\N{MINUS SIGN}"), ink, size)
 
 
 def _frame(ax: Axes, at: tuple[float, float], size: tuple[float, float], **style: Any) -> None:
@@ -232,7 +232,7 @@ def growing_view(sizes: Sequence[int], names: Sequence[str]) -> Figure:
                 Rectangle((start + at[1], start + at[0]), 1, 1, facecolor=INK[0].fill, edgecolor="#888888", lw=0.5)
             )
         _frame(ax, (start, start), (size, size), lw=1.8)
-        ax.set_xlabel(f"{size} x {size}", labelpad=0)
+        ax.set_xlabel(f"{size} x {size}", labelpad=4)
     words = """Five squares that shrink from left to right: one output pixel depends on 2 by 2 values before the last
         pool, on 3 by 3 before the second convolution, on 6 by 6 before the first pool and on 8 by 8
         pixels of the image."""
@@ -295,7 +295,7 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
 
     `deltas` is (4, h, w), `routed` four maps (H, W), `total` their sum.
     """
-    fig, axes = figure(3, 4, height=6.0, height_ratios=(1.4, 1.75, 2.3))
+    fig, axes = figure(3, 4, height=5.6, height_ratios=(1.4, 1.75, 2.0))
     for ax in axes[2]:
         ax.remove()
     below = fig.add_subplot(axes[2, 0].get_subplotspec().get_gridspec()[2, :])
@@ -304,6 +304,8 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
         _box(below, at, f"{total[at]:g}" if total[at] else "", bold=at == follow)
     _frame(below, follow, (1, 1), edgecolor=ACCENT)
     below.text(-0.9, len(total) / 2, "the sum of the four:\ndelta of the\nsource fragment", ha="right", va="center")
+    won = [f"{part[follow]:g}" for part in routed]
+    below.text(len(total[0]) + 0.9, follow[0] + 0.5, f"{' + '.join(won)} = {total[follow]:g}", color=ACCENT, va="center")
     for i, (top, middle) in enumerate(zip(*axes[:2], strict=True)):
         _board(top, deltas.shape[1:], f"delta of fragment {i}\noffset ({i // 2}, {i % 2})", numbered=False)
         _numbers(top, deltas[i], INK[i])
@@ -314,17 +316,11 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
         _frame(middle, follow, (1, 1), edgecolor=ACCENT)
         for q, p in np.argwhere(deltas[i] == routed[i][follow]):
             _frame(top, (q, p), (1, 1), edgecolor=ACCENT)
-            _arrow((top, q + 1, p + 0.5), (middle, follow[0], follow[1] + 0.5), ACCENT)
-        aim = follow[1] + 0.2 * (i + 1)
-        _arrow((middle, follow[0] + 1, follow[1] + 0.5), (below, follow[0], aim), ACCENT)
-    for ax in (*axes[1], below):  # arrows go under the numbers at the edges
-        ax.set_axisbelow(False)
-        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
-            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+            _arrow((top, q + 1, p + 0.85), (middle, follow[0], follow[1] + 0.97), ACCENT)  # between the numbers
     words = """Top: the deltas of the four fragments, 1 to 4, 5 to 8, 9 to 12 and 13 to 16. Middle: where each fragment
         sends them in the 5 by 5 source map, empty elsewhere. Bottom: the sum of the four maps. Arrows
-        follow the lower right delta of every fragment, 4, 8, 12 and 16, to place (3,3) and on into the
-        sum, where 40 stands."""
+        follow the lower right delta of every fragment, 4, 8, 12 and 16, to place (3,3). In the sum 40
+        stands there, and beside it 4 + 8 + 12 + 16 = 40."""
     return told(fig, words)
 
 
