@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from course.style import INK, PLAIN, arrow, cells, figure, frame, picture
+from course.style import INK, PLAIN, arrow, cells, figure, frame, picture, told
 
 __all__ = [
     "alignments",
@@ -160,7 +160,8 @@ def score_gradients(p: np.ndarray, target: int) -> Figure:
             ax.annotate(text, (k, value), (0, 3 if value >= 0 else -12), textcoords="offset points", ha="center")
         ax.axhline(0, color="black", lw=0.8)
         ax.set(title=title, xticks=range(len(p)), xlabel="class", ylim=(-1.05, 1.25))
-    return fig
+    numbers = "; ".join(", ".join(f"{value:.2f}" for value in values) for values, _, _ in panels)
+    return told(fig, f"Bar charts over the classes: probabilities, one-hot label, and their difference: {numbers}.")
 
 
 def patches_and_labels(

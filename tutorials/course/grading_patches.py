@@ -6,24 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from course.grading import Verdict, grade_function
-from tinympcnn.nn.losses import softmax
-
-
-def grade_score_gradient(yours: Callable[..., Any]) -> Verdict:
-    """Judge the gradient of the cross-entropy, mean over pixels: ``yours(scores, target)``, (n, K) and (n,)."""
-
-    def summed(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
-        return softmax(scores) - np.eye(scores.shape[1])[target]
-
-    cases = [(np.array([[0, 0, np.log(2)], [1.0, -1, 0]]), np.array([0, 2]))]
-    mistakes = {
-        "this is the gradient of the sum; the loss is the mean over the pixels": summed,
-        "these are the probabilities; the label has no part in it": lambda s, t: softmax(s) / len(s),
-    }
-    return grade_function(yours, lambda s, t: summed(s, t) / len(s), cases, mistakes)
 
 
 def grade_corner(yours: Callable[..., Any]) -> Verdict:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from course.grading import attempt, difference, grade, grade_function, is_blank, verdict
+from course.attempts import attempt, is_blank
+from course.grading import difference, grade, grade_function, verdict
 from tinympcnn import Layer, Net, SoftmaxCrossEntropy
 from tinympcnn.metrics import v_scores
 from tinympcnn.nn.losses import balanced_weights
