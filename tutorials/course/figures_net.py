@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from course.style import INK, arrow, figure, told
+from course.style import INK, arrow, cells, figure, told
 
-__all__ = ["by_heart", "chain", "descent", "first_weights"]
+__all__ = ["by_heart", "chain", "descent", "first_weights", "two_in_one"]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -50,6 +50,20 @@ def chain(
     kept = f" The layers keep {', '.join(filter(None, below))}." if any(below) else ""
     words = f"Boxes in a row: {names}. Arrows lead from left to right, and others back from right to left. "
     return told(fig, f"{words}At the arrows, forward and back: {ways}.{kept}".replace("\n", " "))
+
+
+def two_in_one(first: np.ndarray, second: np.ndarray, both: np.ndarray) -> Figure:
+    """Draw two kernels, and the one kernel that does what both do in a row."""
+    fig, axes = figure(1, 3, height=2.3, width_ratios=(len(first), len(second), len(both)))
+    kernels = {"first kernel": first, "second kernel": second, "both in a row: one kernel": both}
+    for ax, ink, (title, W) in zip(axes[0], INK, kernels.items(), strict=False):
+        cells(ax, W, dict.fromkeys(np.ndindex(W.shape), ink), title)
+        ax.set_ylim(len(both) + 0.1, -0.1)
+    return told(
+        fig,
+        f"Three matrices: the first kernel of {len(first)} by {len(first)}, the second of {len(second)} by "
+        f"{len(second)}, and the one of {len(both)} by {len(both)} that does the same as both in a row.",
+    )
 
 
 def first_weights(sizes: Mapping[str, Sequence[float]]) -> Figure:

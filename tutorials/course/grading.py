@@ -84,12 +84,24 @@ def difference(got: Any, want: Any, tolerance: float = 1e-9) -> str | None:
     factor = float((got * want).sum() / (want * want).sum()) if want.any() else 0.0
     if factor and same(got, factor * want):
         return f"it is {factor:.6g} times what it should be"
-    gap = np.abs(got - want)
-    at = tuple(int(i) for i in np.unravel_index(np.nan_to_num(gap, nan=np.inf).argmax(), gap.shape))
-    wrong = int((~(gap <= tolerance * scale)).sum())
-    return (
-        f"it is wrong at {wrong} of {gap.size} elements, most at {list(at)}: {got[at]:.6g} in place of {want[at]:.6g}"
-    )
+    if want.ndim and same(got - want, np.full_like(want, (got - want).flat[0])):
+        return f"it is {(got - want).flat[0]:+.6g} off at every element"
+    gap = np.nan_to_num(np.abs(got - want), nan=np.inf)
+    wrong = gap > tolerance * scale
+    at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
+    numbers = f"most at {list(at)}: {got[at]:.6g} in place of {want[at]:.6g}"
+    return f"it is wrong at {int(wrong.sum())} of {gap.size} elements{_where(wrong)}, {numbers}"
+
+
+def _where(wrong: np.ndarray) -> str:
+    """Say in words if all wrong elements lie in a small part of one axis, such as the last row."""
+    names = ("fragment", "row", "column", "map") if wrong.ndim == 4 else ("row", "column")[: wrong.ndim]
+    for axis, name in enumerate(names if wrong.ndim in (2, 4) else ()):
+        places = np.unique(np.nonzero(wrong)[axis])
+        if 2 * len(places) <= wrong.shape[axis]:
+            last = " (the last)" if places.tolist() == [wrong.shape[axis] - 1] else ""
+            return f", all in {name} {', '.join(map(str, places))}{last}"
+    return ""
 
 
 def grade(
@@ -98,6 +110,7 @@ def grade(
     x: np.ndarray | None = None,
     shape: Sequence[int] | None = None,
     mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]] | None = None,
+    hints: Mapping[str, str] | None = None,
     ties: bool = False,
 ) -> Verdict:
     """Judge a layer: its forward pass against that of `like`, then its backward pass by `check_layer`.
@@ -112,9 +125,24 @@ def grade(
         The input of `check_layer`, or its shape.
     mistakes : dict of words to function, optional
         ``function(layer, x)`` returns what the forward pass gives if those words are true.
+    hints : dict of str to str, optional
+        What to add to the words if they hold some text, such as a part of an exception's message.
     ties : bool
         Compare dx with that of `like` where many pixels are equal, too: `check_layer` can not look there.
     """
+    words = _layer_words(layer, like, x, shape, mistakes or {}) or (_ties(layer, like) if ties and like else "")
+    hint = next((hint for part, hint in (hints or {}).items() if words and part in words), None)
+    return verdict(f"{words}; {hint}" if hint else words)
+
+
+def _layer_words(
+    layer: Layer,
+    like: Layer | None,
+    x: np.ndarray | None,
+    shape: Sequence[int] | None,
+    mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]],
+) -> str:
+    """Say in words what is wrong with a layer, or return "" if nothing is."""
     name, rng = type(layer).__name__, np.random.default_rng(0)
     if x is None:
         rows, columns = (n * layer.step[i] + layer.window[i] - 1 for i, n in enumerate((3, 4)))
@@ -128,31 +156,37 @@ def grade(
     given = small.copy()
     y, words = attempt(f"{name}.forward", yours.forward, given)
     if words or changed((given,), (small,)):
-        return verdict(words or f"{name}.forward {CHANGED}")
+        return words or f"{name}.forward {CHANGED}"
     if like is not None:
         right = copy.deepcopy(like)
         for at, param in yours.params.items():
             right.params[at][...] = param
         words = difference(y, right.forward(small), 1e-4)
-        for phrase, function in (mistakes or {}).items():
+        for phrase, function in mistakes.items():
             if words and difference(y, function(yours, small), 1e-4) is None:
                 words = phrase
         if words:
-            return verdict(f"{name}.forward: {words}")
+            return f"{name}.forward: {words}"
+    kept = np.array(y)
     dx, words = attempt(f"{name}.backward", yours.backward, rng.standard_normal(np.shape(y)).astype(np.float32))
     if words:
-        return verdict(words)
+        return words
     report, words = attempt(name, check_layer, layer, x)
     words = words or "; ".join(check.message for check in report.checks if not check.ok)
-    words = words or widened(f"{name}.forward", y) or widened(f"{name}.backward", dx)
-    if ties and like is not None and not words:
-        tied = rng.integers(0, 2, x.shape).astype(np.float64)
-        twins = copy.deepcopy(layer), copy.deepcopy(like)
-        dy = rng.standard_normal(np.shape(twins[1].forward(tied)))
-        twins[0].forward(tied.copy())
-        got, raised = attempt(f"{name}.backward", twins[0].backward, dy.copy())
-        words = raised or tie_words(name, got, twins[1].backward(dy), dy)
-    return verdict(words)
+    if not words and changed((y,), (kept,)):
+        return f"{name}.backward changes the y that forward has returned, which the next layer may hold: make a copy"
+    return words or widened(f"{name}.forward", y) or widened(f"{name}.backward", dx)
+
+
+def _ties(layer: Layer, like: Layer) -> str:
+    """Say in words how dx differs from that of `like` on an input in which many pixels tie."""
+    name, rng = type(layer).__name__, np.random.default_rng(0)
+    tied = rng.integers(0, 2, (2, 5, 7, 3)).astype(np.float64)
+    twins = copy.deepcopy(layer), copy.deepcopy(like)
+    dy = rng.standard_normal(np.shape(twins[1].forward(tied)))
+    twins[0].forward(tied.copy())
+    got, raised = attempt(f"{name}.backward", twins[0].backward, dy.copy())
+    return raised or tie_words(name, got, twins[1].backward(dy), dy)
 
 
 CHANGED = "changes the array it was given: make a copy, or write into a new one"
