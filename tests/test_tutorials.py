@@ -25,6 +25,7 @@ LADDER = [
     "03_check_a_gradient",
     "04_backprop_conv_and_tanh",
     "05_pool_and_route",
+    "05b_a_net_by_hand",
     "06_train_on_patches",
     "07_count_the_waste",
     "08_split_into_fragments",
@@ -32,12 +33,14 @@ LADDER = [
     "10_backprop_through_fragments",
     "11_train_on_whole_images",
     "12_step_sizes",
+    "12b_lbfgs",
     "13_membranes",
     "14_rare_defects_in_steel",
     "15_move_to_the_gpu",
     "16_add_your_own_layer",
     "17_dannet",
     "18_find_them",
+    "19_why_not_a_unet",
 ]
 SOURCES = [TUTORIALS / f"{name}.py" for name in LADDER if (TUTORIALS / f"{name}.py").exists()]
 NOTEBOOKS = [source.with_suffix(".ipynb") for source in SOURCES if source.with_suffix(".ipynb").exists()]

@@ -209,13 +209,7 @@ for name, proposal in {"one hole": hole, "thick membrane": thick}.items():
     print(f"{name:<15} pixel error {pixel_error(proposal, small):.3f}, V_Rand {v.value:.3f}")
 assert abs(v_scores(hole.astype(float), small).rand.value - 2 / 3) < 1e-12
 assert v_scores(thick.astype(float), small).rand.value == 1
-show(
-    figures.one_merged_pair(segments(small), {"one hole": segments(hole), "thick membrane": segments(thick)}),
-    alt="""Three label images of 3 by 5 pixels. Truth: segment 1 on the left, segment 2 on
-    the right, an empty column between them. One hole: everything is segment 1, but for two
-    membrane pixels above and below the hole. Thick membrane: segments 1 and 2 are one
-    column each, with three empty columns between them.""",
-)
+show(figures.one_merged_pair(segments(small), {"one hole": segments(hole), "thick membrane": segments(thick)}))
 
 # %% [markdown]
 # Now the same on the test slice. We take the *truth* as the proposal, so everything is right, and open one small hole
@@ -243,12 +237,7 @@ before, after = v_scores((truth == 1).astype(float), truth).rand, v_scores(opene
 print(f"{wrong} of {truth.size} pixels are wrong: pixel error {pixel_error(opened.astype(int), truth):.4f}")
 print(f"V_Rand {before.value:.3f} -> {after.value:.3f}   (split {after.split:.3f}, merge {after.merge:.3f})")
 assert pixel_error(opened.astype(int), truth) < 0.005 and after.value < 0.99 * before.value
-show(
-    figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))),
-    alt="""Three pictures. The proposal: white cells with black membranes, and a dashed box
-    around one spot. The same spot enlarged: a gap in the membrane. The two cells that the
-    gap makes one, marked with hatches: two of the largest in the picture.""",
-)
+show(figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))))
 
 # %% [markdown]
 # ## Check yourself

@@ -172,13 +172,7 @@ counts = (fresh_maps > 0.8).sum(axis=(1, 2))
 paper = 5000 / 16
 print(f"threshold {paper}: {(counts[has_defect] > paper).sum()} of {has_defect.sum()} defects flagged, "
       f"{(counts[~has_defect] > paper).sum()} false alarms on {(~has_defect).sum()} sound images")  # fmt: skip
-show(
-    figures.sorted_counts(counts, has_defect, paper),
-    alt="""A bar for each image, in ascending order of the number of pixels called defect,
-    on a logarithmic axis. Most sound images, plain bars, are at the left with none. Most
-    defective images, hatched, are at the right above the dashed line of the threshold,
-    312.5 pixels. A few defective images stand among the sound ones.""",
-)
+show(figures.sorted_counts(counts, has_defect, paper))
 assert (counts[has_defect] > paper).mean() > 0.7
 
 # %% [markdown]
@@ -214,13 +208,7 @@ for name, n in per_cut.items():
     print(f"{name}: area by pairs {area(n, has_defect):.3f}, under the curve {np.trapezoid(hits, alarms):.3f}")
     assert abs(area(n, has_defect) - np.trapezoid(hits, alarms)) < 1e-9
 points = {"the paper's threshold": ((counts[~has_defect] > paper).mean(), (counts[has_defect] > paper).mean())}
-show(
-    figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}, points),
-    alt="""Hit rate against false-alarm rate for three cuts of the probability. All curves
-    rise steeply at the left, far above the dotted diagonal of chance, and stay below 1
-    until the very end: two defects are not seen at any threshold. A square at the left edge
-    marks the paper's threshold.""",
-)
+show(figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}, points))
 
 # %% [markdown]
 # ## Step 5: what a miss costs
@@ -255,13 +243,7 @@ for name, threshold in chosen.items():
     print(f"{name:<16} threshold {threshold:>4}; on the test images {(test_defect & ~flagged).sum()} misses, "
           f"{(flagged & ~test_defect).sum()} false alarms")  # fmt: skip
 assert chosen["a miss costs 20"] <= chosen["a miss costs 1"]
-show(
-    figures.costs(candidates, curves, chosen),
-    alt="""Cost per image against the threshold, three step curves for misses that cost 1,
-    5 and 20. Going to the right, each falls a little with every false alarm that is spared
-    and rises with every defect that is missed, the steeper the dearer a miss is. A mark
-    shows where each is lowest: at about 550 pixels for 1, at about 190 for 5 and 20.""",
-)
+show(figures.costs(candidates, curves, chosen))
 
 # %% [markdown]
 # ## Check yourself

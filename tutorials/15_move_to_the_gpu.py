@@ -211,13 +211,7 @@ waited = 1000 * (time.perf_counter() - begin)
 print(f"without waiting {without:.2f} ms, after waiting {waited:.0f} ms")
 assert without < waited / 4 and waited > 39
 bars = [("host", "queues", 0, max(without, 0.4)), *(("device", *entry) for entry in log)]
-show(
-    figures.queue_timeline(bars, {"clock, no waiting": without, "clock, synchronised": waited}),
-    alt="""A time line with two rows. The host's row has one short block at time 0, in
-    which it queues the work. The device's row has four blocks of about 10 ms in a row. A
-    dashed line marks the clock read without waiting, near 0; a solid line the clock read
-    after synchronising, at the end of the last block.""",
-)
+show(figures.queue_timeline(bars, {"clock, no waiting": without, "clock, synchronised": waited}))
 
 # %% [markdown]
 # Three rules follow. Warm up first: the first call compiles kernels and allocates memory. Synchronise before you start

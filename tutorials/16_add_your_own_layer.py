@@ -189,13 +189,7 @@ dx = pool.backward(dy)
 print("fragments", y.ravel(), "\ndx =\n", dx[0, :, :, 0])
 assert y.ravel().tolist() == [3, 4, 6, 7]
 assert dx[0, 1, 1, 0] == 10 and dx[0, 0, 0, 0] == 1 and dx[0, 0, 1, 0] == 3
-show(
-    figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :, 0]),
-    alt="""Matrices side by side. Left: x with the numbers 1 to 9 and its centre 5 marked, and
-    beside it the four fragments 3, 4, 6, 7, one pixel each. Right: dx with 1, 3, 2 in the
-    first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked, and
-    beside it the gradients of the fragments 4, 8, 12, 16.""",
-)
+show(figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :, 0]))
 
 # %% [markdown]
 # ## Step 4: the battery
