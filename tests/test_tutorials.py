@@ -25,6 +25,7 @@ LADDER = [
     "03_check_a_gradient",
     "04_backprop_conv_and_tanh",
     "05_pool_and_route",
+    "05b_a_net_by_hand",
     "06_train_on_patches",
     "07_count_the_waste",
     "08_split_into_fragments",

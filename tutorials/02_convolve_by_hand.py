@@ -25,7 +25,8 @@ import inspect
 
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
-from course.grading_basics import grade_conv, grade_output_size
+from course.grading_basics import grade_output_size
+from course.grading_layers import grade_conv
 from course.style import show
 from scipy.signal import convolve2d
 

@@ -221,9 +221,7 @@ print(f"pixels in the wrong place: {(good != bad).mean():.0%}")
 assert same and (good != bad).mean() > 0.4
 
 show(
-    figures.grey_pictures(
-        [good, bad], ["split and merged by rows", "split by columns, merged by rows"]
-    ),
+    figures.grey_pictures([good, bad], ["split and merged by rows", "split by columns, merged by rows"]),
     alt="""Two pictures of the same bright membranes on dark cells. Left: smooth outlines.
     Right: the same picture with every block of 4 by 4 pixels turned over, so that all
     outlines are torn into a saw-toothed mosaic.""",

@@ -227,11 +227,7 @@ gap = np.abs(scores - by_patches).max()
 agree = "below 1e-12" if gap < 1e-12 else f"{gap:.0e}"
 print(f"{scores[..., 0].size} pixels; largest difference between image net and patch net: {agree}")
 assert scores.shape[:2] == picture.shape and gap < 1e-12
-show(
-    figures.mirrored_border(
-        extended[:, :, 0], (V // 2, V // 2), picture.shape, (V, V), (3, 38)
-    )
-)
+show(figures.mirrored_border(extended[:, :, 0], (V // 2, V // 2), picture.shape, (V, V), (3, 38)))
 
 # %% [markdown]
 # ## Step 6: a mistake worth remembering: the halo
@@ -264,9 +260,7 @@ assert T + V - 1 == 55
 
 error = np.abs(tiled(8) - whole).max(axis=-1)
 show(
-    figures.grey_pictures(
-        [large, 1 - error / error.max()], ["image", "what 8 px less of halo changed"]
-    ),
+    figures.grey_pictures([large, 1 - error / error.max()], ["image", "what 8 px less of halo changed"]),
     alt="""Left: a slice of synthetic membranes. Right: where the scores changed, darker for
     more; dark bands run along the lower and right edges of all nine tiles, and the rest is
     white.""",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from course.grading import attempt, difference, grade_function, tie_words, verdict
+from course.attempts import attempt
+from course.grading import CHANGED, changed, difference, grade_function, tie_words, verdict, widened
 from tinympcnn import Conv, FullyConnected, Layer, Net, Tanh
 from tinympcnn.gradcheck import check_contract, check_layer
 from tinympcnn.nn import reference
@@ -35,15 +37,24 @@ def _forward(layer: Layer) -> str | None:
         return words
     if tuple(shape) != want.shape:
         return f"{name}.output_shape: {tuple(shape)} in place of {want.shape} for an input of {x.shape}"
-    y, words = attempt(f"{name}.forward", layer.forward, x.copy())
-    if words:
-        return words
+    given = x.copy()
+    y, words = attempt(f"{name}.forward", layer.forward, given)
+    if words or changed((given,), (x,)):
+        return words or f"{name}.forward {CHANGED}"
     words = difference(y, want)
     offsets = np.arange(kh * kw)
     by_columns = want.reshape(2, kh, kw, *want.shape[1:]).swapaxes(1, 2).reshape(want.shape)
     still = want.reshape(2, kh * kw, *want.shape[1:])[:, 0 * offsets].reshape(want.shape)
     offset_first = want.reshape(2, kh * kw, *want.shape[1:]).swapaxes(0, 1).reshape(want.shape)
+    pooled = np.stack([_pooled(x[f], (kh, kw), r, c, np.mean) for f in (0, 1) for r, c in np.ndindex(kh, kw)])
+    least = np.stack([_pooled(x[f], (kh, kw), r, c, np.min) for f in (0, 1) for r, c in np.ndindex(kh, kw)])
+    first = np.stack([_pooled(x[f], (kh, kw), r, c, _corner) for f in (0, 1) for r, c in np.ndindex(kh, kw)])
+    one_source = np.concatenate([want[: kh * kw]] * 2)
     mistakes = {
+        "this is the mean of each window, not its maximum": pooled,
+        "this is the smallest of each window, not its maximum": least,
+        "every kh-th row and kw-th column was taken: a window has kh*kw pixels, and its maximum is wanted": first,
+        "source 0 gives all the fragments: f is missing in f*kh*kw + r*kw + c": one_source,
         "offsets are counted by columns: (r, c) must have index f*kh*kw + r*kw + c": by_columns,
         "all fragments of a source are alike: the grid of windows did not move to offset (r, c)": still,
         "the offsets come before the source fragments: the index is f*kh*kw + r*kw + c, f first": offset_first,
@@ -51,7 +62,22 @@ def _forward(layer: Layer) -> str | None:
     for phrase, wrong in mistakes.items():
         if words and difference(y, wrong) is None:
             words = phrase
-    return f"{name}.forward: {words}" if words else None
+    if words:
+        return f"{name}.forward: {words}"
+    small, _ = attempt(f"{name}.forward", layer.forward, x.astype(np.float32))
+    return widened(f"{name}.forward", small) or None
+
+
+def _pooled(x: np.ndarray, k: tuple[int, int], r: int, c: int, of: Callable[..., Any]) -> np.ndarray:
+    """Return one number, `of` its pixels, for each pooling window (kh, kw) of a map x (H, W, C) from (r, c) on."""
+    (kh, kw), x = k, x[r:, c:]
+    h, w, C = x.shape[0] // kh, x.shape[1] // kw, x.shape[2]
+    return of(x[: kh * h, : kw * w].reshape(h, kh, w, kw, C), axis=(1, 3))
+
+
+def _corner(windows: np.ndarray, axis: Any) -> np.ndarray:
+    """Return the first pixel of each window (h, kh, w, kw, C)."""
+    return windows[:, 0, :, 0]
 
 
 def _backward(layer: Layer) -> str | None:
@@ -64,6 +90,9 @@ def _backward(layer: Layer) -> str | None:
     dx, words = attempt(f"{name}.backward", twin.backward, dy.copy())
     if words:
         return words
+    alone = np.stack(reference.mpf_backward(list(x), list(dy * _first_offset(len(dy), kh * kw)), (kh, kw), places))
+    if difference(dx, alone) is None:
+        return f"{name}.backward: the fragment of offset (0, 0) alone sends its gradient back"
     cropped = [place - np.array(divmod(i % (kh * kw), kw)) for i, place in enumerate(places)]
     if difference(dx, np.stack(reference.mpf_backward(list(x), list(dy), (kh, kw), cropped))) is None:
         where = "in the cropped fragment x[r:, c:]; in x they lie r rows and c columns further"
@@ -77,6 +106,11 @@ def _backward(layer: Layer) -> str | None:
     dx, words = attempt(f"{name}.backward", twin.backward, dy.copy())
     want = np.stack(reference.mpf_backward(list(tied), list(dy), (kh, kw), places))
     return words or tie_words(name, dx, want, dy) or None
+
+
+def _first_offset(F: int, K: int) -> np.ndarray:
+    """Return 1 for the first of every K fragments, and 0 for the others, (F, 1, 1, 1)."""
+    return (np.arange(F) % K == 0).astype(float)[:, None, None, None]
 
 
 def _contract(layer: Layer) -> str | None:
@@ -109,6 +143,13 @@ def grade_fragment_index(yours: Callable[..., Any]) -> bool:
         {
             "offsets are counted by columns; ours by rows, r*kw + c": lambda f, r, c, k: f * k[0] * k[1] + c * k[0] + r,
             "a row of offsets has kw of them, not kh": lambda f, r, c, k: f * k[0] * k[1] + r * k[0] + c,
+            "the source f is missing: it has kh*kw fragments before it": lambda f, r, c, k: r * k[1] + c,
+            "each source has kh*kw fragments, not one": lambda f, r, c, k: f + r * k[1] + c,
+            "each source has kh*kw fragments, not kh + kw": lambda f, r, c, k: f * (k[0] + k[1]) + r * k[1] + c,
+            "fragments are counted from 0": lambda f, r, c, k: f * k[0] * k[1] + r * k[1] + c + 1,
+            "the row of the offset is missing": lambda f, r, c, k: f * k[0] * k[1] + c,
+            "the column of the offset is missing": lambda f, r, c, k: f * k[0] * k[1] + r * k[1],
+            "r and c belong to rows and columns: r*kw + c": lambda f, r, c, k: f * k[0] * k[1] + c * k[1] + r,
         },
     )
 
@@ -136,6 +177,12 @@ def grade_merge(yours: Callable[..., Any]) -> bool:
             storage = blocks.reshape(-1, kh * h, kw * w, C)
         return storage
 
+    def offset_first(storage: np.ndarray, pools: list[tuple[int, int]]) -> np.ndarray:
+        for kh, kw in reversed(pools):
+            ordered = storage.reshape(kh * kw, -1, *storage.shape[1:]).swapaxes(0, 1).reshape(storage.shape)
+            storage = merge(ordered, [(kh, kw)])
+        return storage
+
     return grade_function(
         yours,
         merge,
@@ -146,6 +193,11 @@ def grade_merge(yours: Callable[..., Any]) -> bool:
             ),
             "offsets are counted by columns; fragment r*kw + c has offset (r, c)": turned,
             "fragments stand side by side: interleave them, m[r::kh, c::kw]": side_by_side,
+            "fragments are taken offset first; they are stored source first: storage[r*kw + c :: kh*kw]": offset_first,
+            "the first image alone comes out": lambda storage, pools: merge(storage, pools)[:1],
+            "rows and columns are swapped": lambda storage, pools: merge(storage, pools).swapaxes(1, 2),
+            "the last pool alone is undone": lambda storage, pools: merge(storage, pools[-1:]),
+            "nothing is merged": lambda storage, pools: storage,
         },
     )
 
@@ -178,9 +230,26 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
         {
             "walk from the output back to the image: start with the last layer": forwards,
             "the steps of the pools are missing": stepless,
-            "P windows are P - 1 steps apart: (P - 1)*step + window": one_more,
+            "n outputs are n - 1 steps apart: (n - 1)*step + window": one_more,
+            "the windows alone are added up; the steps between them are missing": lambda layers: sum(
+                w for w, _ in layers
+            ),
+            "one output has 1 pixel: start with 1, not 0": lambda layers: _seen(layers, 0),
+            "this is the stride, the product of the steps": lambda layers: math.prod(step for _, step in layers),
+            "the first layer is left out": lambda layers: _seen(layers[1:], 1),
+            "the last layer is left out": lambda layers: _seen(layers[:-1], 1),
+            "a pool's own window is missing: (n - 1)*step + window": lambda layers: _seen(
+                [(w if step == 1 else 1, step) for w, step in layers], 1
+            ),
         },
     )
+
+
+def _seen(layers: list[tuple[int, int]], n: int) -> int:
+    """Return how many pixels `n` outputs see."""
+    for window, step in reversed(layers):
+        n = (n - 1) * step + window
+    return n
 
 
 def grade_padded_size(yours: Callable[..., Any]) -> bool:
@@ -197,6 +266,13 @@ def grade_padded_size(yours: Callable[..., Any]) -> bool:
                 ((H - P + 1) // K + 1) * K + P - 1
             ),
             "that is the number of outputs; the image has P - 1 rows more": lambda H, P, K: -(-(H - P + 1) // K) * K,
+            "rounded down, rows of the image are lost: round up": lambda H, P, K: (H - P + 1) // K * K + P - 1,
+            "H rows hold H - P + 1 outputs, not H - P": lambda H, P, K: -(-(H - P) // K) * K + P,
+            "P - 1 rows are added, not P": lambda H, P, K: -(-(H - P + 1) // K) * K + P,
+            "this is how many rows are added; the size of the padded image is wanted": lambda H, P, K: (
+                -(-(H - P + 1) // K) * K + P - 1 - H
+            ),
+            "this pads by P - 1, whatever the pools": lambda H, P, K: H + P - 1,
         },
     )
 
@@ -214,8 +290,15 @@ def grade_sum(yours: Callable[..., Any]) -> bool:
         right,
         cases,
         {
-            "it is the mean over the fragments; Algorithm 2 is a sum": lambda x, dy: right(x, dy) / len(x),
-            "it is the mean over the pixels; Algorithm 2 is a sum": lambda x, dy: right(x, dy) / x[..., 0].size,
+            "it is the mean over the fragments; a layer adds up, and the loss alone divides": (
+                lambda x, dy: right(x, dy) / len(x)
+            ),
+            "it is the mean over the pixels; a layer adds up, and the loss alone divides": (
+                lambda x, dy: right(x, dy) / x[..., 0].size
+            ),
+            "the first fragment alone counts: add up over all of them": lambda x, dy: right(x[:1], dy[:1]),
+            "each x must meet its own dy: the fragments are out of step": lambda x, dy: right(x[::-1], dy),
+            "x has no part in it": lambda x, dy: np.broadcast_to(dy.sum((0, 1, 2)), (2, 4)),
             "only the last fragment counts: you assigned (=) where you must add (+=)": lambda x, dy: right(
                 x[-1:], dy[-1:]
             ),

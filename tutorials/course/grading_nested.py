@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from course.grading import Verdict, attempt, difference, grade_function, verdict
+from course.attempts import attempt
+from course.grading import Verdict, difference, grade_function, verdict
 from tinympcnn import Conv, Fragment, Layer, MaxPool, Skip, Upsample
 from tinympcnn.gradcheck import check_layer
 
