@@ -253,7 +253,7 @@ print(f"06, on patches:      {32 / per_update:>8,.0f} windows/s, error {earlier[
 print(f"11, on whole images: {seen[-1] / seconds[-1]:>8,.0f} windows/s, error {errors[-1]:.3f}")
 assert errors[-1] < 0.2 and seen[-1] / seconds[-1] > 5 * 32 / per_update
 
-old, new = f"06, patches at random ({label} curve)", "11, whole images"
+old, new = f"06, patches ({label})", "11, whole images"
 clock = earlier["updates"] * per_update
 panels = [
     ("windows seen", {old: (earlier["windows"], earlier["error"]), new: (seen, errors)}),
@@ -323,7 +323,7 @@ show(
 
 scores = learner.forward(held.image)
 dscores = np.zeros_like(scores)
-at = tuple(places[0])
+at = tuple(places[0].tolist())
 dscores[0, *at] = -1, 1  # interior less membrane, at one pixel
 speaks = learner.backward(dscores)[0, :, :, 0]
 rows, columns = np.flatnonzero(speaks.any(axis=1)), np.flatnonzero(speaks.any(axis=0))

@@ -206,10 +206,10 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
     """Judge tutorial 09's field of view."""
 
     def right(layers: list[tuple[int, int]]) -> int:
-        P = 1
+        V = 1
         for window, step in reversed(layers):
-            P = (P - 1) * step + window
-        return P
+            V = (V - 1) * step + window
+        return V
 
     def forwards(layers: list[tuple[int, int]]) -> int:
         return right(layers[::-1])
@@ -218,10 +218,10 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
         return 1 + sum(window - 1 for window, _ in layers)
 
     def one_more(layers: list[tuple[int, int]]) -> int:
-        P = 1
+        V = 1
         for window, step in reversed(layers):
-            P = P * step + window - (step == 1)
-        return P
+            V = V * step + window - (step == 1)
+        return V
 
     return grade_function(
         yours,
@@ -256,23 +256,23 @@ def grade_padded_size(yours: Callable[..., Any]) -> bool:
     """Judge tutorial 09's padded size."""
     return grade_function(
         yours,
-        lambda H, P, K: -(-(H - P + 1) // K) * K + P - 1,
+        lambda H, V, K: -(-(H - V + 1) // K) * K + V - 1,
         [(10, 8, 4), (512, 95, 16), (11, 8, 4), (20, 5, 3)],
         {
-            "not the image but the number of outputs, H - P + 1, must be a multiple of K": lambda H, P, K: (
+            "not the image but the number of outputs, H - V + 1, must be a multiple of K": lambda H, V, K: (
                 -(-H // K) * K
             ),
-            "an image that fits already is padded by K rows too many": lambda H, P, K: (
-                ((H - P + 1) // K + 1) * K + P - 1
+            "an image that fits already is padded by K rows too many": lambda H, V, K: (
+                ((H - V + 1) // K + 1) * K + V - 1
             ),
-            "that is the number of outputs; the image has P - 1 rows more": lambda H, P, K: -(-(H - P + 1) // K) * K,
-            "rounded down, rows of the image are lost: round up": lambda H, P, K: (H - P + 1) // K * K + P - 1,
-            "H rows hold H - P + 1 outputs, not H - P": lambda H, P, K: -(-(H - P) // K) * K + P,
-            "P - 1 rows are added, not P": lambda H, P, K: -(-(H - P + 1) // K) * K + P,
-            "this is how many rows are added; the size of the padded image is wanted": lambda H, P, K: (
-                -(-(H - P + 1) // K) * K + P - 1 - H
+            "that is the number of outputs; the image has V - 1 rows more": lambda H, V, K: -(-(H - V + 1) // K) * K,
+            "rounded down, rows of the image are lost: round up": lambda H, V, K: (H - V + 1) // K * K + V - 1,
+            "H rows hold H - V + 1 outputs, not H - V": lambda H, V, K: -(-(H - V) // K) * K + V,
+            "V - 1 rows are added, not V": lambda H, V, K: -(-(H - V + 1) // K) * K + V,
+            "this is how many rows are added; the size of the padded image is wanted": lambda H, V, K: (
+                -(-(H - V + 1) // K) * K + V - 1 - H
             ),
-            "this pads by P - 1, whatever the pools": lambda H, P, K: H + P - 1,
+            "this pads by V - 1, whatever the pools": lambda H, V, K: H + V - 1,
         },
     )
 
