@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from course.style import INK, WIDTH, cells, figure, picture, told
+from course.style import INK, WIDTH, arrow, cells, figure, picture, told
 
 __all__ = [
     "armijo_condition",
@@ -329,22 +329,24 @@ def queue_timeline(bars: Sequence[tuple[str, str, float, float]], marks: Mapping
 
 
 def average_both_ways(x: np.ndarray, storage: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> Figure:
-    """Draw a 3x3 input, its four fragments of averages, gradients for them, and the gradient of the input."""
+    """Draw a 3x3 input and its four fragments of averages; then gradients for them and the gradient of the input."""
     fig, axes = figure(1, 2, 2.6, sharey=True)
-    for ax, (whole, parts, names, ink) in zip(
-        axes[0],
-        ((x, storage, ("x", "y, by fragment"), INK[5]), (dx, dy, ("dx", "dy, by fragment"), INK[4])),
-        strict=True,
-    ):
-        cells(ax, whole, {(1, 1): ink})
+    centre = {(1, 1): INK[5]}  # the same pixel, marked alike on both sides
+    for ax in axes[0]:
+        first = ax is axes[0, 0]
+        whole, parts = (x, storage) if first else (dx, dy)
+        at, start = ((0, 0), 4.6) if first else ((0, 4.6), 0.0)
+        cells(ax, whole, centre, at=at)
         for i, value in enumerate(parts):
             r, c = divmod(i, 2)
-            cells(ax, [[value]], {(0, 0): INK[i]}, at=(0.25 + 1.5 * r, 4.2 + 1.5 * c))
-        ax.text(1.5, -0.3, names[0], ha="center", size=11)
-        ax.text(5.45, -0.3, names[1], ha="center", size=11)
+            cells(ax, [[value]], {(0, 0): INK[i]}, at=(0.25 + 1.5 * r, start + 1.5 * c))
+        arrow(ax, (1.5, 3.3 if first else 2.8), (1.5, 4.3))
+        for name, middle in zip(("x", "y, by fragment") if first else ("dx", "dy, by fragment"),
+                                (at[1] + 1.5, start + 1.25), strict=True):  # fmt: skip
+            ax.text(middle, -0.3, name, ha="center", size=11)
+        ax.set_xlim(-0.4, 8.2)
         ax.set_ylim(3.1, -0.7)
-    words = """Matrices side by side. Left: x with the numbers 1 to 9 and its centre 5 marked, and beside it the four
-        fragments 3, 4, 6, 7, one pixel each. Right: dx with 1, 3, 2 in the first row, 4, 10, 6 in the
-        second and 3, 7, 4 in the third, its centre 10 marked, and beside it the gradients of the
-        fragments 4, 8, 12, 16."""
+    words = """Two groups of matrices. Forward: x with the numbers 1 to 9, its centre 5 marked, and an arrow to the four
+        fragments 3, 4, 6, 7 of one pixel each. Backward: the gradients of the fragments, 4, 8, 12, 16, and an arrow to
+        dx, which has 1, 3, 2 in the first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked."""
     return told(fig, words)
