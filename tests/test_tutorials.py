@@ -317,11 +317,7 @@ def test_notebooks_run_with_this_python_whatever_kernels_the_user_has(tmp_path, 
 @pytest.mark.slow
 @each_source
 def test_every_cell_can_be_run_twice(source, monkeypatch, tmp_path):
-    """As readers do who change a number in a cell. The assertions in the cells hold in a second run as well.
-
-    But for two notebooks: they draw new images the second time, and assert margins that hold for the first ones.
-    """
-    optimize = 1 if source.stem in ("17_dannet", "18_find_them") else 0  # 1 leaves assertions out
+    """As readers do who change a number in a cell. The assertions in the cells hold in a second run as well."""
     import jupytext
 
     monkeypatch.chdir(TUTORIALS)
@@ -332,7 +328,7 @@ def test_every_cell_can_be_run_twice(source, monkeypatch, tmp_path):
     with contextlib.redirect_stdout(io.StringIO()):
         for cell in jupytext.read(source, fmt="py:percent").cells:
             for _ in range(2 if cell.cell_type == "code" else 0):
-                exec(compile(cell.source, source.name, "exec", optimize=optimize), space)
+                exec(compile(cell.source, source.name, "exec"), space)
 
 
 # ---------------------------------------------------------------------------- what a reader's notebooks hold
