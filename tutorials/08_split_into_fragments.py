@@ -128,17 +128,18 @@ show(figures.split_forward(x, list(pooled.values()), [place[:, :, 0] for place i
 # ## Step 3: Algorithm 3, line by line
 #
 # The paper states this as Algorithm 3. `reference.py` holds it literally, on a Python list of fragments; the comments
-# name the printed lines, and `P` is the pool. Besides the maxima it returns `mpIDXS`, the place of each winner. Tutorial
-# 10 sends gradients there. One line needs care: a winner is found in the *cropped* map `f[r:, c:]`, and its place in
-# `f` is $r$ rows and $c$ columns further.
+# name the printed lines, and `P` is the pool. Besides the maxima it returns `mpIDXS`, the place of each winner.
+# Tutorial 10 sends gradients there. One line needs care: a winner is found in the *cropped* map `f[r:, c:]`, and its
+# place in `f` is $r$ rows and $c$ columns further.
 #
 # By hand: in fragment $(1,1)$ the winner of the first window is at $(0, 0)$ of `x[1:, 1:]`. Its place in `x` is
 # $(0,0) + (1,1) = (1,1)$.
 #
 # <details><summary>If you have the paper beside you: three more things in its print</summary>
 #
-# - `[r, c] = ind2sub(j, size(P))`: Matlab counts by columns, so its $j = 2$ (the second offset, as Matlab counts from 1)
-#   is the second *row*. We count by rows. Either works if splitting and merging agree; Step 5 shows what happens if not.
+# - `[r, c] = ind2sub(j, size(P))`: Matlab counts by columns, so its $j = 2$ (the second offset, as Matlab counts from
+#   1) is the second *row*. We count by rows. Either works if splitting and merging agree; Step 5 shows what happens if
+#   not.
 # - `f(r:end, c:end)`: Matlab counts from 1. From 0 it is `f[r:, c:]`, with `r` and `c` from 0.
 # - `MP.fwd(...)` says nothing of a remainder, though `f[r:, c:]` rarely divides by $k$. Rows and columns that fill no
 #   pooling window are dropped (Step 6).

@@ -25,7 +25,7 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorial 08: offsets, fragments and their numbers. About 35 minutes.
+# Tutorial 08: offsets, fragments and their numbers. About 30 minutes.
 
 # %%
 import numpy as np
@@ -84,6 +84,9 @@ show(figures.interleaving(storage[:4, :, :, 0], m[0, :, :, 0]))
 #
 # By hand, $k_1 = 2$, $k_2 = 3$, $r_1 = 1$, $r_2 = 2$, $q = 1$: row $1 + 2\,(2 + 3 \cdot 1) = 11$. To see it, pool a map
 # whose value is its row number. Two pools see $2 \cdot 3 = 6$ rows, so the maximum that starts at row $a$ is $a + 5$.
+#
+# **A mistake worth remembering:** to undo the first pool first. The result has the right size and all the right
+# numbers, in wrong places. The last lines of the output show both orders.
 
 # %%
 ramp = np.repeat(np.arange(17.0)[:, None], 17, axis=1)[None, :, :, None]
@@ -157,19 +160,20 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 # | 14 | 7 | 12 | 6 and 5 | | | uneven |
 # | 15 | 8 | 13 | 6 and 6 | 5 | 2 and 2 | passes |
 #
-# The sizes that pass have 4, 8, ... windows: multiples of $2 \cdot 2$. Here is why. The first pool deals the windows out
-# like cards: window $u$ goes to the offset $u \bmod k$ (tutorial 08, Step 1). All offsets get equally many exactly if
-# $k$ divides $n$. Then each fragment has $n / k$ windows of the rest of the net, and the next pool deals these out in
-# the same way. So **$n$ must be a multiple of the product $K$ of all pools.**
+# The sizes that pass have 4, 8, ... windows: multiples of $2 \cdot 2$. Here is why. The first pool deals the windows
+# out like cards: window $u$ goes to the offset $u \bmod k$ (tutorial 08, Step 1). All offsets get equally many exactly
+# if $k$ divides $n$. Then each fragment has $n / k$ windows of the rest of the net, and the next pool deals these out
+# in the same way. So **$n$ must be a multiple of the product $K$ of all pools.**
 #
-# If it is not, the net adds rows at the bottom, and columns at the right, and crops the outputs that were not asked for:
+# If it is not, the net adds rows at the bottom, and columns at the right, and crops the outputs that were not asked
+# for:
 #
 # $$ n' = K \lceil n / K \rceil, \qquad H' = n' + V - 1. $$
 #
 # By hand, $H = 10$: $n = 3$, $n' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $n = 6$, $n' = 8$, so 15.
 #
-# This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + V - 1$. A kept output, $u \le n - 1 =
-# H - V$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
+# This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + V - 1$. A kept output,
+# $u \le n - 1 = H - V$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
 
 # %%
 V, K = 8, 4
@@ -230,44 +234,6 @@ assert scores.shape[:2] == picture.shape and gap < 1e-12
 show(figures.mirrored_border(extended[:, :, 0], (V // 2, V // 2), picture.shape, (V, V), (3, 38)))
 
 # %% [markdown]
-# ## Step 6: a mistake worth remembering: the halo
-#
-# A large image is computed in tiles. A tile of $T \times T$ outputs needs $T + V - 1$ rows and columns of pixels:
-# itself and a **halo** of $V - 1$. With $V = 24$ and $T = 32$ that is $55$. It is tempting to save some of it; "a few
-# pixels at the rim of a window will not matter". Eight pixels less, the missing ones replaced by repeating the edge:
-
-# %%
-large = synthetic_membranes(1, (96, 96), rng=9)[0][0] / 255.0
-extended, T = mirror(large[:, :, None], (V, V)), 32
-whole = net.forward(extended[None], train=False)[0]
-
-
-def tiled(short):
-    scores = np.empty_like(whole)
-    for u, v in np.ndindex(3, 3):
-        u, v = T * u, T * v
-        tile = extended[u : u + T + V - 1 - short, v : v + T + V - 1 - short]
-        tile = np.pad(tile, ((0, short), (0, short), (0, 0)), mode="edge")
-        scores[u : u + T, v : v + T] = net.forward(tile[None], train=False)[0]
-    return scores
-
-
-for short in (0, 1, 8):
-    changed = (np.abs(tiled(short) - whole).max(axis=-1) > 1e-12).mean()
-    print(f"halo {V - 1 - short:>2} px: {changed:.0%} of the pixels have other scores")
-    assert (changed == 0) == (short == 0)
-assert T + V - 1 == 55
-
-error = np.abs(tiled(8) - whole).max(axis=-1)
-show(
-    figures.grey_pictures([large, 1 - error / error.max()], ["image", "what 8 px less of halo changed"]),
-    alt="""Left: a slice of synthetic membranes. Right: where the scores changed, darker for
-    more; dark bands run along the lower and right edges of all nine tiles, and the rest is
-    white.""",
-    colours=32,
-)
-
-# %% [markdown]
 # ## Check yourself
 #
 # 1. Two images go through one 2 x 3 pool. Where does column $p = 2$ of fragment 7 go?
@@ -313,13 +279,13 @@ grade_merge(your_merge)
 
 # %% tags=["exercise"]
 def your_field_of_view(layers):
-    """Return how many rows one output sees; layers is a list of (window, step), from the image to the output."""
+    """Return how many rows one output sees; layers is a list of (window, step), the first first."""
     V = ...  # your code
     return V
 
 
 def your_padded_size(H, V, K):
-    """Return to how many rows an image of H rows is padded: field of view V, product of the pools K."""
+    """Return the padded rows of an image of H rows: field of view V, product of the pools K."""
     padded = ...  # your code
     return padded
 
@@ -330,9 +296,12 @@ grade_padded_size(your_padded_size)
 # %% [markdown]
 # ## In practice
 #
-# All of this is one call. `net.forward` pads, runs, merges and crops; `net.segment` adds the mirrored border, and tiles
-# with the whole halo. `tinympcnn info SPEC --image HxW` prints every size before any arithmetic. It also shows a slip in
-# the paper: the steel net is said to work on windows of 31 x 31, but walked back as in Step 3 it sees 34 x 34.
+# All of this is one call. `net.forward` pads, runs, merges and crops. `net.segment` adds the mirrored border, and takes
+# a large image in tiles. A tile of $T \times T$ outputs needs $T + V - 1$ rows and columns of pixels, itself and a
+# *halo* of $V - 1$. With one pixel less, outputs at the rim of the tile come out wrong.
+#
+# `tinympcnn info SPEC --image HxW` prints every size before any arithmetic. It also shows a slip in the paper: the steel
+# net is said to work on windows of 31 x 31, but walked back as in Step 3 it sees 34 x 34.
 #
 # Neighbouring pixels have different offsets, so different grids pooled their windows. In the probability maps of a net
 # that has not learnt enough this shows as fine combs and checkers. They are real, and no error of the drawing.

@@ -12,8 +12,8 @@
 # # 10 · Backprop through fragments
 #
 # Forward, one pixel may win in several fragments. Backward, it collects from all of them. This tutorial follows single
-# gradients through the paper's Figures 2 and 3 and reads its Algorithms 4, 1 and 2. It ends with the sentence that makes
-# training on whole images possible: **the gradient of the image is the sum of the gradients of all its patches.**
+# gradients through the paper's Figures 2 and 3 and reads its Algorithms 4, 1 and 2. It ends with the sentence that
+# makes training on whole images possible: **the gradient of the image is the sum of the gradients of all its patches.**
 #
 # ## What you will build
 #
@@ -201,8 +201,8 @@ show(figures.fragment_gradients([part[:, :, 0, 0] for part in parts], dW[:, :, 0
 # $\mathrm{d}s_u$ that `loss.backward()` hands to the net, and nowhere else.
 #
 # By hand you have done it already: Step 1 is a net whose window is $2 \times 2$. Its 16 windows each send one number to
-# their winner; $(3,3)$ wins 4 of the 16, and collects 40. Now a real net, one patch after the other. The curve shows how
-# far the sum of the first patch gradients is from the image's gradient:
+# their winner; $(3,3)$ wins 4 of the 16, and collects 40. Now a real net, one patch after the other. The curve shows
+# how far the sum of the first patch gradients is from the image's gradient:
 
 # %%
 net = Net.from_spec("C3x3x3 MPF2x2 C2x2x3 MPF2x2 FC2", rng=rng).astype(np.float64)
@@ -221,7 +221,7 @@ for u, v in np.ndindex(scores.shape[1:3]):
     dimage_sum[:, u : u + V, v : v + V] += dpatch
     distances.append(np.linalg.norm(patch_net.flat_grads() - whole) / np.linalg.norm(whole))
 print(f"{len(distances)} patches of {V} x {V}, {net.n_params} parameters")
-print(f"all patches but the last: {distances[-2]:.2f}; all of them, below 1e-12:", distances[-1] < 1e-12)
+print(f"without the last patch: {distances[-2]:.2f}; with it, below 1e-12:", distances[-1] < 1e-12)
 assert distances[-1] < 1e-12 < 1e-3 < min(distances[:-1])
 assert np.allclose(dimage, dimage_sum, rtol=0, atol=1e-12)  # the gradient of the image itself, too
 assert max(check_contract(net, image[0])) < 1e-12  # the same test, as the library offers it
@@ -251,8 +251,8 @@ show(figures.patches_summed(np.maximum(distances, 1e-16)))
 #
 # 5. A net pads its image and crops the outputs that see the padding. Which delta do the cropped outputs bring back?
 #
-#    <details><summary>Answer</summary>Zero. They belong to no window of the image, so they have no part in the loss; any
-#    other delta would add patches that do not exist.</details>
+#    <details><summary>Answer</summary>Zero. They belong to no window of the image, so they have no part in the loss;
+#    any other delta would add patches that do not exist.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -265,7 +265,7 @@ show(figures.patches_summed(np.maximum(distances, 1e-16)))
 
 # %% tags=["exercise"]
 def your_gradient(x, dy):
-    """Return dW (C, M) of a 1 x 1 convolution: input storage x (F, H, W, C), deltas dy (F, H, W, M)."""
+    """Return dW (C, M) of a 1 x 1 convolution, from x (F, H, W, C) and dy (F, H, W, M)."""
     fragments = zip(x, dy, strict=True)  # pairs of an input (H, W, C) and its delta (H, W, M)
     dW = ...  # your code: the sum over the fragments
     return dW

@@ -50,7 +50,8 @@ rng = np.random.default_rng(11)
 # %% [markdown]
 # ## Step 1: one image, one gradient
 #
-# The loss of an image is the mean over its $n$ pixels, and the score $s_u$ of pixel $u$ depends on the window around it:
+# The loss of an image is the mean over its $n$ pixels, and the score $s_u$ of pixel $u$ depends on the window around
+# it:
 #
 # $$L(\theta) = \frac{1}{n} \sum_u \ell(s_u(\theta), t_u), \qquad
 # \frac{\partial L}{\partial \theta} = \sum_u \Big(\frac{1}{n}
@@ -88,8 +89,8 @@ assert by_patches.tolist() == conv.grads["W"].ravel().tolist() == [-1, -1]
 # patch net on all $32 \cdot 32$ windows.
 #
 # `example` normalises the image, mirrors its border so that each pixel has a window, and keeps it together with its
-# labels. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the machine
-# is doing.
+# labels. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the
+# machine is doing.
 
 # %%
 YourNet, YourConv = yours("05b", "YourNet"), yours("04", "YourConv")
@@ -117,7 +118,7 @@ def yours_on(image, target, loss):
 
 
 def patch_closure(net, pair, loss):
-    """As `image_closure`, but patch by patch: what 06 did, with all patches of the image at once."""
+    """As `image_closure`, but patch by patch, with all patches of the image at once."""
     n, m = pair.target.shape[1:]
     patches = [pair.image[0, u : u + V, v : v + V] for u in range(n) for v in range(m)]
     patch_net, patches, targets = net.as_patch(), np.stack(patches), pair.target.reshape(-1, 1, 1)
@@ -158,8 +159,8 @@ print(f"operations forward, patches to image: {patches / whole:.0f} to 1 (tutori
 #
 # Equal gradients make equal updates, and equal updates make equal curves. We take 15 steps of plain descent both ways.
 #
-# **A mistake worth remembering:** to forget the $1/n$ in the bracket of Step 1. The gradient then is $n = 1024$ times as
-# long, and with the same learning rate so are the steps. This is the third curve. (The paper's Algorithm 2 is a sum,
+# **A mistake worth remembering:** to forget the $1/n$ in the bracket of Step 1. The gradient then is $n = 1024$ times
+# as long, and with the same learning rate so are the steps. This is the third curve. (The paper's Algorithm 2 is a sum,
 # rightly: it is about layers. The mean belongs to the loss.)
 
 

@@ -20,8 +20,8 @@
 #
 # - A net with two parameters, so that its loss surface fits into one picture, and four ways down its valley.
 # - The largest step that does not diverge, by hand.
-# - The step that the Armijo rule accepts, by hand and in code. The paper's membrane nets are trained by gradient descent
-#   "safeguarded by the Armijo rule" (section 4.1). Its steel net is trained with L-BFGS: that is
+# - The step that the Armijo rule accepts, by hand and in code. The paper's membrane nets are trained by gradient
+#   descent "safeguarded by the Armijo rule" (section 4.1). Its steel net is trained with L-BFGS: that is
 #   [12b](12b_lbfgs.ipynb), which you may skip.
 
 # %% [markdown]

@@ -52,8 +52,12 @@ rng = np.random.default_rng(12)
 # In more dimensions $h$ becomes the matrix $H$, and $y = H s$ (the *secant equation*) says something about $H$ only
 # along $s$. That is little, but exact.
 
+
 # %%
-slope = lambda theta: 4 * (theta - 2)
+def slope(theta):
+    return 4 * (theta - 2)
+
+
 s, y = 0.5 - 0.0, slope(0.5) - slope(0.0)
 lowest = 0.5 - slope(0.5) / (y / s)
 print("second derivative", y / s, "  lowest point", lowest)

@@ -98,9 +98,7 @@ print(f"error of the best threshold {baseline:.3f}, of 'interior everywhere' {ev
 net = Net.from_spec("C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2", rng=13)
 net.class_values = train.class_values
 recipe = Recipe(epochs=24, options={"lr": 0.008}, augment="flip", seed=13)
-records = list(
-    fit(net, (train.images, train.labels), recipe, validation=(test.images, test.labels))
-)
+records = list(fit(net, (train.images, train.labels), recipe, validation=(test.images, test.labels)))
 for record in records[::6] + records[-1:]:
     loss, error = record["loss_train"], record["pixel_error"]
     print(f"epoch {record['epoch']:>2}: loss {loss:.3f}, test error {error:.3f}")
@@ -124,7 +122,8 @@ show(
 #
 # `net.segment` takes the image as it came from the file. It takes out the mean and standard deviation of the training
 # set (not doing so was the mistake of tutorial 00), mirrors the borders, works in tiles, and returns the probability of
-# each class at each pixel. Results go back into files, in the values of the label files, and from there into `evaluate`.
+# each class at each pixel. Results go back into files, in the values of the label files, and from there into
+# `evaluate`.
 
 # %%
 probabilities = net.segment(image)
@@ -134,9 +133,7 @@ assert probabilities.shape == (*truth.shape, 2) and error < baseline
 
 values = net.class_values
 predictions.write_probabilities(folder / "test_prob.tif", probabilities, values, force=True)
-predictions.write_labels(
-    folder / "test_labels.tif", probabilities.argmax(axis=-1), values, force=True
-)
+predictions.write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), values, force=True)
 prediction = predictions.read_prediction(folder / "test_prob.tif")
 p_interior = np.stack([page[..., 1] for page in prediction.pages])
 report = metrics.evaluate(p_interior, truth[None], membranes=True)

@@ -313,5 +313,5 @@ grade_choose_threshold(choose_threshold)
 #
 # ## Next
 #
-# [15 · Move to the GPU](15_move_to_the_gpu.ipynb): the same code on another device. What changes, what must not, and
-# how to time it.
+# [16 · Add your own layer](16_add_your_own_layer.ipynb): everything is in place for a layer that the library does not
+# have. (If you have a GPU, look into the [appendix, 15](15_move_to_the_gpu.ipynb), first.)

@@ -309,8 +309,8 @@ grade_timing(median_seconds)
 # - `tinympcnn train --backend auto`, and `segment` alike. If the device runs out of memory, `segment` goes on with
 #   smaller tiles and, if need be, on the CPU, and says so.
 # - A GPU wants much work per call. On the H200, a step of N4 on 512 x 512 pixels takes 32 ms. A step of the steel net,
-#   which does a thousandth of the arithmetic, still takes 5 to 9 ms: the card waits while Python queues some 180 kernels.
-#   PyTorch is faster on that card (27.5 ms and 1.2 to 1.9 ms). `tinympcnn bench` measures on your machine.
+#   which does a thousandth of the arithmetic, still takes 5 to 9 ms: the card waits while Python queues some 180
+#   kernels. PyTorch is faster on that card (27.5 ms and 1.2 to 1.9 ms). `tinympcnn bench` measures on your machine.
 # - The tests run all layers on a strict fake of CuPy where there is no GPU, and on the real one where there is. Their
 #   last line says which.
 #

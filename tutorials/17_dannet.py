@@ -171,9 +171,9 @@ assert curve.error[np.searchsorted(curve.rejected, 0.2)] < curve.error[0]
 # %% [markdown]
 # ## Step 5: what was learnt
 #
-# As in tutorial 11: the filters of the first layer, and the gradient $\partial s_k / \partial x$ of the score of a class
-# with respect to the image. It is positive where more ink would speak for the class, and negative where ink speaks
-# against it.
+# As in tutorial 11: the filters of the first layer, and the gradient $\partial s_k / \partial x$ of the score of a
+# class with respect to the image. It is positive where more ink would speak for the class, and negative where ink
+# speaks against it.
 
 # %%
 shown = [int(np.flatnonzero(test[1] == k)[0]) for k in (0, 3, 7)]
@@ -184,6 +184,7 @@ show(
     figures.picture_grid(
         [*(test[0][i, :, :, 0] for i in shown), *gradients[..., 0]],
         [*(f"a {k}" for k in (0, 3, 7)), *(f"for {k} (bright), against (dark)" for k in (0, 3, 7))],
+        limits=[None] * 3 + [(-abs(g).max(), abs(g).max()) for g in gradients],
     ),
     alt="""Three digits, and below each the gradient of its score: bright where ink speaks
     for it, dark against it.""",

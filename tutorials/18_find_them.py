@@ -221,10 +221,10 @@ show(
 #    <details><summary>Answer</summary>Otherwise a net that marks each cell ten times has ten hits for it, and a count
 #    of cells that is ten times too large.</details>
 #
-# 5. The loss of the second net is not lower than that of the first, and the net is better. How?
+# 5. Can you tell from the two curves of the loss which net is the better one?
 #
-#    <details><summary>Answer</summary>Its crops are the difficult ones. Losses on different data cannot be
-#    compared.</details>
+#    <details><summary>Answer</summary>No. The second net trains on other crops, the difficult ones, and losses on
+#    different data cannot be compared. F1 on the same test images can.</details>
 
 # %% [markdown]
 # ## Exercises

@@ -17,6 +17,8 @@
 #
 # ## What you will build
 #
+# ![A net drawn as a U: down by pools, up by repeating pixels, skips across](banners/19.png)
+#
 # - A layer that splits maps without a maximum. Convolutions behind it *are* convolutions with gaps.
 # - The backward pass of a skip connection, and the sizes inside a U-Net.
 # - The three answers side by side on one job: what they cost, how good they are, and what one of them only seems to do.
@@ -32,14 +34,13 @@ from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_nested import grade_alignment, grade_fragment, grade_rows_after, grade_skip
 from course.style import show, source
 
-from tinympcnn import Conv, Fragment, Layer, MaxPool, MaxPoolFragment, Net, Recipe, Skip, Upsample, UsageError, fit
+from tinympcnn import Conv, Fragment, Layer, MaxPoolFragment, Net, Recipe, Skip, UsageError, fit
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.nn import reference
 from tinympcnn.nn.fragments import merge
 from tinympcnn.nn.geometry import pair
 
 rng = np.random.default_rng(19)
-show(figures.u_shape(rows=[28, 12, 2], up=[4, 4], last=[2, 2]))
 
 # %% [markdown]
 # ## Step 1: split without a maximum
@@ -64,7 +65,8 @@ assert y[1, :, :, 0].tolist() == [[1, 3], [9, 11]]
 assert np.array_equal(layer.backward(y), x)  # the way back is the merge of tutorial 09
 
 noise = rng.standard_normal((1, 9, 11, 2))
-everywhere = np.maximum.reduce([noise[:, i : 8 + i, j : 10 + j] for i in range(2) for j in range(2)])
+taps = [noise[:, i : 8 + i, j : 10 + j] for i in range(2) for j in range(2)]
+everywhere = np.maximum.reduce(taps)
 assert np.array_equal(MaxPoolFragment(2).forward(noise), Fragment(2).forward(everywhere))
 print("MaxPoolFragment is a maximum at every position, then Fragment")
 show(figures.split_only(x[0, :, :, 0]))
@@ -89,8 +91,9 @@ conv.params["W"][0, :, 0, 0] = 1, 10
 row = np.arange(1.0, 7).reshape(1, 1, 6, 1)
 split = Fragment((1, 2)).forward(row)
 by_fragments = merge(conv.forward(split), [(1, 2)]).ravel()
-print("by fragments", by_fragments, "  with a gap", row[0, 0, :4, 0] + 10 * row[0, 0, 2:, 0])
-assert by_fragments.tolist() == [31, 42, 53, 64]
+directly = row[0, 0, :4, 0] + 10 * row[0, 0, 2:, 0]
+print("by fragments", by_fragments, " with a gap", directly)
+assert by_fragments.tolist() == directly.tolist() == [31, 42, 53, 64]
 
 net = Net.from_spec("C3x3x2 F2x2 C3x3x3 F2x2 C3x3x1", rng=rng).astype(np.float64)
 image = rng.standard_normal((1, 26, 30, 1))
@@ -103,7 +106,8 @@ for layer in net.layers:
     else:
         maps = layer.forward(maps)
 gap = abs(net.forward(image)[0] - maps).max()
-print(f"rates 1, 2, 4, field of view {net.field_of_view}; largest difference to literal gaps: {gap:.0e}")
+print(f"rates 1, 2, 4, field of view {net.field_of_view}")
+print("largest difference to convolutions with literal gaps below 1e-12:", gap < 1e-12)
 assert gap < 1e-12 and net.field_of_view == (15, 15)
 show(figures.gaps(rates=[1, 2, 4], n=17))
 
@@ -141,7 +145,7 @@ source(Skip.forward, Skip.backward, fold=True)
 # %% [markdown]
 # ## Step 4: a U-Net is skips inside each other
 #
-# In a spec, brackets are a skip. The U of the first picture, drawn from left to right, is
+# In a spec, brackets are a skip. The U of the picture at the top, read from left to right, is
 # `C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x8 C3x3x8 U2x2 ] C3x3x6 U2x2 ] C3x3x6 C1x1x1`.
 #
 # By hand, from 30 rows: C 28, pool 14, C 12, pool 6, C 4, C 2, repeat 4. The inner skip crops its 12 to 4. C 2, repeat
@@ -152,7 +156,7 @@ source(Skip.forward, Skip.backward, fold=True)
 # sees the padding (tutorial 09). Here that would change outputs, so the library refuses, and `net.predict` and
 # `net.segment` mirror the border up to a size that fits.
 
-# %%
+# %% tags=["banner"]
 UNET = "C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x8 C3x3x8 U2x2 ] C3x3x6 U2x2 ] C3x3x6 C1x1x1"
 net = Net.from_spec(UNET, rng=rng)
 print(net)
@@ -163,6 +167,7 @@ try:
     net.forward(np.zeros((1, 32, 32, 1)))
 except UsageError as error:
     print("UsageError:", error)
+show(figures.u_shape(rows=[28, 12, 2], up=[4, 4], last=[2, 2]))
 
 # %% [markdown]
 # ## Step 5: one job, four nets, and what a skip copies
@@ -192,7 +197,8 @@ for name, spec in SPECS.items():
     nets[name] = Net.from_spec(spec, rng=0)
     list(fit(nets[name], (train, train), Recipe(epochs=20, options={"lr": 0.01}, seed=0)))
     work = sum(line.flop for line in nets[name].plan(nets[name].input_size((512, 512)))) / 1e9
-    print(f"{name:<9} {nets[name].n_params:,} weights, {work:.2f} GFLOP for 512x512, error {error(nets[name]):.5f}")
+    weights, wrong = nets[name].n_params, error(nets[name])
+    print(f"{name:<9} {weights:,} weights, {work:.2f} GFLOP for 512x512, error {wrong:.5f}")
 errors = {name: error(net) for name, net in nets.items()}
 assert errors["U-Net"] < errors["a trous"] < errors["plain"] < errors["fragments"]
 
@@ -231,22 +237,24 @@ class Muted(Skip):
         return y
 
 
-layers = [Muted(layer.layers) if isinstance(layer, Skip) else layer for layer in nets["U-Net"].layers]
-muted = Net(layers)
-muted.normalisation = nets["U-Net"].normalisation
-print(f"U-Net {errors['U-Net']:.5f}, with its inner layers muted {error(muted):.5f}, plain {errors['plain']:.5f}")
-inside = sum(array.size for layer in nets["U-Net"].layers if layer.layers for array in layer.params.values())
-print(f"{inside:,} of {nets['U-Net'].n_params:,} weights are inside the skip")
+unet = nets["U-Net"]
+muted = Net([Muted(layer.layers) if layer.layers else layer for layer in unet.layers])
+muted.normalisation = unet.normalisation
+print(f"plain net           {errors['plain']:.5f}")
+print(f"U-Net               {errors['U-Net']:.5f}")
+print(f"inner layers muted  {error(muted):.5f}")
+inside = sum(array.size for skip in unet.layers if skip.layers for array in skip.params.values())
+print(f"{inside:,} of its {unet.n_params:,} weights are inside the skip")
 assert error(muted) < 1.05 * errors["U-Net"] < errors["plain"]
 
 # %% [markdown]
 # ## Step 6: move the image by one pixel
 #
 # A net of fragments gives every pixel the answer of its window, wherever the window lies. Move the image by one pixel,
-# and the answers move by one pixel. In a net that comes up again an answer depends on where the pixel falls in the grid of the pools. Only
-# moves by a multiple of all pools together, $2 \cdot 2 = 4$, leave the answers as they are: that number is the net's
-# **alignment**. So a U-Net has no patch net, and tiles must begin at multiples of 4 to fit together (`net.segment`
-# sees to that).
+# and the answers move by one pixel. In a net that comes up again an answer depends on where the pixel falls in the grid
+# of the pools. Only moves by a multiple of all pools together, $2 \cdot 2 = 4$, leave the answers as they are: that
+# number is the net's **alignment**. So a U-Net has no patch net, and tiles must begin at multiples of 4 to fit together
+# (`net.segment` sees to that).
 
 # %%
 large = synthetic_membranes(1, 120, rng=20)[0][..., None] / 255
@@ -322,8 +330,8 @@ class YourFragment(Layer):
 grade_fragment(YourFragment((2, 3)))
 
 # %% [markdown]
-# The second: a skip's way back. `self.inner.backward(d)` returns the gradient of the input through the inner layers. The
-# crop left out `self.window[0] // 2` rows at the top and `self.window[1] // 2` columns at the left.
+# The second: a skip's way back. `self.inner.backward(d)` returns the gradient of the input through the inner layers.
+# The crop left out `self.window[0] // 2` rows at the top and `self.window[1] // 2` columns at the left.
 
 
 # %% tags=["exercise"]
@@ -371,13 +379,16 @@ grade_alignment(alignment)
 #
 # - **Skips decide**, not the way in which resolution comes back. `[ MPF2x2 ... ]` merges its fragments inside the
 #   brackets, so fragments and skips go together: such a net is exact at every pixel and still has the detail.
-# - **A U-Net is half as expensive.** Its inner maps are small. Fragments have as many pixels in every layer as the image.
-# - **Exact at every pixel** are only nets without U: for them image net == patch net holds, any size fits, and any tile.
-# - For *labels* of pixels, the job of this course, none of these numbers decides. That comparison has not been made yet.
+# - **A U-Net is half as expensive.** Its inner maps are small. Fragments have as many pixels in every layer as the
+#   image.
+# - **Exact at every pixel** are only nets without U: for them image net == patch net holds, any size fits, and any
+#   tile.
+# - For *labels* of pixels, the job of this course, none of these numbers decides. That comparison has not been made
+#   yet.
 #
-# `fit(net, (images, targets), recipe)` with images as targets trains such nets, and `tinympcnn predict` writes what they
-# give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed. To see what
-# a part is for, take it away, as Step 5 does. It often does less than its name says.
+# `fit(net, (images, targets), recipe)` with images as targets trains such nets, and `tinympcnn predict` writes what
+# they give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed. To
+# see what a part is for, take it away, as Step 5 does. It often does less than its name says.
 #
 # ## Next
 #

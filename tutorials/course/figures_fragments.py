@@ -147,9 +147,9 @@ def real_fragments(image: np.ndarray, dense: np.ndarray, storage: np.ndarray) ->
         tint = np.array([int(INK[i].fill[j : j + 2], 16) for j in (1, 3, 5)]) / 255
         picture(ax, shades * (0.4 * tint + 0.6 * tint**3), f"offset ({i // 2}, {i % 2})")
         ax.title.set_fontsize(8)
-    words = """An image of membranes; one map of a trained net behind its first pool, taken at every position; and the four
-        fragments of this map, each with a tint of its own. Every fragment is the same picture at half the size, made
-        of other pixels of the map."""
+    words = """An image of membranes; one map of a trained net behind its first pool, taken at every position; and the
+        four fragments of this map, each with a tint of its own. Every fragment is the same picture at half the size,
+        made of other pixels of the map."""
     return told(fig, words)
 
 
@@ -305,7 +305,9 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
     _frame(below, follow, (1, 1), edgecolor=ACCENT)
     below.text(-0.9, len(total) / 2, "the sum of the four:\ndelta of the\nsource fragment", ha="right", va="center")
     won = [f"{part[follow]:g}" for part in routed]
-    below.text(len(total[0]) + 0.9, follow[0] + 0.5, f"{' + '.join(won)} = {total[follow]:g}", color=ACCENT, va="center")
+    below.text(
+        len(total[0]) + 0.9, follow[0] + 0.5, f"{' + '.join(won)} = {total[follow]:g}", color=ACCENT, va="center"
+    )
     for i, (top, middle) in enumerate(zip(*axes[:2], strict=True)):
         _board(top, deltas.shape[1:], f"delta of fragment {i}\noffset ({i // 2}, {i % 2})", numbered=False)
         _numbers(top, deltas[i], INK[i])

@@ -40,10 +40,11 @@ def u_shape(rows: Sequence[int], up: Sequence[int], last: Sequence[int]) -> Figu
             ax.text(right + 0.1, y - 0.75, "repeat", ha="left", va="center", size=9)
     ax.set(xlim=(-0.6, 2 * depth + 1.3), ylim=(-1.25 * depth + 0.6, 0.65), aspect="equal")
     ax.axis("off")
-    words = f"""A net drawn as a U. On the left maps of {rows[0]} rows are pooled twice and convolved, down to {rows[-1]}
-        rows at the bottom. On the right they come up again by repeating pixels, to {", ".join(map(str, up[::-1]))} rows.
-        Dashed arrows across the U are the skips: they crop the maps of the left side and lay them beside those of the
-        right side."""
+    sizes = ", ".join(map(str, up[::-1]))
+    words = f"""A net drawn as a U. On the left maps of {rows[0]} rows are pooled twice and convolved, down to
+        {rows[-1]} rows at the bottom. On the right they come up again by repeating pixels, to {sizes} rows. Dashed
+        arrows across the U are the skips: they crop the maps of the left side and lay them beside those of the right
+        side."""
     return told(fig, words)
 
 
@@ -80,7 +81,8 @@ def split_only(x: np.ndarray, k: int = 2) -> Figure:
         _board(ax, (len(x) // k, x.shape[1] // k), f"fragment {i}\n({r}, {c})", numbered=False)
         _numbers(ax, x[r::k, c::k], INK[i])
     words = f"""Left: a map of {x.shape[0]} by {x.shape[1]} numbers, shaded by row and column modulo {k}. Right: {k * k}
-        fragments, one for each shading, with every {k}nd row and column of the map. Each number stands in one fragment."""
+        fragments, one for each shading, with every {k}nd row and column of the map. Each number stands in one
+        fragment."""
     return told(fig, words)
 
 
@@ -108,9 +110,9 @@ def gaps(rates: Sequence[int], n: int) -> Figure:
     ax.set(xlim=(-3.6, n + 0.1), ylim=(depth + 0.55, -0.1))
     ax.axis("off")
     ends = max(needed) - min(needed) + 1
-    words = f"""Rows of pixels, the output on top and the image below. The middle output of each layer takes three pixels
-        of the layer under it, {", ".join(map(str, rates[::-1]))} pixels apart from top to bottom. Through all layers it
-        sees {ends} pixels of the image in a row, without a gap."""
+    words = f"""Rows of pixels, the output on top and the image below. The middle output of each layer takes three
+        pixels of the layer under it, {", ".join(map(str, rates[::-1]))} pixels apart from top to bottom. Through all
+        layers it sees {ends} pixels of the image in a row, without a gap."""
     return told(fig, words)
 
 
@@ -126,7 +128,7 @@ def skip_both_ways(x: np.ndarray, y: np.ndarray, dy: np.ndarray, dx: np.ndarray)
         _numbers(ax, values, INK[0] if i in (1, 3) else INK[1] if i in (2, 4) else PLAIN, size=9)
         if values.shape == x.shape:
             _frame(ax, (top, top), y.shape[:2], edgecolor=INK[0].edge)  # type: ignore[arg-type]
-    words = """Forward: a map x of 3 by 3 whose middle pixel is framed, the cropped pixel, and the sum of all pixels that
-        the inner convolution makes. Backward: a gradient for each of the two outputs, and dx, in which the inner one
-        stands at every pixel, and the other one is added in the middle."""
+    words = """Forward: a map x of 3 by 3 whose middle pixel is framed, the cropped pixel, and the sum of all pixels
+        that the inner convolution makes. Backward: a gradient for each of the two outputs, and dx, in which the inner
+        one stands at every pixel, and the other one is added in the middle."""
     return told(fig, words)

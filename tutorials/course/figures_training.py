@@ -348,5 +348,6 @@ def average_both_ways(x: np.ndarray, storage: np.ndarray, dy: np.ndarray, dx: np
         ax.set_ylim(3.1, -0.7)
     words = """Two groups of matrices. Forward: x with the numbers 1 to 9, its centre 5 marked, and an arrow to the four
         fragments 3, 4, 6, 7 of one pixel each. Backward: the gradients of the fragments, 4, 8, 12, 16, and an arrow to
-        dx, which has 1, 3, 2 in the first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked."""
+        dx, which has 1, 3, 2 in the first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10
+        marked."""
     return told(fig, words)
