@@ -69,8 +69,8 @@ WRONG = {
         "your_field_of_view", lambda layers: your_field_of_view(layers[::-1]), "from the output back to the image"
     ),
     "no steps": Wrong("your_field_of_view", lambda layers: 1 + sum(w - 1 for w, _ in layers), "steps of the pools"),
-    "one step more": Wrong("your_field_of_view", _one_step_more, "P - 1 steps apart"),
+    "one step more": Wrong("your_field_of_view", _one_step_more, "V - 1 steps apart"),
     "image to a multiple": Wrong("your_padded_size", lambda H, V, K: -(-H // K) * K, "but the number of outputs"),
     "always pads": Wrong("your_padded_size", lambda H, V, K: ((H - V + 1) // K + 1) * K + V - 1, "K rows too many"),
-    "outputs only": Wrong("your_padded_size", lambda H, V, K: -(-(H - V + 1) // K) * K, "P - 1 rows more"),
+    "outputs only": Wrong("your_padded_size", lambda H, V, K: -(-(H - V + 1) // K) * K, "V - 1 rows more"),
 }
