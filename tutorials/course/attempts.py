@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,8 @@ def is_blank(value: Any) -> bool:
 def attempt(name: str, function: Callable[..., Any], *args: Any) -> tuple[Any, str | None]:
     """Return (what a reader's function returns, None), or (None, words) if it is blank, raises or does not end."""
     try:
-        with limited():
+        with limited(), warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # the verdict speaks of nan, too
             value = function(*args)
     except Endless:
         return None, f"{name} did not end within {SECONDS:g} seconds: does its loop ever stop?"
@@ -79,13 +81,14 @@ def is_trivial(function: Any) -> bool:
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Raise Endless in code that is still running after `SECONDS`; it looks at every line of the reader's."""
+    """Raise Endless in code that is still running after `SECONDS`; it looks at every step of the reader's."""
     end, before = time.monotonic() + SECONDS, sys.gettrace()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         if frame.f_code.co_filename.startswith(OTHERS):
             return None
-        if event == "line" and time.monotonic() > end:
+        frame.f_trace_opcodes = True  # a loop of one line alone would not be seen
+        if event == "opcode" and time.monotonic() > end:
             raise Endless
         return trace
 

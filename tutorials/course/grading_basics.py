@@ -62,6 +62,9 @@ def grade_softmax(yours: Function) -> Verdict:
             large = attempt("your_softmax", yours, np.array([[1000.0, 0.0], [-1000.0, 0.0], [-1000.0, -1001.0]]))[0]
         if large is None or not np.isfinite(large).all():
             return verdict("exp(1000) overflows: subtract the largest score of each pixel first, which changes nothing")
+    wrong_sum = result is not None and np.shape(result) == scores.shape and not np.allclose(np.sum(result, axis=-1), 1)
+    if wrong_sum and all(difference(result, mistake(scores)) for mistake in mistakes.values()):
+        return verdict("your_softmax: the probabilities of a pixel must sum to 1, over the classes, the last axis")
     return grade_function(yours, softmax, [(scores,)], mistakes)
 
 

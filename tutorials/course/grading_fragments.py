@@ -11,7 +11,7 @@ import numpy as np
 
 from course.attempts import attempt
 from course.grading import CHANGED, changed, difference, grade_function, tie_words, verdict, widened
-from tinympcnn import Conv, FullyConnected, Layer, Net, Tanh
+from tinympcnn import Conv, FullyConnected, Layer, MaxPool, Net, Tanh
 from tinympcnn.gradcheck import check_contract, check_layer
 from tinympcnn.nn import reference
 from tinympcnn.nn.fragments import merge
@@ -90,9 +90,22 @@ def _backward(layer: Layer) -> str | None:
     dx, words = attempt(f"{name}.backward", twin.backward, dy.copy())
     if words:
         return words
-    alone = np.stack(reference.mpf_backward(list(x), list(dy * _first_offset(len(dy), kh * kw)), (kh, kw), places))
-    if difference(dx, alone) is None:
-        return f"{name}.backward: the fragment of offset (0, 0) alone sends its gradient back"
+    of_source = dy.reshape(2, kh * kw, *dy.shape[1:])
+    mistakes = {
+        "the fragment of offset (0, 0) alone sends its gradient back": _by_offsets(x, dy, (kh, kw), only=0),
+        "the first fragment of each source was taken for all of them: fragment i has dy[i :: kh*kw]": _by_offsets(
+            x, np.broadcast_to(of_source[:, :1], of_source.shape).reshape(dy.shape), (kh, kw)
+        ),
+        "what one offset sends overwrites what another has sent: add it (+=), windows of two offsets overlap": (
+            _by_offsets(x, dy, (kh, kw), add=False)
+        ),
+        "the gradient of every offset goes to offset (0, 0): it belongs into dx[:, r:, c:]": _by_offsets(
+            x, dy, (kh, kw), moved=False
+        ),
+    }
+    for phrase, wrong in mistakes.items():
+        if difference(dx, wrong) is None:
+            return f"{name}.backward: {phrase}"
     cropped = [place - np.array(divmod(i % (kh * kw), kw)) for i, place in enumerate(places)]
     if difference(dx, np.stack(reference.mpf_backward(list(x), list(dy), (kh, kw), cropped))) is None:
         where = "in the cropped fragment x[r:, c:]; in x they lie r rows and c columns further"
@@ -105,12 +118,26 @@ def _backward(layer: Layer) -> str | None:
     twin.forward(tied.copy())
     dx, words = attempt(f"{name}.backward", twin.backward, dy.copy())
     want = np.stack(reference.mpf_backward(list(tied), list(dy), (kh, kw), places))
-    return words or tie_words(name, dx, want, dy) or None
+    words = words or tie_words(name, dx, want, dy)
+    twin.forward(x.astype(np.float32))
+    small, raised = attempt(f"{name}.backward", twin.backward, dy.astype(np.float32))
+    return words or raised or widened(f"{name}.backward", small) or None
 
 
-def _first_offset(F: int, K: int) -> np.ndarray:
-    """Return 1 for the first of every K fragments, and 0 for the others, (F, 1, 1, 1)."""
-    return (np.arange(F) % K == 0).astype(float)[:, None, None, None]
+def _by_offsets(
+    x: np.ndarray, dy: np.ndarray, k: tuple[int, int], only: int | None = None, add: bool = True, moved: bool = True
+) -> np.ndarray:
+    """Return the gradient of MaxPoolFragment offset by offset, or with one of its parts done wrongly."""
+    dx = np.zeros_like(x)
+    for i, (r, c) in enumerate(np.ndindex(*k)):
+        pool = MaxPool(k)
+        pool.forward(x[:, r:, c:])
+        part = pool.backward(dy[i :: k[0] * k[1]])
+        h, w = part.shape[1:3]
+        at = np.s_[:, r:, c:] if moved else np.s_[:, :h, :w]
+        if only in (None, i):
+            dx[at] = dx[at] + part if add else part
+    return dx
 
 
 def _contract(layer: Layer) -> str | None:
@@ -230,7 +257,7 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
         {
             "walk from the output back to the image: start with the last layer": forwards,
             "the steps of the pools are missing": stepless,
-            "n outputs are n - 1 steps apart: (n - 1)*step + window": one_more,
+            "V windows are V - 1 steps apart: (V - 1)*step + window": one_more,
             "the windows alone are added up; the steps between them are missing": lambda layers: sum(
                 w for w, _ in layers
             ),
@@ -238,7 +265,7 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
             "this is the stride, the product of the steps": lambda layers: math.prod(step for _, step in layers),
             "the first layer is left out": lambda layers: _seen(layers[1:], 1),
             "the last layer is left out": lambda layers: _seen(layers[:-1], 1),
-            "a pool's own window is missing: (n - 1)*step + window": lambda layers: _seen(
+            "a pool's own window is missing: (V - 1)*step + window": lambda layers: _seen(
                 [(w if step == 1 else 1, step) for w, step in layers], 1
             ),
         },

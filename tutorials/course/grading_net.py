@@ -44,6 +44,7 @@ class _Spy(Layer):
         self.given: list[Any] = []
         self.got: list[Any] = []
         self.trained: list[bool] = []
+        self.result = self.returned = None
 
     def forward(self, x: Any, train: bool = True) -> Any:
         self.given.append(x)
@@ -71,35 +72,38 @@ def grade_net(cls: type[Any]) -> Verdict:
     if words:
         return verdict(words)
     y, words = attempt(f"{cls.__name__}.forward", net.forward, x.copy())
-    if words:
-        return verdict(words)
-    for k, spy in enumerate(spies):
-        want, what = (x, "the input x") if k == 0 else (spies[k - 1].result, f"what {name[k - 1]} returned")
-        if len(spy.given) != 1:
-            return verdict(f"forward: {name[k]} ran {len(spy.given)} times; each layer runs once")
-        if difference(spy.given[0], want):
-            return verdict(f"forward: {name[k]} must get {what}, and did not")
-    if difference(y, spies[-1].result):
-        return verdict(f"forward must return what the last {name[-1]} returned")
+    results = [x, *(spy.result for spy in spies)]
+    whence = ["the input x", *(f"what {n} returned" for n in name)]
+    if told := _handed(name, [spy.given for spy in spies], results, whence):
+        return verdict(f"forward: {told}" if spies[0].given else words)
+    if words or difference(y, results[-1]):
+        return verdict(words or f"forward must return what the last {name[-1]} returned")
     dy = np.random.default_rng(1).standard_normal(y.shape)
     dx, words = attempt(f"{cls.__name__}.backward", net.backward, dy.copy())
-    if words and spies[0].got:
-        words += "; are the layers walked from the first to the last? Backward goes the other way"
-    if words:
-        return verdict(words)
-    for k in reversed(range(len(spies))):
-        last = k == len(spies) - 1
-        want, what = (dy, "the dy of the net") if last else (spies[k + 1].returned, f"what {name[k + 1]} returned")
-        if len(spies[k].got) != 1:
-            return verdict(f"backward: {name[k]} ran {len(spies[k].got)} times; each layer runs once")
-        if difference(spies[k].got[0], want):
-            return verdict(f"backward: {name[k]} must get {what}, and did not")
-    if difference(dx, spies[0].returned):
-        return verdict(f"backward must return what the first {name[0]} returned: the gradient of the input")
+    if spies[0].got and not spies[-1].got:
+        return verdict("backward: the layers are walked from the first to the last; backward goes the other way")
+    results = [dy, *(spy.returned for spy in spies[::-1])]
+    whence = ["the dy of the net", *(f"what {n} returned" for n in name[::-1])]
+    if told := _handed(name[::-1], [spy.got for spy in spies[::-1]], results, whence):
+        return verdict(f"backward: {told}" if spies[-1].got else words)
+    if words or difference(dx, results[-1]):
+        return verdict(words or f"backward must return what the first {name[0]} returned: the gradient of the input")
     net.forward(x.copy(), train=False)
     if any(spy.trained[-1] for spy in spies):
         return verdict("forward(x, train=False) must hand train=False to every layer, or they keep what nobody needs")
     return verdict()
+
+
+def _handed(name: list[str], taken: list[list[Any]], results: list[Any], whence: list[str]) -> str | None:
+    """Say in words which layer was not given what it must get, in the order in which the layers should run."""
+    for k, given in enumerate(taken):
+        if len(given) == 0:
+            return f"{name[k]} ran 0 times; each layer runs once"
+        if difference(given[0], results[k]):
+            return f"{name[k]} must get {whence[k]}, and did not"
+        if len(given) > 1:
+            return f"{name[k]} ran {len(given)} times; each layer runs once"
+    return None
 
 
 # --------------------------------------------------------------------------------------------- the steps
@@ -173,7 +177,7 @@ def grade_adam(adam: Callable[..., Any]) -> Verdict:
     """Judge ``adam(theta, g, m, v, n, lr)``, which returns the new theta, m and v."""
     rng = np.random.default_rng(0)
     theta, g, m = rng.standard_normal((3, 2, 3))
-    v, zero = rng.random((2, 3)), np.zeros((2, 3))
+    g, v, zero = abs(g), rng.random((2, 3)), np.zeros((2, 3))
     cases = [(theta, 4 * g, zero, zero, 1, 0.1), (theta, g, m, v, 7, 0.01), (theta, g, m, v, 2000, 1.0)]
     mistakes = {
         "still blank: theta, m and v come back as they went in": lambda theta, g, m, v, n, lr: (theta, m, v),

@@ -517,6 +517,8 @@ def grade_timing(median_seconds: Callable[..., Any]) -> bool:
         if machine.early:
             return verdict("the clock was started while the warm-up was still in the queue: synchronise before, too")
         return verdict()
+    if abs(got - 50.0) < 0.1:
+        return verdict("this is the slowest run: return the median")
     plain = Machine((5.0,))
     again = median_seconds(plain.work, plain.synchronise, plain.clock, 5)
     if abs(again - 5.0) < 0.1:
