@@ -160,12 +160,12 @@ WRONG = r"""
 09 your_merge | dense[:, r::kh, c::kw] | dense[:, c::kh, r::kw] | line
 09 your_merge | storage[r * kw + c :: kh * kw] | storage[c * kh + r :: kh * kw] | by columns
 09 your_merge | return storage | return storage[:1] | first image alone
-09 your_field_of_view | V = 1 | V = 0 | start with 1
+09 your_field_of_view | vh = 1 | vh = 0 | start with 1
 09 your_field_of_view | reversed(layers) | layers | from the output back
 09 your_field_of_view | * step | NOTHING | steps of the pools are missing
-09 your_padded_size | -(-n // K) * K | n // K * K | round up
-09 your_padded_size | + V - 1 | + V | V - 1 rows are added
-09 your_padded_size | n = H - V + 1 | n = H | it is
+09 your_padded_size | -(-n // S) * S | n // S * S | round up
+09 your_padded_size | + vh - 1 | + vh | vh - 1 rows are added
+09 your_padded_size | n = H - vh + 1 | n = H | it is
 10 your_gradient | dW += | dW = | only the last fragment counts
 10 your_gradient | return dW | return dW / len(x) | mean over the fragments
 10 your_gradient | return dW | return dW.T | transpose
@@ -183,6 +183,8 @@ WRONG = r"""
 12 backtracking | return t | return t * shrink | one shrink too many
 12 backtracking | slope = loss_at(theta), g @ g | slope = loss_at(theta), 0 | any decrease
 12 backtracking | return t | return theta - t * g | return the step length
+12b two_loops | q = -g | q = g | the direction is -H g
+12b two_loops | (alpha - beta) * s | alpha * s | beta is missing
 13 best_threshold | argmax | argmin | smallest F1
 13 best_threshold | p > t | p >= t | not where they are equal
 14 class_weights | counts.sum() / (present.sum() * counts[present]) | 1 / counts[present] | sum to the classes
@@ -204,6 +206,11 @@ WRONG = r"""
 18 f1 | 2 * hits / (2 * hits | hits / (hits | counts twice
 18 suppress | in kept) | in objects if other[2] > one[2]) | suppresses nothing
 18 draw | side="right" | side="left" | never wrong
+19 YourFragment | y[i::K] = | y[i * len(x) : (i + 1) * len(x)] = | offsets come before the source fragments
+19 YourFragment | dy[i::K] | dy[i::K] * (i == 0) | it is
+19 YourSkip | += dy | = dy | must be added (+=)
+19 rows_after | H * layer[1] | H | it is
+19 alignment | scale //= layer[1] | scale //= 1 | U undoes a pool
 """
 CASES = [[part.strip() for part in line.split(" | ")] for line in WRONG.strip().splitlines()]
 

@@ -112,14 +112,14 @@ source(fragments.merge, fold=True)
 # $$ (n - 1)\,s + w $$
 #
 # rows of its input: the first window, and $s$ more for each further one. A convolution has $s = 1$, a pool has
-# $s = w = k$. What is left at the image is the **field of view** $V$.
+# $s = w = k$. What is left at the image is the **field of view**, $v_h$ rows (and $v_w$ columns, in the same way).
 #
 # The net below is written as a spec: `C3x3x3` is a convolution with kernels of 3 x 3 and 3 output maps, `MPF2x2` a
 # MaxPoolFragment layer, `FC2` a fully connected layer with 2 outputs. A tanh follows every `C`, and every `FC` but the
 # last. A tanh sees one value, so it does not widen the field of view.
 #
 # By hand, from the end: FC $1$; pool $(1 - 1) \cdot 2 + 2 = 2$; C2 $(2 - 1) \cdot 1 + 2 = 3$; pool
-# $(3 - 1) \cdot 2 + 2 = 6$; C3 $(6 - 1) \cdot 1 + 3 = 8$. So $V = 8$. The experiment below asks the net itself: it
+# $(3 - 1) \cdot 2 + 2 = 6$; C3 $(6 - 1) \cdot 1 + 3 = 8$. So $v_h = 8$. The experiment below asks the net itself: it
 # changes one pixel after the other and looks whether output $(0, 0)$ notices.
 
 # %%
@@ -148,10 +148,10 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 # %% [markdown]
 # ## Step 4: sizes, and the padding
 #
-# An image of $H$ rows has $n = H - V + 1$ windows. With the net of Step 3 ($V = 8$), which sizes pass? Follow them
+# An image of $H$ rows has $N = H - v_h + 1$ windows. With the net of Step 3 ($v_h = 8$), which sizes pass? Follow them
 # through the layers. A pool of 2 splits evenly if the number of rows is odd (tutorial 08):
 #
-# | rows $H$ | windows $n$ | after C3 | after the pool, at offsets 0 and 1 | after C2 | after the pool | |
+# | rows $H$ | windows $N$ | after C3 | after the pool, at offsets 0 and 1 | after C2 | after the pool | |
 # |---|---|---|---|---|---|---|
 # | 10 | 3 | 8 | 4 and 3 | | | uneven |
 # | 11 | 4 | 9 | 4 and 4 | 3 | 1 and 1 | passes |
@@ -162,41 +162,41 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 #
 # The sizes that pass have 4, 8, ... windows: multiples of $2 \cdot 2$. Here is why. The first pool deals the windows
 # out like cards: window $u$ goes to the offset $u \bmod k$ (tutorial 08, Step 1). All offsets get equally many exactly
-# if $k$ divides $n$. Then each fragment has $n / k$ windows of the rest of the net, and the next pool deals these out
-# in the same way. So **$n$ must be a multiple of the product $K$ of all pools.**
+# if $k$ divides $N$. Then each fragment has $N / k$ windows of the rest of the net, and the next pool deals these out
+# in the same way. So **$N$ must be a multiple of the product $S$ of all pools.**
 #
 # If it is not, the net adds rows at the bottom, and columns at the right, and crops the outputs that were not asked
 # for:
 #
-# $$ n' = K \lceil n / K \rceil, \qquad H' = n' + V - 1. $$
+# $$ N' = S \lceil N / S \rceil, \qquad H' = N' + v_h - 1. $$
 #
-# By hand, $H = 10$: $n = 3$, $n' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $n = 6$, $n' = 8$, so 15.
+# By hand, $H = 10$: $N = 3$, $N' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $N = 6$, $N' = 8$, so 15.
 #
-# This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + V - 1$. A kept output,
-# $u \le n - 1 = H - V$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
+# This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + v_h - 1$. A kept output,
+# $u \le N - 1 = H - v_h$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
 
 # %%
-V, K = 8, 4
+vh, vw, S = 8, 8, 4
 passing = []
 for H in range(8, 24):
     rows = [H - 2]  # after C3; then one number for each fragment
     rows = [(n - r) // 2 - 1 for n in rows for r in (0, 1)]  # the pool, and C2
     rows = [(n - r) // 2 for n in rows for r in (0, 1)]
     if len(set(rows)) == 1:
-        passing.append(H - V + 1)
+        passing.append(H - vh + 1)
 print("numbers of windows that pass:", passing)
 assert passing == [4, 8, 12, 16]
 
-n = 10 - V + 1, 13 - V + 1
-padded = [-(-windows // K) * K + V - 1 for windows in n]
-print("windows", n, "- pad 10 x 13 to", padded)
+N = 10 - vh + 1, 13 - vw + 1
+padded = [-(-n // S) * S + v - 1 for n, v in zip(N, (vh, vw), strict=True)]
+print("windows", N, "- pad 10 x 13 to", padded)
 assert padded == [11, 15]
 results = []
 for filling in (0.0, 1e6, -7.0):
     big = np.full((1, *padded, 1), filling)
     big[:, :10, :13] = image
     results.append(small.forward(big))
-kept, cropped = [y[:, : n[0], : n[1]] for y in results], [y[:, n[0] :] for y in results]
+kept, cropped = [y[:, : N[0], : N[1]] for y in results], [y[:, N[0] :] for y in results]
 assert all(np.array_equal(y, small.forward(image)) for y in kept)
 print("kept outputs depend on the padding:", any((y != kept[0]).any() for y in kept))
 print("cropped outputs do:", any((y != cropped[0]).any() for y in cropped))
@@ -206,32 +206,32 @@ show(figures.padded_image((10, 13), 8, 4))
 # %% [markdown]
 # ## Step 5: every pixel, and the proof
 #
-# So far an image of $H$ rows gives $H - V + 1$. A segmentation wants all $H$. As in the paper, the border is mirrored:
-# $\lfloor V/2 \rfloor$ rows before and $V - 1 - \lfloor V/2 \rfloor$ after, $V - 1$ in all. So the window of pixel $u$
-# is rows $u$ to $u + V - 1$ of the extended image. By hand, $V = 8$: 4 before and 3 after, and the pixel itself lies at
-# index 4 of its window.
+# So far an image of $H$ rows gives $H - v_h + 1$. A segmentation wants all $H$. As in the paper, the border is
+# mirrored: $\lfloor v_h/2 \rfloor$ rows before and $v_h - 1 - \lfloor v_h/2 \rfloor$ after, $v_h - 1$ in all. So the
+# window of pixel $u$ is rows $u$ to $u + v_h - 1$ of the extended image. By hand, $v_h = 8$: 4 before and 3 after, and
+# the pixel itself lies at index 4 of its window.
 #
 # Now the test of everything above. The *patch net* has the same parameters and plain max-pooling. Run it on the window
 # of every single pixel, and the image net once:
 
 # %%
 net = Net.from_spec("C5x5x6 MPF2x2 C5x5x6 MPF2x2 C3x3x6 FC2", rng=9).astype(np.float64)
-V, picture = net.field_of_view[0], synthetic_membranes(1, (36, 44), rng=9)[0][0] / 255.0
-extended = mirror(picture[:, :, None], (V, V))
-print(f"field of view {V} x {V}: image {picture.shape}, extended to {extended.shape[:2]}")
-assert extended.shape[:2] == (36 + V - 1, 44 + V - 1)
+(vh, vw), picture = net.field_of_view, synthetic_membranes(1, (36, 44), rng=9)[0][0] / 255.0
+extended = mirror(picture[:, :, None], (vh, vw))
+print(f"field of view {vh} x {vw}: image {picture.shape}, extended to {extended.shape[:2]}")
+assert extended.shape[:2] == (36 + vh - 1, 44 + vw - 1)
 scores = net.forward(extended[None], train=False)[0]
 
 patch_net = net.as_patch()
 by_patches = np.empty_like(scores)
 for u in range(36):
-    windows = np.stack([extended[u : u + V, v : v + V] for v in range(44)])
+    windows = np.stack([extended[u : u + vh, v : v + vw] for v in range(44)])
     by_patches[u] = patch_net.forward(windows, train=False)[:, 0, 0]
 gap = np.abs(scores - by_patches).max()
 agree = "below 1e-12" if gap < 1e-12 else f"{gap:.0e}"
 print(f"{scores[..., 0].size} pixels; largest difference between image net and patch net: {agree}")
 assert scores.shape[:2] == picture.shape and gap < 1e-12
-show(figures.mirrored_border(extended[:, :, 0], (V // 2, V // 2), picture.shape, (V, V), (3, 38)))
+show(figures.mirrored_border(extended[:, :, 0], (vh // 2, vw // 2), picture.shape, (vh, vw), (3, 38)))
 
 # %% [markdown]
 # ## Check yourself
@@ -247,7 +247,7 @@ show(figures.mirrored_border(extended[:, :, 0], (V // 2, V // 2), picture.shape,
 #
 # 3. A net has field of view 95 and pools 2, 2, 2, 2. To what size is an image of 512 rows padded?
 #
-#    <details><summary>Answer</summary>n = 512 − 95 + 1 = 418, the next multiple of 16 is 432, so 432 + 94 = 526
+#    <details><summary>Answer</summary>N = 512 − 95 + 1 = 418, the next multiple of 16 is 432, so 432 + 94 = 526
 #    rows.</details>
 #
 # 4. Why is padding at the bottom and right exact, whatever is put there?
@@ -280,12 +280,12 @@ grade_merge(your_merge)
 # %% tags=["exercise"]
 def your_field_of_view(layers):
     """Return how many rows one output sees; layers is a list of (window, step), the first first."""
-    V = ...  # your code
-    return V
+    vh = ...  # your code
+    return vh
 
 
-def your_padded_size(H, V, K):
-    """Return the padded rows of an image of H rows: field of view V, product of the pools K."""
+def your_padded_size(H, vh, S):
+    """Return the padded rows of an image of H rows: field of view vh, product of the pools S."""
     padded = ...  # your code
     return padded
 
@@ -297,11 +297,11 @@ grade_padded_size(your_padded_size)
 # ## In practice
 #
 # All of this is one call. `net.forward` pads, runs, merges and crops. `net.segment` adds the mirrored border, and takes
-# a large image in tiles. A tile of $T \times T$ outputs needs $T + V - 1$ rows and columns of pixels, itself and a
-# *halo* of $V - 1$. With one pixel less, outputs at the rim of the tile come out wrong.
+# a large image in tiles. A tile of $T \times T$ outputs needs $T + v_h - 1$ rows and columns of pixels, itself and a
+# *halo* of $v_h - 1$. With one pixel less, outputs at the rim of the tile come out wrong.
 #
-# `tinympcnn info SPEC --image HxW` prints every size before any arithmetic. It also shows a slip in the paper: the steel
-# net is said to work on windows of 31 x 31, but walked back as in Step 3 it sees 34 x 34.
+# `tinympcnn info SPEC --image HxW` prints every size before any arithmetic. It also shows a slip in the paper: the
+# steel net is said to work on windows of 31 x 31, but walked back as in Step 3 it sees 34 x 34.
 #
 # Neighbouring pixels have different offsets, so different grids pooled their windows. In the probability maps of a net
 # that has not learnt enough this shows as fine combs and checkers. They are real, and no error of the drawing.

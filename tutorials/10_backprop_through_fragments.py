@@ -197,7 +197,7 @@ show(figures.fragment_gradients([part[:, :, 0, 0] for part in parts], dW[:, :, 0
 # where $\mathrm{d}\theta_u$ is what the patch net makes of window $u$ and its $\mathrm{d}s_u$ alone. That holds **if**
 # the image net computes what the patch net computes on each window (09), since derivatives of a sum are sums.
 #
-# **Sum or mean?** The layers sum, always. If the loss is a *mean* over the $n$ windows, the $1/n$ is in the
+# **Sum or mean?** The layers sum, always. If the loss is a *mean* over the $N$ windows, the $1/N$ is in the
 # $\mathrm{d}s_u$ that `loss.backward()` hands to the net, and nowhere else.
 #
 # By hand you have done it already: Step 1 is a net whose window is $2 \times 2$. Its 16 windows each send one number to
@@ -206,7 +206,7 @@ show(figures.fragment_gradients([part[:, :, 0, 0] for part in parts], dW[:, :, 0
 
 # %%
 net = Net.from_spec("C3x3x3 MPF2x2 C2x2x3 MPF2x2 FC2", rng=rng).astype(np.float64)
-V, image = net.field_of_view[0], rng.standard_normal((1, 13, 15, 1))
+(vh, vw), image = net.field_of_view, rng.standard_normal((1, 13, 15, 1))
 scores = net.forward(image)
 dscores = rng.standard_normal(scores.shape)
 dimage = net.backward(dscores)  # one pass backward through all fragments
@@ -216,11 +216,11 @@ net.zero_grads()
 patch_net = net.as_patch()  # shares parameters and gradients
 dimage_sum, distances = np.zeros_like(image), []
 for u, v in np.ndindex(scores.shape[1:3]):
-    patch_net.forward(image[:, u : u + V, v : v + V])
+    patch_net.forward(image[:, u : u + vh, v : v + vw])
     dpatch = patch_net.backward(dscores[:, u : u + 1, v : v + 1])
-    dimage_sum[:, u : u + V, v : v + V] += dpatch
+    dimage_sum[:, u : u + vh, v : v + vw] += dpatch
     distances.append(np.linalg.norm(patch_net.flat_grads() - whole) / np.linalg.norm(whole))
-print(f"{len(distances)} patches of {V} x {V}, {net.n_params} parameters")
+print(f"{len(distances)} patches of {vh} x {vw}, {net.n_params} parameters")
 print(f"without the last patch: {distances[-2]:.2f}; with it, below 1e-12:", distances[-1] < 1e-12)
 assert distances[-1] < 1e-12 < 1e-3 < min(distances[:-1])
 assert np.allclose(dimage, dimage_sum, rtol=0, atol=1e-12)  # the gradient of the image itself, too

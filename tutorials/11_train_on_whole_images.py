@@ -50,15 +50,15 @@ rng = np.random.default_rng(11)
 # %% [markdown]
 # ## Step 1: one image, one gradient
 #
-# The loss of an image is the mean over its $n$ pixels, and the score $s_u$ of pixel $u$ depends on the window around
+# The loss of an image is the mean over its $N$ pixels, and the score $s_u$ of pixel $u$ depends on the window around
 # it:
 #
-# $$L(\theta) = \frac{1}{n} \sum_u \ell(s_u(\theta), t_u), \qquad
-# \frac{\partial L}{\partial \theta} = \sum_u \Big(\frac{1}{n}
+# $$L(\theta) = \frac{1}{N} \sum_u \ell(s_u(\theta), t_u), \qquad
+# \frac{\partial L}{\partial \theta} = \sum_u \Big(\frac{1}{N}
 # \frac{\partial \ell}{\partial s_u}\Big) \frac{\partial s_u}{\partial \theta}.$$
 #
 # The bracket is what `loss.backward()` returns: the mean is in there, once. Everything behind it is the sum of tutorial
-# 10. (A pixel with the label $-1$ does not count: it has no term, and $n$ is the number of the others.)
+# 10. (A pixel with the label $-1$ does not count: it has no term, and $N$ is the number of the others.)
 #
 # By hand: the image is the row $1, 2, 3$ and the net one kernel $(w_0, w_1)$. There are two windows, $(1, 2)$ and
 # $(2, 3)$. Let the gradients of the two scores be $1$ and $-1$. Patch by patch, $\mathrm{d}W$ is
@@ -99,8 +99,8 @@ images, labels = synthetic_membranes(1, 32, rng=11)
 net = Net.from_spec("C5x5x4 MPF2x2 C5x5x6 MPF2x2 C4x4x8 FC2", rng=11)
 net.normalisation = np.array([images.mean()]), np.array([images.std()])
 pair = example(net, images[0, :, :, None], (labels[0] > 0).astype(int))
-V = net.field_of_view[0]
-print("image with mirrored border", pair.image.shape, " labels", pair.target.shape, " view", V)
+vh, vw = net.field_of_view
+print("image with mirrored border", pair.image.shape, " labels", pair.target.shape, " view", (vh, vw))
 
 parts = [YourConv(1, 4, 5), Tanh(), YourMaxPoolFragment(2), YourConv(4, 6, 5), Tanh()]
 parts += [YourMaxPoolFragment(2), YourConv(6, 8, 4), Tanh(), Conv(8, 2, 1)]
@@ -119,8 +119,8 @@ def yours_on(image, target, loss):
 
 def patch_closure(net, pair, loss):
     """As `image_closure`, but patch by patch, with all patches of the image at once."""
-    n, m = pair.target.shape[1:]
-    patches = [pair.image[0, u : u + V, v : v + V] for u in range(n) for v in range(m)]
+    places = np.ndindex(pair.target.shape[1:])
+    patches = [pair.image[0, u : u + vh, v : v + vw] for u, v in places]
     patch_net, patches, targets = net.as_patch(), np.stack(patches), pair.target.reshape(-1, 1, 1)
 
     def closure(grad=True):
@@ -151,7 +151,7 @@ for name in ("yours", "patches"):
     print(f"relative difference of the gradients, {name} and image: {gap:.1e}")
     assert gap < 1e-5
 whole = sum(line.flop for line in net.plan(pair.image.shape[1:3]))
-patches = 32**2 * sum(line.flop for line in net.as_patch().plan((V, V)))
+patches = 32**2 * sum(line.flop for line in net.as_patch().plan((vh, vw)))
 print(f"operations forward, patches to image: {patches / whole:.0f} to 1 (tutorial 07)")
 
 # %% [markdown]
@@ -159,7 +159,7 @@ print(f"operations forward, patches to image: {patches / whole:.0f} to 1 (tutori
 #
 # Equal gradients make equal updates, and equal updates make equal curves. We take 15 steps of plain descent both ways.
 #
-# **A mistake worth remembering:** to forget the $1/n$ in the bracket of Step 1. The gradient then is $n = 1024$ times
+# **A mistake worth remembering:** to forget the $1/N$ in the bracket of Step 1. The gradient then is $N = 1024$ times
 # as long, and with the same learning rate so are the steps. This is the third curve. (The paper's Algorithm 2 is a sum,
 # rightly: it is about layers. The mean belongs to the loss.)
 
@@ -351,7 +351,7 @@ show(
 #
 #    <details><summary>Answer</summary>Every score of the image net equals the score of its patch, and differentiation
 #    is linear: the gradient of the sum is the sum of the gradients.</details>
-# 2. The loss is a mean over pixels, and the layers sum. Where does the 1/n enter the backward pass?
+# 2. The loss is a mean over pixels, and the layers sum. Where does the 1/N enter the backward pass?
 #
 #    <details><summary>Answer</summary>In the gradient of the scores, `loss.backward()`, and nowhere else.</details>
 # 3. What changes if an update sees 4,096 windows of one image in place of 32 windows from anywhere?
@@ -360,7 +360,7 @@ show(
 #    fewer updates per window seen.</details>
 # 4. What are the labels -1 for?
 #
-#    <details><summary>Answer</summary>For pixels that do not count: the loss gives them no gradient, and n counts the
+#    <details><summary>Answer</summary>For pixels that do not count: the loss gives them no gradient, and N counts the
 #    others only.</details>
 # 5. Two images of different size are in one set. What is the loss over the set?
 #

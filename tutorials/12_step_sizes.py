@@ -49,10 +49,10 @@ rng = np.random.default_rng(12)
 #
 # One fully connected layer with one input map and one output map has a weight $w$ and a bias $b$. Give it an "image" of
 # four pixels $x = 0, 1, 2, 3$ and the targets $t = 1, 3, 5, 7$, which $w = 2, b = 1$ meets exactly. With the mean
-# squared error over the $n = 4$ pixels and the residuals $r = w x + b - t$:
+# squared error over the $N = 4$ pixels and the residuals $r = w x + b - t$:
 #
-# $$L(w, b) = \frac{1}{2n} \sum r^2, \qquad
-# g = \left( \frac{1}{n} \sum x\, r, \; \frac{1}{n} \sum r \right).$$
+# $$L(w, b) = \frac{1}{2N} \sum r^2, \qquad
+# g = \left( \frac{1}{N} \sum x\, r, \; \frac{1}{N} \sum r \right).$$
 #
 # By hand at $(0, 0)$: $r = -1, -3, -5, -7$. So $L = (1 + 9 + 25 + 49) / 8 = 10.5$, and
 # $g = \left( \frac{-0 - 3 - 10 - 21}{4}, \frac{-16}{4} \right) = (-8.5, -4)$.
@@ -76,8 +76,9 @@ show(figures.loss_surface(w, b, L, (0, 0), g, (2, 1)), colours=64)
 # %% [markdown]
 # ## Step 2: a fixed step, and momentum
 #
-# The learning rate $\eta$ sets the size of the step. With the momentum $\mu$ each step also keeps a share of the one
-# before it, as a heavy ball keeps rolling: turns to and fro cancel, and what points the same way adds up. `SGD` does
+# The learning rate $\eta$ (`lr` in code) sets the size of the step. With the momentum $\mu$ each step also keeps a
+# share of the one before it, as a heavy ball keeps rolling: turns to and fro cancel, and what points the same way adds
+# up. `SGD` does
 #
 # $$v \leftarrow \mu v - \eta g, \qquad \theta \leftarrow \theta + v.$$
 #

@@ -233,10 +233,10 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
     """Judge tutorial 09's field of view."""
 
     def right(layers: list[tuple[int, int]]) -> int:
-        V = 1
+        vh = 1
         for window, step in reversed(layers):
-            V = (V - 1) * step + window
-        return V
+            vh = (vh - 1) * step + window
+        return vh
 
     def forwards(layers: list[tuple[int, int]]) -> int:
         return right(layers[::-1])
@@ -245,10 +245,10 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
         return 1 + sum(window - 1 for window, _ in layers)
 
     def one_more(layers: list[tuple[int, int]]) -> int:
-        V = 1
+        vh = 1
         for window, step in reversed(layers):
-            V = V * step + window - (step == 1)
-        return V
+            vh = vh * step + window - (step == 1)
+        return vh
 
     return grade_function(
         yours,
@@ -257,7 +257,7 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
         {
             "walk from the output back to the image: start with the last layer": forwards,
             "the steps of the pools are missing": stepless,
-            "V windows are V - 1 steps apart: (V - 1)*step + window": one_more,
+            "n windows are n - 1 steps apart: (n - 1)*step + window": one_more,
             "the windows alone are added up; the steps between them are missing": lambda layers: sum(
                 w for w, _ in layers
             ),
@@ -265,7 +265,7 @@ def grade_field_of_view(yours: Callable[..., Any]) -> bool:
             "this is the stride, the product of the steps": lambda layers: math.prod(step for _, step in layers),
             "the first layer is left out": lambda layers: _seen(layers[1:], 1),
             "the last layer is left out": lambda layers: _seen(layers[:-1], 1),
-            "a pool's own window is missing: (V - 1)*step + window": lambda layers: _seen(
+            "a pool's own window is missing: (n - 1)*step + window": lambda layers: _seen(
                 [(w if step == 1 else 1, step) for w, step in layers], 1
             ),
         },
@@ -283,23 +283,23 @@ def grade_padded_size(yours: Callable[..., Any]) -> bool:
     """Judge tutorial 09's padded size."""
     return grade_function(
         yours,
-        lambda H, V, K: -(-(H - V + 1) // K) * K + V - 1,
+        lambda H, vh, S: -(-(H - vh + 1) // S) * S + vh - 1,
         [(10, 8, 4), (512, 95, 16), (11, 8, 4), (20, 5, 3)],
         {
-            "not the image but the number of outputs, H - V + 1, must be a multiple of K": lambda H, V, K: (
-                -(-H // K) * K
+            "not the image but the number of outputs, H - vh + 1, must be a multiple of S": lambda H, vh, S: (
+                -(-H // S) * S
             ),
-            "an image that fits already is padded by K rows too many": lambda H, V, K: (
-                ((H - V + 1) // K + 1) * K + V - 1
+            "an image that fits already is padded by S rows too many": lambda H, vh, S: (
+                ((H - vh + 1) // S + 1) * S + vh - 1
             ),
-            "that is the number of outputs; the image has V - 1 rows more": lambda H, V, K: -(-(H - V + 1) // K) * K,
-            "rounded down, rows of the image are lost: round up": lambda H, V, K: (H - V + 1) // K * K + V - 1,
-            "H rows hold H - V + 1 outputs, not H - V": lambda H, V, K: -(-(H - V) // K) * K + V,
-            "V - 1 rows are added, not V": lambda H, V, K: -(-(H - V + 1) // K) * K + V,
-            "this is how many rows are added; the size of the padded image is wanted": lambda H, V, K: (
-                -(-(H - V + 1) // K) * K + V - 1 - H
+            "that is the number of outputs; the image has vh - 1 rows more": lambda H, vh, S: -(-(H - vh + 1) // S) * S,
+            "rounded down, rows of the image are lost: round up": lambda H, vh, S: (H - vh + 1) // S * S + vh - 1,
+            "H rows hold H - vh + 1 outputs, not H - vh": lambda H, vh, S: -(-(H - vh) // S) * S + vh,
+            "vh - 1 rows are added, not vh": lambda H, vh, S: -(-(H - vh + 1) // S) * S + vh,
+            "this is how many rows are added; the size of the padded image is wanted": lambda H, vh, S: (
+                -(-(H - vh + 1) // S) * S + vh - 1 - H
             ),
-            "this pads by V - 1, whatever the pools": lambda H, V, K: H + V - 1,
+            "this pads by vh - 1, whatever the pools": lambda H, vh, S: H + vh - 1,
         },
     )
 

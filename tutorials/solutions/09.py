@@ -20,16 +20,16 @@ def your_merge(storage, pools):
 
 def your_field_of_view(layers):
     """Walk from the output back to the image."""
-    V = 1
+    vh = 1
     for window, step in reversed(layers):
-        V = (V - 1) * step + window
-    return V
+        vh = (vh - 1) * step + window
+    return vh
 
 
-def your_padded_size(H, V, K):
-    """Round the number of outputs up to a multiple of K."""
-    n = H - V + 1
-    return -(-n // K) * K + V - 1
+def your_padded_size(H, vh, S):
+    """Round the number of outputs up to a multiple of S."""
+    n = H - vh + 1
+    return -(-n // S) * S + vh - 1
 
 
 def _side_by_side(storage, pools):
@@ -55,10 +55,10 @@ def _by_columns(storage, pools):
 
 
 def _one_step_more(layers):
-    V = 1
+    vh = 1
     for window, step in reversed(layers):
-        V = V * step + window - 1 if step == 1 else V * step + window
-    return V
+        vh = vh * step + window - 1 if step == 1 else vh * step + window
+    return vh
 
 
 WRONG = {
@@ -69,8 +69,8 @@ WRONG = {
         "your_field_of_view", lambda layers: your_field_of_view(layers[::-1]), "from the output back to the image"
     ),
     "no steps": Wrong("your_field_of_view", lambda layers: 1 + sum(w - 1 for w, _ in layers), "steps of the pools"),
-    "one step more": Wrong("your_field_of_view", _one_step_more, "V - 1 steps apart"),
-    "image to a multiple": Wrong("your_padded_size", lambda H, V, K: -(-H // K) * K, "but the number of outputs"),
-    "always pads": Wrong("your_padded_size", lambda H, V, K: ((H - V + 1) // K + 1) * K + V - 1, "K rows too many"),
-    "outputs only": Wrong("your_padded_size", lambda H, V, K: -(-(H - V + 1) // K) * K, "V - 1 rows more"),
+    "one step more": Wrong("your_field_of_view", _one_step_more, "n - 1 steps apart"),
+    "image to a multiple": Wrong("your_padded_size", lambda H, vh, S: -(-H // S) * S, "but the number of outputs"),
+    "always pads": Wrong("your_padded_size", lambda H, vh, S: ((H - vh + 1) // S + 1) * S + vh - 1, "S rows too many"),
+    "outputs only": Wrong("your_padded_size", lambda H, vh, S: -(-(H - vh + 1) // S) * S, "vh - 1 rows more"),
 }
