@@ -58,13 +58,15 @@ def full_correlation(dy: np.ndarray, W: np.ndarray, dx: np.ndarray, at: tuple[in
     """Draw dy with its border of zeros, the turned kernel, and the pixel of dx that one window gives."""
     kh, kw = W.shape
     padded = np.pad(dy, ((kh - 1, kh - 1), (kw - 1, kw - 1)))
-    fig, axes = figure(1, 3, height=2.6, width_ratios=(padded.shape[1], kw + 1, dx.shape[1]))
+    fig, axes = figure(1, 3, height=2.6, width_ratios=(padded.shape[1], kw, dx.shape[1]))
     inner = {(q + kh - 1, p + kw - 1): INK[0] for q, p in np.ndindex(dy.shape)}
     cells(axes[0, 0], padded, inner, "dy, with a border of zeros")
     frame(axes[0, 0], *at, kh, kw, INK[5])
     cells(axes[0, 1], W[::-1, ::-1], {place: INK[1] for place in np.ndindex(W.shape)}, "W, turned")
     cells(axes[0, 2], dx, {at: INK[2]}, "dx")
     frame(axes[0, 2], *at, 1, 1, INK[5])
+    for ax in axes[0, 1:]:
+        ax.set_ylim(axes[0, 0].get_ylim())
     return told(
         fig,
         "Left, dy with a border of zeros, and a framed window of it. Middle, the turned kernel. Right, dx; its framed "
