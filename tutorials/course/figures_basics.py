@@ -130,6 +130,8 @@ def sliding_window(x: np.ndarray, W: np.ndarray, y: np.ndarray, at: tuple[int, i
     cells(axes[0, 1], W, {(i, j): INK[0] for i in range(kh) for j in range(kw)}, "kernel W")
     cells(axes[0, 2], y, {at: INK[1]}, "output y")
     frame(axes[0, 2], q, p, 1, 1, INK[1])
+    for ax in axes[0, 1:]:
+        ax.set_ylim(axes[0, 0].get_ylim())
     return told(
         fig,
         f"Three matrices. Left, the image of {x.shape[0]} rows and {x.shape[1]} columns, with one window hatched and "
@@ -277,11 +279,13 @@ def field_of_view_by_pools(plain: Sequence[int], pooled: Sequence[int]) -> Figur
             cells(ax, [[""] * n], {(0, i): ink for i in range(n)}, at=(1.35 * (len(sizes) - 1 - k), left))
         ax.set_aspect("auto")
         ax.set_title(f"{title}: {sizes[-1]} pixels")
+        ax.text(widest / 2 + 0.8, 1.35 * (len(sizes) - 1) + 0.5, "one output", va="center")
         ax.set_xlim(-0.3, widest + 0.3)
         ax.set_ylim(-0.2, 1.35 * len(sizes))
+        ax.text(widest / 2, -0.3, "image", ha="center", va="top")
     return told(
         fig,
-        "Two pyramids of rows of boxes. At the bottom of each stands one output, above it what it sees in the layer "
-        f"before, and so on up to the image. Without pools it sees {plain[-1]} pixels of the image, with pools "
+        "Two pyramids of rows of boxes. At the top of each stands one output, below it what it sees in the layer "
+        f"before, and so on down to the image. Without pools it sees {plain[-1]} pixels of the image, with pools "
         f"{pooled[-1]}.",
     )
