@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Notebooks run with the kernel of .venv, not with one of the user's that has the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: demo test test-slow test-tutorials gpu-check lint tutorials progress clean
+.PHONY: demo test test-slow test-tutorials gpu-check lint tutorials progress slides clean
 
 demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
@@ -37,6 +37,10 @@ tutorials: .venv/stamp-tutorials
 # Which exercises of the course pass, in the notebooks as they are saved.
 progress: .venv/stamp-tutorials
 	$(BIN)/python tutorials/progress.py
+
+# tutorials/slides.html: the key figures of the course, one a page.
+slides: .venv/stamp-tutorials
+	$(BIN)/python tutorials/slides.py
 
 # An environment that is half made, or of too old a Python, is made anew.
 .venv/stamp-%: setup.cfg pyproject.toml

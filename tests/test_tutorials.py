@@ -366,6 +366,23 @@ def test_progress_marks_every_exercise(reader, answer, marks, capsys):
     assert f"see it segment                    {marks}" in capsys.readouterr().out
 
 
+@needs_extra
+def test_slides_show_a_figure_that_is_there_with_words(course_of):
+    import slides
+
+    for number in slides.KEY:
+        page = slides.slide(number)
+        assert (TUTORIALS / re.search('src="(.+?)"', page)[1]).exists()
+        assert len(re.search('alt="(.+?)"', page)[1]) > 30
+
+
+@each_notebook
+def test_the_banner_is_there(path):
+    text = path.read_text(encoding="utf-8")
+    for banner in re.findall(r"\(banners/(.+?)\)", text):
+        assert (TUTORIALS / "banners" / banner).exists()
+
+
 @pytest.fixture
 def reader(course_of, tmp_path, monkeypatch):
     """Return a function that puts an answer in place of the blanks of a reader's copy of notebook 00."""

@@ -254,17 +254,17 @@ show(figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2]))
 
 # %%
 first, tanh, second = Conv(1, 1, 1), Tanh(), Conv(1, 1, 1)
-for conv, W, b in ((first, 0.5, -1), (second, 3, 1)):
-    conv.params["W"][...], conv.params["b"][...] = W, b
-x = np.full((1, 1, 1, 1), 2.0)
-a = first.forward(x)
+for conv, weight, bias in ((first, 0.5, -1), (second, 3, 1)):
+    conv.params["W"][...], conv.params["b"][...] = weight, bias
+given = np.full((1, 1, 1, 1), 2.0)
+a = first.forward(given)
 h = tanh.forward(a)
 s = second.forward(h)
 dh = second.backward(s)  # ds = s
 da = tanh.backward(dh)
-dx = first.backward(da)
-print("forward:", [v.item() for v in (x, a, h, s)], "  backward:", [v.item() for v in (s, dh, da, dx)])
-assert (dh.item(), da.item(), dx.item()) == (3, 3, 1.5)
+back = first.backward(da)
+print("forward:", [v.item() for v in (given, a, h, s)], "  backward:", [v.item() for v in (s, dh, da, back)])
+assert (dh.item(), da.item(), back.item()) == (3, 3, 1.5)
 assert first.grads["W"].item() == 6 and second.grads["W"].item() == 0
 show(
     figures.chain(
@@ -275,7 +275,7 @@ show(
     )
 )
 
-first.forward(x)
+first.forward(given)
 first.backward(da)
 print("dW after two passes:", first.grads["W"].item())
 assert first.grads["W"].item() == 12

@@ -13,8 +13,7 @@
 #
 # The layers are written and checked. A net is a list of layers, and training it is a loop of four lines. This
 # notebook writes both, and uses neither a net nor an optimiser of the library before that.
-
-# %% [markdown]
+#
 # ## What you will build
 #
 # ![Two loss curves: on the windows a net trains on it falls to zero, on others it turns and rises.](banners/05b.png)
@@ -23,8 +22,7 @@
 #   intermediate gradient compared with a measured one;
 # - gradient descent, momentum and Adam, a line or three each;
 # - three checks that take seconds and save days, among them the picture above.
-
-# %% [markdown]
+#
 # ## What you need
 #
 # Tutorials 03 to 05. From calculus, the derivative of $\exp$ and $\log$. About 50 minutes.
@@ -392,6 +390,10 @@ assert abs(trained[0] - np.log(2)) < 0.1 and trained[-1] < 0.05 and held[-1] > m
 # **First**, the gradient of the cross-entropy, mean over pixels, for `scores` (n, K) and classes `target` (n,).
 # **Second**, a net: forward and backward through a list of layers. Tutorials 06 and 11 train with *your* net, and with
 # your Adam.
+#
+# **Third**, one update by plain gradient descent: forward, loss, backward, and every parameter of every layer moves.
+# It returns the loss before the step. **Fourth**, Adam, for one array: return the new `theta`, `m` and `v`, and leave
+# those that came in as they are.
 
 
 # %% tags=["exercise"]
@@ -420,11 +422,6 @@ class YourNet:
 
 grade_net(YourNet)
 
-# %% [markdown]
-# **Third**, one update by plain gradient descent: forward, loss, backward, and every parameter of every layer moves.
-# It returns the loss before the step. **Fourth**, Adam, for one array: return the new `theta`, `m` and `v`, and leave
-# those that came in as they are.
-
 
 # %% tags=["exercise"]
 def train_step(net, loss, x, target, lr):
@@ -452,8 +449,7 @@ grade_adam(adam)
 #   needs for training.
 # - All parameters as one long vector, `net.flat()`, and all gradients, `net.flat_grads()`, make an optimiser a matter
 #   of a few lines for the whole net: `tinympcnn/nn/optim/adam.py`.
-
-# %% [markdown]
+#
 # ## Next
 #
 # More windows, a real training loop, and a segmented image: [06 · Train on patches](06_train_on_patches.ipynb).

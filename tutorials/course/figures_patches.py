@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from course.style import INK, PLAIN, arrow, cells, figure, frame, picture, told
+from course.style import INK, arrow, cells, figure, frame, picture, told
 
 __all__ = [
     "alignments",
@@ -20,7 +20,6 @@ __all__ = [
     "operation_counts",
     "overlap",
     "patches_and_labels",
-    "pool_kink",
     "pooled_and_routed",
     "route_to_equals",
     "score_gradients",
@@ -28,7 +27,6 @@ __all__ = [
     "stamps",
     "tanh_slopes",
     "timings",
-    "window_counts",
 ]
 
 
@@ -58,13 +56,15 @@ def full_correlation(dy: np.ndarray, W: np.ndarray, dx: np.ndarray, at: tuple[in
     """Draw dy with its border of zeros, the turned kernel, and the pixel of dx that one window gives."""
     kh, kw = W.shape
     padded = np.pad(dy, ((kh - 1, kh - 1), (kw - 1, kw - 1)))
-    fig, axes = figure(1, 3, height=2.6, width_ratios=(padded.shape[1], kw + 1, dx.shape[1]))
+    fig, axes = figure(1, 3, height=2.6, width_ratios=(padded.shape[1], kw, dx.shape[1]))
     inner = {(q + kh - 1, p + kw - 1): INK[0] for q, p in np.ndindex(dy.shape)}
     cells(axes[0, 0], padded, inner, "dy, with a border of zeros")
     frame(axes[0, 0], *at, kh, kw, INK[5])
     cells(axes[0, 1], W[::-1, ::-1], {place: INK[1] for place in np.ndindex(W.shape)}, "W, turned")
     cells(axes[0, 2], dx, {at: INK[2]}, "dx")
     frame(axes[0, 2], *at, 1, 1, INK[5])
+    for ax in axes[0, 1:]:
+        ax.set_ylim(axes[0, 0].get_ylim())
     return told(
         fig,
         "Left, dy with a border of zeros, and a framed window of it. Middle, the turned kernel. Right, dx; its framed "
@@ -135,27 +135,6 @@ def pooled_and_routed(
         "Four matrices. The input with its pooling windows framed and the winner of each marked. The maxima. The "
         "gradient that comes in, in the marks of its windows. The gradient of the input: zero, but for the incoming "
         "numbers at the places of the winners.",
-    )
-
-
-def pool_kink(other: float, step: float) -> Figure:
-    """Draw max(a, other) as a function of a, its two slopes, and the central difference across the kink."""
-    fig, axes = figure(height=2.8)
-    ax, a = axes[0, 0], np.linspace(other - 2, other + 2, 101)
-    ax.plot(a, np.maximum(a, other), color=INK[0].edge, label=f"max(a, {other:g})")
-    ends = np.array([other - step, other + step])
-    ax.plot(ends, np.maximum(ends, other), ls=INK[1].line, marker=INK[1].marker, color=INK[1].edge,
-            label="central difference across the kink")  # fmt: skip
-    ax.annotate("slope 0: the other wins", (other - 1.4, other), (0, 8), textcoords="offset points", ha="center")
-    ax.annotate("slope 1: a wins", (other + 1.4, other + 1.4), (-8, 8), textcoords="offset points", ha="right")
-    ax.annotate("slope 1/2: nobody's", (other, other + step / 2), (22, -18), textcoords="offset points")
-    ax.set(xlabel="a", ylabel="maximum", ylim=(other - 0.8, other + 2.3))
-    ax.legend(frameon=False, loc="upper left")
-    ax.grid(alpha=0.3)
-    return told(
-        fig,
-        f"The function max(a, {other:g}): flat up to a = {other:g}, then rising with slope 1. A dashed line joins two "
-        "points on both sides of the kink; its slope is one half, which is neither of the two.",
     )
 
 
@@ -311,35 +290,15 @@ def overlap(size: int, window: int, starts: Sequence[tuple[int, int]]) -> Figure
     counts = np.zeros((size, size), int)
     for q, p in starts:
         counts[q : q + window, p : p + window] += 1
-    inks = {place: (PLAIN, INK[0], INK[1], INK[2], INK[3])[counts[place]] for place in np.ndindex(counts.shape)}
     fig, axes = figure(height=2.8, width=3.4)
-    cells(axes[0, 0], counts, inks, "windows that hold each pixel", size=9)
+    cells(axes[0, 0], counts, {}, "windows that hold each pixel", size=9)
     for ink, (q, p) in zip(INK, starts, strict=False):
-        frame(axes[0, 0], q + 0.08, p + 0.08, window - 0.16, window - 0.16, ink, lw=2)
+        inset = 0.1 + 0.06 * (2 * q + p)
+        frame(axes[0, 0], q + inset, p + inset, window - 2 * inset, window - 2 * inset, ink, lw=2)
     return told(
         fig,
         f"A map of {size} by {size} pixels with {len(starts)} overlapping windows of {window} by {window}, and in each "
         f"pixel how many of them hold it: one in the corners, up to {counts.max()} in the middle.",
-    )
-
-
-def window_counts(counts: np.ndarray, window: int) -> Figure:
-    """Draw as a heat map how many windows of `window` pixels hold each pixel of an image."""
-    fig, axes = figure(1, 2, height=2.9, width_ratios=(1.25, 1))
-    drawn = picture(axes[0, 0], counts, "how often each pixel is worked on")
-    fig.colorbar(drawn, ax=axes[0, 0], shrink=0.85)
-    levels = [counts.max() * share for share in (0.25, 0.5, 0.75)]
-    lines = axes[0, 0].contour(counts, levels, colors=["white", "white", "black"], linewidths=1)
-    axes[0, 0].clabel(lines, fmt="%d", fontsize=8)
-    row = counts[counts.shape[0] // 2]
-    axes[0, 1].plot(row, color=INK[0].edge)
-    axes[0, 1].set(xlabel="column", title=f"the middle row: up to {window} x {window} = {window**2}", ylim=(0, None))
-    axes[0, 1].grid(alpha=0.3)
-    return told(
-        fig,
-        "A heat map of the mirrored image: dark in the corners, where a pixel is in one window, and bright with the "
-        f"value {counts.max()} in the whole middle. The profile of the middle row rises over {window} columns, stays, "
-        "and falls.",
     )
 
 

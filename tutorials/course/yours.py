@@ -28,5 +28,7 @@ def yours(number: str, name: str) -> Any:
         if found.right:
             print(f"{name}: yours, from notebook {number}")
             return found.space[name]
+    if not (TUTORIALS / "solutions").exists():
+        raise RuntimeError(f"this notebook builds on your {name}: solve notebook {number}, and save it")
     print(f"{name}: the course's; yours is taken once notebook {number} is solved and saved")
     return getattr(solutions(number), name)
