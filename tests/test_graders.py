@@ -299,7 +299,7 @@ RIGHT = r"""
 05b YourNet | dy = layer.backward(dy) | dx = layer.backward(dy); dy = dx
 05b train_step | layer.params[name] -= lr * | layer.params[name][...] -= lr *
 05b adam | theta - lr * (m / (1 - b1**n)) | theta - lr / (1 - b1**n) * m
-06 guess_error | 1 - np.bincount(labels.ravel()).max() / labels.size | (labels != np.bincount(labels.flat).argmax()).mean()
+06 guess_error | 1 - np.bincount(labels.ravel()).max() / labels.size | 1 - max(np.bincount(labels.flat)) / labels.size
 12 backtracking | slope = loss_at(theta), g @ g | slope = loss_at(theta), (g**2).sum()
 """
 

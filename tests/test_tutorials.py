@@ -354,6 +354,16 @@ def test_the_solution_is_taken_where_the_readers_is_blank_or_wrong(reader, answe
 
 
 @needs_extra
+def test_without_solutions_the_readers_answer_is_asked_for(reader, monkeypatch, tmp_path):
+    import course.exercises
+    import course.yours
+
+    monkeypatch.setattr(course.exercises, "TUTORIALS", tmp_path)
+    with pytest.raises(RuntimeError, match="solve notebook 00, and save it"):
+        course.yours.yours("00", "your_pixel_error")
+
+
+@needs_extra
 @pytest.mark.parametrize(
     "answer, marks",
     [("return ...  # your code", ". ."), ("return (prediction != labels).mean()", "x ."), ("return (", "? (Syntax")],

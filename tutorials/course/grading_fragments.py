@@ -99,9 +99,6 @@ def _backward(layer: Layer) -> str | None:
         "what one offset sends overwrites what another has sent: add it (+=), windows of two offsets overlap": (
             _by_offsets(x, dy, (kh, kw), add=False)
         ),
-        "the gradient of every offset goes to offset (0, 0): it belongs into dx[:, r:, c:]": _by_offsets(
-            x, dy, (kh, kw), moved=False
-        ),
     }
     for phrase, wrong in mistakes.items():
         if difference(dx, wrong) is None:
@@ -125,7 +122,7 @@ def _backward(layer: Layer) -> str | None:
 
 
 def _by_offsets(
-    x: np.ndarray, dy: np.ndarray, k: tuple[int, int], only: int | None = None, add: bool = True, moved: bool = True
+    x: np.ndarray, dy: np.ndarray, k: tuple[int, int], only: int | None = None, add: bool = True
 ) -> np.ndarray:
     """Return the gradient of MaxPoolFragment offset by offset, or with one of its parts done wrongly."""
     dx = np.zeros_like(x)
@@ -133,10 +130,8 @@ def _by_offsets(
         pool = MaxPool(k)
         pool.forward(x[:, r:, c:])
         part = pool.backward(dy[i :: k[0] * k[1]])
-        h, w = part.shape[1:3]
-        at = np.s_[:, r:, c:] if moved else np.s_[:, :h, :w]
         if only in (None, i):
-            dx[at] = dx[at] + part if add else part
+            dx[:, r:, c:] = dx[:, r:, c:] + part if add else part
     return dx
 
 

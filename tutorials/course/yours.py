@@ -28,7 +28,9 @@ def yours(number: str, name: str) -> Any:
         if found.right:
             print(f"{name}: yours, from notebook {number}")
             return found.space[name]
-    if not (TUTORIALS / "solutions").exists():
-        raise RuntimeError(f"this notebook builds on your {name}: solve notebook {number}, and save it")
+    try:
+        solution = getattr(solutions(number), name)
+    except FileNotFoundError:
+        raise RuntimeError(f"this notebook builds on your {name}: solve notebook {number}, and save it") from None
     print(f"{name}: the course's; yours is taken once notebook {number} is solved and saved")
-    return getattr(solutions(number), name)
+    return solution

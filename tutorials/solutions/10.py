@@ -139,7 +139,7 @@ WRONG = {
     "the last fragment": Wrong("your_gradient", _last, "you assigned (=) where you must add (+=)"),
     "overwrites": Wrong("YourMaxPoolFragment", _Overwrites, "their gradients must be added (+=), not ="),
     "swapped": Wrong("YourMaxPoolFragment", _Swapped, "the order of the fragments is swapped"),
-    "cropped places": Wrong("YourMaxPoolFragment", _Cropped, "it belongs into dx[:, r:, c:]"),
+    "cropped places": Wrong("YourMaxPoolFragment", _Cropped, "counted in the cropped fragment"),
     "every tap": Wrong("YourMaxPoolFragment", _EveryTap, "those that have not won"),
     "the last of ties": Wrong("YourMaxPoolFragment", _LastOfTies, "the first in reading order wins"),
     "all of ties": Wrong("YourMaxPoolFragment", _AllOfTies, "arrives more than once"),
