@@ -148,10 +148,10 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 # %% [markdown]
 # ## Step 4: sizes, and the padding
 #
-# An image of $H$ rows has $N = H - v_h + 1$ windows. With the net of Step 3 ($v_h = 8$), which sizes pass? Follow them
+# An image of $H$ rows has $n = H - v_h + 1$ windows. With the net of Step 3 ($v_h = 8$), which sizes pass? Follow them
 # through the layers. A pool of 2 splits evenly if the number of rows is odd (tutorial 08):
 #
-# | rows $H$ | windows $N$ | after C3 | after the pool, at offsets 0 and 1 | after C2 | after the pool | |
+# | rows $H$ | windows $n$ | after C3 | after the pool, at offsets 0 and 1 | after C2 | after the pool | |
 # |---|---|---|---|---|---|---|
 # | 10 | 3 | 8 | 4 and 3 | | | uneven |
 # | 11 | 4 | 9 | 4 and 4 | 3 | 1 and 1 | passes |
@@ -162,18 +162,18 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 #
 # The sizes that pass have 4, 8, ... windows: multiples of $2 \cdot 2$. Here is why. The first pool deals the windows
 # out like cards: window $u$ goes to the offset $u \bmod k$ (tutorial 08, Step 1). All offsets get equally many exactly
-# if $k$ divides $N$. Then each fragment has $N / k$ windows of the rest of the net, and the next pool deals these out
-# in the same way. So **$N$ must be a multiple of the product $S$ of all pools.**
+# if $k$ divides $n$. Then each fragment has $n / k$ windows of the rest of the net, and the next pool deals these out
+# in the same way. So **$n$ must be a multiple of the product $S$ of all pools.**
 #
 # If it is not, the net adds rows at the bottom, and columns at the right, and crops the outputs that were not asked
 # for:
 #
-# $$ N' = S \lceil N / S \rceil, \qquad H' = N' + v_h - 1. $$
+# $$ n' = S \lceil n / S \rceil, \qquad H' = n' + v_h - 1. $$
 #
-# By hand, $H = 10$: $N = 3$, $N' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $N = 6$, $N' = 8$, so 15.
+# By hand, $H = 10$: $n = 3$, $n' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $n = 6$, $n' = 8$, so 15.
 #
 # This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + v_h - 1$. A kept output,
-# $u \le N - 1 = H - v_h$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
+# $u \le n - 1 = H - v_h$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
 
 # %%
 vh, vw, S = 8, 8, 4
@@ -187,16 +187,17 @@ for H in range(8, 24):
 print("numbers of windows that pass:", passing)
 assert passing == [4, 8, 12, 16]
 
-N = 10 - vh + 1, 13 - vw + 1
-padded = [-(-n // S) * S + v - 1 for n, v in zip(N, (vh, vw), strict=True)]
-print("windows", N, "- pad 10 x 13 to", padded)
+windows = 10 - vh + 1, 13 - vw + 1
+padded = [-(-n // S) * S + v - 1 for n, v in zip(windows, (vh, vw), strict=True)]
+print("windows", windows, "- pad 10 x 13 to", padded)
 assert padded == [11, 15]
 results = []
 for filling in (0.0, 1e6, -7.0):
     big = np.full((1, *padded, 1), filling)
     big[:, :10, :13] = image
     results.append(small.forward(big))
-kept, cropped = [y[:, : N[0], : N[1]] for y in results], [y[:, N[0] :] for y in results]
+h, w = windows
+kept, cropped = [y[:, :h, :w] for y in results], [y[:, h:] for y in results]
 assert all(np.array_equal(y, small.forward(image)) for y in kept)
 print("kept outputs depend on the padding:", any((y != kept[0]).any() for y in kept))
 print("cropped outputs do:", any((y != cropped[0]).any() for y in cropped))
@@ -247,7 +248,7 @@ show(figures.mirrored_border(extended[:, :, 0], (vh // 2, vw // 2), picture.shap
 #
 # 3. A net has field of view 95 and pools 2, 2, 2, 2. To what size is an image of 512 rows padded?
 #
-#    <details><summary>Answer</summary>N = 512 − 95 + 1 = 418, the next multiple of 16 is 432, so 432 + 94 = 526
+#    <details><summary>Answer</summary>n = 512 − 95 + 1 = 418, the next multiple of 16 is 432, so 432 + 94 = 526
 #    rows.</details>
 #
 # 4. Why is padding at the bottom and right exact, whatever is put there?

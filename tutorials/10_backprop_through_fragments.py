@@ -197,7 +197,7 @@ show(figures.fragment_gradients([part[:, :, 0, 0] for part in parts], dW[:, :, 0
 # where $\mathrm{d}\theta_u$ is what the patch net makes of window $u$ and its $\mathrm{d}s_u$ alone. That holds **if**
 # the image net computes what the patch net computes on each window (09), since derivatives of a sum are sums.
 #
-# **Sum or mean?** The layers sum, always. If the loss is a *mean* over the $N$ windows, the $1/N$ is in the
+# **Sum or mean?** As in 05b: the layers sum, always. If the loss is a *mean* over the $N$ windows, the $1/N$ is in the
 # $\mathrm{d}s_u$ that `loss.backward()` hands to the net, and nowhere else.
 #
 # By hand you have done it already: Step 1 is a net whose window is $2 \times 2$. Its 16 windows each send one number to
