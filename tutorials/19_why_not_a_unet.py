@@ -223,7 +223,8 @@ show(
 #
 # **A mistake worth remembering:** to read from this that the U-Net has *understood* the image best. Its outer skip
 # hands the first convolution's maps to the last one, and three convolutions in a row can copy. Do the layers inside
-# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image.
+# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image. (Zeros would say
+# as little, but would also shift what the next convolution is used to.)
 
 
 # %%
