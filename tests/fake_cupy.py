@@ -8,11 +8,13 @@ synchronisations, copies from the host, memory. Fresh memory is full of NaN, so 
 Stricter than CuPy on purpose: NumPy's functions take no device arrays (CuPy would answer for them), functions of this
 module take no host arrays (some of CuPy's would), and no NumPy scalar widens an array: ``np.float64(2) * x`` with x in
 float32 is float64 in CuPy 14, as in NumPy 2, and float32 in CuPy 13, as in NumPy 1. Python numbers never do. What it
-cannot show: rounding (a GPU adds in another order), time, and whatever goes wrong inside kernels.
+cannot show: rounding (a GPU adds in another order), time, and whatever goes wrong inside CuPy's kernels. The library's
+own kernels are compiled for the host, and run.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import weakref
@@ -20,6 +22,7 @@ from operator import attrgetter
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import host_kernels
 import numpy as np
 
 
@@ -351,6 +354,32 @@ cupy.ones = lambda shape, dtype=float: _full(shape, 1, dtype)
 cupy.empty_like = lambda a, dtype=None: _empty(a.shape, dtype or a.dtype)
 cupy.zeros_like = lambda a, dtype=None: _full(a.shape, 0, dtype or a.dtype)
 cupy.ones_like = lambda a, dtype=None: _full(a.shape, 1, dtype or a.dtype)
+
+
+class RawKernel:
+    """A kernel in CUDA C, which the host's C++ compiler compiles and the host runs."""
+
+    def __init__(self, code, name):
+        self.code, self.name = code, name
+
+    def __call__(self, grid, block, args):
+        counts.launch()
+        host_kernels.run(self.code, self.name, grid, block[0], tuple(map(_unwrap, args)))
+
+
+class ElementwiseKernel:
+    """A formula that means the same in C and in Python, applied to every number."""
+
+    def __init__(self, in_params, out_params, operation, name):
+        self.names, self.formula = re.findall(r"T (\w+)", in_params), operation.removeprefix("out = ")
+
+    def __call__(self, *arrays):
+        counts.launch()
+        hosts = dict(zip(self.names, map(_operand, arrays), strict=True))
+        return _wrap(eval(self.formula, hosts).astype(arrays[0].dtype))
+
+
+cupy.RawKernel, cupy.ElementwiseKernel = RawKernel, ElementwiseKernel
 cupy.asnumpy = lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a)
 cupy.linalg = SimpleNamespace(norm=_function(np.linalg.norm, "ord axis keepdims"))
 _as_strided = _function(np.lib.stride_tricks.as_strided, "", view=True)

@@ -85,28 +85,26 @@ def test_a_net_is_made_or_refused_and_a_size_that_is_offered_fits(words, n):
                     assert "rows" not in str(second)
 
 
-def test_many_small_maps_share_products_instead_of_filling_each_with_zeros(monkeypatch):
+def test_many_small_maps_share_products_instead_of_filling_each_with_zeros():
     from tinympcnn.engine import blocks
+    from tinympcnn.engine.matmul import product_rows
 
-    monkeypatch.setattr(blocks, "product_rows", lambda K, maps: 192)
+    rows = product_rows(4000, 150, np.dtype("f4"))
     cut = blocks.window_blocks((32, 9, 9), 4, 1000, 150, np.empty(0, np.float32))
-    products = sum(-(-(f.stop - f.start) * 9 // 192) * (q.stop - q.start) for f, q in cut)
-    assert products * 192 <= 1.4 * 32 * 9 * 9
+    shares = [(rows.shared((f.stop - f.start) * 9), q.stop - q.start) for f, q in cut]
+    assert sum(products * size * n for (products, size), n in shares) <= 1.4 * 32 * 9 * 9
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 11, 5), (2, 6, 8, 3), (1, 21, 20, 4)])
 def test_windows_written_out_make_the_products_of_windows_that_overlap_to_the_last_bit(monkeypatch, shape):
-    from tinympcnn.engine import blocks, im2col
+    from tinympcnn.engine import blocks
     from tinympcnn.engine.correlation import correlate, correlate_back
 
-    for module in (blocks, im2col):
-        monkeypatch.setattr(module, "product_rows", lambda K, maps: 192)
     rng = np.random.default_rng(0)
     x = rng.standard_normal(shape).astype(np.float32)
     W, b = rng.standard_normal((4, 3, shape[3], 7)).astype(np.float32), np.ones(7, np.float32)
     written = correlate(x, W, b)
     back = correlate_back(written, W)
-    for module in (blocks, im2col):
-        monkeypatch.setattr(module, "WRITTEN_BYTES", 0)
+    monkeypatch.setattr(blocks, "WRITTEN_BYTES", 0)
     np.testing.assert_array_equal(correlate(x, W, b), written)
     np.testing.assert_array_equal(correlate_back(written, W), back)

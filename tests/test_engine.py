@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from tinympcnn import Conv, Net, UsageError, engine
-from tinympcnn.engine.matmul import GEMM_ROWS, HELD, product, product_rows, sum_parts
+from tinympcnn.engine.matmul import FIXED_ROWS, HELD, Rows, any_rows, multiply, product, product_rows, sum_parts
 from tinympcnn.gradcheck import check_layer
 
 # ------------------------------------------------------------------------------------------------------ threads
@@ -198,10 +198,10 @@ def test_blocks_stay_near_their_limit():
 
 def test_blocks_put_narrow_fragments_side_by_side_until_products_are_full():
     blocks = engine.window_blocks((256, 32, 32), 3, 144, 200, np.zeros(1, np.float32))
-    rows = product_rows(432, 200)
+    rows = product_rows(432, 200, np.dtype("f4"))
     for f, _ in blocks[:-4]:
-        filled = (f.stop - f.start) * 32
-        assert filled / (-(-filled // rows) * rows) > 0.9
+        products, size = rows.shared(filled := (f.stop - f.start) * 32)
+        assert filled / (products * size) > 0.9
 
 
 def test_cutting_takes_no_time():
@@ -217,14 +217,13 @@ def test_cutting_takes_no_time():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_row_period_divides_and_holds(dtype):
     period = engine.row_period(np.dtype(dtype))
-    assert engine.GEMM_ROWS % period == 0
+    assert FIXED_ROWS % period == 0
     assert all(engine.pitch(n, np.zeros(1, dtype)) == -(-n // period) * period for n in range(1, 60))
     rng = np.random.default_rng(1)
     for K, maps in ((100, 37), (1200, 48), (7, 3)):
         row, W = rng.standard_normal(K).astype(dtype), rng.standard_normal((K, maps)).astype(dtype)
-        rows = product_rows(K, maps)
-        y = np.empty((5 * rows + 7, maps), dtype)
-        product(np.tile(row, (len(y), 1)), W, rows, y)
+        y = np.empty((1007, maps), dtype)
+        product(np.tile(row, (len(y), 1)), W, y)
         assert all((y[i::period] == y[i]).all() for i in range(period))
 
 
@@ -249,22 +248,40 @@ def test_flags_that_a_blas_raises_without_need_are_no_warnings(rng, monkeypatch)
     check_layer(Conv(2, 3, 2, rng=0)).raise_if_wrong()
 
 
-@pytest.mark.parametrize("rows", [12, 96, 192])
-@pytest.mark.parametrize("n", [1, 191, 192, 193, 1000])
-def test_a_product_s_rows_do_not_depend_on_how_many_there_are(n, rows):
+@settings(deadline=None)
+@given(st.integers(1, 3000), st.integers(1, 300), st.sampled_from([np.float32, np.float64]), st.data())
+def test_a_row_has_the_same_bits_in_products_of_all_numbers_of_rows(K, maps, dtype, data):
     rng = np.random.default_rng(0)
-    a, W = rng.standard_normal((1000, 33)).astype(np.float32), rng.standard_normal((33, 21)).astype(np.float32)
-    whole, part = np.empty((1000, 21), np.float32), np.empty((n, 21), np.float32)
-    product(a, W, rows, whole)
-    product(a[:n], W, rows, part)
-    assert (part == whole[:n]).all()
-    assert np.allclose(whole, a @ W, atol=1e-4)
+    a, W = rng.standard_normal((1000, K)).astype(dtype), rng.standard_normal((K, maps)).astype(dtype)
+    period = engine.row_period(np.dtype(dtype))
+    start = period * data.draw(st.integers(0, 900 // period))
+    n = data.draw(st.integers(1, 1000 - start))
+    whole, part = np.empty((1000, maps), dtype), np.empty((n, maps), dtype)
+    with engine.single_threaded_blas():
+        product(a, W, whole)
+        product(a[start : start + n], W, part)
+    assert (part == whole[start : start + n]).all()
+    np.testing.assert_allclose(whole, a @ W, atol=1e-4 * K**0.5)
 
 
-@given(st.integers(1, 3000), st.integers(1, 300))
-def test_a_product_has_a_number_of_rows_that_fits_every_kernel(K, maps):
-    rows = product_rows(K, maps)
-    assert rows % 12 == 0 and GEMM_ROWS % rows == 0
+@given(st.integers(1, 3000), st.integers(1, 300), st.integers(1, 5000))
+def test_products_have_room_for_all_windows_and_for_few_more(K, maps, n):
+    for rows in (Rows(24, 768), Rows(192, 192), product_rows(K, maps, np.dtype("f4"))):
+        products, size = rows.shared(n)
+        assert size % rows.step == 0 and size <= rows.most
+        assert n <= products * size < n + products * rows.step
+
+
+def test_a_blas_that_rounds_by_the_number_of_rows_gets_products_of_one_number(monkeypatch):
+    def rounds_otherwise(a, b, out=None):
+        y = multiply(a, b, out)
+        return y if a.shape[-2] % 48 else np.nextafter(y, 0)
+
+    assert any_rows(np.dtype("f4"))  # OpenBLAS
+    monkeypatch.setattr(engine.matmul, "multiply", rounds_otherwise)
+    for measured in (any_rows, product_rows):
+        monkeypatch.setattr(engine.matmul, measured.__name__, measured.__wrapped__)
+    assert product_rows(3000, 300, np.dtype("f4")) == Rows(FIXED_ROWS, FIXED_ROWS)
 
 
 # ------------------------------------------------------------------------------------------------------ windows

@@ -32,8 +32,9 @@ import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_net import grade_adam, grade_net, grade_score_gradient, grade_train_step
 from course.style import show, source
+from course.yours import yours
 
-from tinympcnn import Conv, FullyConnected, MaxPool, Net, SoftmaxCrossEntropy, Tanh
+from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.engine import correlation
 from tinympcnn.gradcheck import check_loss
@@ -79,9 +80,9 @@ show(figures.score_gradients(softmax(s), 0))
 # $$y_{k+1} = \mathrm{layer}_k(y_k), \qquad \mathrm{d}y_k = \mathrm{layer}_k.\mathrm{backward}(\mathrm{d}y_{k+1}) .$$
 #
 # That is all of back-propagation. Here are 24 windows of 16 x 16 pixels, the class of their centre pixels, and six
-# layers. By hand, the sizes on the way: $16 - 5 + 1 = 12$, pooled $6$, $6 - 3 + 1 = 4$, and the fully connected layer
-# looks at all $4 \times 4$ at once. It is a convolution whose kernel is as large as what is left of the window, so that
-# each of its outputs sees every number.
+# layers, with your own convolution of 04 and your own pooling of 05. By hand, the sizes on the way: $16 - 5 + 1 = 12$,
+# pooled $6$, $6 - 3 + 1 = 4$, and the fully connected layer looks at all $4 \times 4$ at once. It is a convolution
+# whose kernel is as large as what is left of the window, so that each of its outputs sees every number.
 
 # %%
 images, label_images = synthetic_membranes(2, 128, rng)
@@ -95,9 +96,19 @@ def windows(image, n):
     return cut[..., None], (label_images[image][r + 8, c + 8] > 0).astype(int).reshape(n, 1, 1)
 
 
-def new_layers(Second=Conv):
+YourConv, YourMaxPool = yours("04", "YourConv"), yours("05", "YourMaxPool")
+
+
+def new_layers(Second=YourConv):
     """Return the six layers with first weights drawn anew, always the same, in float64."""
-    layers = [Conv(1, 6, 5, rng=1), Tanh(), MaxPool(2), Second(6, 8, 3, rng=2), Tanh(), FullyConnected(8, 2, 4, rng=3)]
+    layers = [
+        YourConv(1, 6, 5, rng=1),
+        Tanh(),
+        YourMaxPool(2),
+        Second(6, 8, 3, rng=2),
+        Tanh(),
+        FullyConnected(8, 2, 4, rng=3),
+    ]
     return Net(layers).astype(np.float64).layers
 
 
@@ -118,7 +129,7 @@ names = [type(layer).__name__ for layer in layers]
 print("loss", round(value, 3), " gradient of the image:", dys[0].shape)
 assert [y.shape[1] for y in ys] == [16, 12, 12, 6, 4, 4, 1] and [d.shape for d in dys] == [y.shape for y in ys]
 sizes = ["x 16 16 1" if k == 0 else f"{y.shape[1]} {y.shape[2]} {y.shape[3]}" for k, y in enumerate(ys)]
-short = [name.replace("FullyConnected", "Fully\nconn.") for name in names]
+short = [name.replace("FullyConnected", "Fully\nconn.").replace("Your", "Your\n") for name in names]
 show(figures.chain(short, sizes, ["dx", *["dy"] * 5, "ds"], ["dW, db", "", "", "dW, db", "", "dW, db"]))
 
 # %% [markdown]

@@ -17,11 +17,13 @@ from __future__ import annotations
 from tinympcnn.engine.blocks import DEVICE_BYTES, STRIP_BYTES, Block, block_bytes, cache_blocks, window_blocks
 from tinympcnn.engine.correlation import correlate, correlate_back, correlate_grad
 from tinympcnn.engine.im2col import columns, window_gradients, window_products
-from tinympcnn.engine.matmul import GEMM_ROWS, multiply, pitch, row_period
+from tinympcnn.engine.kernels import elementwise, route_back, split_maxima
+from tinympcnn.engine.matmul import multiply, pitch, row_period
 from tinympcnn.engine.threads import accumulate, available_cores, get_threads, run, set_threads, single_threaded_blas
 from tinympcnn.engine.workspace import contiguous, copy, empty, release_memory
 
-__all__ = ["DEVICE_BYTES", "GEMM_ROWS", "STRIP_BYTES", "Block", "block_bytes", "cache_blocks", "window_blocks"]
+__all__ = ["DEVICE_BYTES", "STRIP_BYTES", "Block", "block_bytes", "cache_blocks", "window_blocks"]
 __all__ += ["columns", "correlate", "correlate_back", "correlate_grad", "multiply", "pitch", "row_period"]
 __all__ += ["accumulate", "available_cores", "get_threads", "run", "set_threads", "single_threaded_blas"]
+__all__ += ["elementwise", "route_back", "split_maxima"]
 __all__ += ["contiguous", "copy", "empty", "release_memory", "window_gradients", "window_products"]

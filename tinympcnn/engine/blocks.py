@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import numpy as np
+
 from tinympcnn.engine.backend import Array, is_device_array
 from tinympcnn.engine.matmul import product_rows
 from tinympcnn.engine.threads import LANES
@@ -16,6 +18,8 @@ DEVICE_BYTES = 512 << 20  # bytes of the columns of one block on a GPU
 CACHE_ITEMS = 1 << 18  # array elements of one block in pooling and pointwise layers: about what the L2 cache holds
 HALO = 0.3  # the cost of making a strip, in products with the windows that begin there
 START = 64  # the cost of a block besides its products, in products with one window
+CALL = 8  # the cost of a product besides its windows, in products with one window: BLAS copies the matrix
+COPY = 12  # the cost of writing out a window, in products with one window and one map
 
 Block = tuple[slice, slice]  # of fragments, of rows
 
@@ -31,13 +35,35 @@ def window_blocks(outputs: tuple[int, int, int], kh: int, strip: int, maps: int,
         limit = windows = max(1, DEVICE_BYTES // (kh * strip * like.dtype.itemsize))
         multiple = 1
     else:
-        multiple = product_rows(kh * strip, maps)
-        small = fragments * rows * columns * (kh * strip + maps) * like.dtype.itemsize <= WRITTEN_BYTES
-        if small and 2 * fragments * columns <= multiple:
-            return [(slice(0, fragments), slice(0, rows))]  # see ``im2col.window_products``
+        multiple = product_rows(kh * strip, maps, like.dtype).step
+        if written_out(outputs, kh, strip, maps, like.dtype):
+            return [(slice(0, fragments), slice(0, rows))]
         limit = STRIP_BYTES // ((strip + maps) * like.dtype.itemsize)
         windows = max(SMALLEST_BLOCK, fragments * rows * columns // LANES)
     return _cut(fragments, rows, *_step(fragments, rows, columns, kh - 1, multiple, limit, windows))
+
+
+@cache
+def written_out(outputs: tuple[int, int, int], kh: int, strip: int, maps: int, dtype: np.dtype) -> bool:
+    """Return whether it is faster to write out all windows of a storage than to let them overlap in memory.
+
+    The products with windows that overlap have the windows of one row each. The parameters are those of
+    `window_blocks`.
+    """
+    fragments, rows, columns = outputs
+    n = fragments * rows * columns
+    if n * (kh * strip + maps) * dtype.itemsize > WRITTEN_BYTES:
+        return False
+    fits = product_rows(kh * strip, maps, dtype)
+    products, size = fits.shared(n)
+    row_products, row_size = fits.shared(fragments * columns)
+    return products * (size + CALL) + n * COPY / maps < rows * row_products * (row_size + CALL)
+
+
+def fragment_blocks(fragments: int, items: int, like: Array) -> list[Block]:
+    """Cut a storage into blocks of whole fragments, each of which needs `items` numbers of memory."""
+    limit = DEVICE_BYTES if is_device_array(like) else STRIP_BYTES
+    return _cut(fragments, 1, max(1, limit // (items * like.dtype.itemsize)), 1)
 
 
 def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> int:
@@ -58,7 +84,7 @@ def _step(
             break
         bands = -(-rows // max(1, most))
         blocks = -(-fragments // m) * bands
-        cost = -(-fragments // m) * width * (rows + HALO * halo * bands) + START * blocks
+        cost = -(-fragments // m) * (width + CALL) * (rows + HALO * halo * bands) + START * blocks
         if cost < cheapest:
             cheapest, best = cost, (m, -(-rows // bands))
     return best

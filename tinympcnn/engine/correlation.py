@@ -11,11 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
-from tinympcnn.engine.blocks import Block, window_blocks
+from tinympcnn.engine.blocks import Block, fragment_blocks, window_blocks
 from tinympcnn.engine.im2col import window_gradients, window_products
-from tinympcnn.engine.matmul import pitch
+from tinympcnn.engine.matmul import pitch, product
 from tinympcnn.engine.threads import accumulate, run
-from tinympcnn.engine.workspace import copy, empty
+from tinympcnn.engine.workspace import contiguous, copy, empty
+
+ADD, RUN = 12, 700  # the cost of adding a number and of adding one run of numbers, in products with one map
 
 
 def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
@@ -69,9 +71,39 @@ def correlate_back(dy: Array, W: Array) -> Array:
     """Return the gradient of the input of ``correlate(x, W)``: the full correlation of `dy` with the turned kernel.
 
     Input pixel (q, p) went through tap (i, j) into output (q-i, p-j): ``dx[q, p] = sum_ij dy[q-i, p-j] @ W[i, j].T``.
+    Where maps are small, most taps of the full correlation fall outside; there ``dy[q, p] @ W[i, j].T`` is computed for
+    all taps and added to dx[q+i, p+j].
     """
-    kh, kw = W.shape[:2]
+    (_, h, w, maps), (kh, kw, C, _) = dy.shape, W.shape
+    if h * w * (1 + (ADD + RUN / C) / maps) < (h + kh - 1) * (w + kw - 1):
+        return _added_up(dy, W)
     return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
+
+
+def _added_up(dy: Array, W: Array) -> Array:
+    """Return dx as the sum of the gradients of all windows, fragment by fragment."""
+    xp = array_module(dy, W)
+    (F, h, w, maps), (kh, kw, C, _) = dy.shape, W.shape
+    matrix = W.reshape(-1, maps).T
+    dx = empty((F, h + kh - 1, w + kw - 1, C), dy)
+
+    def back(block: Block) -> None:
+        f, _ = block
+        pixels = contiguous(dy[f]).reshape(-1, maps)
+        dcolumns = empty((len(pixels), kh * kw * C), dy)
+        product(pixels, matrix, dcolumns)
+        windows = dcolumns.reshape(-1, h, w, kh, kw, C)
+        if (h, w) == (1, 1):
+            copy(windows[:, 0, 0], into=dx[f])
+            return
+        dx[f] = 0
+        for i in range(kh):
+            for j in range(kw):
+                into = dx[f, i : i + h, j : j + w]
+                xp.add(into, windows[:, :, :, i, j], out=into)
+
+    run(back, fragment_blocks(F, h * w * kh * kw * C, dy), dy)
+    return dx
 
 
 def _rows(x: Array, f: slice, start: int, stop: int, side: int) -> Array:

@@ -9,7 +9,7 @@ one after the other.
 from __future__ import annotations
 
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
-from tinympcnn.engine.blocks import WRITTEN_BYTES
+from tinympcnn.engine.blocks import written_out
 from tinympcnn.engine.matmul import multiply, product, product_rows, sum_parts
 from tinympcnn.engine.workspace import contiguous, copy, empty
 
@@ -64,19 +64,17 @@ def window_products(x: Array, matrix: Array, kernel: Pair, pitch: int, out: Arra
         return out
     if is_device_array(x):
         return multiply(columns(x, kernel), matrix).reshape(out.shape)
-    rows = product_rows(*matrix.shape)
     if kernel == (1, 1) and pitch == w and out.flags.c_contiguous:  # the windows are the pixels
-        product(contiguous(x).reshape(-1, C), matrix, rows, out.reshape(-1, maps))
+        product(contiguous(x).reshape(-1, C), matrix, out.reshape(-1, maps))
         return out
-    n, size = F * h * pitch, kh * kw * C
-    if 2 * -(-n // rows) <= h * -(-F * pitch // rows) and n * (size + maps) * x.dtype.itemsize <= WRITTEN_BYTES:
-        return _written_out(x, matrix, kernel, pitch, rows)[:, :, :w]
-    windows = _overlapping(x, kernel, pitch, rows)
+    if written_out((F, h, pitch), kh, kw * C, maps, x.dtype):
+        return _written_out(x, matrix, kernel, pitch)[:, :, :w]
+    windows = _overlapping(x, kernel, pitch, *product_rows(*matrix.shape, x.dtype).shared(F * pitch))
     y = multiply(windows, matrix, empty((*windows.shape[:3], maps), x)).reshape(h, -1, maps)
     return y[:, : F * pitch].reshape(h, F, pitch, maps)[:, :, :w].swapaxes(0, 1)
 
 
-def _written_out(x: Array, matrix: Array, kernel: Pair, pitch: int, rows: int) -> Array:
+def _written_out(x: Array, matrix: Array, kernel: Pair, pitch: int) -> Array:
     """Return the products (F, H-kh+1, pitch, maps) of windows that are copied one by one.
 
     A row of windows of one small image does not fill a product, but all its windows fill a few. A window keeps its
@@ -87,17 +85,17 @@ def _written_out(x: Array, matrix: Array, kernel: Pair, pitch: int, rows: int) -
     cols = empty((F, h, pitch, kh * kw * C), x)
     cols[:, :, :w], cols[:, :, w:] = columns(x, kernel).reshape(F, h, w, -1), 0
     y = empty((F, h, pitch, matrix.shape[1]), x)
-    product(cols.reshape(F * h * pitch, -1), matrix, rows, y.reshape(F * h * pitch, -1))
+    product(cols.reshape(F * h * pitch, -1), matrix, y.reshape(F * h * pitch, -1))
     return y
 
 
-def _overlapping(x: Array, kernel: Pair, pitch: int, rows: int) -> Array:
-    """Return all windows of `x`, by rows of the image and in groups of `rows`: (H-kh+1, groups, rows, kh*kw*C).
+def _overlapping(x: Array, kernel: Pair, pitch: int, groups: int, rows: int) -> Array:
+    """Return all windows of `x`, by rows of the image and in `groups` of `rows`: (H-kh+1, groups, rows, kh*kw*C).
 
     The strips of a column of windows lie one below the other; the windows begin a strip apart, and overlap.
     """
     (F, H, W, C), (kh, kw) = x.shape, kernel
-    groups, w = -(-F * pitch // rows), W - kw + 1
+    w = W - kw + 1
     memory = empty((groups * rows, H, kw * C), x)
     used = memory[: F * pitch].reshape(F, pitch, H, kw * C)
     copy(strips(x, kw).swapaxes(1, 2), used[:, :w])

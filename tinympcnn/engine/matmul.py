@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,9 @@ UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies
 FEW = 16  # products that may replace a large product if their results have to be added
 HELD = 500  # numbers of a result up to which NumPy's matmul keeps the interpreter, and other threads wait
 LEAST_ROWS = 12  # rows of a small product
-GEMM_ROWS = 192  # rows of a large product, a multiple of common kernels' 12, 16 and 24
+STEP = 24  # rows of a large product are a multiple of this, and of the 4, 8 or 12 rows that kernels hold in registers
+MOST_ROWS = 768  # rows of a large product at most, so that its factors stay in the cache
+FIXED_ROWS = 192  # rows of every large product where BLAS rounds products of other sizes differently
 
 
 def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -39,12 +42,46 @@ def small_products() -> bool:
     return any(library.get("architecture") in ("SkylakeX", "Cooperlake", "SapphireRapids") for library in libraries())
 
 
+class Rows(NamedTuple):
+    """How many rows the products with one matrix have: a multiple of `step`, at most `most`."""
+
+    step: int
+    most: int
+
+    def shared(self, n: int) -> tuple[int, int]:
+        """Return the number of products that `n` windows need at least, and the number of rows of each."""
+        products = -(-n // self.most)
+        rows = -(-n // (products * self.step)) * self.step
+        return -(-n // rows), rows
+
+
 @cache
-def product_rows(K: int, maps: int) -> int:
-    """Return the number of rows of each product with a matrix of K x maps."""
+def product_rows(K: int, maps: int, dtype: np.dtype) -> Rows:
+    """Return the rows that products with a matrix of K x maps may have, for the same bits in each."""
     if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
-        return 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
-    return GEMM_ROWS
+        rows = 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
+        return Rows(rows, rows)
+    return Rows(STEP, MOST_ROWS) if any_rows(dtype) else Rows(FIXED_ROWS, FIXED_ROWS)
+
+
+@cache
+def any_rows(dtype: np.dtype) -> bool:
+    """Return whether BLAS rounds a row of a large product alike whatever multiple of STEP rows the product has.
+
+    This is measured on products of several widths and depths: OpenBLAS cuts depth (K) by rules that do not look at the
+    number of rows, but another library may.
+    """
+    rng = np.random.default_rng(0)
+    with single_threaded_blas():
+        for K, maps in ((61, 3), (700, 63), (450, 200), (1300, 48)):
+            least = -(-UNPACKED // (K * maps * STEP)) * STEP if small_products() else STEP
+            a = rng.standard_normal((2 * least + MOST_ROWS, K)).astype(dtype)
+            W = rng.standard_normal((K, maps)).astype(dtype)
+            whole = multiply(a, W)
+            parts = (slice(start, start + least + n) for start, n in ((0, 0), (STEP, 2 * STEP), (least, 7 * STEP)))
+            if not all((multiply(a[part], W) == whole[part]).all() for part in parts):
+                return False
+    return True
 
 
 @cache
@@ -69,7 +106,7 @@ def row_period(dtype: np.dtype) -> int:
     rng = np.random.default_rng(0)
     worst = 1
     with single_threaded_blas():
-        for rows in (LEAST_ROWS, 2 * LEAST_ROWS, GEMM_ROWS):
+        for rows in (LEAST_ROWS, 2 * LEAST_ROWS, FIXED_ROWS):
             for maps in (63, 48, 200):  # together they visit every register block: 16, 8, 4, 2, 1 and the rest
                 y = np.tile(rng.standard_normal(61), (rows, 1)).astype(dtype)
                 y = multiply(y, rng.standard_normal((61, maps)).astype(dtype))
@@ -86,9 +123,10 @@ def pitch(columns: int, like: Array) -> int:
     return -(-columns // period) * period
 
 
-def product(a: Array, W: Array, rows: int, y: Array) -> None:
-    """Write ``a @ W``, (n, K) by (K, maps), to `y`, in products of exactly `rows` rows; zeros fill up the last."""
+def product(a: Array, W: Array, y: Array) -> None:
+    """Write ``a @ W``, (n, K) by (K, maps), to `y`, in products of equal numbers of rows; zeros fill up the last."""
     (n, K), maps = a.shape, W.shape[1]
+    _, rows = product_rows(K, maps, a.dtype).shared(n)
     full = n - n % rows
     if full:
         multiply(a[:full].reshape(-1, rows, K), W, y[:full].reshape(-1, rows, maps))

@@ -140,7 +140,7 @@ def run(task: Callable[[Any], None], items: Sequence[Any], like: Array | None = 
 
 def accumulate(task: Callable[..., None], items: Sequence[Any], totals: Sequence[Array]) -> None:
     """Add up, in a fixed order, what ``task(item, *partials)`` adds to its partial sums, and add that to `totals`."""
-    if is_device_array(totals[0]):  # one lane, in the order of the items: no partial sums
+    if is_device_array(totals[0]) or len(items) == 1:  # one lane, in the order of the items: no partial sums
         for item in items:
             task(item, *totals)
         return

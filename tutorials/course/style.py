@@ -19,12 +19,15 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 DPI = 110
 WIDTH = 7.2  # inches: what fits the text column of JupyterLab and of code-hosting pages
@@ -209,10 +212,12 @@ def show(fig: Figure, alt: str | None = None, colours: int = 256) -> None:
 
 def source(*pieces: Any, fold: bool = False) -> None:
     """Show functions or classes of the library from their source, in colour; with `fold` behind a line to click on."""
+    look = HtmlFormatter(noclasses=True, nobackground=True, prestyles="font-family: monospace; overflow-x: auto")
     for piece in pieces:
         path = Path(inspect.getsourcefile(piece) or "").resolve()
         package = next((parent for parent in path.parents if parent.name == "tinympcnn"), path.parent)
         where = f"{piece.__qualname__} in {path.relative_to(package.parent).as_posix()}"
-        code = f"```python\n{textwrap.dedent(inspect.getsource(piece))}```"
-        words = f"<details><summary>{where}</summary>\n\n{code}\n\n</details>" if fold else f"`{where}`\n\n{code}"
-        display(Markdown(words))
+        code = textwrap.dedent(inspect.getsource(piece))
+        text = highlight(code, PythonLexer(), look)
+        words = f"<details><summary>{where}</summary>{text}</details>" if fold else f"<p>{where}</p>{text}"
+        display({"text/html": words, "text/plain": f"{where}\n\n{code}"}, raw=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from tinympcnn import engine
 from tinympcnn.engine.backend import Array, array_module
 from tinympcnn.nn.layers.base import Layer, register_layer
@@ -16,9 +18,11 @@ class Activation(Layer):
     """A function of one number, applied to every number of a storage: ``y = f(x)``, ``dx = dy * f'``.
 
     A subclass says what `value` and `slope` are. Both write to the array `out`, which is a flat part of the storage.
+    `gradient` is dx once more, as a formula in `dy` and `y`: a GPU computes it in one pass.
     """
 
     keeps = "y"
+    gradient = ""
 
     def value(self, x: Array, out: Array) -> None:
         """Write f(x) to `out`."""
@@ -39,6 +43,8 @@ class Activation(Layer):
         y = self.take_cache()
         self.check_dy(dy, y.shape)
         xp = array_module(dy, y)
+        if self.gradient and xp is not np:
+            return engine.elementwise(self.gradient, dy, y)
 
         def derivative(dy: Array, y: Array, out: Array) -> None:
             self.slope(y, out)
@@ -71,6 +77,8 @@ class Tanh(Activation):
     (0.0, 1.0)
     """
 
+    gradient = "dy * (1 - y * y)"
+
     def value(self, x: Array, out: Array) -> None:
         """Write tanh(x) to `out`."""
         array_module(x).tanh(x, out=out)
@@ -95,6 +103,8 @@ class Logistic(Activation):
     >>> layer.forward(np.zeros((1, 1, 1, 1))).item(), layer.backward(np.ones((1, 1, 1, 1))).item()
     (0.5, 0.25)
     """
+
+    gradient = "dy * (y * (1 - y))"
 
     def value(self, x: Array, out: Array) -> None:
         """Write (1 + tanh(x/2)) / 2 to `out`."""
@@ -123,6 +133,7 @@ class Relu(Activation):
     """
 
     letters = ("RELU",)
+    gradient = "dy * (y > 0)"
 
     def value(self, x: Array, out: Array) -> None:
         """Write max(x, 0) to `out`."""

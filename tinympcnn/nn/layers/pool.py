@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from tinympcnn import engine
-from tinympcnn.engine.backend import Array, Pair, Shape, array_module
+from tinympcnn.engine.backend import Array, Pair, Shape, array_module, is_device_array
 from tinympcnn.nn.fragments import merge
 from tinympcnn.nn.geometry import fragmented, pooled
 from tinympcnn.nn.layers.base import KLayer, register_layer
@@ -179,8 +179,10 @@ class MaxPoolFragment(Pool):
             # Alg. 3, lines 3-4 and 6: one fragment per offset, y[f, r, c] = m[:, r::kh, c::kw], all (r, c) in one copy
             engine.copy(m.reshape(len(m), -1, kh, w, kw, C).transpose(0, 2, 4, 1, 3, 5), into=y[f, :, :, q])
 
-        # Alg. 3, line 2: for each source fragment
-        engine.run(pool, engine.cache_blocks(F, h, kh * kw * w * C, x))
+        if is_device_array(x):
+            engine.split_maxima(x, self.k, y, winners)
+        else:  # Alg. 3, line 2: for each source fragment
+            engine.run(pool, engine.cache_blocks(F, h, kh * kw * w * C, x))
         self.cache = (x.shape, winners) if train else None
         return y.reshape(F * kh * kw, h, w, C)
 
@@ -212,6 +214,8 @@ class MaxPoolFragment(Pool):
                 target = total[:, into, j : j + kw * w]
                 xp.add(target, won[:, rows], out=target)
 
-        # Alg. 4, lines 1-2: for each output fragment, gathered by source fragment
-        engine.run(route, engine.cache_blocks(F, h, kh * kw * w * C, dy))
+        if is_device_array(dy):
+            engine.route_back(dy, winners, self.k, dx)
+        else:  # Alg. 4, lines 1-2: for each output fragment, gathered by source fragment
+            engine.run(route, engine.cache_blocks(F, h, kh * kw * w * C, dy))
         return dx
