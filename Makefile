@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Notebooks run with the kernel of .venv, not with one of the user's that has the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: demo test test-slow test-tutorials gpu-check lint tutorials progress slides clean
+.PHONY: demo test test-slow test-tutorials explorer-check gpu-check lint tutorials progress slides clean
 
 demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
@@ -20,6 +20,15 @@ test-slow: .venv/stamp-test
 
 test-tutorials: .venv/stamp-test .venv/stamp-tutorials
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py
+
+# The fragment explorer in a real browser: needs npm and Debian's packages chromium and chromium-driver.
+AXE := .venv/axe/node_modules/axe-core/axe.min.js
+explorer-check: .venv/stamp-explorer $(AXE)
+	EXPLORER_SCREENSHOTS=.venv/explorer $(BIN)/python -m pytest -m "slow or not slow" tests/test_explore.py tests/test_explore_browser.py
+
+$(AXE): .venv/stamp-explorer
+	npm install --silent --no-save --no-package-lock --prefix .venv/axe axe-core@4
+	touch $@
 
 # On a machine with an NVIDIA GPU; CUDA=cuda13 for CUDA 13. See docs/gpu.md.
 CUDA ?= cuda12

@@ -190,6 +190,7 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "locate": ["locate", "-i", "a", "-m", "b", "-o", "c"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
+    "explore": ["explore", "a", "b"],
 }
 
 

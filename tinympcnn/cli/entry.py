@@ -29,6 +29,7 @@ COMMANDS = {
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",
     "export": "Write models as an ONNX file, or as the folder that DeepImageJ, ilastik and QuPath read.",
     "info": "Describe a model, a spec or this machine.",
+    "explore": "Write an HTML page that shows a small net at work on an image, number by number.",
     "gradcheck": "Check the gradients of a net by finite differences, and compare it with its patch net.",
     "bench": "Measure this machine, in under a minute.",
 }
