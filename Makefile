@@ -12,7 +12,8 @@ endif
 # Notebooks run with the kernel of .venv, not with one of the user's that has the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: demo test test-slow test-tutorials explorer-check gpu-check lint tutorials site site-check dist clean
+.PHONY: demo test test-slow test-tutorials explorer-check gpu-check lint
+.PHONY: tutorials progress slides site site-check dist clean
 
 demo: .venv/stamp-plot
 	$(BIN)/tinympcnn demo
@@ -48,6 +49,14 @@ lint: .venv/stamp-test .venv/stamp-lint
 
 tutorials: .venv/stamp-tutorials
 	$(BIN)/jupyter lab tutorials
+
+# Which exercises of the course pass, in the notebooks as they are saved.
+progress: .venv/stamp-tutorials
+	$(BIN)/python tutorials/progress.py
+
+# tutorials/slides.html: the key figures of the course, one a page.
+slides: .venv/stamp-tutorials
+	$(BIN)/python tutorials/slides.py
 
 # The documentation, in build/site, from the Markdown pages, the notebooks as they are, and the docstrings.
 site: .venv/stamp-site
