@@ -28,7 +28,7 @@ from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
 from tinympcnn.training.recipe import Recipe, check_same
-from tinympcnn.training.workers import worker_processes
+from tinympcnn.engine.workers import worker_processes
 
 AnyPath = str | PathLike[str]
 

@@ -49,7 +49,7 @@ class Members:
         names = names or [f"net {i}" for i in range(len(nets))]
         self.nets = [net if net.stride == (1, 1) else net.as_image() for net in nets]
         self.views = range(8 if turns else 1)
-        self.finish = (lambda scores: scores) if scores else softmax
+        self.finish = _as_they_are if scores else softmax
         self.alignment = alignment(self.nets[0])  # tiles that start at multiples are not computed twice by this net
         self.xp = agreed("backend", [net.xp for net in nets], names)
         self.in_maps = agreed("number of maps in", [net.in_maps for net in nets], names)
@@ -86,6 +86,10 @@ class Members:
         twin.nets = [net.to(name) for net in self.nets]
         twin.xp, twin.alignment = twin.nets[0].xp, alignment(twin.nets[0])
         return twin
+
+
+def _as_they_are(scores: Array) -> Array:
+    return scores
 
 
 def as_members(net: Sequential | Members) -> Members:
