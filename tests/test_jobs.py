@@ -18,7 +18,8 @@ from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError,
 from tinympcnn.cli import session as sessions
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
-from tinympcnn.cli.segment import Machine, Steps, segment_files
+from tinympcnn.cli.pages import Machine
+from tinympcnn.cli.segment import Steps, segment_files
 from tinympcnn.cli.session import Session
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.limits import available_memory, resident_memory
+from tinympcnn.engine.workers import Crew
 from tinympcnn.inference import tiling
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members
@@ -17,21 +18,35 @@ def plan_tiles(
     factor: int,
     post: Postprocess,
     files: Sequence[ImageFile],
-    tile: int | None,
-    memory: int | None,
+    asked: tuple[int | None, int | None],
+    crew: Crew,
     echo: Callable[[str], None],
 ) -> Pair:
-    """Return the rows and columns of the tiles, and say what memory the process will take at most."""
+    """Return the rows and columns of the tiles, and say what memory the process will take at most.
+
+    The tile and the bytes of memory that are `asked` for may be None. Where workers of other processes compute, this
+    process holds the rows that are on their way, and there is a band for every worker if the images are large enough.
+    """
+    tile, memory = asked
     taken = resident_memory()
     budget = memory if memory is not None else taken + available_memory() // 2
     each = (_page_memory(committee, file, factor, post) for file in files)
     fixed, row = (max(part) for part in zip(*each, strict=True))
     fixed += post.filter_bytes()
     largest = max(file.shape[0] for file in files) // factor, max(file.shape[1] for file in files) // factor
-    room = max(min(budget - taken - fixed, tiling.DEFAULT_MEMORY), 1)
-    rows, columns = size = tiling.tile_size(committee, tile, room, largest, row)
-    peak = taken + fixed + rows * row + tiling.tile_memory(committee, size, largest)
-    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak")
+    room = max(budget - taken - fixed, 1)
+    if crew.memory is None:
+        rows, columns = size = tiling.tile_size(committee, tile, min(room, tiling.DEFAULT_MEMORY), largest, row)
+        peak = taken + fixed + rows * row + tiling.tile_memory(committee, size, largest)
+        where = ""
+    else:
+        every = sum(file.shape[0] // factor * len(file) for file in files)
+        most = min(room // ((crew.ahead + 1) * row), max(every // max(crew.ahead, 1), 2 * committee.halo), largest[0])
+        largest = max(most, 1), largest[1]
+        rows, columns = size = tiling.tile_size(committee, tile, crew.memory, largest)
+        peak = taken + fixed + (crew.ahead + 1) * rows * row
+        where = f" here and {tiling.tile_memory(committee, size, largest) / 1e6:.0f} MB for each band on a worker"
+    echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak{where}")
     if peak > budget:
         advice = "the least that is possible" if tile is None else "a smaller --tile takes less"
         echo(f"this is more than the {budget / 1e6:.0f} MB asked for; {advice}")

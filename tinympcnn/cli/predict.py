@@ -8,18 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tinympcnn.cli import arguments
+from tinympcnn.cli import arguments, crew
 from tinympcnn.cli.models import load_committee
-from tinympcnn.cli.planning import plan_tiles
+from tinympcnn.cli.pages import Echo, Job, Machine, segment_jobs
 from tinympcnn.cli.results import Paths, made_folder, usable
-from tinympcnn.cli.segment import Echo, Machine
 from tinympcnn.engine import backend
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.predict import predictor
-from tinympcnn.inference.segment import segment_bands
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter, check_space
 
@@ -44,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine = parser.add_argument_group("machine")
     arguments.tiles(machine)
     arguments.machine(machine)
+    crew.add_argument(machine, "the bands of the images")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -52,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
         options.images,
         options.model,
         options.output,
-        Machine(options.backend, options.tile, options.memory),
+        Machine(options.backend, options.tile, options.memory, options.cluster),
         turns=options.turns,
         reading=arguments.reading_of(options),
         force=options.force,
@@ -103,7 +101,7 @@ def predict_files(
     UsageError
         If a result would overwrite an image, or exists already and `force` is not given.
     """
-    xp, why = backend.load(machine.device)
+    xp, why = backend.load(crew.backend_for(machine.cluster, machine.device))
     echo(f"backend: {why}")
     committee, factor = load_committee([model] if isinstance(model, str | PathLike) else list(model), turns)
     members = predictor(committee).to("numpy" if xp is np else "cupy")
@@ -112,18 +110,9 @@ def predict_files(
     jobs = [(file, _writer(file, folder, members.out_maps, factor)) for file in files]
     check_outputs((writer.path for _, writer in jobs), inputs, force)
     check_space(folder, [writer for _, writer in jobs])
-    if jobs:
-        size = plan_tiles(members, factor, Postprocess(None, 0), files, machine.tile, machine.memory, echo)
-    written = []
-    for file, writer in jobs:
-        with failures.of(file.path):
-            with writer:
-                for index in range(len(file)):
-                    for _, band in segment_bands(members, PageRows(file, index, factor), size, echo=echo):
-                        writer.write(band)
-                        del band  # before the next one is made
-            echo(f"{file.describe()}: wrote {writer.path}")
-            written.append(writer.path)
+    planned = [Job(file, writer, str(writer.path)) for file, writer in jobs]
+    done = segment_jobs(planned, members, factor, Postprocess(), machine, failures, echo)
+    written = [job.writer.path for job in done]
     failures.tell(len(inputs))
     return written
 

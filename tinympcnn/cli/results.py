@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -69,14 +70,34 @@ class Failures(dict[Path, DataError]):
         raise DataError(f"{len(self)} of {n} images were left out: {self[first]}{more}")
 
 
-def writers_of(file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> tuple[PageWriter, PageWriter]:
-    """Return the writers of the probabilities and the labels of an image."""
-    H, W = file.shape[0] // factor, file.shape[1] // factor
-    prob, labels = folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
-    return (
-        PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file),
-        PageWriter(labels, len(file), (H, W), label_dtype(values), values, file),
-    )
+class TiffPair:
+    """The writer of the probabilities and the labels of an image, NAME_prob.tif and NAME_labels.tif in a folder."""
+
+    def __init__(self, file: ImageFile, folder: Path, values: tuple[int, ...], factor: int) -> None:
+        H, W = file.shape[0] // factor, file.shape[1] // factor
+        prob, labels = folder / f"{file.stem}_prob.tif", folder / f"{file.stem}_labels.tif"
+        self._values = np.array(values, label_dtype(values))
+        self.writers = (
+            PageWriter(prob, len(file), (H, W, len(values)), np.float32, values, file),
+            PageWriter(labels, len(file), (H, W), self._values.dtype, values, file),
+        )
+        self.paths = [prob, labels]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            for writer in self.writers:
+                opened.enter_context(writer)
+            self._open = opened.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    def write(self, band: np.ndarray) -> None:
+        """Append a band of probabilities (h, W, K), and the value of the most probable class of each pixel."""
+        prob, labels = self.writers
+        prob.write(band)
+        labels.write(self._values[band.argmax(axis=-1)])
 
 
 def made_folder(folder: Path) -> Path:

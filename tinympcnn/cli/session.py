@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_info
 
 from tinympcnn import __version__
 from tinympcnn.engine import backend
+from tinympcnn.engine.workers import worker_processes
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.outputs import check_outputs
@@ -28,7 +29,6 @@ from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
 from tinympcnn.training.recipe import Recipe, check_same
-from tinympcnn.engine.workers import worker_processes
 
 AnyPath = str | PathLike[str]
 
@@ -76,7 +76,7 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
-    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
+    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
     with worker_processes(session.processes) as executor:
@@ -168,7 +168,7 @@ def _records_to_resume(
     return records
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return what else decides the last bits: the libraries and the kernels of BLAS, but not the number of threads."""
     loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
     blas = {f"{one['internal_api']} {one['version']} {one.get('architecture', '')}".strip() for one in loaded}

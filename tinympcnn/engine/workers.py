@@ -46,16 +46,20 @@ class Crew:
     ahead : int
         The number of pieces that are under way, or done and not yet taken, beside the one that is waited for. It
         bounds the memory of a job; twice the number of workers keeps all of them busy.
+    memory : int or None
+        The bytes of memory that one piece may take on a worker of another process; None if this process computes.
     """
 
     executor: Executor = field(default_factory=Serial)
     ahead: int = 0
+    memory: int | None = None
 
 
 class Cancellable(Protocol):
     """What can be given up, such as a future."""
 
-    def cancel(self) -> Any: ...
+    def cancel(self) -> Any:
+        """Give it up."""
 
 
 Piece = TypeVar("Piece", bound=Cancellable)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -33,22 +34,26 @@ class Rows(Protocol):
 class Finish(Protocol):
     """What is done to the probabilities (H, W, K) of a page last, where a pixel sees `radius` pixels around it."""
 
-    radius: int
+    @property
+    def radius(self) -> int:
+        """The number of pixels."""
 
-    def __call__(self, probabilities: np.ndarray) -> np.ndarray: ...
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return what is made of probabilities (H, W, K)."""
 
 
 Store = Callable[[int, slice, np.ndarray], None]  # takes the number of a page, rows of it, and their band
 
 
-class _Cut(NamedTuple):
+@dataclass
+class _Cut:
     """The rows of an image from `top` on that a piece sees."""
 
     shape: tuple[int, ...]
     top: int
     pixels: np.ndarray
 
-    def __getitem__(self, rows: Any) -> Any:
+    def __getitem__(self, rows: slice) -> np.ndarray:
         return self.pixels[rows.start - self.top : rows.stop - self.top]
 
 
@@ -56,7 +61,7 @@ class _Piece(NamedTuple):
     """The arguments of `_computed`: what is sent to a worker."""
 
     members: Members
-    image: Rows | _Cut
+    image: Rows
     number: int  # of the page
     rows: slice  # the rows of the band
     wide: slice  # those rows, and the rows around them that `finish` sees
@@ -110,39 +115,49 @@ class Bands:
         echo: Callable[[str], None] = warnings.warn,
     ) -> None:
         self._members, self._tile, self._asked, self._memory = members, tile, tile, memory
-        self._finish, self._store, self._crew, self._echo = finish, store, crew, echo
+        self._finish, self.store, self._crew, self._echo = finish, store, crew, echo
 
     def __call__(self, pages: Iterable[Rows]) -> Iterator[Band]:
         """Yield the bands of pages, each of which is an image (H, W, C)."""
         return drawn_ahead(self._submitted(pages), self._crew.ahead)
 
-    def _submitted(self, pages: Iterable[Rows]) -> Iterator[Band]:
-        for number, image in enumerate(pages):
-            done = 0
-            while done < image.shape[0]:  # the tiles may have become smaller
-                stop = self._stop(image, done)
-                yield self._submit(number, image, slice(done, stop))
-                done = stop
+    def height(self, size: Pair) -> int:
+        """Return the rows of a band of pages of `size` (H, W): they, and what `finish` sees, fit into a tile.
 
-    def _size(self, image: Rows) -> Pair:
-        return tile_size(self._members, self._tile, self._memory, largest=image.shape[:2])
-
-    def _stop(self, image: Rows, start: int) -> int:
-        """Return where the band ends that starts at a row: its rows, and those that `finish` sees, fit into a tile."""
-        H, rows, multiple = image.shape[0], self._size(image)[0], self._members.alignment[0]
-        if self._finish is not None and self._finish.radius and rows < H:
+        Bands start at multiples of this number, as long as the memory suffices.
+        """
+        rows, multiple = self._size(size)[0], self._members.alignment[0]
+        if self._finish is not None and self._finish.radius and rows < size[0]:
             margin = 2 * self._finish.radius + multiple
             rows = -(-max(rows - margin, SMALLEST_TILE) // multiple) * multiple
-        return next(span.stop for span in spans(H, rows, multiple) if span.stop > start)
+        height: int = spans(size[0], rows, multiple)[0].stop
+        return height
+
+    def _size(self, size: Pair) -> Pair:
+        return tile_size(self._members, self._tile, self._memory, largest=size)
+
+    def _submitted(self, pages: Iterable[Rows]) -> Iterator[Band]:
+        for number, image in enumerate(pages):
+            size, done = image.shape[:2], 0
+            height = self.height(size)
+            while done < size[0]:
+                if self.store is None:  # stored bands stay as tall as they are, so that no two write one chunk
+                    height = self.height(size)  # the tiles may have become smaller
+                rows = slice(done, min(done + height, size[0]))
+                if height > self.height(size):
+                    yield Band(number, rows, partial(self._again, number, image, rows), lambda: None)
+                else:
+                    yield self._submit(number, image, rows)
+                done = rows.stop
 
     def _submit(self, number: int, image: Rows, rows: slice) -> Band:
-        members, size = self._members, self._size(image)
+        members, size = self._members, self._size(image.shape[:2])
         radius, multiple = self._finish.radius if self._finish else 0, members.alignment[0]
         top = max(rows.start - radius, 0) // multiple * multiple
         wide = slice(top, min(rows.stop + radius, image.shape[0]))
         try:
             piece = _Piece(
-                members, _to_send(members, image, wide), number, rows, wide, size[1], self._finish, self._store
+                members, _to_send(members, image, wide), number, rows, wide, size[1], self._finish, self.store
             )
         except DataError as error:  # the file cannot be read here
             futures = [Future[Any]()]
@@ -163,10 +178,10 @@ class Bands:
 
     def _again(self, number: int, image: Rows, rows: slice) -> np.ndarray | None:
         """Compute a band once more, in as many bands as the tiles ask for now."""
-        found, height = [], self._size(image)[0]
-        for start in range(rows.start, rows.stop, height):
-            found.append(self._submit(number, image, slice(start, min(start + height, rows.stop))).take())
-        return None if self._store else np.concatenate(found)
+        height = self.height(image.shape[:2])
+        parts = (slice(top, min(top + height, rows.stop)) for top in range(rows.start, rows.stop, height))
+        found = [band for part in parts if (band := self._submit(number, image, part).take()) is not None]
+        return np.concatenate(found) if found else None
 
     def _shrink(self, size: Pair, members: Members, error: BaseException) -> None:
         """Make the tiles smaller than `size`, which did not fit, or leave the device; say so."""
@@ -183,7 +198,7 @@ class Bands:
             raise DataError(f"not enough memory for tiles of {size[0]}x{size[1]}, the smallest") from error
 
 
-def _to_send(members: Members, image: Rows, wide: slice) -> Rows | _Cut:
+def _to_send(members: Members, image: Rows, wide: slice) -> Rows:
     """Return what a worker is sent of an image: the rows it needs, or the image itself if workers can open it."""
     if getattr(image, "opened_by_workers", False):
         return image
@@ -204,7 +219,7 @@ def _computed(piece: _Piece) -> np.ndarray | None:
     return None
 
 
-def _probabilities(members: Members, image: Rows | _Cut, rows: slice, width: int) -> np.ndarray:
+def _probabilities(members: Members, image: Rows, rows: slice, width: int) -> np.ndarray:
     """Return the probabilities (h, W, K) of rows of outputs, in tiles of at most `width` columns."""
     H, W = image.shape[:2]
     seen = members.rows_seen((H, W), rows)

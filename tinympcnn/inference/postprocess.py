@@ -1,7 +1,7 @@
 """What is done to probabilities after the nets: calibrated pixel by pixel, then smoothed by a median filter.
 
 The winner of the ISBI 2012 challenge did both, in this order (Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012).
-A pixel depends on those within the radius of the filter alone, so that pages can be done in bands (``inference/bands.py``).
+A pixel depends on those within the radius of the filter alone, so that ``inference/bands.py`` does pages in bands.
 """
 
 from __future__ import annotations
