@@ -14,12 +14,15 @@ import numpy as np
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
+from tinympcnn.cli.crew import add_argument as add_cluster
+from tinympcnn.cli.crew import backend_for, crew_for
 from tinympcnn.cli.models import resolution
 from tinympcnn.cli.pictures import check_picture
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import agreed, average
 from tinympcnn.inference.classify import check_columns, classify
+from tinympcnn.inference.classify import opinions as each_column
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.outputs import check_outputs
@@ -49,6 +52,7 @@ def classify_files(
     *,
     axes: str | None = None,
     device: str = "numpy",
+    cluster: str | None = None,
     echo: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Classify images with a column or a committee of columns, and compare with the truth where that is known.
@@ -65,6 +69,8 @@ def classify_files(
         The axes of TIFF files that do not tell theirs.
     device : {"numpy", "cupy", "auto"}
         Where to compute.
+    cluster : str, optional
+        "local" or the address of a Dask cluster that computes the columns.
     echo : callable
         Called with each line of the report.
 
@@ -81,7 +87,7 @@ def classify_files(
     for picture in (outputs.confusion, outputs.sheet):
         if picture is not None:
             check_picture(picture)
-    xp, why = backend.load(device)
+    xp, why = backend.load(backend_for(cluster, device))
     echo(f"backend: {why}")
     nets, names = [Net.load(path) for path in models], [str(path) for path in models]
     check_columns(nets, names)
@@ -92,9 +98,10 @@ def classify_files(
     echo(data.describe())
     nets = [net.to("numpy" if xp is np else "cupy") for net in nets]
     classify(nets, data.images[:1])  # the first call makes threads and memory, which is not what an image costs
-    start = time.perf_counter()
-    opinions = [classify(net, data.images) for net in nets]
-    seconds = (time.perf_counter() - start) / len(data.images)
+    with crew_for(cluster, nets) as crew:
+        start = time.perf_counter()
+        opinions = list(each_column(nets, data.images, crew))
+        seconds = (time.perf_counter() - start) / len(data.images)
     p = average(opinions)
     report = {"images": len(p), "columns": len(nets), "seconds per image": round(seconds, 6)}
     if data.classes is not None:
@@ -188,9 +195,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.reading(parser, labels=False)
     arguments.machine(parser)
+    add_cluster(parser, "the columns and the images")
 
 
 def run(options: argparse.Namespace) -> None:
     """Classify as the options of ``tinympcnn classify`` say."""
     outputs = Outputs(options.csv, options.confusion, options.sheet)
-    classify_files(options.images, options.model, outputs, axes=options.axes, device=options.backend)
+    classify_files(
+        options.images, options.model, outputs, axes=options.axes, device=options.backend, cluster=options.cluster
+    )

@@ -24,7 +24,7 @@ from typing import Any
 from distributed import Client, LocalCluster, WorkerPlugin
 
 from tinympcnn import __version__, engine
-from tinympcnn.cli.session import versions
+from tinympcnn.cli.versions import versions
 from tinympcnn.engine.workers import Crew
 from tinympcnn.errors import DataError, Notice, UsageError
 from tinympcnn.inference.tiling import DEFAULT_MEMORY
@@ -35,7 +35,7 @@ PATIENCE = 10  # seconds for a cluster to answer, and for its first worker to be
 
 
 @contextmanager
-def joined(name: str, nets: Sequence[Sequential], folders: Sequence[Path] = ()) -> Iterator[Crew]:
+def joined(name: str, nets: Sequence[Sequential] = (), folders: Sequence[Path] = ()) -> Iterator[Crew]:
     """Join a cluster, give its workers the nets, and yield the crew; `folders` must be seen by every worker.
 
     Parameters

@@ -30,7 +30,7 @@ def backend_for(cluster: str | None, device: str) -> str:
 
 
 @contextmanager
-def crew_for(cluster: str | None, nets: Sequence[Sequential], folders: Sequence[Path] = ()) -> Iterator[Crew]:
+def crew_for(cluster: str | None, nets: Sequence[Sequential] = (), folders: Sequence[Path] = ()) -> Iterator[Crew]:
     """Yield who computes with these nets; the workers must see the `folders`."""
     if cluster is None:
         yield Crew()

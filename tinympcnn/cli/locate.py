@@ -8,21 +8,26 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinympcnn.cli import arguments
+from tinympcnn.cli import arguments, crew
 from tinympcnn.cli.findings import format_table
 from tinympcnn.cli.models import load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
+from tinympcnn.cli.pages import Machine
 from tinympcnn.cli.pictures import check_picture
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.inference.bands import Bands
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.locate import locate
+from tinympcnn.inference.locate import objects_in
+from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import page_names
 from tinympcnn.io.outputs import check_outputs
@@ -83,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--score", type=arguments.ranged(float, 0, 1), metavar="P",
         help="The smallest score of an object, if it is not chosen on validation images. The default is 0.5.",
     )  # fmt: skip
-    arguments.machine(parser.add_argument_group("machine"))
+    machine = parser.add_argument_group("machine")
+    arguments.machine(machine)
+    crew.add_argument(machine, "the bands of the images")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -95,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
         Truth(options.truth, options.val, tuple(options.within or ())) if options.truth or options.val else None,
         Search(options.radius, options.score, options.turns),
         reading=arguments.reading_of(options),
-        device=options.backend,
+        machine=Machine(options.backend, cluster=options.cluster),
     )
 
 
@@ -149,7 +156,7 @@ def locate_files(
     search: Search = Search(),
     *,
     reading: Reading = Reading(),  # noqa: B008
-    device: str = "numpy",
+    machine: Machine = Machine(),  # noqa: B008
     echo: Echo = print,
 ) -> dict[str, Any]:
     """Find the objects in image files, and compare them with the truth where that is known.
@@ -168,8 +175,8 @@ def locate_files(
         What an object is.
     reading : Reading
         The axes of the images. The models say by how much images are down-sampled.
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
+    machine : Machine
+        Where to compute, and in which pieces.
     echo : callable
         It is told what is done.
 
@@ -179,7 +186,7 @@ def locate_files(
         What was echoed as a table.
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
-    xp, why = backend.load(device)
+    xp, why = backend.load(crew.backend_for(machine.cluster, machine.device))
     echo(f"backend: {why}")
     committee, factor = load_committee(models, search.turns)
     committee = committee.to("numpy" if xp is np else "cupy")
@@ -193,18 +200,26 @@ def locate_files(
     places = read_places(truth.places or [], [*files, *held], reading) if truth else None
     _check_outputs(outputs, files, [*models, *(file.path for file in held)])
 
-    def find(some: list[ImageFile], threshold: float, places: Sequence[np.ndarray] | None) -> list[Found]:
-        return list(_find(committee, some, radius, threshold, factor, places, echo))
-
     n = sum(file.n_pages for file in files)
     within = truth.within if truth and truth.within else (radius,)
     threshold = 0.5 if search.threshold is None else search.threshold
-    if held and places is not None:
-        threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
-        if threshold == float("inf"):
-            raise DataError("nothing on the validation images was found, so no threshold can be chosen; see --within")
-        echo(f"score of at least {threshold:.4f}, chosen on {sum(file.n_pages for file in held)} validation page(s)")
-    found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
+    seen = [file.path for file in [*files, *held] if file.opened_by_workers]
+    with crew.crew_for(machine.cluster, committee.nets, seen) as helpers:
+
+        def find(some: list[ImageFile], threshold: float, places: Sequence[np.ndarray] | None) -> list[Found]:
+            room = helpers.memory or machine.memory or DEFAULT_MEMORY
+            work = Bands(committee, machine.tile, room, crew=helpers, echo=echo)
+            return list(_find(work, some, radius, threshold, factor, places))
+
+        if held and places is not None:
+            threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
+            if threshold == float("inf"):
+                raise DataError(
+                    "nothing on the validation images was found, so no threshold can be chosen; see --within"
+                )
+            pages = sum(file.n_pages for file in held)
+            echo(f"score of at least {threshold:.4f}, chosen on {pages} validation page(s)")
+        found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
     kept = [one._replace(objects=one.objects[one.objects[:, 2] >= threshold]) for one in found]
     report: dict[str, Any] = {"pages": n, "objects": sum(len(one.objects) for one in kept), "threshold": threshold}
     for distance in within if places is not None else ():
@@ -249,19 +264,19 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
 
 
 def _find(
-    committee: Committee,
+    work: Bands,
     files: Sequence[ImageFile],
     radius: float,
     threshold: float,
     factor: int,
     places: Sequence[np.ndarray] | None,
-    echo: Echo,
 ) -> Iterator[Found]:
     """Yield what is found on each page, in pixels of the images as they are in the files."""
-    names = iter(page_names(files))
-    truth = iter(places) if places is not None else None
-    for file in files:
-        for page in range(file.n_pages):
-            objects = locate(committee, PageRows(file, page, factor), radius / factor, threshold, echo=echo)
-            objects[:, :2] = grown(objects[:, :2], factor)
-            yield Found(next(names), file, page, objects, None if truth is None else next(truth))
+    pages = [(file, index) for file in files for index in range(file.n_pages)]
+    names, truth = page_names(files), places if places is not None else [None] * len(pages)
+    bands = work(PageRows(file, index, factor) for file, index in pages)
+    for number, some in groupby(bands, attrgetter("number")):
+        objects = objects_in(((band.rows, band.take()) for band in some), radius / factor, threshold)
+        objects[:, :2] = grown(objects[:, :2], factor)
+        file, index = pages[number]
+        yield Found(names[number], file, index, objects, truth[number])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import platform
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
-from tinympcnn import __version__
+from tinympcnn.cli.crew import backend_for, crew_for
+from tinympcnn.cli.versions import versions
 from tinympcnn.engine import backend
 from tinympcnn.engine.workers import worker_processes
 from tinympcnn.errors import DataError, UsageError
@@ -41,6 +40,7 @@ class Session:
 
     device: str = "numpy"  # or "cupy" or "auto"
     processes: int = 1  # of one thread each, over which L-BFGS spreads the images on a CPU; no bit depends on them
+    cluster: str | None = None  # "local" or the address of a Dask cluster, over which L-BFGS spreads the images instead
     minutes: float = 10  # between two checkpoints
     resume: bool = False
     force: bool = False  # replace a model, a log and a checkpoint that exist
@@ -62,7 +62,11 @@ class Job:
 def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
     """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
     check_outputs((output, checkpoint_path(output), session.log), inputs, force=True)
-    xp, why = backend.load(session.device)
+    xp, why = backend.load(backend_for(session.cluster, session.device))
+    if session.cluster is not None and (session.processes != 1 or recipe.optimizer != "lbfgs"):
+        raise UsageError(
+            "a cluster is for --optimizer lbfgs, which sums over images, and takes the place of --processes"
+        )
     if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
         raise UsageError(
             f"{session.processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images"
@@ -72,14 +76,15 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
 
 def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
     """Train a copy of a net, or go on with its training, write it to the job's output, and return it, on the CPU."""
-    echo, xp = session.echo, backend.load(session.device)[0]
+    echo, xp = session.echo, backend.load(backend_for(session.cluster, session.device))[0]
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
     net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
-    with worker_processes(session.processes) as executor:
+    with crew_for(session.cluster) as crew, worker_processes(session.processes) as processes:
+        executor = processes if session.cluster is None else crew.executor
         epochs = fit(
             net, data, recipe, validation=validation, checkpoint=checkpoint,
             executor=executor, progress=session.progress,
@@ -166,11 +171,3 @@ def _records_to_resume(
             echo(f"{key} is now {record[key]}, and was {before.get(key)}: the last bits may differ")
     echo(f"going on from {checkpoint.path}, after {len(records)} epoch(s)")
     return records
-
-
-def versions() -> dict[str, str]:
-    """Return what else decides the last bits: the libraries and the kernels of BLAS, but not the number of threads."""
-    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
-    blas = {f"{one['internal_api']} {one['version']} {one.get('architecture', '')}".strip() for one in loaded}
-    python = platform.python_version()
-    return {"tinympcnn": __version__, "numpy": np.__version__, "python": python, "blas": ", ".join(sorted(blas))}

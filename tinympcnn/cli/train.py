@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn.cli import arguments
+from tinympcnn.cli import arguments, crew
 from tinympcnn.cli.progress import Bar
 from tinympcnn.cli.session import AnyPath, Job, Session, check_session, checkpoint_path, train
 from tinympcnn.cli.train_classes import Column, train_classes
@@ -98,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="The number of processes, of one thread each, over which lbfgs spreads the images. The default is 1.",
     )  # fmt: skip
     arguments.machine(run)
+    crew.add_argument(run, "the images of lbfgs")
 
 
 def _add_recipe(parser: argparse._ActionsContainer) -> None:
@@ -140,8 +141,8 @@ def run(options: argparse.Namespace) -> None:
     recipe = Recipe(**choices, options={name: value for name, value in chosen.items() if value is not None})
     bar = Bar(recipe.epochs)
     session = Session(
-        device=options.backend, processes=options.processes, minutes=options.minutes, resume=options.resume,
-        force=options.force, log=options.log, report=bar.epoch, progress=bar.update,
+        device=options.backend, processes=options.processes, cluster=options.cluster, minutes=options.minutes,
+        resume=options.resume, force=options.force, log=options.log, report=bar.epoch, progress=bar.update,
     )  # fmt: skip
     try:
         _start(options, recipe, session)

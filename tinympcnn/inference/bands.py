@@ -72,11 +72,15 @@ class _Piece(NamedTuple):
 
 @dataclass
 class Band:
-    """A band of a page that is computed somewhere. `take` may be called once, and gives (h, W, K)."""
+    """A band of a page that is computed somewhere.
+
+    `take` may be called once. It gives the probabilities, array, shape (h, W, K), or None if the band was stored where
+    it was computed, and raises what went wrong there.
+    """
 
     number: int  # of the page
     rows: slice
-    take: Callable[[], np.ndarray | None]  # None if the band was stored where it was computed
+    take: Callable[[], Any]
     cancel: Callable[[], Any]
 
 

@@ -6,7 +6,7 @@ Only a few bands are in memory at a time, and every object is the same whatever 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -66,5 +66,10 @@ def locate(
     if not radius > 0:
         raise UsageError(f"the radius of the objects must be a positive number of pixels, not {radius!r}")
     page = as_image(members, image) if isinstance(image, np.ndarray) else image
-    bands = ((rows, band[:, :, 1]) for rows, band in segment_bands(members, page, tile, memory, echo, crew))
-    return peaks(smooth_bands(bands, round(radius)), 2 * radius, threshold)
+    return objects_in(segment_bands(members, page, tile, memory, echo, crew), radius, threshold)
+
+
+def objects_in(bands: Iterable[tuple[slice, np.ndarray]], radius: float, threshold: float) -> np.ndarray:
+    """Return the objects (n, 3), as `locate` does, of probabilities (h, W, 2) that come in bands from the top."""
+    smoothed = smooth_bands(((rows, band[:, :, 1]) for rows, band in bands), round(radius))
+    return peaks(smoothed, 2 * radius, threshold)

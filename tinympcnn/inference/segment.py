@@ -82,7 +82,4 @@ def segment_bands(
     Only the rows that a band sees are read at a time. `Bands` says what `crew` and `echo` are for.
     """
     for band in Bands(as_members(net), tile, memory, crew=crew, echo=echo)([image]):
-        found = band.take()
-        assert found is not None
-        yield band.rows, found
-        del found  # before the next one is made
+        yield band.rows, band.take()
