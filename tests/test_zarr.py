@@ -198,7 +198,7 @@ def complex_numbers(path):
         (parent, "name the image in it, such as "),
         (damaged, "cannot be read; it is damaged or of an unknown kind"),
         (without_array, "cannot be read; it is damaged or of an unknown kind"),
-        (six_axes, "is no valid OME-Zarr image: Length of axes is 6"),
+        (six_axes, "is no valid OME-Zarr image: Length of axes (6)"),
         (complex_numbers, "holds complex64 pixels"),
         (lambda path: store(path, pixels(20, 30), "xy"), "has the axes x, y; the last two must be y and x"),
         (another_array, "promises the axes z, y, x and holds uint8 pixels of shape"),

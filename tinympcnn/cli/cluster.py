@@ -74,7 +74,7 @@ def joined(name: str, nets: Sequence[Sequential] = (), folders: Sequence[Path] =
 @contextmanager
 def _connected(name: str) -> Iterator[Client]:
     """Yield a client of the cluster; a cluster of this machine ends with it."""
-    quiet: dict[str, Any] = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
+    quiet: dict[str, Any] = {"silence_logs": logging.CRITICAL, "dashboard_address": "127.0.0.1:0"}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph")  # pixels are what the graph is made of
         warnings.filterwarnings("ignore", r"(?s).*Mismatched versions")  # `_check` says what matters
