@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from helpers import PLAIN, pixels, refused, written
 
-from tinympcnn import Committee, DataError, Net, __version__
+from tinympcnn import Committee, DataError, Net, Recipe, UsageError, __version__, fit
+from tinympcnn.cli.pages import Machine
+from tinympcnn.cli.segment import segment_files
 from tinympcnn.engine.workers import Crew, drawn_ahead, result_of
 from tinympcnn.inference.bands import Bands
 from tinympcnn.inference.classify import classify
 from tinympcnn.inference.views import as_members
 from tinympcnn.io.images import open_image
+from tinympcnn.training.runs import fit_each
 
 # ---------------------------------------------------------------------------------------------- any executor
 
@@ -109,6 +112,23 @@ def test_the_columns_of_a_committee_are_pieces(rng):
     images, late = rng.random((600, 12, 12, 1), np.float32), Late()
     assert (classify(nets, images, crew=Crew(late, ahead=9)) == classify(nets, images)).all()
     assert late.most == 6
+
+
+def test_runs_of_several_seeds_are_pieces(rng):
+    images, late = [rng.normal(size=(30, 20)) for _ in range(2)], Late()
+    nets = [Net.from_spec("C3x3x4 MPF2x2 FC2", rng=seed) for seed in range(3)]
+    before = [net.flat() for net in nets]
+    recipes = [Recipe(epochs=2, seed=seed, augment="rotate", options={"lr": 0.01}) for seed in range(3)]
+    sets = (images, [image > 0 for image in images])
+    one, two = (list(fit_each(nets, sets, recipes, executor=executor)) for executor in (None, late))
+    assert late.most == 3 and all((net.flat() == old).all() for net, old in zip(nets, before, strict=True))
+    for seed, (net, other) in enumerate(zip(one, two, strict=True)):
+        alone = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=seed)
+        log = list(fit(alone, sets, recipes[seed]))
+        assert (net.flat() == alone.flat()).all() and (other.flat() == alone.flat()).all()
+        assert [record["loss_train"] for record in net.record["log"]] == [record["loss_train"] for record in log]
+    with pytest.raises(UsageError, match="each net needs a recipe: here are 3 nets and 1 recipes"):
+        fit_each(nets, sets, recipes[:1])
 
 
 def test_what_is_drawn_ahead_comes_in_order_whatever_its_number():
@@ -395,6 +415,17 @@ def test_a_scheduler_without_workers_and_one_that_ends_are_one_sentence(volume, 
     with distributed.LocalCluster(n_workers=0, host="127.0.0.1", **quiet) as empty:
         monkeypatch.setattr(clusters, "PATIENCE", 2)
         refused(run(*call, "--cluster", empty.scheduler_address), 2, "answers but has no workers; start some first")
+    here = distributed.LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", **quiet)
+    monkeypatch.setattr(clusters, "PATIENCE", 60)
+
+    def end(line):
+        if line.startswith("1 file(s)"):
+            here.close()
+
+    machine = Machine(tile=40, cluster=here.scheduler_address)
+    with here, pytest.raises(DataError, match=r"the cluster .* was lost, .*: its scheduler or its workers are gone"):
+        segment_files([volume / "v.tif"], volume / "m.npz", volume / "out", machine=machine, echo=end)
+    assert not any((volume / "out").iterdir())
 
 
 @pytest.mark.slow

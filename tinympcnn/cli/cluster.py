@@ -68,20 +68,19 @@ def joined(name: str, nets: Sequence[Sequential] = (), folders: Sequence[Path] =
                 yield Crew(client.get_executor(pure=False), ahead, min([DEFAULT_MEMORY, *shares]))
             except BrokenExecutor as error:
                 reason = " ".join(str(error).split())[:300]
-                raise DataError(f"the cluster {name} lost its workers, perhaps for lack of memory: {reason}") from error
+                raise DataError(f"the cluster {name} was lost, perhaps for lack of memory: {reason}") from error
 
 
 @contextmanager
 def _connected(name: str) -> Iterator[Client]:
     """Yield a client of the cluster; a cluster of this machine ends with it."""
-    quiet: dict[str, Any] = {"silence_logs": logging.CRITICAL, "dashboard_address": "127.0.0.1:0"}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent_logs():
         warnings.filterwarnings("ignore", "Sending large graph")  # pixels are what the graph is made of
         warnings.filterwarnings("ignore", r"(?s).*Mismatched versions")  # `_check` says what matters
         if name == "local":
             n = engine.get_threads()
-            here = LocalCluster(n_workers=n, threads_per_worker=1, host="127.0.0.1", **quiet)
-            with here as cluster, Client(cluster) as client:
+            place = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+            with LocalCluster(n_workers=n, threads_per_worker=1, **place) as cluster, Client(cluster) as client:
                 yield client
             return
         address = _address(name)
@@ -91,6 +90,18 @@ def _connected(name: str) -> Iterator[Client]:
             raise UsageError(f"the cluster {name} does not answer within {PATIENCE} s; is its scheduler up?") from error
         with client:
             yield client
+
+
+@contextmanager
+def _silent_logs() -> Iterator[None]:
+    """Leave it to this module to say in one sentence what distributed would log on many lines."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _address(name: str) -> str:
@@ -186,4 +197,5 @@ def _sent_ahead(client: Client, nets: Sequence[Sequential]) -> Iterator[None]:
     finally:
         for kind in (Net, Sequential):
             copyreg.dispatch_table.pop(kind)
-        client.unregister_worker_plugin(job)
+        if client.status == "running":
+            client.unregister_worker_plugin(job)

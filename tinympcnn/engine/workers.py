@@ -94,7 +94,7 @@ def result_of(future: Future[Any]) -> Any:
     try:
         return future.result()
     except CancelledError:
-        raise BrokenExecutor("the workers are gone") from None
+        raise BrokenExecutor("its scheduler or its workers are gone") from None
     except Exception as error:
         if type(error).__module__.partition(".")[0] == "distributed":  # Dask's own errors, such as KilledWorker
             raise BrokenExecutor(str(error)) from error
