@@ -90,7 +90,7 @@ def segment_jobs(
     files = [job.file for job in jobs]
     pages = _Pages(files, members, factor, failures, echo)
     with crew_for(machine.cluster, members.nets, [file.path for file in files if file.opened_by_workers]) as crew:
-        size = plan_tiles(members, factor, post, files, (machine.tile, machine.memory), crew, echo)
+        size = plan_tiles(members, factor, post, files, (machine.tile, machine.memory), crew, echo, stored is not None)
         work = Bands(members, size, finish=post, crew=crew, echo=echo)
         if stored is not None:
             H, W = files[0].shape[:2]

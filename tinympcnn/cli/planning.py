@@ -21,11 +21,13 @@ def plan_tiles(
     asked: tuple[int | None, int | None],
     crew: Crew,
     echo: Callable[[str], None],
+    stored: bool = False,
 ) -> Pair:
     """Return the rows and columns of the tiles, and say what memory the process will take at most.
 
     The tile and the bytes of memory that are `asked` for may be None. Where workers of other processes compute, this
-    process holds the rows that are on their way, and there is a band for every worker if the images are large enough.
+    process holds the rows that are on their way, unless workers read and store them, and there is a band for every
+    worker if the images are large enough.
     """
     tile, memory = asked
     taken = resident_memory()
@@ -40,12 +42,14 @@ def plan_tiles(
         peak = taken + fixed + rows * row + tiling.tile_memory(committee, size, largest)
         where = ""
     else:
+        held = 0 if stored and all(file.opened_by_workers for file in files) else (crew.ahead + 1) * row
         every = sum(file.shape[0] // factor * len(file) for file in files)
-        most = min(room // ((crew.ahead + 1) * row), max(every // max(crew.ahead, 1), 2 * committee.halo), largest[0])
-        largest = max(most, 1), largest[1]
-        rows, columns = size = tiling.tile_size(committee, tile, crew.memory, largest)
-        peak = taken + fixed + (crew.ahead + 1) * rows * row
-        where = f" here and {tiling.tile_memory(committee, size, largest) / 1e6:.0f} MB for each band on a worker"
+        most = max(min(every // max(crew.ahead, 1), room // max(held, 1)), 2 * committee.halo)
+        largest = min(most, largest[0]), largest[1]
+        rows, columns = size = tiling.tile_size(committee, tile, crew.memory, largest, row)
+        peak = taken + fixed + held * rows
+        there = tiling.tile_memory(committee, size, largest) + rows * row
+        where = f" here and {there / 1e6:.0f} MB for each band on a worker"
     echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak{where}")
     if peak > budget:
         advice = "the least that is possible" if tile is None else "a smaller --tile takes less"

@@ -67,5 +67,6 @@ def fit_each(
 
 def _trained(net: Sequential, data: Data, recipe: Recipe, validation: Data | None) -> Sequential:
     own = net.astype(net.dtype)
-    own.record = {**own.record, "log": list(fit(own, data, recipe, validation=validation))}
+    log = list(fit(own, data, recipe, validation=validation))
+    own.record = {**own.record, "log": log}
     return own
