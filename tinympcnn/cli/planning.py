@@ -49,7 +49,7 @@ def plan_tiles(
         rows, columns = size = tiling.tile_size(committee, tile, crew.memory, largest, row)
         peak = taken + fixed + held * rows
         there = tiling.tile_memory(committee, size, largest) + rows * row
-        where = f" here and {there / 1e6:.0f} MB for each band on a worker"
+        where = f" here and {there / 1e6:.0f} MB for each of the {crew.ahead // 2} bands that workers compute at a time"
     echo(f"{len(files)} file(s), tiles of {rows}x{columns}, at most {peak / 1e6:.0f} MB at the peak{where}")
     if peak > budget:
         advice = "the least that is possible" if tile is None else "a smaller --tile takes less"
