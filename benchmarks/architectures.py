@@ -12,11 +12,13 @@ import csv
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pages
 
 from tinympcnn import Net, Recipe, Skip, fit
 from tinympcnn.metrics.regression import mean_squared_error, psnr, ssim
@@ -30,6 +32,9 @@ NETS = {
     "MPF with skips": "C3x3x6 C3x3x6 [ MPF2x2 C3x3x8 [ MPF2x2 C3x3x13 C3x3x13 ] C3x3x8 ] C3x3x6 C1x1x1",
 }
 NOISE = (0.0, 0.2, 0.1)
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "architectures.md"
+FOLDER = PAGE.with_suffix("")
+COLUMNS = ("net", "sigma", "mse", "psnr", "ssim", "passes", "cpu_seconds_a_pass", "train_mse", "peak_mb")
 TILE = (512, 672)
 WHITE = 128.0  # the grey value that counts as 1: few pixels are brighter
 CROP = 256
@@ -57,7 +62,7 @@ def tiles(first: int, last: int) -> list[np.ndarray]:
 
 def train_one(name: str, sigma: float, passes: int, out: Path) -> None:
     """Train one net and write the model, its log, and the time and memory that it took."""
-    net, stem = Net.from_spec(NETS[name], rng=0), out / f"{name.replace(' ', '_')}_{sigma}"
+    net, stem = Net.from_spec(NETS[name], rng=0), out / stem_of(name, sigma)
     recipe, images = Recipe(epochs=passes, crop=CROP, options={"lr": 0.003}), tiles(0, 8)
     data = Noisy(net, images, images, recipe)
     data.sigma = sigma
@@ -94,43 +99,73 @@ def measure(net: Net, sigma: float) -> dict[str, float]:
 
 
 def report(out: Path) -> None:
-    """Print a table of all models in a folder, as Markdown, and write the numbers as JSON."""
-    rows = []
+    """Measure all models of a folder, put their rows and logs beside the page, and fill the page's tables.
+
+    The rows of models that are not in the folder stay as they are.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    place = FOLDER / "scores.csv"
+    rows = {(row["net"], row["sigma"]): row for row in (pages.read(place) if place.exists() else [])}
     for sigma in sorted(NOISE):
         for name in NETS:
-            path = out / f"{name.replace(' ', '_')}_{sigma}.npz"
+            path = out / f"{stem_of(name, sigma)}.npz"
             if not path.exists():
                 continue
             net = Net.load(path)
             log = list(csv.reader(path.with_suffix(".csv").open()))[1:]
-            row = {"net": name, "sigma": sigma, "weights": net.n_params, "field of view": net.field_of_view[0]}
-            row |= {**measure(net, sigma), "passes": len(log), "CPU seconds a pass": float(log[-1][3]) / len(log)}
-            row |= {"train mse": float(log[-1][1]), "peak MB": net.record["peak MB"]}
-            rows.append(row)
+            found: dict[str, object] = {**measure(net, sigma), "passes": len(log)}
+            found |= {"cpu_seconds_a_pass": round(float(log[-1][3]) / len(log), 1), "train_mse": float(log[-1][1])}
+            found |= {"peak_mb": round(net.record["peak MB"])}
+            measured = {name: found}
             if any(isinstance(layer, Skip) for layer in net.layers):
-                bare = {"net": f"{name}, inner branch zero", "sigma": sigma, **measure(without_inner(net), sigma)}
-                rows.append(bare)
-            print(json.dumps(rows[-1]), file=sys.stderr)
-    (out / "architectures.json").write_text(json.dumps(rows, indent=1))
-    columns = list(rows[0])
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-    for row in rows:
-        print(f"| {' | '.join(_short(row.get(column, '')) for column in columns)} |")
+                measured[f"{name}, inner branch zero"] = {**measure(without_inner(net), sigma)}
+            for what, numbers in measured.items():
+                row = {column: numbers.get(column, "") for column in COLUMNS}
+                rows[what, str(sigma)] = {
+                    key: str(value) for key, value in (row | {"net": what, "sigma": sigma}).items()
+                }
+                print(json.dumps(rows[what, str(sigma)]))
+            shutil.copy(path.with_suffix(".csv"), FOLDER / f"{stem_of(name, sigma).lower()}.csv")
+    order = [what for name in NETS for what in (name, f"{name}, inner branch zero")]
+    pages.write(place, sorted(rows.values(), key=lambda row: (float(row["sigma"]), order.index(row["net"]))))
+    page()
 
 
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def page() -> None:
+    """Fill the tables of the page from the rows beside it."""
+    heads = {
+        "net": "net", "passes": "passes", "mse": "mean squared error", "psnr": "PSNR (dB)", "ssim": "SSIM",
+        "cpu_seconds_a_pass": "CPU s a pass", "peak_mb": "peak (MB)",
+    }  # fmt: skip
+
+    def table(names: list[str]) -> pages.Table:
+        rows = [row for row in pages.read(FOLDER / "scores.csv") if row["sigma"] in names]
+        for row in rows:
+            log = f"{stem_of(row['net'], row['sigma']).lower()}.csv"
+            row |= {"mse": f"{float(row['mse']):.6f}", "psnr": f"{float(row['psnr']):.2f}"}
+            row |= {"ssim": f"{float(row['ssim']):.4f}"}
+            row["net"] = f"[{row['net']}]({FOLDER.name}/{log})" if (FOLDER / log).exists() else row["net"]
+        return pages.chosen(rows, heads)
+
+    pages.fill(PAGE, {"sigma": table})
+
+
+def stem_of(name: str, sigma: object) -> str:
+    """Return the name of the files of a net."""
+    return f"{name.replace(' ', '_')}_{sigma}"
 
 
 def main() -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("train", "report"))
-    parser.add_argument("--out", type=Path, required=True, help="The folder of models and logs.")
+    parser.add_argument("what", choices=("train", "report", "page"))
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="The folder of models and logs (runs).")
     parser.add_argument("--passes", type=int, default=12, help="The passes over the training images (12).")
     parser.add_argument("--net", choices=NETS, help="Train this net only, in this process.")
     parser.add_argument("--sigma", type=float, default=0.0, help="The noise, for --net.")
     options = parser.parse_args()
+    if options.what == "page":
+        return page()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.what == "report":
         report(options.out)

@@ -121,6 +121,28 @@ PLANS = {
 }
 
 
+HEADS = {
+    "column": "column",
+    "columns": "columns",
+    "wrong": "wrong",
+    "images": "images",
+    "error": "error (%)",
+    "top2_error": "top-2 error (%)",
+    "error_rejecting_1": "error, 1 % rejected (%)",
+    "error_rejecting_5": "error, 5 % rejected (%)",
+}
+SPEED_HEADS = {
+    "net": "net",
+    "batch": "batch",
+    "who": "who",
+    "threads": "threads",
+    "ms_per_image_processor_median": "processor, median (ms)",
+    "ms_per_image_processor_least": "processor, least (ms)",
+    "ms_per_image_clock_median": "clock, median (ms)",
+    "ms_per_image_clock_least": "clock, least (ms)",
+}
+
+
 def train(options: argparse.Namespace) -> None:
     """Train one column; go on where an earlier run of the same command was stopped."""
     engine.set_threads(1)
@@ -232,7 +254,9 @@ def page(options: argparse.Namespace) -> None:
     def table(names: list[str]) -> pages.Table:
         (name,) = names
         rows = pages.read(path.with_suffix("") / f"{name}.csv")
-        return [[key.replace("_", " ") for key in rows[0]], *(list(row.values()) for row in rows)]
+        for row in rows if name != "speed" else []:
+            row["column"] = re.sub(r"^([a-z0-9]+)_(\d+)$", r"\1,&nbsp;seed&nbsp;\2", row["column"])
+        return pages.chosen(rows, SPEED_HEADS, digits=2) if name == "speed" else pages.chosen(rows, HEADS)
 
     pages.fill(path, {"table": table})
 

@@ -60,7 +60,7 @@ def main() -> None:
 
     draw(options.output)
     print(
-        f"wrote {options.output}/cpu.csv and two figures; README's table: python benchmarks/table.py {options.output}"
+        f"wrote {options.output}/cpu.csv and three figures; docs/speed.md: python benchmarks/table.py {options.output}"
     )
 
 

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     training = train_n3(options.epochs)
     write(folder / "training.csv", [training])
     report(folder, card, passed if options.tests else None, checks, steps, training)
-    draw(folder, card, steps)
+    draw(folder)
     failed = [check for check in checks if not check.ok]
     print(f"wrote {folder}; {len(failed)} of {len(checks)} checks failed, tests {'passed' if passed else 'FAILED'}")
     return 1 if failed or not passed else 0
@@ -142,7 +142,7 @@ def report(
         "",
         f"Tests marked gpu: {'not run' if passed is None else 'passed' if passed else 'FAILED'}.",
         "",
-        "```",
+        "```text",
         *map(str, checks),
         "",
         *map(words, steps),
@@ -182,30 +182,14 @@ def verdict(reached: bool) -> str:
     return "reached" if reached else "NOT reached"
 
 
-def draw(folder: Path, card: str, steps: list[dict[str, Any]]) -> None:
+def draw(folder: Path) -> None:
     """Draw the time of a step, for every net and contender, if matplotlib is installed."""
     try:
-        import matplotlib
+        import figures
 
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("no figure: matplotlib is not installed")
-        return
-    nets = dict.fromkeys(row["what"] for row in steps if row["what"] != "sgemm")
-    figure, axes = plt.subplots(
-        1, len(nets), figsize=(3.2 * len(nets) + 3, 3.6), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axis, net in zip(axes[0], nets, strict=True):
-        rows = [row for row in steps if row["what"] == net]
-        names = [row["contender"] + (", TF32" if row["tf32"] else "") for row in rows]
-        colours = ["tab:blue" if row["contender"] == "tinympcnn" else "tab:gray" for row in rows]
-        axis.barh(names, [row["median_ms"] for row in rows], color=colours)
-        axis.set(title=f"{net}, {rows[0]['rows']}x{rows[0]['columns']}", xlabel="ms for a training step")
-    axes[0, 0].invert_yaxis()  # and with it that of all
-    figure.suptitle(card.split(",")[0])
-    figure.savefig(folder / "steps.png", dpi=120)
-    plt.close(figure)
+        figures.draw(folder)
+    except UsageError as missing:
+        print(f"no figure: {missing}")
 
 
 if __name__ == "__main__":

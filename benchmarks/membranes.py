@@ -40,6 +40,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results" / "membranes.md"
 FOLDER = PAGE.with_suffix("")
 HELD = 4  # of 20 slices
 BATCH = 64  # patches in an update of patch-by-patch training
+INTERIOR_ERROR = 0.22  # the pixel error of a net that always answers "interior" on the held-out slices
 COLUMNS = ("pixel_error", "f1_error", "v_rand", "v_info", "rand_error", "warping_error")
 
 
@@ -130,41 +131,57 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
 
 
 def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:
-    """Draw a slice, the probability of the interior, and where the more probable class is wrong."""
+    """Draw a slice, the truth, the probability of the interior, and in colour where the answer is wrong."""
     net = Net.load(model)
     assert net.class_values is not None
     pixels, truth = (read_images([path])[0][page] for path in (image, labels))
     interior = truth[:, :, 0] == net.class_values[-1]
     p = net.segment(pixels)[:, :, -1]
-    wrong = np.where((p > 0.5) == interior, np.uint8(255), np.uint8(0))
-    panels = [pixels[:, :, 0].astype(np.uint8), interior, p, wrong]
-    pictures.side_by_side(panels, ["image", "labels", "p(interior)", "wrong (black)"], output,
-                      f"pixel error {(wrong == 0).mean():.4f}")  # fmt: skip
+    answer, grey = p > 0.5, pixels[:, :, 0].astype(np.uint8)
+    mistakes = np.repeat(128 + grey[:, :, None] // 2, 3, axis=2)
+    for ink, wrong in ((pictures.FALSE, answer & ~interior), (pictures.MISSED, interior & ~answer)):
+        mistakes[wrong] = tuple(bytes.fromhex(ink[1:]))
+    panels = [grey, interior, p, mistakes]
+    pictures.side_by_side(
+        panels, ["image", "truth", "probability of interior", "mistakes"], output,
+        f"pixel error {(answer != interior).mean():.3f}; membranes missed vermillion, membranes too many blue",
+    )  # fmt: skip
 
 
 def curves(path: Path, logs: dict[str, str]) -> None:
     """Draw training loss and held-out pixel error against minutes and against images seen."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    fig, axes = plt.subplots(2, 2, figsize=(10, 6.4), sharey="row", layout="constrained")
-    for name, label in logs.items():
-        rows = pages.read(FOLDER / f"{name}.csv")
-        x = {"minutes": [float(row["seconds"]) / 60 for row in rows], "images": [float(row["images"]) for row in rows]}
-        for line, (what, title) in zip(
-            axes, (("loss_train", "training loss"), ("pixel_error", "pixel error, held out")), strict=True
-        ):
-            for ax, along in zip(line, ("minutes", "images"), strict=True):
-                ax.plot(x[along], [float(row[what]) for row in rows], label=label)
-                ax.set(xlabel="minutes of training" if along == "minutes" else "images' worth of pixels trained on")
+    along = {
+        "minutes of training": lambda row: float(row["seconds"]) / 60,
+        "pixels trained on (in images)": lambda row: float(row["images"]),
+    }
+    whats = {"loss_train": "training loss", "pixel_error": "pixel error on the held-out slices"}
+    with pictures.drawing() as new_figure:
+        figure = new_figure(figsize=(8.4, 6))
+        axes = figure.subplots(2, 2, sharex="col", sharey="row")
+        styles = zip(pictures.INK, pictures.LINES, pictures.MARKS, strict=False)
+        for (name, label), (ink, line, mark) in zip(logs.items(), styles, strict=False):
+            rows = pages.read(FOLDER / f"{name}.csv")
+            style = {"color": ink, "linestyle": line, "marker": mark, "markevery": max(1, len(rows) // 8),
+                     "markersize": 5, "linewidth": 1.4}  # fmt: skip
+            for axis_row, what in zip(axes, whats, strict=True):
+                for ax, x in zip(axis_row, along.values(), strict=True):
+                    ax.plot([x(row) for row in rows], [float(row[what]) for row in rows], label=label, **style)
+        for ax in axes[1]:
+            ax.axhline(INTERIOR_ERROR, color=pictures.GREY, linewidth=1, linestyle=":")
+        axes[1, 0].annotate(
+            "always answering interior", (1, INTERIOR_ERROR), (0, -3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top", fontsize=8,
+        )  # fmt: skip
+        for ax, title in zip(axes[0], ("by time", "by images seen"), strict=True):
+            ax.set_title(title)
+        for line, title in zip(axes, whats.values(), strict=True):
             line[0].set_ylabel(title)
-    axes[1, 0].axhline(0.22, color="grey", linewidth=0.8, linestyle=":")
-    for ax in axes[:, 1]:
-        ax.set_xscale("log")
-    axes[0, 0].legend(frameon=False)
-    fig.savefig(path, dpi=90)
+        for ax, title in zip(axes[1], along, strict=True):
+            ax.set_xlabel(title)
+        axes[1, 1].set_xscale("log")
+        axes[1, 1].xaxis.set_major_formatter("{x:g}")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        pictures.write_figure(figure, path)
 
 
 def main() -> None:
@@ -211,20 +228,26 @@ def main() -> None:
         pages.fill(PAGE, {"scores": scores_table, "runs": runs_table, "speed": speed_table})
 
 
-def scores_table(names: list[str]) -> list[list[str]]:
-    """Return the rows of scores.csv."""
+def scores_table(names: list[str]) -> pages.Table:
+    """Return the rows of scores.csv: by nets, then by views, calibration and filter."""
+    order = ["n3", "n4", "n3 + n4"]
     rows = pages.read(FOLDER / "scores.csv")
-    digits = {"warping_error": 6, "threshold_of_f1": 2, "seconds_per_slice": 1}
-    table = [["nets", "views", "calibrated", "median", *(n.replace("_", " ") for n in (*COLUMNS, *list(digits)[1:]))]]
+    rows.sort(key=lambda row: (
+        order.index(row["nets"]) if row["nets"] in order else len(order), row["nets"], int(row["views"]),
+        row["calibrated"], row["median"],
+    ))  # fmt: skip
+    heads = {
+        "nets": "nets", "views": "views", "calibrated": "calibrated", "median": "median (px)",
+        "pixel_error": "pixel error", "f1_error": "F1 error", "v_rand": "V_Rand", "v_info": "V_Info",
+        "rand_error": "Rand error", "warping_error": "warping error", "seconds_per_slice": "s per slice",
+    }  # fmt: skip
     for row in rows:
-        numbers = [f"{float(row[n]):.{digits.get(n, 4)}f}" for n in (*COLUMNS, *list(digits)[1:])]
-        table.append(
-            [row["nets"], row["views"], "yes" if row["calibrated"] == "True" else "no", row["median"], *numbers]
-        )
-    return table
+        row |= {"calibrated": "yes" if row["calibrated"] == "True" else "no", "nets": row["nets"].upper()}
+        row["seconds_per_slice"] = f"{float(row['seconds_per_slice']):.0f}"
+    return pages.chosen(rows, heads, digits=4)
 
 
-def runs_table(names: list[str]) -> list[list[str]]:
+def runs_table(names: list[str]) -> pages.Table:
     """Return the times, losses and errors of training runs, from their logs."""
     table = [["run", "passes", "images' worth", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
     for name in names:
@@ -242,10 +265,10 @@ def runs_table(names: list[str]) -> list[list[str]]:
     return table
 
 
-def speed_table(names: list[str]) -> list[list[str]]:
+def speed_table(names: list[str]) -> pages.Table:
     """Return Table 1 of the paper with our column: patches per second of training, with augmentation."""
     paper = {"table1_n3": ("N3", "260", "4,500"), "table1_n4": ("N4", "130", "3,000")}
-    table = [["net", "paper, patches on a GPU", "paper, images", "tinympcnn, images"]]
+    table = [["net", "paper, patches on a GPU (per s)", "paper, images (per s)", "tinympcnn, images (per s)"]]
     for name in names:
         last = pages.read(FOLDER / f"{name}.csv")[-1]
         table.append([*paper[name], f"[{float(last['patches_per_second']):,.0f}]({FOLDER.name}/{name}.csv)"])

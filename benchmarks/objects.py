@@ -4,12 +4,13 @@ python benchmarks/objects.py train nuclei -o RUNS        # RUNS/nuclei.npz, nucl
 python benchmarks/objects.py train first -o RUNS         # a first net for synthetic mitoses, then, on its mistakes,
 python benchmarks/objects.py train second -o RUNS        # the second; both have the budget of
 python benchmarks/objects.py train one-stage -o RUNS     # a net that is trained in one stage
+python benchmarks/objects.py test nuclei -o RUNS         # or watershed, or mitoses: writes a table as CSV
+python benchmarks/objects.py page                        # fills the tables of the page from these files
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pages
 
 from tinympcnn import Net
 from tinympcnn.cli.session import write_log
@@ -252,7 +254,7 @@ def test_mitoses(folder: Path, results: Path) -> list[dict[str, Any]]:
         for within in (5, MITOSIS, 20, 33):
             row = {"nets": "+".join(models), "views": len(committee.views), "within": within, "threshold": threshold}
             rows.append({**row, **_measures(tested, within, threshold)})
-        write(results / "mitoses.csv", rows)
+        pages.write(results / "mitoses.csv", rows)
     return rows
 
 
@@ -266,32 +268,25 @@ def _kept(committee: Committee, scene: Scene, folder: Path, models: Sequence[str
     return np.load(place)
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a table, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def page(options: argparse.Namespace) -> None:
+    """Fill the tables of the page from the CSV files in the folder of its name."""
+    shares = {name: name.replace("_", " ") for name in ("precision", "recall")}
+    counts = {name: name.replace("_", " ") for name in ("objects", "hits", "false_alarms")}
+    measured = {**counts, **shares, "f1": "F1", "interval": "F1, 95 %", "average_precision": "average precision"}
 
-
-def tables(options: argparse.Namespace) -> None:
-    """Print the tables of a folder of results as the page shows them."""
-    for path in sorted(options.results.glob("*.csv")):
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
-        if "f1" not in rows[0]:
-            continue
-        print(f"\n{path.name}\n\n| {' | '.join(name.replace('_', ' ') for name in rows[0])} |")
-        print("| --- " * len(rows[0]) + "|")
+    def table(names: list[str]) -> pages.Table:
+        name, *within = names
+        rows = pages.read(options.page.with_suffix("") / f"{name}.csv")
+        rows = [row for row in rows if not within or row["within"] in within]
         for row in rows:
-            print(f"| {' | '.join(_short(value) for value in row.values())} |")
+            row["interval"] = f"{float(row['f1_low']):.2f}&nbsp;to&nbsp;{float(row['f1_high']):.2f}"
+        told = [key for key in ("views", "within") if len({row.get(key) for row in rows}) == 1]  # by the text
+        order = ("part", "nets", "views", "within", "threshold", "distance")
+        first = [key for key in order if key in rows[0] and key not in told]
+        units = {"within": "within (px)", "distance": "distance (px)"}
+        return pages.chosen(rows, {**{key: units.get(key, key) for key in first}, **measured}, digits=3)
 
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.3g}"
-    except ValueError:
-        return value
+    pages.fill(options.page, {"table": table})
 
 
 TESTS = {"nuclei": test_nuclei, "watershed": test_watershed, "mitoses": test_mitoses}
@@ -301,7 +296,7 @@ def test(options: argparse.Namespace) -> None:
     """Test the nets of a folder, and write a table."""
     options.results.mkdir(parents=True, exist_ok=True)
     rows = TESTS[options.set](options.output, options.results)
-    write(options.results / f"{options.set}.csv", rows)
+    pages.write(options.results / f"{options.set}.csv", rows)
     for row in rows:
         print(", ".join(f"{name} {value}" for name, value in row.items()))
 
@@ -319,9 +314,9 @@ def main() -> None:
     command.add_argument("-o", "--output", type=Path, required=True)
     command.add_argument("--results", type=Path, default=Path("docs/results/objects"))
     command.set_defaults(run=test)
-    command = commands.add_parser("tables")
-    command.add_argument("--results", type=Path, default=Path("docs/results/objects"))
-    command.set_defaults(run=tables)
+    command = commands.add_parser("page")
+    command.add_argument("--page", type=Path, default=Path("docs/results/objects.md"))
+    command.set_defaults(run=page)
     options = parser.parse_args()
     options.run(options)
 

@@ -11,7 +11,6 @@ All choices are made on validation images: the probability threshold, and for ti
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -187,36 +186,81 @@ def table_of(found: list[Inspected], threshold: float) -> np.ndarray:
     return np.sum(tables, axis=0)
 
 
-def lines_of(name: str) -> list[list[str]]:
-    """Return the lines of a CSV file, numbers shortened."""
-    lines = csv.reader((FOLDER / f"{name}.csv").read_text().splitlines())
-    return [[short(x) if re.fullmatch(r"\d+\.\d{5,}(e-?\d+)?", x) else x for x in line] for line in lines]
+HEADS = {
+    "error at 0.5": "error at 0.5 (%)",
+    "balanced pixel error": "balanced error (%)",
+    "on all pixels": "on all pixels (%)",
+    "ROC AUC": "AUC",
+    "validation AUC": "validation AUC",
+    "ROC AUC at rim 0": "AUC, rim 0",
+}
+LEFT_OUT = ("net", "parameters", "downsample", "epochs", "seed", "threshold of F1")
+"""Columns that tables leave out: most of them stand in the commands."""
+IN_TEXT = ("model", "views", "kind", "images")
+"""Columns that tables leave out where all rows are alike, as the text says the same."""
+
+
+def rows_of(names: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of CSV files beside the page."""
+    return [row for name in names for row in pages.read(FOLDER / f"{name}.csv")]
 
 
 def short(number: str) -> str:
     """Return a number with four digits, or as an integer if it is larger."""
+    if not re.fullmatch(r"\d+\.\d{5,}(e-?\d+)?", number):
+        return number
     return f"{float(number):,.0f}" if float(number) >= 1e4 else f"{float(number):,.4g}"
 
 
-def joined(names: list[str]) -> list[list[str]]:
-    """Return the rows of files with the same columns, without the column of nets (the commands name the nets)."""
-    files = [lines_of(name) for name in names]
-    kept = [i for i, what in enumerate(files[0][0]) if what != "net"]
-    return [[line[i] for i in kept] for line in [files[0][0], *(line for file in files for line in file[1:])]]
+def values(names: list[str]) -> pages.Table:
+    """Return the rows of a file in which every row has a unit of its own."""
+    (rows,) = (rows_of(names),)
+    return [list(rows[0]), *([short(value) for value in row.values()] for row in rows)]
 
 
-def overall(names: list[str]) -> list[list[str]]:
+def joined(names: list[str]) -> pages.Table:
+    """Return the rows of files with the same columns."""
+    return told(rows_of(names))
+
+
+def told(rows: list[dict[str, str]]) -> pages.Table:
+    """Return the columns of rows that are not told beside the table."""
+    alike = [key for key in IN_TEXT if len({row.get(key) for row in rows}) == 1]
+    kept = [key for key in rows[0] if key not in (*LEFT_OUT, *alike)]
+    return pages.chosen(rows, {key: HEADS.get(key, key) for key in kept})
+
+
+def overall(names: list[str]) -> pages.Table:
     """Return only the rows for all kinds of defect together."""
-    header, *rows = joined(names)
-    kind = header.index("kind")
-    return [line[:kind] + line[kind + 1 :] for line in [header, *(row for row in rows if row[kind] == "all")]]
+    return told([row for row in rows_of(names) if row["kind"] == "all"])
 
 
-def runs(names: list[str]) -> list[list[str]]:
+def summary(names: list[str]) -> pages.Table:
+    """Return one row for each set and net: mistakes and area of images, and the error of pixels."""
+    strip = {row["what"]: row["value"] for row in rows_of(names[:1])}
+    found = [("synthetic strip", "the paper's steel net", {**strip, PIXELS: strip[f"{PIXELS} at 0.5"]})]
+    rows = [row for row in rows_of(names[1:]) if row["kind"] == "all"]
+    found += [(*SUMMARY[row["model"]], row) for row in rows]
+    heads = {"images": "test images", "misses": "misses", "false alarms": "false alarms", "ROC AUC": "ROC AUC",
+             PIXELS: f"{PIXELS} (%)"}  # fmt: skip
+    lines = [{"set": where, "net": what, **{key: row.get(key, "") for key in heads}} for where, what, row in found]
+    return pages.chosen(lines, {"set": "set", "net": "net", **heads}, digits=4)
+
+
+PIXELS = "balanced pixel error"
+SUMMARY = {
+    "strip_steel_contrast": ("steel-strip", "the paper's, with local contrast, 8 views"),
+    "strip_wide_4": ("steel-strip", "a wide net, 8 views"),
+    "tile_wide_committee": ("magnetic-tile, split by image", "four wide nets, 8 views"),
+    "tile_by_tile_committee": ("magnetic-tile, split by tile", "two nets, 8 views"),
+}
+
+
+def runs(names: list[str]) -> pages.Table:
     """Return the first and last losses of training logs, and the times of the runs."""
     rows = [["run", "epochs", "evaluations", "first loss", "last loss", "last validation loss", "minutes"]]
     for name in names:
-        log = list(csv.DictReader((FOLDER / f"{name}.csv").read_text().splitlines()))
+        log = rows_of([name])
         held = [row["loss_val"] for row in log if row["loss_val"] != "nan"]
         rows.append([
             f"[{name}](steel/{name}.csv)", log[-1]["epoch"], log[-1]["evaluations"],
@@ -226,14 +270,14 @@ def runs(names: list[str]) -> list[list[str]]:
     return rows
 
 
-def table_2(names: list[str]) -> list[list[str]]:
+def table_2(names: list[str]) -> pages.Table:
     """Return Table 2 of the paper: mistakes, and seconds per image, on the whole image and patch by patch."""
-    scores, speed = (dict(line[:2] for line in lines_of(name)[1:]) for name in names)
+    scores, speed = ({row["what"]: row["value"] for row in rows_of([name])} for name in names)
     whats = ("images", "with a defect", "misses", "false alarms", "precision", "recall", "ROC AUC")
     ways = {"whole image": "tinympcnn", "patches of 512": "patches of 512", "patch by patch": "patch by patch"}
-    seconds = {way: float(speed[f"one image segmented, {name}"].replace(",", "")) / 1e3 for way, name in ways.items()}
-    rows = [[way, *(scores[what] for what in whats), f"{s:.4f}"] for way, s in seconds.items()]
-    return [["way", *whats, "seconds per image"], *rows]
+    milliseconds = {way: float(speed[f"one image segmented, {name}"]) for way, name in ways.items()}
+    rows = [[way, *(short(scores[what]) for what in whats), f"{ms:.1f}"] for way, ms in milliseconds.items()]
+    return [["way", *whats, "ms per image"], *rows]
 
 
 def main() -> None:
@@ -249,7 +293,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.what == "tables":
-        pages.fill(PAGE, {"table": joined, "overall": overall, "runs": runs, "table 2": table_2})
+        pages.fill(PAGE, {
+            "table": joined, "overall": overall, "values": values, "summary": summary, "runs": runs, "table 2": table_2,
+        })  # fmt: skip
     elif options.what == "synthetic":
         synthetic(*options.model)
     else:

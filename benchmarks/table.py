@@ -1,4 +1,4 @@
-"""Write the table of the README between two markers: ``python benchmarks/table.py DIR [README.md]``."""
+"""Write the tables of docs/speed.md between two markers: ``python benchmarks/table.py DIR [PAGE.md]``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import csv
 import sys
 from pathlib import Path
 
+from pages import Table, markdown
+
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 OURS, PATCHES = "tinympcnn", ("patch by patch", "patches of 512")
 
@@ -25,14 +28,13 @@ def _number(text: str) -> float | str:
         return text
 
 
-def table(machine: dict[str, str], rows: list[dict]) -> str:
-    """Return the Markdown table: one line for each net and work, the machine below."""
-    lines = [
-        "| | tinympcnn | patches per second | of sgemm | peak memory | fastest PyTorch | ratio | patch by patch |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    cases = dict.fromkeys((r["net"], r["rows"], r["columns"], r["images"], r["work"]) for r in rows)
-    for case in cases:
+def tables(machine: dict[str, str], rows: list[dict]) -> str:
+    """Return the Markdown: times, the machine, and the rest behind a fold; one line for each net and work."""
+    times: Table = [["", "tinympcnn (ms)", "fastest PyTorch (ms)", "ratio", "patch by patch (s)"]]
+    rest: Table = [[
+        "", "patches per second", "of sgemm (%)", "peak memory (MB)", "PyTorch's (MB)", "PyTorch's fastest formulation"
+    ]]  # fmt: skip
+    for case in dict.fromkeys((r["net"], r["rows"], r["columns"], r["images"], r["work"]) for r in rows):
         if case[-1] not in ("train", "segment"):
             continue
         group = {r["contender"]: r for r in rows if tuple(r[key] for key in
@@ -41,46 +43,48 @@ def table(machine: dict[str, str], rows: list[dict]) -> str:
         fastest = min((r for name, r in group.items() if name != OURS and name not in PATCHES),
                       key=lambda row: row["median_s"])  # fmt: skip
         net, height, width, images, work = case
-        what = "training step" if work == "train" else "segmentation"
         many = f", {images:.0f} images" if images > 1 else ""
-        lines.append(
-            f"| {net}, {what}, {height:.0f}x{width:.0f}{many} | {seconds(ours['median_s'])} "
-            f"| {ours['patches_per_s']:,.0f} | {ours['of_sgemm']:.0%} | {ours['peak_mb']:,.0f} MB "
-            f"| {seconds(fastest['median_s'])}, {fastest['contender']}, {fastest['peak_mb']:,.0f} MB "
-            f"| {ours['median_s'] / fastest['median_s']:.2f} | {seconds(group[PATCHES[0]]['median_s'])} |"
-        )
+        what = f"{net}, {'training step' if work == 'train' else 'segmentation'}, {height:.0f}x{width:.0f}{many}"
+        milliseconds = [1e3 * row["median_s"] for row in (ours, fastest)]
+        ratio, one_by_one = ours["median_s"] / fastest["median_s"], group[PATCHES[0]]["median_s"]
+        times.append([what, *(f"{ms:.1f}" for ms in milliseconds), f"{ratio:.2f}", f"{one_by_one:.1f}"])
+        counts = (ours["patches_per_s"], 100 * ours["of_sgemm"], ours["peak_mb"], fastest["peak_mb"])
+        rest.append([what, *(f"{count:.0f}" for count in counts), fastest["contender"]])
+    return f"{markdown(times)}\n{notes(machine, rows)}\n\n{folded('Patches per second, memory', markdown(rest))}"
+
+
+def notes(machine: dict[str, str], rows: list[dict]) -> str:
+    """Return the sentences that say how, on what and when was measured."""
     rounds = [row["rounds"] for row in rows if row["work"] in ("train", "segment")]
     few, many = min(rounds), max(rounds)
     sgemm = [row["gflop_per_s"] for row in rows if row["contender"] == "sgemm"]
-    lines += [
-        "",
+    return (
         f"Medians of {few:.0f}{f' to {many:.0f}' if many > few else ''} rounds, everybody in turn, on {machine['CPU']} "
         f"({machine['vector units']}; sgemm of 2048: {min(sgemm):.0f} to {max(sgemm):.0f} GFLOP/s), "
         f"{machine['date']}, {machine['versions']}, {machine['BLAS'].split(';')[-1].strip()}. "
         "Ratio is tinympcnn's time over that of the fastest of four PyTorch formulations. "
         "Patch by patch is tinympcnn on one patch at a time, measured on a sample and scaled. Peak memory is that of a "
-        "process of its own, libraries included. Made by [`benchmarks/`](benchmarks/README.md).",
-    ]
-    return "\n".join(lines)
+        "process of its own, libraries included."
+    )
 
 
-def seconds(value: float) -> str:
-    """Return a time with three digits, in the unit that suits it."""
-    return f"{value / 60:,.0f} min" if value >= 600 else f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+def folded(summary: str, text: str) -> str:
+    """Return text behind a line to click on."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n</details>"
 
 
 def main() -> None:
     """Replace the text between the markers."""
     if len(sys.argv) not in (2, 3):
-        raise SystemExit("usage: python benchmarks/table.py DIR [README.md]")
-    readme = Path(sys.argv[2] if len(sys.argv) == 3 else Path(__file__).parent.parent / "README.md")
-    text = readme.read_text(encoding="utf-8")
+        raise SystemExit("usage: python benchmarks/table.py DIR [PAGE.md]")
+    page = Path(sys.argv[2]) if len(sys.argv) == 3 else PAGE
+    text = page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise SystemExit(f"{readme} must have one line {BEGIN} and one line {END}")
+        raise SystemExit(f"{page} must have one line {BEGIN} and one line {END}")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    new = f"{before}{BEGIN}\n{table(*read(Path(sys.argv[1]) / 'cpu.csv'))}\n{END}{after}"
-    readme.write_text(new, encoding="utf-8")
+    new = f"{before}{BEGIN}\n{tables(*read(Path(sys.argv[1]) / 'cpu.csv'))}\n{END}{after}"
+    page.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,23 @@ def test_tables_stand_between_their_markers_and_nothing_else_changes(tmp_path):
     page.write_text("before\n<!-- squares: 2 3 -->\nold\n<!-- end -->\nafter <!-- other: 1 -->\n")
     for _ in range(2):
         pages.fill(page, {"squares": lambda names: [["n", "n*n"], *([n, str(int(n) ** 2)] for n in names)]})
-    table = "| n | n*n |\n| --- | --- |\n| 2 | 4 |\n| 3 | 9 |\n"
+    table = "| n | n*n |\n| ---: | ---: |\n| 2 | 4 |\n| 3 | 9 |\n"
     assert page.read_text() == f"before\n<!-- squares: 2 3 -->\n{table}<!-- end -->\nafter <!-- other: 1 -->\n"
+
+
+def test_numbers_stand_at_the_right_with_equal_digits():
+    rows = [{"net": "a", "error": "0.9", "updates": "36300", "log": "[1.5](a.csv)"},
+            {"net": "b", "error": "0.8125", "updates": "", "log": "[12](b.csv)"}]  # fmt: skip
+    table = pages.chosen(rows, {"net": "net", "error": "error", "updates": "updates", "log": "log"})
+    lines = pages.markdown(table).splitlines()
+    assert lines[1:] == [
+        "| --- | ---: | ---: | ---: |",
+        "| a | 0.9000 | 36,300 | [1.5](a.csv) |",
+        "| b | 0.8125 |  | [12](b.csv) |",
+    ]
+    assert pages.chosen(rows, {"error": "error (%)"}, digits=4) == [["error (%)"], ["90.00"], ["81.25"]]
+    mixed = [["what", "value"], ["images", "134"], ["threshold", "0.9063"]]
+    assert "| images | 134 |" in pages.markdown(mixed)  # rows with units of their own keep their digits
 
 
 def test_numbers_of_the_page_come_from_the_logs(work):

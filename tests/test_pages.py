@@ -12,6 +12,7 @@ from tinympcnn.cli import entry
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in sorted(ROOT.rglob("*.md")) if not any(part.startswith(".") for part in page.parts)]
+WIDTH = 88  # columns of code that a code-hosting page shows without scrolling
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -35,7 +36,8 @@ def commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_to_files_and_headings(page):
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
-    for link, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", text):
+    html = re.findall(r'(?:src|srcset|href)="(?!\w+:)([^"#]*)#?([^"]*)"', text)
+    for link, anchor in [*re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", text), *html]:
         target = page.parent / link if link else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
@@ -45,6 +47,13 @@ def test_links_lead_to_files_and_headings(page):
 def test_the_command_line_takes_the_commands(page):
     for words in commands(page.read_text(encoding="utf-8")):
         entry._parser(words).parse_args(words)
+
+
+def test_the_code_of_the_readme_is_coloured_and_does_not_scroll():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 5 and all(language for language, _ in blocks)
+    assert max(len(line) for _, block in blocks for line in block.splitlines()) <= WIDTH
 
 
 def test_the_pages_give_every_command():

@@ -27,6 +27,7 @@ COMMANDS = {
     "detect": "Decide for every image whether it contains a defect.",
     "evaluate": "Compare predictions with label images.",
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",
+    "export": "Write models as an ONNX file, or as the folder that DeepImageJ, ilastik and QuPath read.",
     "info": "Describe a model, a spec or this machine.",
     "gradcheck": "Check the gradients of a net by finite differences, and compare it with its patch net.",
     "bench": "Measure this machine, in under a minute.",

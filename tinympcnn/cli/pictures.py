@@ -23,6 +23,10 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 """The palette of Okabe and Ito, which people with any colour vision can tell apart."""
 GREY = "#999999"
+INK = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE)
+"""The order in which curves and segments take colours: neighbours differ for every kind of colour vision."""
+FALSE, MISSED = VERMILLION, BLUE
+LINES, MARKS = ("-", "--", "-.", ":"), "os^Dv<"
 
 SHEET_ROWS = 8  # images on a contact sheet
 DPI = 110

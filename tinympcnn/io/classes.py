@@ -78,7 +78,7 @@ def read_classified(
         files = [(path, -1) for path in expand(paths)]
     opened = [open_image(path, reading.axes) for path, _ in files]
     names = page_names(opened)
-    pages = [_shrunk(page, reading.downsample) for file in opened for page in file]
+    pages = [shrunk(page, reading.downsample) for file in opened for page in file]
     _check_sizes(pages, names)
     classes = np.repeat([k for _, k in files], [file.n_pages for file in opened]).astype(np.int64)
     return Classified(np.stack(pages), names, None if classes[0] < 0 else classes, known)
@@ -124,7 +124,7 @@ def _rows(path: Path) -> list[tuple[str, list[Path]]]:
     return list(files.items())
 
 
-def _shrunk(page: np.ndarray, factor: int) -> np.ndarray:
+def shrunk(page: np.ndarray, factor: int) -> np.ndarray:
     """Shrink an image and keep its type, which tells how bright its numbers are."""
     small = downsample(page, factor)
     return small.astype(page.dtype) if page.dtype.kind == "f" else np.rint(small).astype(page.dtype)
