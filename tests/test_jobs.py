@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError, data
-from tinympcnn.cli import session as sessions
+from tinympcnn.cli import versions as running
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
 from tinympcnn.cli.models import Machine
@@ -301,7 +301,7 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
 
 def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
     train(job)
-    monkeypatch.setattr(sessions, "__version__", "9.9")
+    monkeypatch.setattr(running, "__version__", "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)

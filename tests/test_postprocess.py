@@ -1,4 +1,4 @@
-"""The median filter and the pipeline: bands of any heights give what the whole page gives, to the last bit."""
+"""The median filter and the pipeline: bands of any height give what the whole page gives, to the last bit."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tinympcnn import UsageError
+from tinympcnn import Net, UsageError
+from tinympcnn.inference.bands import Bands
 from tinympcnn.inference.calibration import Calibration
-from tinympcnn.inference.postprocess import Postprocess, median, median_bands
+from tinympcnn.inference.postprocess import Postprocess, median
+from tinympcnn.inference.views import as_members
 
 DISC = np.array([[0, 1, 1, 1, 0], [1] * 5, [1] * 5, [1] * 5, [0, 1, 1, 1, 0]], bool)
 
@@ -16,16 +18,6 @@ DISC = np.array([[0, 1, 1, 1, 0], [1] * 5, [1] * 5, [1] * 5, [0, 1, 1, 1, 0]], b
 def page(rng, height, width, classes=2):
     scores = rng.random((height, width, classes), np.float32)
     return scores / scores.sum(axis=-1, keepdims=True)
-
-
-def cut(array, heights):
-    """Cut a page into bands of these heights, the last one repeated."""
-    bands, start = [], 0
-    while start < len(array):
-        height = heights[min(len(bands), len(heights) - 1)]
-        bands.append(array[start : start + height])
-        start += height
-    return bands
 
 
 @pytest.mark.parametrize("size", [(30, 40), (1, 1), (2, 9), (5, 3)])
@@ -37,16 +29,16 @@ def test_radius_two_is_scipys_median_over_a_disc_of_21_pixels(size, rng):
     np.testing.assert_allclose(median(p, 2).sum(axis=-1), 1, atol=1e-6)
 
 
-@given(st.integers(1, 30), st.integers(1, 8), st.lists(st.integers(1, 12), min_size=1, max_size=5), st.integers(1, 5))
-@settings(deadline=None)
-def test_bands_of_any_heights_are_filtered_as_the_whole_page(height, width, heights, radius):
-    p = page(np.random.default_rng(height), height, width)
-    found = list(median_bands(cut(p, heights), radius))
-    assert (np.concatenate(found) == median(p, radius)).all() and all(len(band) for band in found)
-
-
-def test_a_page_without_rows_has_no_bands():
-    assert list(median_bands([], 2)) == []
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(1, 90), st.integers(1, 5), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_bands_are_filtered_as_the_whole_page_whatever_the_tiles(height, width, tile, radius, calibrated):
+    net = Net.from_spec("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0)
+    image = np.random.default_rng(height).normal(size=(height, width, 1))
+    post = Postprocess(Calibration((0.1, 0.0, 0.5, 0.2), (0, 255)) if calibrated else None, radius)
+    bands = list(Bands(as_members(net), tile, finish=post)([image, image]))
+    assert [band.number for band in bands] == sorted(band.number for band in bands)
+    found = np.concatenate([band.take() for band in bands]).reshape(2, height, width, 2)
+    assert (found == post(net.segment(image))).all()
 
 
 def test_medians_of_three_classes_are_divided_by_their_sum(rng):
@@ -67,13 +59,11 @@ def test_specks_go_and_edges_stay():
     assert (median(np.stack([1 - p, p], axis=-1), 2)[..., 1] == smooth).all()
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=4))
-@settings(deadline=None)
-def test_first_calibrated_then_filtered(heights):
-    p = page(np.random.default_rng(0), 17, 11)
+def test_first_calibrated_then_filtered(rng):
+    p = page(rng, 17, 11)
     bent = Calibration((0.1, 0.0, 0.5, 0.2), (0, 255))
     for calibration, radius in ((None, 0), (bent, 0), (None, 2), (bent, 2)):
-        found = np.concatenate(list(Postprocess(calibration, radius)(cut(p, heights))))
+        found = Postprocess(calibration, radius)(p)
         expected = p if calibration is None else calibration(p)
         assert (found == (median(expected, radius) if radius else expected)).all()
         assert found.dtype == np.float32

@@ -209,7 +209,7 @@ def nothing(path, _):
     [
         (None, mixed, "mixes pages of 16x18 uint8 (YX) and 16x19 uint8"),
         (FLOATS, STACK, "page 1 has 1 pixels that are NaN or infinite; replace them first"),
-        (None, empty_folder, "holds no images (.tif, .tiff, .png, .jpg, .jpeg)"),
+        (None, empty_folder, "holds no images (.tif, .tiff, .png, .jpg, .jpeg, .zarr)"),
         (None, text, "a.tif is neither TIFF, PNG nor JPEG"),
         (None, nothing, "it is empty"),
         (noise(16, 18).astype(np.complex64), tiff(), "complex64 pixels; integers and floats can be read"),

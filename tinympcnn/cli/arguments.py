@@ -201,7 +201,7 @@ def files(group: argparse._ActionsContainer, *flags: str, help: str, **more: Any
 
 def output(group: argparse._ActionsContainer, metavar: str, help: str, *flags: str, **more: Any) -> None:
     """Add an option that names what is written: a file, or a folder."""
-    kind = path if metavar == "DIR" else new_file
+    kind = path if metavar.startswith("DIR") else new_file
     group.add_argument(*(flags or ("-o", "--output")), type=kind, metavar=metavar, help=help, **more)
 
 

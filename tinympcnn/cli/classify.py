@@ -14,13 +14,13 @@ import numpy as np
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
-from tinympcnn.cli.models import AnyPath, Echo, Paths, resolution
+from tinympcnn.cli.crew import crew_for, load_backend
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, resolution
 from tinympcnn.cli.pictures import check_picture
 from tinympcnn.cli.words import say, table
-from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import agreed, average
-from tinympcnn.inference.classify import check_columns, classify
+from tinympcnn.inference.classify import check_columns, classify, opinions
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.outputs import check_outputs
@@ -45,12 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "The columns, as train wrote them. The probabilities of several are averaged."
     arguments.files(net, "-m", "--model", help=text, required=True, metavar="MODEL.npz")
     arguments.machine(machine)
+    arguments.fields(machine, Machine, cluster="local|ADDRESS")
 
 
 def run(options: argparse.Namespace) -> None:
     """Classify as the options of ``tinympcnn classify`` say."""
     outputs = arguments.made(Outputs, options)
-    classify_files(options.images, options.model, outputs, axes=options.axes, device=options.device)
+    classify_files(options.images, options.model, outputs, axes=options.axes, machine=arguments.made(Machine, options))
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def classify_files(
     outputs: Outputs = Outputs(),
     *,
     axes: str | None = None,
-    device: str = "numpy",
+    machine: Machine = Machine(),  # noqa: B008
     echo: Echo = say,
 ) -> dict[str, Any]:
     """Classify images with a column or a committee of columns, and compare with the truth where that is known.
@@ -97,7 +98,7 @@ def classify_files(
     for picture in (outputs.confusion, outputs.sheet):
         if picture is not None:
             check_picture(picture)
-    xp, why = backend.load(device)
+    xp, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
     nets, names = [Net.load(path) for path in models], [str(path) for path in models]
     check_columns(nets, names)
@@ -108,13 +109,14 @@ def classify_files(
     echo(data.describe())
     nets = [net.to("numpy" if xp is np else "cupy") for net in nets]
     classify(nets, data.images[:1])  # the first call makes threads and memory, which is not what an image costs
-    start = time.perf_counter()
-    opinions = [classify(net, data.images) for net in nets]
-    seconds = (time.perf_counter() - start) / len(data.images)
-    p = average(opinions)
+    with crew_for(machine.cluster, nets) as crew:
+        start = time.perf_counter()
+        answers = list(opinions(nets, data.images, crew))
+        seconds = (time.perf_counter() - start) / len(data.images)
+    p = average(answers)
     report = {"images": len(p), "columns": len(nets), "seconds per image": round(seconds, 6)}
     if data.classes is not None:
-        report |= measures(p, data.classes) | compared(opinions, data.classes, names)
+        report |= measures(p, data.classes) | compared(answers, data.classes, names)
     echo(table(report))
     _write(outputs, data, p, echo)
     return report

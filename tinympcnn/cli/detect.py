@@ -16,7 +16,7 @@ import numpy as np
 
 from tinympcnn.cli import arguments, pictures
 from tinympcnn.cli.findings import Outputs, report
-from tinympcnn.cli.models import AnyPath, Echo, Paths, check_channels, load_committee
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.words import say
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference import inspection
@@ -121,7 +121,7 @@ def detect_files(
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
     _check(images, models, labels, rule, outputs, reading)
-    committee, factor = load_committee(models, rule.turns, device, echo)
+    committee, factor = load_committee(models, rule.turns, Machine(device), echo)
     factor = rule.downsample or factor
 
     pixels, threshold = rule.pixels, 0.5 if rule.threshold is None else rule.threshold

@@ -6,8 +6,11 @@ Pages are read and segmented band by band, so that the memory does not depend on
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,13 +18,16 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.models import AnyPath, Echo, Paths, check_channels, load_committee
+from tinympcnn.cli.crew import crew_for
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
 from tinympcnn.cli.pictures import check_picture
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError, counted
+from tinympcnn.inference.bands import Bands
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.locate import locate
+from tinympcnn.inference.locate import objects_in
+from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import page_names
 from tinympcnn.io.outputs import check_outputs
@@ -55,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     score = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
     arguments.fields(net, Search, radius={"type": arguments.ranged(float, 0), "metavar": "R"}, threshold=score)
     arguments.machine(machine)
+    arguments.fields(machine, Machine, cluster="local|ADDRESS")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -63,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     locate_files(
         options.images, options.model, arguments.made(Outputs, options),
         arguments.made(Truth, options) if known else None, arguments.made(Search, options),
-        reading=Reading(axes=options.axes, radius=options.radius), device=options.device,
+        reading=Reading(axes=options.axes, radius=options.radius), machine=arguments.made(Machine, options),
     )  # fmt: skip
 
 
@@ -118,7 +125,7 @@ def locate_files(
     search: Search = Search(),
     *,
     reading: Reading = Reading(),  # noqa: B008
-    device: str = "numpy",
+    machine: Machine = Machine(),  # noqa: B008
     echo: Echo = say,
 ) -> dict[str, Any]:
     """Find the objects in image files, compare them with the truth where that is known, and return what is measured.
@@ -127,7 +134,7 @@ def locate_files(
     how much images are down-sampled.
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
-    committee, factor = load_committee(models, search.turns, device, echo)
+    committee, factor = load_committee(models, search.turns, machine, echo)
     radius = _radius(committee, search.radius)
     files = _open(images, reading, committee)
     if committee.out_maps != 2:
@@ -138,19 +145,21 @@ def locate_files(
     places = read_places(truth.places or [], [*files, *held], reading) if truth else None
     _check_outputs(outputs, files, [*models, *(file.path for file in held)])
 
-    def find(some: list[ImageFile], threshold: float, places: Sequence[np.ndarray] | None) -> list[Found]:
-        return list(_find(committee, some, radius, threshold, factor, places, echo))
-
     n = sum(file.n_pages for file in files)
     within = truth.within if truth and truth.within else (radius,)
     threshold = 0.5 if search.threshold is None else search.threshold
-    if held and places is not None:
-        threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
-        if threshold == float("inf"):
-            raise DataError("nothing on the validation images was found, so no threshold can be chosen; see --within")
-        pages = counted(sum(file.n_pages for file in held), "validation page")
-        echo(f"score of at least {threshold:.4f}, chosen on {pages}")
-    found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
+    shared = [file.path for file in [*files, *held] if file.opened_by_workers]
+    with crew_for(machine.cluster, committee.nets, shared) as crew:
+        room = crew.memory or machine.memory or DEFAULT_MEMORY
+        work = Bands(committee, machine.tile, room, crew=crew, echo=echo)
+        find = partial(_find, work, radius, factor)
+        if held and places is not None:
+            threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
+            if threshold == float("inf"):
+                raise DataError("no object was found on the validation images to choose a threshold; see --within")
+            pages = counted(sum(file.n_pages for file in held), "validation page")
+            echo(f"score of at least {threshold:.4f}, chosen on {pages}")
+        found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
     kept = [one._replace(objects=one.objects[one.objects[:, 2] >= threshold]) for one in found]
     report: dict[str, Any] = {"pages": n, "objects": sum(len(one.objects) for one in kept), "threshold": threshold}
     for distance in within if places is not None else ():
@@ -194,19 +203,20 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
 
 
 def _find(
-    committee: Committee,
-    files: Sequence[ImageFile],
+    work: Bands,
     radius: float,
-    threshold: float,
     factor: int,
+    files: Sequence[ImageFile],
+    threshold: float,
     places: Sequence[np.ndarray] | None,
-    echo: Echo,
-) -> Iterator[Found]:
-    """Yield what is found on each page, in pixels of the images as they are in the files."""
-    names = iter(page_names(files))
-    truth = iter(places) if places is not None else None
-    for file in files:
-        for page in range(file.n_pages):
-            objects = locate(committee, PageRows(file, page, factor), radius / factor, threshold, echo=echo)
-            objects[:, :2] = grown(objects[:, :2], factor)
-            yield Found(next(names), file, page, objects, None if truth is None else next(truth))
+) -> list[Found]:
+    """Return what is found on each page, in pixels of the images as they are in the files."""
+    pages = [(file, index) for file in files for index in range(file.n_pages)]
+    names, truth = page_names(files), places if places is not None else [None] * len(pages)
+    found = []
+    for number, bands in groupby(work(PageRows(*page, factor) for page in pages), attrgetter("number")):
+        objects = objects_in(((band.rows, band.take()) for band in bands), radius / factor, threshold)
+        objects[:, :2] = grown(objects[:, :2], factor)
+        file, index = pages[number]
+        found.append(Found(names[number], file, index, objects, truth[number]))
+    return found

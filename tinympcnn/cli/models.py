@@ -8,8 +8,8 @@ from os import PathLike
 
 import numpy as np
 
+from tinympcnn.cli.crew import load_backend
 from tinympcnn.cli.words import say
-from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, counted
 from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
@@ -33,18 +33,23 @@ class Machine:
         Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.
     memory : int or None
         Keep to this much memory, such as 2G or 500M. The default is half of what is free.
+    cluster : str or None
+        Spread the work over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its scheduler.
+        local starts a worker for each core of this machine. The default is to compute in this process. This needs
+        dask.
     """
 
     device: str = "numpy"
     tile: int | None = None
     memory: int | None = None
+    cluster: str | None = None
 
 
 def load_committee(
-    models: AnyPath | Paths, turns: bool = False, device: str = "numpy", echo: Echo = say
+    models: AnyPath | Paths, turns: bool = False, machine: Machine = Machine(), echo: Echo = say
 ) -> tuple[Committee, int]:
     """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
-    xp, why = backend.load(device)
+    xp, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
     names = [str(path) for path in ([models] if isinstance(models, str | PathLike) else models)]
     nets = [Net.load(name) for name in names]

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_committee
+from tinympcnn.cli.pages import Pages
 from tinympcnn.cli.results import Job, Result
 from tinympcnn.cli.words import say
 from tinympcnn.inference.predict import predictor
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.force(data)
     arguments.models(net, "The models, saved by Net.save after fit. The predictions of several models are averaged.")
     arguments.machine(machine, tiles=True)
+    arguments.fields(machine, Machine, cluster="local|ADDRESS")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,8 +60,8 @@ def predict_files(
 
     With `turns`, predictions are averaged over the eight flips and quarter turns of each image.
     """
-    committee, factor = load_committee(model, turns, machine.device, echo)
+    committee, factor = load_committee(model, turns, machine, echo)
     members = predictor(committee)
     result = Result("predicted", lambda band: band, (members.out_maps,), np.float32, None)
-    job = Job(members, factor, [result], machine=machine, reading=reading, force=force, echo=echo)
-    return job.run(images, Path(output))
+    pages = Pages(members, factor, machine=machine, echo=echo)
+    return Job(pages, [result], reading, force).run(images, Path(output))

@@ -13,6 +13,7 @@ import numpy as np
 from tinympcnn import data
 from tinympcnn.cli import arguments, pictures
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_calibration, load_committee
+from tinympcnn.cli.pages import Pages
 from tinympcnn.cli.results import Job, Result
 from tinympcnn.cli.words import say
 from tinympcnn.errors import UsageError, counted
@@ -34,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     arguments.images(data)
     arguments.output(
-        data, "DIR", "The folder of the results, NAME_prob.tif and NAME_labels.tif for each image. The folder is made "
-        "if it does not exist. Images whose results exist are left out; if all exist, the command ends with exit code "
-        "2.", required=True,
+        data, "DIR|NAME.zarr", "The folder of the results, NAME_prob.tif and NAME_labels.tif for each image, or the "
+        "OME-Zarr of one image. The folder is made if it does not exist. Images whose results exist are left out; if "
+        "all exist, the command ends with exit code 2.", required=True,
     )  # fmt: skip
     labels = {"flags": ["-l", "--labels"], **arguments.FILES}
     arguments.fields(data, Steps, preview={}, labels=labels)
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.models(net, "The models that train wrote. The probabilities of several models are averaged.")
     arguments.fields(net, Steps, calibration="CAL.json", median="R")
     arguments.machine(machine, tiles=True)
+    arguments.fields(machine, Machine, cluster="local|ADDRESS")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -97,14 +99,15 @@ def segment_files(
 ) -> list[Path]:
     """Segment image files into ``{name}_prob.tif`` and ``{name}_labels.tif``, and return these files; see `Job.run`.
 
+    An `output` that ends in ``.zarr`` becomes the OME-Zarr of a single image, see ``io/zarr/writer.py``.
     Where the models were trained on down-sampled images, pages are down-sampled and the results have that size.
     """
     draw = None
     if steps.preview:
         pictures.check_picture("preview.png")
-        pages = pair(images, steps.labels, reading) if steps.labels else []
-        draw = partial(draw_preview, truth={page.image.path: page for page in pages if page.number == 0})
-    committee, factor = load_committee(model, steps.turns, machine.device, echo)
+        known = pair(images, steps.labels, reading) if steps.labels else []
+        draw = partial(draw_preview, truth={page.image.path: page for page in known if page.number == 0})
+    committee, factor = load_committee(model, steps.turns, machine, echo)
     values = tuple(committee.class_values or range(committee.out_maps))
     post = Postprocess(load_calibration(steps.calibration, values), steps.median)
     if committee.size > 1:
@@ -116,8 +119,8 @@ def segment_files(
         Result("prob", lambda band: band, (len(values),), np.float32, values),
         Result("labels", lambda band: labels[band.argmax(axis=-1)], (), kind, values),
     ]
-    job = Job(committee, factor, results, post, machine, reading, force, echo)
-    return job.run(images, Path(output), draw)
+    pages = Pages(committee, factor, post, machine, echo)
+    return Job(pages, results, reading, force).run(images, Path(output), draw)
 
 
 def draw_preview(file: ImageFile, results: Sequence[Path], path: Path, *, truth: Mapping[Path, Page]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import platform
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
-from tinympcnn import __version__
 from tinympcnn.cli import charts
+from tinympcnn.cli.crew import crew_for, load_backend
 from tinympcnn.cli.models import AnyPath, Echo
 from tinympcnn.cli.pictures import check_picture, grey
+from tinympcnn.cli.versions import versions
 from tinympcnn.cli.words import say
-from tinympcnn.engine import backend
+from tinympcnn.engine.workers import worker_processes
 from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.outputs import check_outputs
@@ -33,7 +32,6 @@ from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
 from tinympcnn.training.recipe import Recipe, check_same
-from tinympcnn.training.workers import worker_processes
 
 Shown = Callable[[], dict[str, np.ndarray]]
 WATCHED = 256  # rows and columns, at most, of the image that --watch draws
@@ -52,6 +50,10 @@ class Session:
     processes : int
         The number of processes, of one thread each, over which lbfgs spreads the images on a CPU. No bit of the result
         depends on it.
+    cluster : str or None
+        Spread the images of lbfgs over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its
+        scheduler. local starts a worker for each core of this machine. The default is to compute in this process. This
+        needs dask.
     minutes : float
         The longest time between two checkpoints, in minutes.
     resume : bool
@@ -77,6 +79,7 @@ class Session:
 
     device: str = "numpy"
     processes: int = 1
+    cluster: str | None = None
     minutes: float = 10
     resume: bool = False
     force: bool = False
@@ -102,7 +105,11 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
     check_outputs((output, checkpoint_path(output), session.log, session.watch), inputs, force=True)
     if session.watch is not None:
         check_picture(session.watch)
-    xp, why = backend.load(session.device)
+    xp, why = load_backend(session.device, session.cluster)
+    if session.cluster is not None and (session.processes != 1 or recipe.optimizer != "lbfgs"):
+        raise UsageError(
+            "a cluster is for --optimizer lbfgs, which sums over images, and takes the place of --processes"
+        )
     if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
         raise UsageError(
             f"{session.processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images"
@@ -114,15 +121,16 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
 
 def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
     """Train a copy of a net, or go on with its training, write it to the job's output, and return it, on the CPU."""
-    echo, xp = session.echo, backend.load(session.device)[0]
+    echo, xp = session.echo, load_backend(session.device, session.cluster)[0]
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     n, held_out = (len(job.about[which]) for which in ("images", "validation"))
     echo(f"training on {counted(n, 'image')}, validating on {held_out}: {_chosen(choices)}")
-    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
+    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
-    with worker_processes(session.processes) as executor:
+    with crew_for(session.cluster) as crew, worker_processes(session.processes) as processes:
+        executor = processes if session.cluster is None else crew.executor
         epochs = fit(
             net, data, recipe, validation=validation, checkpoint=checkpoint,
             executor=executor, progress=session.progress,
@@ -244,11 +252,3 @@ def _chosen(choices: dict[str, Any]) -> str:
     options = chosen.pop("options", {})
     said = {"net": None, **chosen, **options}
     return ", ".join(f"{name} {value}" for name, value in said.items() if value not in (None, "none", []))
-
-
-def _versions() -> dict[str, str]:
-    """Return what else decides the last bits: the libraries and the kernels of BLAS, but not the number of threads."""
-    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
-    blas = {f"{one['internal_api']} {one['version']} {one.get('architecture', '')}".strip() for one in loaded}
-    python = platform.python_version()
-    return {"tinympcnn": __version__, "numpy": np.__version__, "python": python, "blas": ", ".join(sorted(blas))}

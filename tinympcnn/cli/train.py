@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.fields(
         column, Column, preprocess="KIND", distort="RANGES", batch={"type": arguments.ranged(int, 1), "metavar": "N"}
     )
-    arguments.fields(machine, Session, resume={}, minutes="MINUTES", processes="N")
+    arguments.fields(machine, Session, resume={}, minutes="MINUTES", processes="N", cluster="local|ADDRESS")
     arguments.machine(machine)
 
 

@@ -7,13 +7,14 @@ Schmidhuber, "Multi-column deep neural networks for image classification", CVPR 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tinympcnn.data.distort import Distortion, distort
 from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine.backend import to_numpy
+from tinympcnn.engine.workers import Crew, drawn_ahead, result_of
 from tinympcnn.errors import DataError
 from tinympcnn.inference.average import agreed, average
 from tinympcnn.nn.losses import softmax
@@ -23,7 +24,10 @@ BATCH = 256  # images that go through a net together
 
 
 def classify(
-    columns: Sequential | Sequence[Sequential], images: np.ndarray, names: Sequence[str] | None = None
+    columns: Sequential | Sequence[Sequential],
+    images: np.ndarray,
+    names: Sequence[str] | None = None,
+    crew: Crew = Crew(),  # noqa: B008
 ) -> np.ndarray:
     """Return the probability of each class for each image, averaged over the columns.
 
@@ -35,6 +39,8 @@ def classify(
         The images as they were read, in the units of the training set.
     names : sequence of str, optional
         The names by which errors call the columns.
+    crew : Crew
+        Who computes the columns, batch by batch.
 
     Returns
     -------
@@ -56,7 +62,18 @@ def classify(
     check_columns(nets, names or [f"column {i}" for i in range(len(nets))])
     if images.ndim != 4 or images.shape[3] != nets[0].in_maps or not images.size:
         raise DataError(f"images have shape {images.shape}; these nets classify (N, H, W, {nets[0].in_maps})")
-    return average(_probabilities(net, images) for net in nets)
+    return average(opinions(nets, images, crew))
+
+
+def opinions(nets: Sequence[Sequential], images: np.ndarray, crew: Crew = Crew()) -> Iterator[np.ndarray]:  # noqa: B008
+    """Yield the probabilities (N, K) that each column gives to images that fit the columns."""
+    starts = range(0, len(images), BATCH)
+    futures = (
+        crew.executor.submit(_probabilities, net, images[start : start + BATCH]) for net in nets for start in starts
+    )
+    parts = map(result_of, drawn_ahead(futures, crew.ahead))
+    for _ in nets:
+        yield np.concatenate([part for _, part in zip(starts, parts, strict=False)])
 
 
 def check_columns(nets: Sequence[Sequential], names: Sequence[str]) -> None:
@@ -82,13 +99,9 @@ def as_input(
 
 
 def _probabilities(net: Sequential, images: np.ndarray) -> np.ndarray:
-    """Return the probabilities (N, K) of one column, batch by batch."""
-    patch = net.as_patch()
-    scores = [
-        patch.forward(net.xp.asarray(as_input(net, prepared(net, images[i : i + BATCH]))), train=False)[:, 0, 0]
-        for i in range(0, len(images), BATCH)
-    ]
-    return np.concatenate([to_numpy(softmax(part)) for part in scores]).astype(np.float64)
+    """Return the probabilities (N, K) that one column gives to a batch of images."""
+    scores = net.as_patch().forward(net.xp.asarray(as_input(net, prepared(net, images))), train=False)[:, 0, 0]
+    return to_numpy(softmax(scores)).astype(np.float64)
 
 
 def saliency(net: Sequential, images: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -6,14 +6,16 @@ Only a few bands are in memory at a time, and every object is the same whatever 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from tinympcnn.engine.backend import Pair
+from tinympcnn.engine.workers import Crew
 from tinympcnn.errors import UsageError
+from tinympcnn.inference.bands import Rows
 from tinympcnn.inference.peaks import peaks, smooth_bands
-from tinympcnn.inference.segment import Rows, as_image, segment_bands
+from tinympcnn.inference.segment import as_image, segment_bands
 from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.inference.views import Members, as_members
 from tinympcnn.nn.sequential import Sequential
@@ -28,6 +30,7 @@ def locate(
     tile: int | Pair | None = None,
     memory: int = DEFAULT_MEMORY,
     echo: Callable[[str], None] = warnings.warn,
+    crew: Crew = Crew(),  # noqa: B008
 ) -> np.ndarray:
     """Return the objects in an image.
 
@@ -42,8 +45,8 @@ def locate(
         radius, rounded, and two objects are more than two radii apart.
     threshold : float
         The smallest smoothed probability of an object.
-    tile, memory, echo
-        As in `segment_bands`. No object depends on them.
+    tile, memory, echo, crew
+        As in `Bands`. No object depends on them.
 
     Returns
     -------
@@ -63,5 +66,10 @@ def locate(
     if not radius > 0:
         raise UsageError(f"the radius of the objects must be a positive number of pixels, not {radius!r}")
     page = as_image(members, image) if isinstance(image, np.ndarray) else image
-    bands = ((rows, band[:, :, 1]) for rows, band in segment_bands(members, page, tile, memory, echo))
-    return peaks(smooth_bands(bands, round(radius)), 2 * radius, threshold)
+    return objects_in(segment_bands(members, page, tile, memory, echo, crew), radius, threshold)
+
+
+def objects_in(bands: Iterable[tuple[slice, np.ndarray]], radius: float, threshold: float) -> np.ndarray:
+    """Return the objects (n, 3), as `locate` does, of probabilities (h, W, 2) that come in bands from the top."""
+    smoothed = smooth_bands(((rows, band[:, :, 1]) for rows, band in bands), round(radius))
+    return peaks(smoothed, 2 * radius, threshold)

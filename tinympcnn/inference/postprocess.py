@@ -1,12 +1,11 @@
 """What is done to probabilities after the nets: calibrated pixel by pixel, then smoothed by a median filter.
 
 The winner of the ISBI 2012 challenge did both, in this order (Ciresan, Giusti, Gambardella, Schmidhuber, NIPS 2012).
-Bands of rows go in and come out, so that a page of any size needs the memory of a band, with the whole page's result.
+A pixel depends on those within the radius of the filter alone, so that ``inference/bands.py`` does pages in bands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +19,22 @@ LARGEST_RADIUS = 25  # pixels; the memory that the median filter takes grows wit
 
 @dataclass(frozen=True)
 class Postprocess:
-    """What happens to the bands of a page: each pixel is calibrated, then a median filter smooths (radius 0: none).
+    """What happens to the probabilities of a page: each pixel is calibrated, then a median filter smooths.
 
-    >>> bands = [np.full((3, 8, 2), 0.5, np.float32) for _ in range(4)]
-    >>> [band.shape for band in Postprocess(radius=2)(bands)]  # rows wait for those below them
-    [(1, 8, 2), (3, 8, 2), (3, 8, 2), (3, 8, 2), (2, 8, 2)]
+    Attributes
+    ----------
+    calibration : Calibration or None
+        The calibration; None for none.
+    radius : int
+        The radius of the median filter in pixels; 0 for no filter. A pixel of the result depends on no pixel further
+        away, so a band that comes with `radius` rows more on either side has the whole page's result.
+
+    Examples
+    --------
+    >>> page = np.random.default_rng(0).random((9, 5, 2), np.float32)
+    >>> smooth = Postprocess(radius=2)
+    >>> bool((smooth(page[1:8])[2:5] == smooth(page)[3:6]).all())
+    True
     """
 
     calibration: Calibration | None = None
@@ -34,11 +44,11 @@ class Postprocess:
         if not 0 <= self.radius <= LARGEST_RADIUS:
             raise UsageError(f"the radius of the median filter must be 0 to {LARGEST_RADIUS} pixels, not {self.radius}")
 
-    def __call__(self, bands: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the probabilities of a page, which come as bands (h, W, K) from the top, in bands again."""
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return probabilities (H, W, K) calibrated and filtered."""
         if self.calibration is not None:
-            bands = map(self.calibration, bands)
-        return median_bands(bands, self.radius) if self.radius else iter(bands)
+            probabilities = self.calibration(probabilities)
+        return median(probabilities, self.radius) if self.radius else probabilities
 
     def pixel_bytes(self, classes: int) -> int:
         """Return the bytes that a pixel of a band takes on its way at most, besides its probabilities."""
@@ -79,21 +89,3 @@ def _disc(radius: int) -> np.ndarray:
     """Return which pixels of a square of 2 * radius + 1 are in the disc."""
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     return np.asarray(y * y + x * x <= radius * radius + 1)
-
-
-def median_bands(bands: Iterable[np.ndarray], radius: int) -> Iterator[np.ndarray]:
-    """Yield the `median` of a page that comes as bands (h, W, K) from the top: the same to the last bit.
-
-    A row can be filtered once `radius` rows below it have come, and is kept until `radius` rows below it are filtered.
-    """
-    held: np.ndarray | None = None
-    done = 0  # rows at the top of those held that have been filtered
-    for band in bands:
-        held = band if held is None else np.concatenate([held, band])
-        ready = len(held) - radius
-        if ready > done:
-            yield median(held, radius)[done:ready]
-            first = max(ready - radius, 0)
-            held, done = held[first:].copy(), ready - first
-    if held is not None:
-        yield median(held, radius)[done:]

@@ -9,35 +9,34 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from concurrent.futures import Executor
 
 import numpy as np
 
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import DataError, UsageError, counted
-from tinympcnn.inference.tiling import DEFAULT_MEMORY, spans, tile_size
+from tinympcnn.engine.workers import Crew
+from tinympcnn.errors import UsageError, counted
+from tinympcnn.inference.bands import Bands, Rows
+from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.inference.views import Members, as_members
 from tinympcnn.nn.sequential import Sequential
 
 
-class Rows(Protocol):
-    """An image from which rows can be taken: an array (H, W, C), or a page of a file."""
-
-    shape: Any
-
-    def __getitem__(self, rows: slice) -> np.ndarray: ...
-
-
 def segment(
-    net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
+    net: Sequential | Members,
+    image: np.ndarray,
+    tile: int | None = None,
+    memory: int = DEFAULT_MEMORY,
+    executor: Executor | None = None,
 ) -> np.ndarray:
     """Return the class probabilities (H, W, K), float32, of every pixel of an image (H, W) or (H, W, C).
 
     The net may be an image net, a patch net or a committee, on any backend. `tile` is the number of rows and columns of
-    outputs that are computed at a time; by default as many as `memory`, in bytes, allows. What the net can not take is
-    a UsageError; pixels and probabilities that are not finite, or too little memory, are a DataError.
+    outputs that are computed at a time; by default as many as `memory`, in bytes, allows. An `executor`, such as a
+    thread pool or that of a Dask client, computes the tiles' rows, as many at a time as it likes. What the net can not
+    take is a UsageError; pixels and probabilities that are not finite, or too little memory, are a DataError.
 
     >>> from tinympcnn.nn.spec import parse
     >>> net = Sequential(parse("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0))
@@ -48,7 +47,8 @@ def segment(
     members = as_members(net)
     image = as_image(members, image)
     result = np.empty((*image.shape[:2], members.out_maps), np.float32)
-    for rows, band in segment_bands(members, image, tile, memory):
+    crew = Crew() if executor is None else Crew(executor, ahead=image.shape[0])  # all at once
+    for rows, band in segment_bands(members, image, tile, memory, crew=crew):
         result[rows] = band
     return result
 
@@ -75,45 +75,11 @@ def segment_bands(
     tile: int | Pair | None = None,
     memory: int = DEFAULT_MEMORY,
     echo: Callable[[str], None] = warnings.warn,
+    crew: Crew = Crew(),  # noqa: B008
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the probabilities of an image (H, W, C) band by band, from the top: (rows, array (h, W, K)).
 
-    Only the rows that a band sees are read at a time. If a device runs out of memory, the tiles become half as large,
-    down to the smallest; then the CPU goes on. `echo` is told.
+    Only the rows that a band sees are read at a time. `Bands` says what `crew` and `echo` are for.
     """
-    members = as_members(net)
-    (H, W), done = image.shape[:2], 0
-    size = tile_size(members, tile, memory, largest=(H, W))
-    while done < H:
-        try:
-            for rows in spans(H, size[0], members.alignment[0]):
-                if rows.stop > done:
-                    yield slice(done, rows.stop), _band(members, image, rows, size[1])[done - rows.start :]
-                    done = rows.stop
-        except backend.out_of_memory_errors() as error:
-            smaller = tile_size(members, min(size) // 2, memory)
-            if smaller != size:
-                echo(f"out of memory with tiles of {size[0]}x{size[1]}: going on with {smaller[0]}x{smaller[1]}")
-                size = smaller
-            elif members.xp is not np:
-                echo(f"out of memory with the smallest tiles, {size[0]}x{size[1]}: going on on the CPU")
-                members = members.to("numpy")
-                size = tile_size(members, tile, memory)
-            else:
-                raise DataError(f"not enough memory for tiles of {size[0]}x{size[1]}, the smallest") from error
-
-
-def _band(members: Members, image: Rows, rows: slice, width: int) -> np.ndarray:
-    """Return the probabilities (h, W, K) of a band of outputs, in tiles of at most `width` columns."""
-    H, W = image.shape[:2]
-    seen = members.rows_seen((H, W), rows)
-    pixels = image[seen]
-    band = np.empty((rows.stop - rows.start, W, members.out_maps), np.float32)
-    for columns in spans(W, width, members.alignment[1]):
-        band[:, columns] = members.probabilities(pixels, seen.start, (H, W), (rows, columns))
-    if not np.isfinite(band).all():
-        raise DataError(
-            f"the net gives NaN in rows {rows.start} to {rows.stop - 1}: their pixels, from {np.min(pixels):.4g} to "
-            f"{np.max(pixels):.4g}, are too large for it; replace values that stand for 'no data' first"
-        )
-    return band
+    for band in Bands(as_members(net), tile, memory, crew=crew, echo=echo)([image]):
+        yield band.rows, band.take()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Self
 
 import numpy as np
@@ -49,12 +50,17 @@ class Members:
         names = names or [f"net {i}" for i in range(len(nets))]
         self.nets = [net if net.stride == (1, 1) else net.as_image() for net in nets]
         self.views = range(8 if turns else 1)
-        self.finish = (lambda scores: scores) if scores else softmax
+        self.finish = _as_they_are if scores else softmax
         self.alignment = alignment(self.nets[0])  # tiles that start at multiples are not computed twice by this net
-        self.xp = agreed("backend", [net.xp for net in nets], names)
+        agreed("backend", [net.xp for net in nets], names)
         self.in_maps = agreed("number of maps in", [net.in_maps for net in nets], names)
         self.out_maps = agreed("number of classes", [net.out_maps for net in nets], names)
         self.class_values = agreed("class values", [net.class_values for net in nets], names)
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array module of the nets, numpy or cupy."""
+        return self.nets[0].xp
 
     @property
     def size(self) -> int:
@@ -84,8 +90,12 @@ class Members:
         """Return a copy on another backend, ``"numpy"`` or ``"cupy"``."""
         twin = copy.copy(self)
         twin.nets = [net.to(name) for net in self.nets]
-        twin.xp, twin.alignment = twin.nets[0].xp, alignment(twin.nets[0])
+        twin.alignment = alignment(twin.nets[0])
         return twin
+
+
+def _as_they_are(scores: Array) -> Array:
+    return scores
 
 
 def as_members(net: Sequential | Members) -> Members:

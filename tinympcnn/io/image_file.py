@@ -43,7 +43,11 @@ class ImageFile:
         The number of rows that are best read together; the height, where a page cannot be taken apart.
     no_data : float or None
         The value that the file names for pixels without data.
+    opened_by_workers : bool
+        Whether other processes read the file by themselves, if they see its folder.
     """
+
+    opened_by_workers = False
 
     def __init__(
         self,

@@ -29,8 +29,9 @@ from tinympcnn.errors import DataError, Notice, counted
 from tinympcnn.io.image_file import ImageFile, reading
 from tinympcnn.io.picture import PictureFile
 from tinympcnn.io.tiff.reader import TiffFile
+from tinympcnn.io.zarr.reader import ZarrFile, is_zarr
 
-SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff")
 
@@ -40,12 +41,13 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 def expand(paths: Paths, what: str = "images") -> list[Path]:
     """List image files, at least one, with those of each folder in natural order (2 before 10).
 
-    A folder stands for the TIFF, PNG and JPEG files in it, not for those in its own folders; a `Notice` counts the
-    other files. A path that does not exist, or a folder without images, is a `DataError` that calls the files `what`.
+    A folder stands for the TIFF, PNG, JPEG and OME-Zarr files in it, not for those in its own folders; a `Notice`
+    counts the other files. A path that does not exist, or a folder without images, is a `DataError` that calls the
+    files `what`.
     """
     found: list[Path] = []
     for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
-        if path.is_dir():
+        if path.is_dir() and not is_zarr(path):
             found += _inside(path, what)
         elif path.exists():
             found.append(path)
@@ -59,7 +61,8 @@ def expand(paths: Paths, what: str = "images") -> list[Path]:
 def _inside(folder: Path, what: str) -> list[Path]:
     """List the images in a folder, and warn of the files that are none."""
     with reading(folder):
-        files = [path for path in folder.iterdir() if path.name[0] != "." and not path.is_dir()]
+        seen = [path for path in folder.iterdir() if path.name[0] != "."]
+        files = [path for path in seen if not path.is_dir() or is_zarr(path)]
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not images:
         raise DataError(f"the folder {folder} holds no {what} ({', '.join(SUFFIXES)})")
@@ -88,6 +91,8 @@ def open_image(path: str | os.PathLike[str], axes: str | None = None, labels: bo
         If `axes` do not fit the file.
     """
     path = Path(path)
+    if is_zarr(path):
+        return ZarrFile(path)
     if path.exists() and not path.is_file():  # a pipe would be waited for without end
         raise DataError(f"{path} is not an ordinary file")
     with reading(path), path.open("rb") as file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinympcnn.data.downsample import downsample
@@ -19,6 +21,14 @@ class PageRows:
         self.shape = height // factor, width // factor, maps
         self._file, self._index, self._factor = file, index, factor
         self._kept: dict[int, np.ndarray] = {}
+
+    @property
+    def opened_by_workers(self) -> bool:
+        """Whether a worker can read the page by itself, so that no pixels need to be sent."""
+        return self._file.opened_by_workers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PageRows, (self._file, self._index, self._factor)  # without the rows
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Return rows, array, shape (stop - start, W, C)."""

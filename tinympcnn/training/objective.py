@@ -18,6 +18,7 @@ import numpy as np
 from tinympcnn.data import mirror
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Array
+from tinympcnn.engine.workers import Serial, drawn_ahead, result_of
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.optim import Closure
@@ -59,20 +60,19 @@ def image_closure(net: Sequential, pair: Example, loss: Loss) -> Closure:
 def set_closure(net: Sequential, pairs: Sequence[Example], loss: Loss, executor: Executor | None = None) -> Closure:
     """Return ``closure(grad=True)``: the loss over a whole set, and its gradient left in the net.
 
-    The images may have any sizes. An executor computes them, batch by batch, on threads or in processes; the sum is the
-    same to the last bit.
+    The images may have any sizes. An executor computes them, batch by batch, on threads, in processes or on a cluster;
+    the sum is the same to the last bit.
     """
     if not pairs:
         raise UsageError("a set to sum over needs at least one image")
-    joined = batches(pairs)
+    joined, computing = batches(pairs), executor or Serial()
 
     def closure(grad: bool = True) -> float:
         net.zero_grads()
-        apply = map if executor is None else executor.map
-        jobs = [(net, batch, loss, grad) for batch in joined]
+        futures = (computing.submit(_evaluate, net, batch, loss, grad) for batch in joined)
         total, counted = 0.0, 0.0
         gradient: Any = 0.0
-        for value, n, g in apply(_evaluate, jobs):
+        for value, n, g in map(result_of, drawn_ahead(futures, 0 if executor is None else len(joined))):
             total += n * value
             counted += n
             if g is not None:
@@ -105,9 +105,8 @@ def batches(pairs: Sequence[Example], pixels: int = BATCH_PIXELS) -> list[Exampl
     return [g[0] if len(g) == 1 else Example(*map(xp.concatenate, zip(*g, strict=True))) for g in groups]
 
 
-def _evaluate(job: tuple[Sequential, Example, Loss, bool]) -> tuple[float, float, Array | None]:
+def _evaluate(net: Sequential, batch: Example, loss: Loss, grad: bool) -> tuple[float, float, Array | None]:
     """Return one batch's loss, what its mean is over, and its gradient; the shared net is not touched."""
-    net, batch, loss, grad = job
     own, loss = net.replica(), copy.copy(loss)
     value = image_closure(own, batch, loss)(grad)
     return value, loss.counted, own.flat_grads() if grad else None

@@ -1,0 +1,36 @@
+"""Who computes the pieces of a command: this process, or the workers of a cluster that ``--cluster`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from tinympcnn.engine import backend
+from tinympcnn.engine.workers import Crew
+from tinympcnn.errors import UsageError
+from tinympcnn.nn.sequential import Sequential
+
+
+def load_backend(device: str, cluster: str | None) -> tuple[ModuleType, str]:
+    """Return the array module to compute with, and why: the workers of a cluster compute with NumPy."""
+    if cluster is not None and device == "cupy":
+        raise UsageError("the workers of a cluster compute with NumPy; leave out --backend cupy or --cluster")
+    return backend.load(device if cluster is None else "numpy")
+
+
+@contextmanager
+def crew_for(cluster: str | None, nets: Sequence[Sequential] = (), folders: Sequence[Path] = ()) -> Iterator[Crew]:
+    """Yield who computes with these nets; the workers must see the `folders`."""
+    if cluster is None:
+        yield Crew()
+        return
+    try:
+        from tinympcnn.cli import cluster as clusters
+    except ModuleNotFoundError as error:
+        if error.name not in ("dask", "distributed"):
+            raise
+        raise UsageError('--cluster needs dask: pip install "tinympcnn[dask]"') from None
+    with clusters.joined(cluster, nets, folders) as crew:
+        yield crew
