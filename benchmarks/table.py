@@ -54,7 +54,7 @@ def tables(results: Results) -> str:
         if compiled or quickest:
             engines.append([what, kernel, *map(milliseconds, (ours, least(compiled), *beside)), ratio(first, quickest)])
         rest.append([what, kernel, f"{ours['patches_per_s']:.0f}", f"{100 * ours['of_sgemm']:.0f}",
-                     *(f"{row['peak_mb']:.0f}" if row else "" for row in (ours, fastest, *beside)),
+                     *(f"{row['peak_mb']:.0f}" if row and row["peak_mb"] else "" for row in (ours, fastest, *beside)),
                      fastest["contender"] if fastest else ""])  # fmt: skip
     against = f"\n{markdown(engines)}" if len(engines) > 1 else ""
     behind = folded("Patches per second, memory", markdown(rest))
@@ -128,7 +128,7 @@ def notes(results: Results) -> str:
                      "over that of the faster one.")  # fmt: skip
     if len(results) > 1:
         words.append(f"{kernel_of(results[1][0])} is the same machine with AVX2 only, for all; ONNX Runtime has no "
-                     "setting for this, so it is left out there.")  # fmt: skip
+                     "setting for this, so it is left out there; memory was measured once.")  # fmt: skip
     return " ".join([
         *words, "Patch by patch is tinympcnn on one patch at a time, measured on a sample and scaled.",
         "Peak memory is that of a process of its own, libraries included.",
