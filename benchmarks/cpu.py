@@ -12,6 +12,7 @@ import csv
 import datetime
 import gc
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -77,7 +78,7 @@ def rerun() -> int:
     free = {name: value for name, value in os.environ.items() if name not in (*HALTS, *AVX2)}
     command = [sys.executable, *(word for word in sys.argv if word != "--kernels")]
     for limits in ({}, AVX2) if "X86_V4" in info.vector_units() else ({},):
-        print(*(f"{name}={value}" for name, value in limits.items()), "python", *command[1:], flush=True)
+        print(*(f"{name}={value}" for name, value in limits.items()), "python", shlex.join(command[1:]), flush=True)
         with tempfile.TemporaryDirectory() as cache:
             status = subprocess.run(command, env=free | limits | {"TORCHINDUCTOR_CACHE_DIR": cache}).returncode
         if status:
@@ -271,7 +272,7 @@ def report_ratios(rows: list[dict]) -> None:
                 fastest = min(there, key=group.__getitem__)
                 words.append(f"{group[OURS] / group[fastest]:.2f} ({fastest})")
         slower = ", ".join(f"{name} {group[name] / group[OURS]:,.0f}" for name in PATCHES if name in group)
-        print(f"{net:<6}{images} image(s) {work:<8} {', '.join(words)}; {slower}")
+        print(f"{net:<9}{images} image(s) {work:<8} {', '.join(words)}; {slower}")
 
 
 def report_limits(rows: list[dict]) -> None:
