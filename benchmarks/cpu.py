@@ -28,6 +28,7 @@ from memory import memory
 import tinympcnn
 from tinympcnn import engine
 from tinympcnn.cli import info
+from tinympcnn.errors import counted
 
 WORKS = ("train", "segment")
 SIZES = (128, 256, 512, 1024, 2048, 4096)  # of the figure; training stops where memory does
@@ -131,7 +132,7 @@ def measure_case(name: str, size: tuple[int, int], images: int, options: argpars
     """Measure all contenders on one case, each once in every round, and their memory in separate processes."""
     case = Case(name, size, images)
     tasks = {("sgemm", "limit"): sgemm_task()} | tasks_of(case, options)
-    print(f"\n{name}, {images} image(s) of {size[0]}x{size[1]}, {options.rounds} rounds")
+    print(f"\n{name}, {counted(images, 'image')} of {size[0]}x{size[1]}, {options.rounds} rounds")
     times = in_turn(tasks, options.rounds)
     sgemm = 2 * 2048**3 / float(np.median(times["sgemm", "limit"]))
     rows = [row_of(case, "limit", "sgemm", times["sgemm", "limit"], 2 * 2048**3, sgemm)]
@@ -272,7 +273,7 @@ def report_ratios(rows: list[dict]) -> None:
                 fastest = min(there, key=group.__getitem__)
                 words.append(f"{group[OURS] / group[fastest]:.2f} ({fastest})")
         slower = ", ".join(f"{name} {group[name] / group[OURS]:,.0f}" for name in PATCHES if name in group)
-        print(f"{net:<9}{images} image(s) {work:<8} {', '.join(words)}; {slower}")
+        print(f"{net:<9}{counted(images, 'image')} {work:<8} {', '.join(words)}; {slower}")
 
 
 def report_limits(rows: list[dict]) -> None:

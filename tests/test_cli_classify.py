@@ -34,7 +34,7 @@ def place(tmp_path):
 
 
 def rows_of(path):
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

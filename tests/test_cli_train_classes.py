@@ -1,7 +1,6 @@
 """`tinympcnn train` on images with one class each: it makes a model that classifies, resumes after SIGKILL, refuses."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -35,14 +34,14 @@ def test_a_folder_becomes_a_column_that_classifies(folder, capsys):
     options = ["--net", SPEC, "--epochs", "20", "--lr", "0.01", "--batch", "8", "--val", "0.25", "--log", "log.csv"]
     assert train(*options, "--distort", "rotation=5", "--preprocess", "width9", "--balance", "--keep", "best") == 0
     said = capsys.readouterr().out
-    assert "3 classes: from 20 (d0) to 20 (d0)" in said and "training on 45 image(s), validating on 15" in said
+    assert "3 classes: from 20 (d0) to 20 (d0)" in said and "training on 45 images, validating on 15" in said
     net = Net.load("m.npz")
     assert net.class_names == ("d0", "d1", "d2") and net.preprocessing == {"kind": "width", "pixels": 9}
     assert net.record["batch"] == 8 and net.record["distort"] == "rotation=5" and len(net.record["data_sha256"]) == 64
     assert main(["classify", "-i", "set", "-m", "m.npz"]) == 0
     error = float(capsys.readouterr().out.split("\nerror ")[1].split()[0])
     assert error < 0.2
-    with open("log.csv") as file:
+    with open("log.csv", encoding="utf-8") as file:
         assert "error" in file.readline() and len(file.readlines()) == 20
 
 
@@ -69,7 +68,7 @@ def test_a_killed_run_resumes_to_the_same_bits(folder):
     process = subprocess.Popen([*call, *options], stdout=subprocess.DEVNULL)
     while not os.path.exists("m.checkpoint.npz") and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert train(*options, "--resume") == 0
     np.testing.assert_array_equal(Net.load("m.npz").flat(), whole)

@@ -134,6 +134,22 @@ def test_where_no_thread_can_be_started_this_one_does_all_the_work(threads, monk
     assert engine.get_threads() == 1  # nothing is tried again
 
 
+def test_a_net_runs_as_in_a_browser_without_threads_and_without_psutil():
+    code = """
+import sys, threading
+def refuse(self):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start, sys.modules["psutil"] = refuse, None
+import numpy as np
+from tinympcnn import Net
+from tinympcnn.gradcheck import check_net
+net = Net.from_spec("C3x3x4 MPF2x2 C3x3x4 FC2", rng=0)
+assert check_net(net)
+print(net.segment(np.eye(40, 41, dtype=np.float32)).shape)
+"""
+    assert in_new_process(code, TINYMPCNN_THREADS="4") == "(40, 41, 2)"
+
+
 def test_as_many_threads_as_can_be_started_share_the_work(threads, monkeypatch):
     start, left = threading.Thread.start, [None]
 
@@ -282,6 +298,7 @@ def test_a_blas_that_rounds_by_the_number_of_rows_gets_products_of_one_number(mo
     for measured in (any_rows, product_rows):
         monkeypatch.setattr(engine.matmul, measured.__name__, measured.__wrapped__)
     assert product_rows(3000, 300, np.dtype("f4")) == Rows(FIXED_ROWS, FIXED_ROWS)
+    assert "of 192 rows, as this BLAS rounds" in engine.describe_products()
 
 
 # ------------------------------------------------------------------------------------------------------ windows

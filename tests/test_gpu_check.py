@@ -58,7 +58,7 @@ def test_a_report_is_written(fake, scripts, monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("TINYMPCNN_DATA", raising=False)
     assert gpu.main(["--no-tests", "--epochs", "2", "--results", str(tmp_path)]) == 0
     folder = tmp_path / "gpu-no-gpu"
-    with open(folder / "steps.csv", newline="") as file:
+    with open(folder / "steps.csv", encoding="utf-8", newline="") as file:
         assert [row["contender"] for row in csv.DictReader(file)] == ["CuPy", "tinympcnn"] * 2
     report = (folder / "README.md").read_text()
     for words in ("no GPU, a fake", "TF32 off", "synthetic membranes", "(measured over 2)", "not compared"):

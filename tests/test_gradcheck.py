@@ -371,3 +371,16 @@ def test_the_contract_holds_and_is_broken_by_a_wrong_order_of_fragments():
     net.layers[2] = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel())
     scores, gradient = check_contract(net, image)
     assert scores < 1e-12 and gradient > 1e-3
+
+
+def test_a_gradient_that_is_lost_for_negative_x_is_not_called_an_assignment():
+    class Leaky(Layer):
+        def forward(self, x, train=True):
+            self.cache = x
+            return np.where(x > 0, x, 0.25 * x)
+
+        def backward(self, dy):
+            return dy * (self.take_cache() > 0)
+
+    message = check_layer(Leaky()).checks[0].message
+    assert message == "the gradient of x: it is zero for negative x, where it should not be, and right elsewhere"

@@ -16,7 +16,7 @@ FLOORS = (  # from the top; a part may import from its own floor and from those 
     {"__init__"},
     {"zoo"},
     {"net"},
-    {"training", "inference"},
+    {"training", "inference", "explore"},
     {"io", "gradcheck"},
     {"nn", "data"},
     {"engine", "metrics"},

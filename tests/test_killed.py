@@ -125,7 +125,7 @@ def test_killed_at_every_step_of_writing_a_run_ends_with_the_same_bits(job, tmp_
     assert (whole.flat() == cut.flat()).all()
     logs = []
     for name in ("whole", "cut"):
-        with open(tmp_path / f"{name}.csv", newline="") as file:
+        with open(tmp_path / f"{name}.csv", encoding="utf-8", newline="") as file:
             logs.append([(row["epoch"], row["loss_train"], row["step"]) for row in csv.DictReader(file)])
     assert logs[0] == logs[1] and [row[0] for row in logs[1]] == [str(n) for n in range(1, 41)]
     assert not list(tmp_path.glob(".*"))

@@ -106,7 +106,7 @@ def call(folder, *more, image="a.tif", net="net.npz"):
 
 
 def table(folder):
-    with open(folder / "objects.csv", newline="") as file:
+    with open(folder / "objects.csv", encoding="utf-8", newline="") as file:
         return [(row["file"], float(row["row"]), float(row["column"])) for row in csv.DictReader(file)]
 
 
@@ -132,7 +132,7 @@ def test_down_sampled_models_tell_places_of_the_image_as_it_is(folder):
 def test_stacks_have_pages(folder):
     tifffile.imwrite(folder / "stack.tif", np.stack([discs((30, 31), p) for p in ([(8, 9)], [(20, 6)])]))
     assert call(folder, image="stack.tif") == 0
-    with open(folder / "objects.csv", newline="") as file:
+    with open(folder / "objects.csv", encoding="utf-8", newline="") as file:
         assert [(row["page"], row["row"]) for row in csv.DictReader(file)] == [("0", "8"), ("1", "20")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 def script(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.skipif(os.name == "nt" or shutil.which("make") is None, reason="needs make and programs in sh")
 @pytest.mark.parametrize("half_made", [True, False])
 def test_a_half_made_environment_is_made_anew_and_a_whole_one_is_kept(tmp_path, half_made):
     for name in ("Makefile", "setup.cfg", "pyproject.toml"):

@@ -11,6 +11,7 @@ import tifffile
 from tinympcnn import Net, zoo
 from tinympcnn.engine import available_cores, limits
 from tinympcnn.inference.calibration import Calibration
+from tinympcnn.inference.tiling import DEFAULT_MEMORY
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -172,3 +173,17 @@ def test_a_long_stack_takes_no_more_than_a_short_one(models, tmp_path, rng):
         peaks.append(taken)
         assert tifffile.imread(tmp_path / "out" / f"{pages}_labels.tif").shape == (pages, 40, 48)
     assert peaks[1] < peaks[0] + (8 << 20)
+
+
+@linux
+@pytest.mark.slow
+def test_objects_take_the_memory_of_one_tile_and_little_more(models, tmp_path, rng):
+    peaks = []
+    for rows in (200, 60_000):
+        tifffile.imwrite(tmp_path / f"{rows}.tif", rng.integers(0, 255, (rows, 300), dtype=np.uint8))
+        job = ["locate", "-i", tmp_path / f"{rows}.tif", "-m", models / "tiny.npz", "-o", tmp_path / f"{rows}.csv"]
+        options = ["--radius", "6", "--score", "0.9999", "--backend", "numpy", "--threads", "1"]
+        call = [sys.executable, "-c", PEAK, *map(str, job), *options]
+        said = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+        peaks.append(int(re.search(r"peak (\d+)", said)[1]) * 1024)
+    assert peaks[1] - peaks[0] < DEFAULT_MEMORY

@@ -95,7 +95,7 @@ def small(monkeypatch, rng):
 
 
 def logged(path):
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [{key: row[key] for key in ("epoch", "evaluations", "loss_train", "loss_val")} for row in rows]
 

@@ -436,7 +436,7 @@ def command(tmp_path, rng):
 
 
 def rows(path):
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         return [untimed(row) for row in csv.DictReader(file)]
 
 
@@ -456,6 +456,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(command, tmp_pat
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process alone")
 def test_ctrl_c_ends_with_a_checkpoint_and_one_line_that_says_how_to_go_on(command, tmp_path):
     process = subprocess.Popen(
         command("cut", "--epochs=100000"),
@@ -464,7 +465,7 @@ def test_ctrl_c_ends_with_a_checkpoint_and_one_line_that_says_how_to_go_on(comma
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    while not process.stdout.readline().startswith("epoch 3/"):
+    while not process.stdout.readline().lstrip().startswith("3/100000 "):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     try:

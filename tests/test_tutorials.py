@@ -4,7 +4,6 @@ The form is read from the notebooks as they are committed. Exercises, pairs and 
 ``tutorials`` (``make test-tutorials`` installs it); without it they are skipped, and say so.
 """
 
-import ast
 import contextlib
 import importlib.util
 import io
@@ -15,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
@@ -25,6 +25,7 @@ LADDER = [
     "03_check_a_gradient",
     "04_backprop_conv_and_tanh",
     "05_pool_and_route",
+    "05b_a_net_by_hand",
     "06_train_on_patches",
     "07_count_the_waste",
     "08_split_into_fragments",
@@ -32,12 +33,14 @@ LADDER = [
     "10_backprop_through_fragments",
     "11_train_on_whole_images",
     "12_step_sizes",
+    "12b_lbfgs",
     "13_membranes",
     "14_rare_defects_in_steel",
     "15_move_to_the_gpu",
     "16_add_your_own_layer",
     "17_dannet",
     "18_find_them",
+    "19_why_not_a_unet",
 ]
 SOURCES = [TUTORIALS / f"{name}.py" for name in LADDER if (TUTORIALS / f"{name}.py").exists()]
 NOTEBOOKS = [source.with_suffix(".ipynb") for source in SOURCES if source.with_suffix(".ipynb").exists()]
@@ -52,6 +55,10 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 exercised = [TUTORIALS / "template.py", *SOURCES]
 each_with_exercises = pytest.mark.parametrize("source", exercised, ids=lambda path: path.stem)
+
+
+def number(path):
+    return path.stem.split("_")[0]
 
 
 def cells_of(path):
@@ -75,19 +82,19 @@ def outputs_of(path):
 
 @pytest.mark.parametrize("name", LADDER)
 def test_every_rung_of_the_ladder_is_there(name):
-    files = [f"{name}.py", f"{name}.ipynb", f"solutions/{name[:2]}.py"]
+    files = [f"{name}.py", f"{name}.ipynb", f"solutions/{name.split('_')[0]}.py"]
     assert not [file for file in files if not (TUTORIALS / file).exists()]
 
 
 def test_no_tutorial_stands_beside_the_ladder():
-    assert {path.stem for path in TUTORIALS.glob("[0-9][0-9]_*")} <= set(LADDER)
+    assert {path.stem for path in TUTORIALS.glob("[0-9][0-9]*_*")} <= set(LADDER)
 
 
 @each_source
 def test_the_map_of_the_course_links_a_tutorial_with_its_minutes(source):
     readme = (TUTORIALS / "README.md").read_text(encoding="utf-8")
     minutes = re.search(r"About (\d+)\s+minutes", re.sub(r"\n# ?", " ", source.read_text(encoding="utf-8")))[1]
-    assert re.search(rf"\| \[{source.stem[:2]} .*\]\({source.stem}\.ipynb\) \|.*\| {minutes} \|", readme)
+    assert re.search(rf"\| \[{number(source)} .*\]\({source.stem}\.ipynb\) \|.*\| {minutes} \|", readme)
 
 
 # ---------------------------------------------------------------------------------------------- the form
@@ -103,7 +110,7 @@ def test_headings_stand_in_one_order(path):
         if re.match(r"#{1,2} ", line)
     ]
     steps = [line for line in lines if line.startswith("## Step ")]
-    assert re.match(rf"# {path.stem[:2]} · \S", lines[0])
+    assert re.match(rf"# {number(path)} · \S", lines[0])
     assert 2 <= len(steps) <= 6
     assert [int(re.match(r"## Step (\d+): \S", step)[1]) for step in steps] == list(range(1, len(steps) + 1))
     before, after = (
@@ -196,75 +203,31 @@ def test_it_says_where_it_must_be_started(source):
 # ------------------------------------------------------------------------------------------- the exercises
 
 
-def exercises_of(source):
-    """Return what runs before an exercise, and the exercises: definitions and grading calls, both compiled."""
-    import jupytext
-
-    cells = [cell for cell in jupytext.read(source, fmt="py:percent").cells if cell.cell_type == "code"]
-    setup = [cell.source for i, cell in enumerate(cells) if i == 0 or "setup" in cell.metadata.get("tags", [])]
-    found = []
-    for cell in cells:
-        if "exercise" not in cell.metadata.get("tags", []):
-            continue
-        assert "# your code" in cell.source
-        body = ast.parse(cell.source).body
-        graded = [node for node in body if isinstance(node, ast.Expr) and is_grading(node.value)]
-        assert graded, f"an exercise of {source.stem} is not graded"
-        found.append(([node for node in body if node not in graded], graded))
-    assert found, f"{source.stem} has no exercise"
-    return setup, found
-
-
-def is_grading(node):
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("grade")
-
-
-def solutions_of(source):
-    path = TUTORIALS / "solutions" / f"{source.stem.split('_')[0]}.py"
-    spec = importlib.util.spec_from_file_location(f"solutions_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Course:
-    """One tutorial's exercises, run as in its notebook: after the first code cell and those tagged `setup`."""
+    """One tutorial's exercises, and their solutions."""
 
     def __init__(self, source):
-        setup, self.exercises = exercises_of(source)
-        self.solutions = solutions_of(source)
-        self.names = [
-            {getattr(node, "name", None) or getattr(target, "id", None) for node in body for target in targets(node)}
-            for body, _ in self.exercises
-        ]
-        self.start = {"__name__": "__main__"}
-        with contextlib.redirect_stdout(io.StringIO()):
-            for code in setup:
-                exec(compile(code, source.name, "exec"), self.start)
+        from course.exercises import Exercises, number_of, solutions
+
+        self.exercises = Exercises(source)
+        self.solutions = solutions(number_of(source))
+        self.start = self.exercises.start()
 
     def answers(self, i):
         """Return the solutions to exercise i by name."""
-        return {name: vars(self.solutions)[name] for name in self.names[i] if name in vars(self.solutions)}
+        known = vars(self.solutions)
+        return {name: known[name] for name in self.exercises.names[i] if name in known}
 
     def judge(self, i, answers):
         """Return (all verdicts are right, what was printed) for exercise i with `answers` in place of the blanks."""
-        body, graded = self.exercises[i]
-        space, out = dict(self.start), io.StringIO()
+        space = dict(self.start)
         for earlier in range(i):
             space |= self.answers(earlier)
-        with contextlib.redirect_stdout(out):
-            exec(compile(ast.Module(body, []), "exercise", "exec"), space)
-            space |= answers
-            right = [bool(eval(compile(ast.Expression(node.value), "grading", "eval"), space)) for node in graded]
-        return all(right), out.getvalue()
-
-
-def targets(node):
-    return getattr(node, "targets", [node])
+        return self.exercises.judge(i, space, answers)[:2]
 
 
 @pytest.fixture(scope="module")
-def course():
+def course_of():
     """Return the exercises of a tutorial, made once."""
     made = {}
     sys.path.insert(0, str(TUTORIALS))
@@ -283,9 +246,11 @@ def course():
 
 @needs_extra
 @each_with_exercises
-def test_blanks_fail(course, source):
-    tutorial = course(source)
-    for i in range(len(tutorial.exercises)):
+def test_blanks_fail(course_of, source):
+    tutorial = course_of(source)
+    assert tutorial.exercises.cells
+    for i, cell in enumerate(tutorial.exercises.cells):
+        assert "# your code" in cell
         right, words = tutorial.judge(i, {})
         assert not right
         assert "Not yet" in words
@@ -293,23 +258,23 @@ def test_blanks_fail(course, source):
 
 @needs_extra
 @each_with_exercises
-def test_solutions_pass(course, source):
-    tutorial = course(source)
-    for i in range(len(tutorial.exercises)):
+def test_solutions_pass(course_of, source):
+    tutorial = course_of(source)
+    for i in range(len(tutorial.exercises.cells)):
         answers = tutorial.answers(i)
-        assert answers, f"no solution for exercise {i + 1} ({', '.join(filter(None, tutorial.names[i]))})"
+        assert answers, f"no solution for exercise {i + 1} ({', '.join(tutorial.exercises.names[i])})"
         right, words = tutorial.judge(i, answers)
         assert right, words
 
 
 @needs_extra
 @each_with_exercises
-def test_typical_wrong_answers_are_caught_by_name(course, source):
-    tutorial = course(source)
+def test_typical_wrong_answers_are_caught_by_name(course_of, source):
+    tutorial = course_of(source)
     wrong = tutorial.solutions.WRONG
     assert wrong
     for mistake, (name, answer, says) in wrong.items():
-        i = next((i for i, names in enumerate(tutorial.names) if name in names), None)
+        i = next((i for i, names in enumerate(tutorial.exercises.names) if name in names), None)
         assert i is not None, f"no exercise asks for {name}"
         right, words = tutorial.judge(i, {**tutorial.answers(i), name: answer})
         assert not right, f"{mistake}: passed"
@@ -351,19 +316,95 @@ def test_notebooks_run_with_this_python_whatever_kernels_the_user_has(tmp_path, 
 @needs_extra
 @pytest.mark.slow
 @each_source
-def test_every_cell_can_be_run_twice(source, monkeypatch):
-    """As readers do who change a number in a cell. The assertions in the cells hold in a second run as well.
-
-    But for two notebooks: they draw new images the second time, and assert margins that hold for the first ones.
-    """
-    optimize = 1 if source.stem in ("17_dannet", "18_find_them") else 0  # 1 leaves assertions out
+def test_every_cell_can_be_run_twice(source, monkeypatch, tmp_path):
+    """As readers do who change a number in a cell. The assertions in the cells hold in a second run as well."""
     import jupytext
 
     monkeypatch.chdir(TUTORIALS)
     monkeypatch.syspath_prepend(TUTORIALS)
     monkeypatch.setenv("TUTORIALS_SMALL", "1")
+    monkeypatch.setenv("TUTORIALS_YOURS", str(tmp_path))
     space = {"__name__": "__main__"}
     with contextlib.redirect_stdout(io.StringIO()):
         for cell in jupytext.read(source, fmt="py:percent").cells:
             for _ in range(2 if cell.cell_type == "code" else 0):
-                exec(compile(cell.source, source.name, "exec", optimize=optimize), space)
+                exec(compile(cell.source, source.name, "exec"), space)
+
+
+# ---------------------------------------------------------------------------- what a reader's notebooks hold
+
+
+@needs_extra
+def test_a_right_answer_is_taken_from_the_readers_notebook(reader):
+    import course.yours
+
+    reader("return ...  # your code", "return 1 / 1 * (prediction != labels).mean()")
+    assert course.yours.yours("00", "your_pixel_error")(np.array([1, 2]), np.array([1, 1])) == 0.5
+
+
+@needs_extra
+@pytest.mark.parametrize("answer", ["return ...  # your code", "return 1.0", "raise KeyError", "return ("])
+def test_the_solution_is_taken_where_the_readers_is_blank_or_wrong(reader, answer, capsys):
+    import course.yours
+
+    reader("return ...  # your code", answer)
+    found = course.yours.yours("00", "your_pixel_error")
+    assert found.__module__ == "solutions_00"
+    assert "once notebook 00 is solved and saved" in capsys.readouterr().out
+
+
+@needs_extra
+def test_without_solutions_the_readers_answer_is_asked_for(reader, monkeypatch, tmp_path):
+    import course.exercises
+    import course.yours
+
+    monkeypatch.setattr(course.exercises, "TUTORIALS", tmp_path)
+    with pytest.raises(RuntimeError, match="solve notebook 00, and save it"):
+        course.yours.yours("00", "your_pixel_error")
+
+
+@needs_extra
+@pytest.mark.parametrize(
+    "answer, marks",
+    [("return ...  # your code", ". ."), ("return (prediction != labels).mean()", "x ."), ("return (", "? (Syntax")],
+)
+def test_progress_marks_every_exercise(reader, answer, marks, capsys):
+    import progress
+
+    reader("return ...  # your code", answer)
+    progress.main(["00"])
+    assert f"see it segment                    {marks}" in capsys.readouterr().out
+
+
+@needs_extra
+def test_slides_show_a_figure_that_is_there_with_words(course_of):
+    import slides
+
+    for number in slides.KEY:
+        page = slides.slide(number)
+        assert (TUTORIALS / re.search('src="(.+?)"', page)[1]).exists()
+        assert len(re.search('alt="(.+?)"', page)[1]) > 30
+
+
+@each_notebook
+def test_the_banner_is_there(path):
+    text = path.read_text(encoding="utf-8")
+    for banner in re.findall(r"\(banners/(.+?)\)", text):
+        assert (TUTORIALS / "banners" / banner).exists()
+
+
+@pytest.fixture
+def reader(course_of, tmp_path, monkeypatch):
+    """Return a function that puts an answer in place of the blanks of a reader's copy of notebook 00."""
+    import course.yours
+    import progress
+
+    for module in (progress, course.yours):
+        monkeypatch.setattr(module, "TUTORIALS", tmp_path)
+    monkeypatch.chdir(TUTORIALS)
+
+    def fill(blank, answer):
+        notebook = (TUTORIALS / "00_see_it_segment.ipynb").read_text(encoding="utf-8")
+        (tmp_path / "00_see_it_segment.ipynb").write_text(notebook.replace(blank, answer, 1), encoding="utf-8")
+
+    return fill

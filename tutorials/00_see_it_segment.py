@@ -13,6 +13,8 @@
 #
 # ## What you will build
 #
+# ![A noisy image of cells, its true membranes, the best threshold, and the answer of the net.](banners/00.png)
+#
 # The goal first. You take an image of cells, ask a small trained net for every pixel whether it lies on a membrane or
 # inside a cell, and look at the answer beside what a single grey threshold can do. From tutorial 01 on you take the
 # net apart; by the end of the course you could have written it, and trained it.
@@ -23,7 +25,7 @@
 
 # %%
 import numpy as np
-from course import figures  # not found? start Jupyter with `make tutorials`
+from course import MODELS, figures  # not found? start Jupyter with `make tutorials`
 from course.grading_basics import grade_pixel_error, grade_softmax
 from course.style import show
 
@@ -73,9 +75,6 @@ assert best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]).error == 1 / 4
 
 show(
     figures.grey_values(image, labels, ("membrane", "interior"), best.threshold),
-    alt="Histograms of the grey values of membrane and interior pixels. Membranes are darker, but "
-    "the two overlap widely. A line marks the best threshold; a part of each histogram lies "
-    "on the wrong side of it.",
     colours=48,
 )
 
@@ -86,10 +85,11 @@ show(
 # ## Step 3: a net that looks at shapes
 #
 # Here is a small net, trained on 16 other synthetic images by `models/make_first_net.py`, which takes a few minutes.
-# Every row of the table is a layer; you will write each of them. (What its fragments are is the subject of 08.)
+# Every row of the table is a layer; you will write most of them. The sizes are those for the smallest image that the
+# net takes without padding, and what its fragments are is the subject of 08: skip both for now.
 
 # %%
-net = Net.load("models/first_net.npz")
+net = Net.load(MODELS / "first_net.npz")
 print(net)
 assert net.n_params == 5742 and net.field_of_view == (28, 28)
 
@@ -113,15 +113,15 @@ print(f"probabilities {probabilities.shape}; pixel error {error:.3f}, of the bes
 assert np.allclose(probabilities.sum(axis=-1), 1, atol=1e-6)
 assert error < 0.7 * best.error
 
-# %%
+# %% tags=["banner"]
 show(
     figures.pictures(
         {
             "image": image / 255,
-            "truth: membranes black": labels,
+            "truth": labels,
             f"best threshold, error {best.error:.3f}": image > best.threshold,
             "net: probability of interior": probabilities[..., 1],
-            f"net: labels, error {error:.3f}": answer,
+            f"net: answer, error {error:.3f}": answer,
             "net: wrong pixels black": answer == labels,
         },
         low=0,
@@ -139,10 +139,10 @@ show(
 # %% [markdown]
 # ## Step 4: what one answer sees
 #
-# The net classifies the centre pixel of a **window**, its field of view of $P\times Q$ pixels. An image of
+# The net classifies the centre pixel of a **window**, its field of view of $v_h \times v_w$ pixels. An image of
 # $H \times W$ pixels holds
 #
-# $$ (H - P + 1)\,(W - Q + 1) $$
+# $$ (H - v_h + 1)\,(W - v_w + 1) $$
 #
 # windows. By hand, for $192 \times 192$ pixels and $28\times28$ windows: $165^2 = 27\,225$. Run on each of them, the
 # net would read $28^2 = 784$ pixels a time, over 21 million in all, from an image of 36,864. That waste is what this
@@ -150,24 +150,20 @@ show(
 # the net that takes a single window.
 
 # %%
-(P, Q), (q, p) = net.field_of_view, (90, 80)
-print("windows:", (192 - P + 1) * (192 - Q + 1), "  pixels read:", (192 - P + 1) * (192 - Q + 1) * P * Q)
-assert (192 - P + 1) * (192 - Q + 1) == 27_225
+(vh, vw), (q, p) = net.field_of_view, (90, 80)
+n = (192 - vh + 1) * (192 - vw + 1)
+print("windows:", n, "  pixels read:", n * vh * vw)
+assert n == 27_225
 
 mean, std = net.normalisation
-window = image[q - P // 2 : q - P // 2 + P, p - Q // 2 : p - Q // 2 + Q]
+top, left = q - vh // 2, p - vw // 2
+window = image[top : top + vh, left : left + vw]
 scores = net.as_patch().forward(((window - mean) / std)[None, :, :, None])
 alone = softmax(scores)[0, 0, 0]
 print("from the window alone:", alone, "  from the whole image:", probabilities[q, p])
 assert np.allclose(alone, probabilities[q, p], atol=1e-5) and labels[q, p] == 0
 
-show(
-    figures.window_of_a_pixel(image, (q, p), (P, Q), f"interior with probability {alone[1]:.2f}"),
-    alt="Left, the image with a dashed frame of 28 by 28 pixels around pixel (90, 80). Right, "
-    "that window enlarged, with a ring around its centre pixel, and the net's answer for it: "
-    "the probability of interior.",
-    colours=24,
-)
+show(figures.window_of_a_pixel(image, (q, p), (vh, vw), f"interior with probability {alone[1]:.2f}"), colours=24)
 
 # %% [markdown]
 # ## Step 5: a mistake worth remembering: grey values as they are
@@ -186,7 +182,7 @@ print(f"mean {mean[0]:.1f}, standard deviation {std[0]:.1f}; 175 becomes {(175 -
 assert round((175 - 134) / 41) == 1
 
 raw = softmax(net.forward(image[None, :, :, None].astype(np.float32), train=False))[0, ..., 1]
-inner = np.s_[P // 2 : P // 2 + len(raw), Q // 2 : Q // 2 + len(raw)]  # forward skips the borders
+inner = np.s_[vh // 2 : vh // 2 + len(raw), vw // 2 : vw // 2 + len(raw)]  # forward skips the borders
 maps = {"grey values as they are": raw, "normalised": probabilities[inner][..., 1]}
 errors = [pixel_error((interior > 0.5).astype(int), labels[inner]) for interior in maps.values()]
 print(f"pixel error on grey values as they are: {errors[0]:.3f}, normalised: {errors[1]:.3f}")

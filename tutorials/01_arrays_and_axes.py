@@ -13,6 +13,8 @@
 #
 # ## What you will build
 #
+# ![A slice of tissue, the same after transpose, and nine small garbled pictures after reshape.](banners/01.png)
+#
 # The workbench: where each number of an image lies in memory, which slices cost
 # nothing, what a wrong `reshape` does to a picture, and how exact a float32 is. Every array of this course has the
 # axes that you meet here.
@@ -42,6 +44,22 @@ rng = np.random.default_rng(1)
 #
 # $$ \big((f\,H + q)\,W + p\big)\,C + c . $$
 #
+# These letters stay to the end of the course:
+#
+# | letter | meaning |
+# |---|---|
+# | $f, q, p, c$ of $(F, H, W, C)$ | fragment, row, column, map; how many there are of each |
+# | `x`, `y`; `dx`, `dy` | what goes into a layer and comes out; how the loss $L$ changes with it |
+# | `W`, `b`; `theta`, `g` | weights and bias of a layer; parameters and their gradient in general |
+# | `kh`, `kw`; `i`, `j` | rows and columns of a kernel or a pool; a place (tap) in it |
+# | `vh`, `vw` | rows and columns of the field of view: the window that the net sees |
+# | `(r, c)` | the offset of a fragment (from 08 on) |
+# | `C`, `M`; `K`, `t`, `s` | maps in, maps out; number of classes, the right class, scores |
+# | `N`; `lr` | how many pixels or windows are counted; the learning rate |
+#
+# Two letters work twice: `W` is the width in a shape and the weights everywhere else (code that needs both says
+# `width`), and `c` is a map in this notebook and the column of an offset from 08 on.
+#
 # By hand, for the shape $(2, 3, 4, 2)$ and the index $(1, 2, 0, 1)$:
 # $((1\cdot3 + 2)\cdot4 + 0)\cdot2 + 1 = 20\cdot2 + 1 = 41$.
 
@@ -69,10 +87,10 @@ assert y.strides == (96, 32, 8, 4)
 
 # %% [markdown]
 # A slice changes the start and the strides and moves nothing: it is a **view**. The paper that this library follows
-# (Masci and others, 2013; its title is in 08) writes `f(r:end, c:end)` for a map without its first $r$ rows and $c$
-# columns. With maps last that is literally `x[:, r:, c:]`, and every
-# second pixel from there on is `x[:, r::2, c::2]`. By hand: the view `y[:, 1::2, 1::2]` goes two rows and two columns
-# at each step, so its strides are $(96, 2\cdot32, 2\cdot8, 4) = (96, 64, 16, 4)$.
+# (see `README.md`) writes `f(r:end, c:end)` for a map without its first $r$ rows and $c$ columns. With maps last that
+# is literally `x[:, r:, c:]`, and every second pixel from there on is `x[:, r::2, c::2]`. By hand: the view `y[:,
+# 1::2, 1::2]` goes two rows and two columns at each step, so its strides are $(96, 2\cdot32, 2\cdot8, 4) = (96, 64,
+# 16, 4)$.
 
 # %%
 view = y[:, 1::2, 1::2]
@@ -119,10 +137,7 @@ show(
         dict(zip(framed, (last, first), strict=True)),
         dict(zip("abc", INK, strict=False)),
         framed,
-    ),
-    alt="Two rows of twelve boxes, the places of memory, hatched by map a, b or c. Above, with "
-    "maps last, the six boxes of pixels 1 and 2 stand side by side and are framed as one run. "
-    "Below, with maps first, the six framed boxes stand in three separate pairs.",
+    )
 )
 
 # %% [markdown]
@@ -144,7 +159,7 @@ assert matrix.shape == (18, 5) and np.shares_memory(weights, matrix)
 # $(a_0, a_1)$ and $(b_0, b_1)$, lie in memory as $a_0, a_1, b_0, b_1$. The pixels should be $(a_0, b_0)$ and
 # $(a_1, b_1)$; reshape makes $(a_0, a_1)$ and $(b_0, b_1)$ of them.
 
-# %%
+# %% tags=["banner"]
 two_maps = np.array([["a0", "a1"], ["b0", "b1"]])
 print("transpose:", two_maps.transpose(1, 0).tolist())
 print("reshape:  ", two_maps.reshape(2, 2).tolist())
@@ -162,11 +177,11 @@ show(
     alt="Three pictures. The first is a slice of tissue with dark membranes. The second, after "
     "transpose, is the same. The third, after reshape, is garbage: nine small pictures in "
     "three rows of three, each of the three slices three times side by side.",
-    colours=24,
+    colours=48,
 )
 
 # %% [markdown]
-# ## Step 5: how exact is a float32?
+# ## Step 5: how exact is a float32, and what is a uint8?
 #
 # Nets compute in float32: half the memory of float64 and twice the speed. A float32 has 24 binary digits, so near
 # $x$ the numbers it can hold stand
@@ -176,6 +191,9 @@ show(
 # apart. By hand: near $1$ that is $2^{-23} \approx 1.2\cdot10^{-7}$, and near $2^{24} = 16\,777\,216$ it is $2$, so
 # adding $1$ there changes nothing. Gradient checks (tutorial 03) take differences of almost equal numbers; they need
 # float64.
+#
+# Images are often uint8, whole numbers from 0 to 255, which knows no negative numbers: $10 - 20$ wraps around to
+# $246$. Convert first, then subtract.
 
 # %%
 big = np.float32(2**24)
@@ -184,7 +202,6 @@ print(
 )
 assert np.spacing(np.float32(1)) == 2.0**-23 and big + np.float32(1) == big
 
-# Images are often uint8, which knows no negative numbers: 10 - 20 wraps around. Convert first, then subtract.
 dark, bright = np.array([10], np.uint8), np.array([20], np.uint8)
 print("uint8:", dark - bright, "  float32:", dark.astype(np.float32) - bright)
 assert (dark - bright)[0] == 246

@@ -13,6 +13,8 @@
 #
 # ## What you will build
 #
+# ![An image with a framed window, a kernel, and the output pixel that they give.](banners/02.png)
+#
 # The forward pass of the convolutional layer, four times: one output pixel with pencil and paper, all pixels with
 # two loops, all pixels as one product of two matrices, and then the library's `Conv`. All four give the same numbers.
 #
@@ -21,12 +23,11 @@
 # Tutorial 01 (storages of shape `(F, H, W, C)`), and the product of two matrices. About 35 minutes.
 
 # %%
-import inspect
-
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
-from course.grading_basics import grade_conv, grade_output_size
-from course.style import show
+from course.grading_basics import grade_output_size
+from course.grading_layers import grade_conv
+from course.style import show, source
 from scipy.signal import convolve2d
 
 from tinympcnn import Conv
@@ -38,6 +39,11 @@ rng = np.random.default_rng(2)
 
 # %% [markdown]
 # ## Step 1: one output pixel
+#
+# Why convolve? A membrane looks the same wherever it lies, and what a pixel is shows in its neighbourhood. So look at a
+# small window, in the same way at every place. The answers then move as the image moves. It also saves: to make
+# $60 \times 60$ numbers of a $64 \times 64$ image with a weight for each pair takes $4096 \cdot 3600$, 14.7 million
+# weights; a convolution with windows of $5 \times 5$ has 25 and a bias.
 #
 # A convolutional layer lays a small window, the **kernel** `W`, over the image `x`. It multiplies each weight with
 # the pixel under it, adds everything up, and adds one more number, the **bias** `b`. The pixel of row $q$ and
@@ -57,6 +63,13 @@ W = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], float)
 b = 1.0
 
 window = x[0:3, 1:4]
+
+
+def correlate(image, kernel):
+    """Slide a kernel over an image of one map; `conv_fwd` wants the axes of maps that step 4 explains."""
+    return reference.conv_fwd(image[:, :, None], kernel[:, :, None, None], np.zeros(1))[:, :, 0]
+
+
 print("products:\n", window * W)
 print("y[0, 1] =", b + (window * W).sum())
 assert b + (window * W).sum() == 7
@@ -64,17 +77,19 @@ assert b + (window * W).sum() == 7
 # %% [markdown]
 # Two loops slide the window over all positions at which it fits.
 
-# %%
+# %% tags=["banner"]
 y = np.array([[b + (x[q : q + 3, p : p + 3] * W).sum() for p in range(3)] for q in range(2)])
 print(y)
 assert y[0, 1] == 7 and y.shape == (2, 3)
 
-show(
-    figures.sliding_window(x, W, y, (0, 1)),
-    alt="Three matrices. Left, the image of 4 rows and 5 columns; the window of rows 0 to 2 and "
-    "columns 1 to 3 is hatched and framed. Middle, the 3 by 3 kernel. Right, the output of 2 "
-    "rows and 3 columns, whose pixel in row 0, column 1 is hatched and holds 7.",
-)
+show(figures.sliding_window(x, W, y, (0, 1)))
+
+stroke = np.zeros((14, 14))
+stroke[3:6, 2] = 1
+answers = [correlate(scene, np.ones((3, 1))) for scene in (stroke, np.roll(stroke, (5, 8), axis=(0, 1)))]
+print("largest answers at", *(divmod(int(answer.argmax()), 14) for answer in answers))
+assert np.array_equal(np.roll(answers[0], (5, 8), axis=(0, 1)), answers[1])  # the image moves, the answers move along
+show(figures.moved([stroke, np.roll(stroke, (5, 8), axis=(0, 1))], answers))
 
 # %% [markdown]
 # ## Step 2: the size that is left
@@ -84,7 +99,7 @@ show(
 # $$ H_{\text{out}} = H - k + 1 , $$
 #
 # and the same holds for columns. By hand: $H = 7$ and $k = 3$ leave the five positions $0, 1, 2, 3, 4$. The library
-# asks `geometry.correlated`, and nobody else, for this size.
+# has this size from one function, `geometry.correlated`.
 
 # %%
 print("7 rows, kernel of 3:", len([q for q in range(7) if q + 3 <= 7]), "positions")
@@ -92,12 +107,7 @@ print("9 x 8 pixels, kernel of 3 x 3:", correlated((9, 8), (3, 3), "Conv"))
 assert correlated((7, 7), (3, 3), "Conv") == (5, 5)
 assert correlated((9, 8), (3, 3), "Conv") == (7, 6)
 
-show(
-    figures.positions(7, 3),
-    alt="Five copies of a row of seven boxes, one below the other. A hatched kernel of three "
-    "boxes starts at box 0 in the first copy and one box further right in each of the next; "
-    "in the fifth it ends at the last box.",
-)
+show(figures.positions(7, 3))
 
 # %% [markdown]
 # ## Step 3: a mistake worth remembering: which way does the kernel lie?
@@ -115,7 +125,7 @@ show(
 
 # %%
 pulse, kernel = np.array([[0.0, 1, 0]]), np.array([[5.0, 7]])
-unturned = reference.conv_fwd(pulse[:, :, None], kernel[:, :, None, None], np.zeros(1))[:, :, 0]
+unturned = correlate(pulse, kernel)
 turned = convolve2d(pulse, kernel, mode="valid")
 print("cross-correlation:", unturned, " convolution with a turned kernel:", turned)
 assert unturned.tolist() == [[7, 5]] and turned.tolist() == [[5, 7]]
@@ -129,19 +139,13 @@ corner = np.array([[1, -1, -1], [1, -1, -1], [1, 1, 1]], float)
 scene = np.zeros((14, 14))
 scene[9:12, 2:5] = corner > 0
 scene[2:5, 9:12] = corner[::-1, ::-1] > 0
-right = reference.conv_fwd(scene[:, :, None], corner[:, :, None, None], np.zeros(1))[:, :, 0]
+right = correlate(scene, corner)
 wrong = convolve2d(scene, corner, mode="valid")
 best_right, best_wrong = divmod(int(right.argmax()), 12), divmod(int(wrong.argmax()), 12)
 print("largest answer of the cross-correlation at", best_right, "and of the turned kernel at", best_wrong)
 assert best_right == (9, 2) and best_wrong == (2, 9)
 
-show(
-    figures.responses(scene, right, wrong),
-    alt="Three pictures. Left, the image: an L in the lower left and an L turned by 180 degrees "
-    "in the upper right. Middle, the answer of the cross-correlation: brightest, and ringed, "
-    "in the lower left, where the L is. Right, the answer of scipy's convolve2d with the same "
-    "kernel: brightest in the upper right, at the turned L.",
-)
+show(figures.responses(scene, right, wrong))
 
 # %% [markdown]
 # ## Step 4: many maps in, many maps out
@@ -155,7 +159,9 @@ show(
 # By hand, with one tap, $C = 2$, $M = 2$: the pixel $(1, 2)$ and the matrix with rows $(3, 0)$ and $(1, -1)$ give
 # $(1\cdot3 + 2\cdot1,\; 1\cdot0 - 2\cdot1) = (5, -2)$.
 #
-# Here is the whole operation as the library's `reference.py` has it, one fragment at a time. (`array_module` answers
+# Here is the whole operation as the library's `reference.py` has it, one fragment at a time. The window gets a fourth
+# axis of length 1 (`None`), which is spread over the $M$ output maps. The sum over the first three axes then is the sum
+# over taps and, for each tap, the product of a vector with a matrix. (`rate` is 1 here, and `array_module` answers
 # NumPy, or CuPy for arrays on a GPU: tutorial 15.)
 
 # %%
@@ -163,7 +169,8 @@ pixel, tap = np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])
 print("pixel @ tap =", pixel @ tap)
 assert (pixel @ tap).tolist() == [5, -2]
 
-print(inspect.getsource(reference.conv_fwd))
+show(figures.many_maps(pixel, tap, pixel @ tap))
+source(reference.conv_fwd)
 
 # %% [markdown]
 # ## Step 5: columns, and one product of matrices
@@ -188,12 +195,7 @@ weights = np.array([1.0, 10, 100, 1000])
 print("columns @ W =", cols @ weights)
 assert (cols @ weights).tolist() == [4310, 5421]
 
-show(
-    figures.columns_of(small[0, :, :, 0], cols, 1),
-    alt="Left, a 2 by 3 image that holds 0 to 5, with the window 1, 2, 4, 5 hatched and framed. "
-    "An arrow leads to the matrix of columns on the right, two rows of four numbers, where "
-    "the second row, 1, 2, 4, 5, is hatched.",
-)
+show(figures.columns_of(small[0, :, :, 0], cols, 1))
 
 # %% [markdown]
 # ## Step 6: the library's Conv
@@ -272,9 +274,8 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 # a block of rows at a time: read `correlate` in `tinympcnn/engine/correlation.py`, and `tinympcnn/engine/` for how
 # the blocks are cut and spread over threads. A window's row of $k_w$ pixels with $C$ maps each lies in memory as one
 # run of $k_w C$ numbers; that is one of the reasons why maps come last (tutorial 01). A fully connected layer is the
-# same operation over all that is left of the window: `FullyConnected` in `tinympcnn/nn/layers/conv.py` is a few lines.
-
-# %% [markdown]
+# same operation over all that is left of the window (tutorial 05b): `FullyConnected` in `tinympcnn/nn/layers/conv.py`.
+#
 # ## Next
 #
 # Before the backward pass of this layer (tutorial 04) comes the tool that tells whether a backward pass is right:

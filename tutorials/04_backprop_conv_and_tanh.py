@@ -13,35 +13,35 @@
 #
 # A convolution turns windows of numbers into numbers. Its backward pass answers two questions about a loss that sits
 # somewhere behind it: how does the loss change with each weight, and how with each input pixel?
-
-# %% [markdown]
+#
 # ## What you will build
 #
+# ![Four matrices in which the kernel lies on the window of each output, and their sum, dx.](banners/04.png)
+#
 # The backward pass of `Conv` and of `Tanh`, derived from the chain rule on one sheet of paper, written in a few
-# lines, and approved by `check_layer`. You will also see a wrong backward pass with which a net learns all the same.
-
-# %% [markdown]
+# lines, and approved by `check_layer`; and then two layers in a row. You will also see a wrong backward pass with which
+# a net learns all the same.
+#
 # ## What you need
 #
 # Tutorials 01 to 03: arrays are `(F, H, W, C)`, a convolution is a sliding sum of products, and a gradient is checked
-# with central differences. From calculus, the chain rule. About 40 minutes.
+# with central differences. From calculus, the chain rule. About 45 minutes.
 #
 # Letters, here and in the library: `x` goes in, `y` comes out, `W` and `b` are the parameters. A `d` in front means
 # "the derivative of the loss with respect to": `dy` comes from behind, `dW`, `db` and `dx` are ours to compute.
 
 # %%
-import inspect
-
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
-from course.grading import grade
-from course.style import show
+from course.grading_layers import grade_conv_backward, grade_logistic
+from course.style import show, source
 
 from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.engine import correlation
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn import reference
+from tinympcnn.nn.layers.conv import plain_gradients
 from tinympcnn.nn.optim import SGD
 
 rng = np.random.default_rng(4)
@@ -90,7 +90,7 @@ assert dW[0, 0] == 10 and dW[1, 1] == 8 and db == 5
 # slides, `conv_grad` adds windows. (Its letters are the paper's: `f` is our `x`, and `delta` our `dy`.)
 
 # %%
-print(inspect.getsource(reference.conv_grad))
+source(reference.conv_grad)
 by_windows, _ = reference.conv_grad(x[:, :, None], dy[:, :, None], W[:, :, None, None])
 by_sliding = reference.conv_fwd(x[:, :, None], dy[:, :, None, None], np.zeros(1))
 print("adding windows: ", by_windows[:, :, 0, 0].tolist())
@@ -111,21 +111,14 @@ assert (by_windows[:, :, 0, 0] == dW).all() and (by_sliding[:, :, 0] == dW).all(
 #
 # The same sum, seen from the outputs: each output pixel lays the kernel, times its `dy`, on its window.
 
-# %%
+# %% tags=["banner"]
 dx = np.zeros_like(x)
 for q in range(2):
     for p in range(2):
         dx[q : q + 2, p : p + 2] += dy[q, p] * W
 print(dx)
 assert dx[1, 1] == 6
-fig = figures.stamps(W, dy, dx)
-show(
-    fig,
-    alt="Four matrices of three by three and their sum. In each of the four, the two by two "
-    "kernel, multiplied by one element of dy, lies on the window of that output: upper left, "
-    "upper right, lower left, lower right. In their sum the middle pixel, which lies in all "
-    "four windows, is minus 1 plus 0 plus 4 plus 3, that is 6.",
-)
+show(figures.stamps(W, dy, dx))
 
 # %% [markdown]
 # Seen from the input pixel, the minus signs mean that the kernel runs backwards. Turn it by 180 degrees, put
@@ -137,21 +130,14 @@ turned = W[::-1, ::-1]
 full = reference.conv_fwd(np.pad(dy, 1)[:, :, None], turned[:, :, None, None], np.zeros(1))[:, :, 0]
 print(full)
 assert (full == dx).all()
-fig = figures.full_correlation(dy, W, dx, at=(1, 1))
-show(
-    fig,
-    alt="Left, dy with a border of zeros, four by four; the middle two by two, 1, minus 1, 2, 3, "
-    "is framed. Middle, the turned kernel minus 1, 0, 2, 1. Right, dx with its middle pixel "
-    "framed: 6, the sum of the four products.",
-)
-print(inspect.getsource(correlation.correlate_back))
+show(figures.full_correlation(dy, W, dx, at=(1, 1)))
 
 # %% [markdown]
 # With several maps, a tap is a matrix $W_{ij}$ of (in maps $\times$ out maps), a pixel is a vector, and products
 # become $y_{qp} = b + \sum x_{q+i,p+j} W_{ij}$. Going back, $\mathrm{d}W_{ij}$ collects outer products and
-# $\mathrm{d}x$ goes through $W_{ij}^{\mathsf T}$, from output maps to input maps: that is the `transpose(0, 1, 3, 2)`
-# above. By hand: with one tap, $x = (1, 2)$ and $\mathrm{d}y = (3, 4, 5)$ give $\mathrm{d}W = \begin{pmatrix} 3 & 4 &
-# 5 \\ 6 & 8 & 10 \end{pmatrix}$.
+# $\mathrm{d}x$ goes through $W_{ij}^{\mathsf T}$, from output maps to input maps. The shapes leave no other way. By
+# hand: with one tap, $x = (1, 2)$ and $\mathrm{d}y = (3, 4, 5)$ give $\mathrm{d}W = \begin{pmatrix} 3 & 4 & 5 \\ 6 & 8
+# & 10 \end{pmatrix}$.
 
 # %%
 conv = Conv(in_maps=2, out_maps=3, kernel=1)
@@ -159,18 +145,14 @@ conv.forward(np.array([1.0, 2.0]).reshape(1, 1, 1, 2))
 conv.backward(np.array([3.0, 4.0, 5.0]).reshape(1, 1, 1, 3))
 print(conv.grads["W"][0, 0])
 assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
+source(plain_gradients)  # all three gradients of the library's Conv, as products of matrices
 
 # %% [markdown]
 # ## Step 4: a mistake worth remembering
 #
 # Suppose we forget to turn the kernel. The shapes fit, nothing raises. We train two small nets from the same weights,
 # and only the second layer of one has the mistake. Does it show in the loss? Guess before you look. (The training loop
-# is explained in 06. Here only its two curves matter.)
-#
-# <details><summary>What happens, and why</summary>The loss falls with the wrong gradient too. The layers behind the
-# mistake still learn rightly, and the layer before it gets something roughly related to its gradient (the wrong net
-# may even end lower, by luck). Nobody notices such a mistake by looking at the loss. The check notices at once, and
-# says what is wrong. So: first the check, then the training.</details>
+# is written in 05b. Here only its two curves matter.)
 
 
 # %%
@@ -199,26 +181,51 @@ for name, Second in (("right backward pass", Conv), ("kernel not turned", Unturn
     curves[name] = [optimizer.step(closure) for _ in range(80)]
     print(f"{name:<20} loss {curves[name][0]:.3f} -> {curves[name][-1]:.3f}")
 assert curves["kernel not turned"][-1] < 0.8 * curves["kernel not turned"][0]
-fig = figures.falling_losses(curves)
-show(
-    fig,
-    alt="Two loss curves over 80 updates. Both start at the same value and fall; the one with the "
-    "wrong backward pass falls too, and looks like training that works.",
-)
+show(figures.falling_losses(curves))
 report = check_layer(Unturned(2, 3, (2, 3), rng=4))
 print(report)
 assert not report and "the taps are not flipped" in str(report)
 
 # %% [markdown]
-# ## Step 5: tanh, and adding up
+# The loss falls with the wrong gradient too. The layers behind the mistake still learn rightly, and the layer before it
+# gets something roughly related to its gradient (the wrong net may even end lower, by luck). Nobody notices such a
+# mistake by looking at the loss. The check notices at once, and says what is wrong. So: first the check, then the
+# training.
 #
-# With $y = \tanh x$ the derivative needs the output only: $\mathrm{d}x = \mathrm{d}y\,(1 - y^2)$. By hand: where $y =
-# 0.5$ the slope is $1 - 0.25 = 0.75$, so $\mathrm{d}y = 2$ becomes $\mathrm{d}x = 1.5$. Where $|y|$ is close to 1
-# hardly anything comes through: the unit is *saturated*.
+# ## Step 5: why a tanh, and what it lets through
 #
-# One rule remains. The same $W$ may be used several times before anybody looks at the gradient: for two images, for
-# many fragments. The derivative of a sum is the sum of the derivatives, so **backward adds to `grads`, and never
-# overwrites**. By hand: two passes with $\mathrm{d}b = 5$ leave $5 + 5 = 10$.
+# A convolution is *linear*: sums of products. Two in a row are sums of products of sums of products, which is again one
+# convolution, with a larger kernel:
+#
+# $$ W_{i+k,\;j+l} = \sum_{ij,\,kl} W^{(1)}_{ij}\; W^{(2)}_{kl} $$
+#
+# By hand, in one dimension: $(1, 2)$ and then $(1, -1)$ is $(1\cdot1,\; 1\cdot(-1) + 2\cdot1,\; 2\cdot(-1)) =
+# (1, 1, -2)$. A hundred such layers could do no more than one. Something bent must stand between them, and ours is
+# $y = \tanh x$: nearly $x$ for small numbers, and never beyond $\pm1$.
+
+# %%
+first, second = np.array([[1.0, 2, 1], [0, 0, 0], [-1, -2, -1]]), np.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])
+both = np.zeros((5, 5))
+for i, j in np.ndindex(3, 3):
+    both[i : i + 3, j : j + 3] += first[i, j] * second
+
+
+def conv_by(image, kernel):
+    return reference.conv_fwd(image[:, :, None], kernel[:, :, None, None], np.zeros(1))[:, :, 0]
+
+
+image = rng.standard_normal((9, 10))
+in_a_row, at_once = conv_by(conv_by(image, first), second), conv_by(image, both)
+bent = conv_by(np.tanh(conv_by(image, first)), second)
+print(f"two against one: {abs(in_a_row - at_once).max():.1e}   with a tanh between: {abs(bent - at_once).max():.1f}")
+assert np.allclose(in_a_row, at_once) and abs(bent - at_once).max() > 1
+assert np.convolve([1, 2], [1, -1]).tolist() == [1, 1, -2]
+show(figures.two_in_one(first, second, both))
+
+# %% [markdown]
+# Going back, tanh needs its output only: $\mathrm{d}x = \mathrm{d}y\,(1 - y^2)$. By hand: where $y = 0.5$ the slope is
+# $1 - 0.25 = 0.75$, so $\mathrm{d}y = 2$ becomes $\mathrm{d}x = 1.5$. Where $|y|$ is close to 1 hardly anything comes
+# through. Such a number is called *saturated*: the layers before it learn hardly anything from it.
 
 # %%
 tanh = Tanh()
@@ -226,19 +233,52 @@ y = tanh.forward(np.full((1, 1, 1, 1), np.arctanh(0.5)))
 dx_tanh = tanh.backward(np.full((1, 1, 1, 1), 2.0))
 print(f"y = {y.item():.2f}  dx = {dx_tanh.item():.2f}")
 assert np.isclose(dx_tanh.item(), 1.5)
-fig = figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2])
+show(figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2]))
+
+# %% [markdown]
+# ## Step 6: two layers in a row, and adding up
+#
+# In a net, the `dy` of a layer is what the layer behind it has returned as its `dx`. Nothing else is handed on. Here is
+# the chain of a convolution, a tanh and another convolution, of one number each, with the loss $L = s^2/2$, so that
+# $\mathrm{d}s = s$. By hand, forward: $a = 0.5\cdot2 - 1 = 0$, $h = \tanh 0 = 0$, $s = 3\cdot0 + 1 = 1$. Backward:
+#
+# $$ \mathrm{d}s = 1, \quad \mathrm{d}h = 3\,\mathrm{d}s = 3, \quad \mathrm{d}a = (1 - h^2)\,\mathrm{d}h = 3, \quad
+#    \mathrm{d}x = 0.5\,\mathrm{d}a = 1.5 , $$
+#
+# and on the way each convolution takes its own: $\mathrm{d}W = x\,\mathrm{d}a = 2 \cdot 3 = 6$ for the
+# first, $h\,\mathrm{d}s = 0$ for the second.
+#
+# One rule remains. The same $W$ may be used several times before anybody looks at the gradient: for two images, for
+# many fragments. The derivative of a sum is the sum of the derivatives, so **backward adds to `grads`, and never
+# overwrites**. By hand: two passes with $\mathrm{d}W = 6$ leave $12$.
+
+# %%
+first, tanh, second = Conv(1, 1, 1), Tanh(), Conv(1, 1, 1)
+for conv, weight, bias in ((first, 0.5, -1), (second, 3, 1)):
+    conv.params["W"][...], conv.params["b"][...] = weight, bias
+given = np.full((1, 1, 1, 1), 2.0)
+a = first.forward(given)
+h = tanh.forward(a)
+s = second.forward(h)
+dh = second.backward(s)  # ds = s
+da = tanh.backward(dh)
+back = first.backward(da)
+print("forward:", [v.item() for v in (given, a, h, s)], "  backward:", [v.item() for v in (s, dh, da, back)])
+assert (dh.item(), da.item(), back.item()) == (3, 3, 1.5)
+assert first.grads["W"].item() == 6 and second.grads["W"].item() == 0
 show(
-    fig,
-    alt="The curve of tanh from minus 3 to 3 with three tangents: one of slope 0.31 at y = minus "
-    "0.83, one of slope 0.75 at y = 0.5, and a nearly flat one where y is close to 1.",
+    figures.chain(
+        ["Conv\nW = 0.5\nb = \N{MINUS SIGN}1", "Tanh", "Conv\nW = 3\nb = 1"],
+        ["x = 2", "a = 0", "h = 0", "s = 1"],
+        ["dx = 1.5", "da = 3", "dh = 3", "ds = 1"],
+        ["dW = 6, db = 3", "", "dW = 0, db = 1"],
+    )
 )
 
-layer = Conv(1, 1, 2)
-for _ in range(2):
-    layer.forward(x.reshape(1, 3, 3, 1))
-    layer.backward(dy.reshape(1, 2, 2, 1))
-print("db after two passes:", layer.grads["b"])
-assert layer.grads["b"] == 10
+first.forward(given)
+first.backward(da)
+print("dW after two passes:", first.grads["W"].item())
+assert first.grads["W"].item() == 12
 print(check_layer(Conv(2, 3, (2, 3), rng=4)))
 assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 
@@ -265,7 +305,8 @@ assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 #
 # 5. The loss of your net goes down. What does that say about its backward pass?
 #
-#    <details><summary>Answer</summary>Very little: see step 4.</details>
+#    <details><summary>Answer</summary>Very little: see step 4. And a stack of convolutions without tanh can learn, too,
+#    but no more than one convolution can.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -274,6 +315,10 @@ assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 #
 # **First exercise.** The logistic function $y = 1 / (1 + e^{-x})$. Express its derivative in $y$, as for tanh.
 # `self.take_cache()` returns what `forward` has kept, and forgets it.
+#
+# **Second exercise.** Your own `Conv.backward`, all maps and fragments at once. `x[:, i : i + h, j : j + w]` are the
+# pixels that tap `(i, j)` met, one for each output pixel; `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums over
+# fragments, rows and columns and leaves the maps.
 
 
 # %% tags=["exercise"]
@@ -289,12 +334,7 @@ class YourLogistic(Tanh):
         return dx
 
 
-grade(YourLogistic())
-
-# %% [markdown]
-# **Second exercise.** Your own `Conv.backward`, all maps and fragments at once. `x[:, i : i + h, j : j + w]` are the
-# pixels that tap `(i, j)` met, one for each output pixel; `np.tensordot(a, b, axes=([0, 1, 2], [0, 1, 2]))` sums over
-# fragments, rows and columns and leaves the maps.
+grade_logistic(YourLogistic())
 
 
 # %% tags=["exercise"]
@@ -312,7 +352,7 @@ class YourConv(Conv):
         return dx
 
 
-grade(YourConv(2, 3, (2, 3), rng=4))
+grade_conv_backward(YourConv(2, 3, (2, 3), rng=4))
 
 # %% [markdown]
 # ## In practice
@@ -321,8 +361,7 @@ grade(YourConv(2, 3, (2, 3), rng=4))
 #   matrix (`tinympcnn/engine/correlation.py`), because a processor multiplies matrices much faster than it slides.
 # - It skips `dx` of the first layer (`backward_params`): nobody asks for the gradient of the image.
 # - Gradients are checked in float64. In float32 a central difference has too few digits to tell right from wrong.
-
-# %% [markdown]
+#
 # ## Next
 #
 # Between the convolutions of our nets stand max-pooling layers. They have no weights, but they decide where gradients

@@ -13,27 +13,25 @@
 #
 # Max-pooling keeps the largest number of every small window and drops the others. What is its derivative, when it has
 # no weights and no formula but a comparison?
-
-# %% [markdown]
+#
 # ## What you will build
 #
+# ![A map with its winners marked, the maxima, the gradient that comes in, and where it goes.](banners/05.png)
+#
 # Your own `MaxPool`, forward and backward: it remembers which pixel of each window has won, and sends the gradient
-# there and nowhere else. And you will see where a maximum has no derivative at all, and what the check says about it.
-
-# %% [markdown]
+# there and nowhere else. And you will see a wrong layer that passes the check.
+#
 # ## What you need
 #
 # Tutorials 03 and 04: central differences, `check_layer`, and the letters `x`, `y`, `dy`, `dx`. About 30 minutes.
 
 # %%
-import inspect
-
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
-from course.grading import grade
-from course.style import show
+from course.grading_layers import grade_pool
+from course.style import show, source
 
-from tinympcnn import Layer, MaxPool
+from tinympcnn import Conv, Layer, MaxPool, Net
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn import reference
@@ -41,7 +39,14 @@ from tinympcnn.nn import reference
 rng = np.random.default_rng(5)
 
 # %% [markdown]
-# ## Step 1: the largest of each window
+# ## Step 1: why pool, and the largest of each window
+#
+# To tell what a pixel is, a net must see far. Two convolutions of 5 look at $5 + 4 = 9$ pixels along an axis, and each
+# further one adds 4 more. Behind a pool of 2 a kernel of 5 spans 10 pixels of the map before it, and two pools double
+# that again. Pooled maps are also smaller, so the layers behind work less, and the largest answer of a window says
+# *that* something is there, whichever of its pixels it stands at. The price: a pooled map has one value for each $k
+# \times k$ pixels. By hand, from one output back to the image: through a kernel of 3, it sees 3; through a pool of 2,
+# 6; through another kernel of 3, 8; without the pool it would be 5.
 #
 # A pool of size $k \times k$ lays a grid of windows on the map, side by side, without overlap:
 #
@@ -64,6 +69,8 @@ for q in range(2):
 print(y)
 assert (y == [[9, 6], [8, 9]]).all()
 assert (MaxPool(2).forward(x[None, :, :, None])[0, :, :, 0] == y).all()
+assert Net([Conv(1, 1, 3), MaxPool(2), Conv(1, 1, 3)]).field_of_view == (8, 8)
+show(figures.field_of_view_by_pools([1, 3, 5, 7, 9], [1, 3, 6, 8, 16]))
 
 # %% [markdown]
 # ## Step 2: who has won
@@ -97,7 +104,7 @@ assert winners[0, 0] == 2 and np.full((2, 2), 7.0).argmax() == 0
 # $\mathrm{d}y = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$: the 1 goes to row 1, column 0 (where the 9 stands),
 # the 2 to row 1, column 2, the 3 to row 2, column 1, and the 4 to row 2, column 2.
 
-# %%
+# %% tags=["banner"]
 dy = np.array([[1.0, 2], [3, 4]])
 dx = np.zeros_like(x)
 for q in range(2):
@@ -106,60 +113,28 @@ for q in range(2):
         dx[2 * q + i, 2 * p + j] = dy[q, p]
 print(dx)
 assert dx[1, 0] == 1 and dx[1, 2] == 2 and dx[2, 1] == 3 and dx[2, 2] == 4 and dx.sum() == dy.sum()
-fig = figures.pooled_and_routed(x, y, dy, dx, (2, 2), winners)
-show(
-    fig,
-    alt="Four matrices. The input of four by five with four windows framed and the winner of each "
-    "marked: 9, 6, 8 and 9; the last column is in no window. The maxima. The gradient 1, 2, "
-    "3, 4 that comes in. The gradient of the input: zero, but for 1, 2, 3, 4 at the places of "
-    "the winners.",
-)
+show(figures.pooled_and_routed(x, y, dy, dx, (2, 2), winners))
 
 # %% [markdown]
 # Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library keeps the codes as bytes and routes with
-# one multiplication for each place of the window, for all windows at once. (`engine` cuts the work into blocks of
-# rows for the threads; what matters is `route`.)
+# one multiplication for each place of the window, for all windows at once.
 
 # %%
-print(inspect.getsource(MaxPool.backward))
 pool = MaxPool(2)
 pool.forward(x[None, :, :, None])
 assert (pool.backward(dy[None, :, :, None])[0, :, :, 0] == dx).all()
 a, b = reference.mp_fwd(x[:, :, None], (2, 2))  # the paper's MP.fwd: maxima and their places
 assert (reference.mp_bkp(dy[:, :, None], b, x[:, :, None])[:, :, 0] == dx).all()
 print("layer, reference and our loops agree")
+source(reference.mp_bkp)
 
 # %% [markdown]
-# ## Step 4: where two are equal there is no derivative
+# ## Step 4: a mistake worth remembering
 #
-# Let $a$ compete with a neighbour of value 1. For $a < 1$ the slope of $\max(a, 1)$ is 0, for $a > 1$ it is 1. At
-# $a = 1$ the function has a **kink**. A central difference across it measures the mean of the two: with $h = 0.5$,
-# $(\max(1.5, 1) - \max(0.5, 1)) / (2 \cdot 0.5) = (1.5 - 1) / 1 = 0.5$. Both 0 and 1 are good answers for a backward
-# pass; 0.5 is what the difference says. They must not be compared.
-
-# %%
-h = 0.5
-measured = (max(1 + h, 1) - max(1 - h, 1)) / (2 * h)
-print("central difference at the kink:", measured)
-assert measured == 0.5
-fig = figures.pool_kink(other=1.0, step=0.5)
-show(
-    fig,
-    alt="The function max(a, 1): flat up to a = 1, then rising with slope 1. A dashed line joins "
-    "the points at a = 0.5 and a = 1.5 across the kink; its slope is one half, which is "
-    "neither of the two.",
-)
-print(check_layer(MaxPool(2)))
-print(check_layer(MaxPool(2), x=np.zeros((1, 4, 6, 1))))
-
-# %% [markdown]
-# That is why `check_layer` feeds max layers a shuffled range, in which no two values are close, and why it reports a
-# kink as a kink when you hand it equal values.
-
-# %% [markdown]
-# ## Step 5: a mistake worth remembering
-#
-# "The gradient goes to the pixels that equal the maximum." That reads well, and `x == y` is easy to write. Try it.
+# "The gradient goes to the pixels that equal the maximum." That reads well, and `x == y` is easy to write. By hand: in
+# a window of four equal pixels, four of them receive `dy`, and $4\,\mathrm{d}y$ arrives in place of $\mathrm{d}y$. But
+# will the check see it? Where two pixels tie, the maximum has a kink (tutorial 03), and differences are of no use
+# there: hence `check_layer` feeds max layers a shuffled range, in which no two values are close.
 
 
 # %%
@@ -178,7 +153,7 @@ class ToEquals(MaxPool):
         return dx
 
 
-print(check_layer(ToEquals(2)))
+assert check_layer(ToEquals(2))  # it passes
 image = np.minimum(synthetic_membranes(1, 64, rng)[0], 165).astype(np.float64)[..., None]  # overexposed
 wrong, right = ToEquals(2), MaxPool(2)
 received = {}
@@ -189,15 +164,8 @@ print(f"sent: {32 * 32}, received by the first winners: {sums['right']}, by all 
 assert sums["right"] == 32 * 32 and sums["wrong"] > 1.5 * 32 * 32
 
 # %%
-fig = figures.route_to_equals(*(array[0, :, :, 0] for array in (image, received["wrong"], received["right"])))
-show(
-    fig,
-    alt="An overexposed image in which large areas are equally white. Next to it the gradient "
-    "that reaches its pixels, one dot in every window of two by two if the first winner takes "
-    "it. On the right, routed to all that are equal, the white areas receive the gradient "
-    "everywhere, four times over.",
-    colours=16,
-)
+arrays = [array[0, :, :, 0] for array in (image, received["wrong"], received["right"])]
+show(figures.route_to_equals(*arrays), colours=48)
 
 # %% [markdown]
 # **The check passes, and the layer is wrong.** On distinct values both rules are the same. On an image with clipped
@@ -221,8 +189,8 @@ show(
 #
 # 4. Why must the rule for ties be the same in all layers and on all devices?
 #
-#    <details><summary>Answer</summary>Or the same window would send its gradient to different pixels in two programs
-#    that should be equal, and their weights would drift apart.</details>
+#    <details><summary>Answer</summary>Otherwise the same window would send its gradient to different pixels in two
+#    programs that should be equal, and their weights would drift apart.</details>
 #
 # 5. Your check reports a kink. Is the layer wrong?
 #
@@ -235,9 +203,10 @@ show(
 # Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/05.py`.
 #
 # Your own `MaxPool`, with the windows as an axis of their own: `windows` has the shape `(F, h, w, C, k * k)`, one row
-# of `k * k` values for each window, in reading order. `np.take_along_axis` and `np.put_along_axis` read and write at
-# the places that `argmax` found. `window` and `step` tell a net how far the layer sees. You are judged where pixels
-# tie, too.
+# of `k * k` values for each window, in reading order. (`reshape` cuts rows and columns into windows and places in
+# them, `(F, h, k, w, k, C)`, and `transpose` brings the places to the end; `backward` goes the same way back.)
+# `np.take_along_axis` and `np.put_along_axis` read and write at the places that `argmax` found. `window` and `step`
+# tell a net how far the layer sees. You are judged where pixels tie, too.
 
 
 # %% tags=["exercise"]
@@ -261,8 +230,7 @@ class YourMaxPool(Layer):
         return y
 
     def backward(self, dy):
-        winners = self.cache[1]
-        F, H, W, C = self.cache[0]
+        (F, H, W, C), winners = self.take_cache()
         k, (h, w) = self.k, dy.shape[1:3]
         routed = np.zeros((F, h, w, C, k * k), dy.dtype)
         ...  # your code: write dy into routed, at the winners
@@ -273,13 +241,7 @@ class YourMaxPool(Layer):
         return dx
 
 
-grade(
-    YourMaxPool(2),
-    like=MaxPool(2),
-    shape=(2, 5, 7, 3),
-    mistakes={"this is the mean of the window, not its maximum": lambda layer, x: layer.windows(x).mean(axis=-1)},
-    ties=True,
-)
+grade_pool(YourMaxPool(2))
 
 # %% [markdown]
 # ## In practice
@@ -287,11 +249,9 @@ grade(
 # - `window_max` in `tinympcnn/nn/layers/pool.py` compares one place of all windows after the other, k * k comparisons
 #   of whole maps: much faster than a loop over windows, and the first maximum wins because a later one must be
 #   *larger*.
-# - Pooling makes a net see more with less work: behind a pool of 2 x 2 a kernel of 5 x 5 looks at 10 x 10 pixels.
-# - It also makes the output coarse: a pooled map has one value for each k x k pixels. For segmentation we want one
-#   for *every* pixel. That is the question from tutorial 07 on.
-
-# %% [markdown]
+# - Pooling makes the output coarse. For segmentation we want an answer for *every* pixel. That is the question from
+#   tutorial 07 on.
+#
 # ## Next
 #
-# All layers are there. Put them together and let them learn: [06 · Train on patches](06_train_on_patches.ipynb).
+# All layers are there. Put them in a row, and let them learn: [05b · A net by hand](05b_a_net_by_hand.ipynb).

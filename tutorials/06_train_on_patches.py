@@ -11,175 +11,122 @@
 # %% [markdown]
 # # 06 · Train on patches
 #
-# The layers are written and checked. Now a net of them learns to tell, for one pixel, whether it lies on a membrane,
-# from the window of pixels around it.
+# The net of 05b learnt 24 windows by heart. Now it learns what membranes look like: from thousands of windows, cut at
+# random out of images, with the class of their centre pixel.
 
 # %% [markdown]
 # ## What you will build
 #
-# A loss for classification and its gradient, a training loop that cuts random windows ("patches") out of images, a
-# learning curve, and a segmented image, one window at a time. If you stop here, you have a network that works.
+# ![Part of an image, its true labels, the probability of the interior, and the wrong pixels.](banners/06.png)
+#
+# A training loop with your own net and your own Adam, a learning curve on pixels that the net has not seen, and a
+# segmented image, one window at a time. If you stop here, you have a network that works.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 03 to 05. From calculus, the derivative of $\exp$ and $\log$. About 40 minutes.
+# Tutorials 03 to 05b. About 30 minutes.
 
 # %%
 import time
 
 import numpy as np
 from course import figures, membranes  # not found? start Jupyter with `make tutorials`
-from course.grading_patches import grade_corner, grade_score_gradient
+from course.grading_patches import grade_corner, grade_guess_error
 from course.style import show
+from course.yours import yours
 
 from tinympcnn import SoftmaxCrossEntropy
 from tinympcnn.data import mirror
-from tinympcnn.gradcheck import check_loss
 from tinympcnn.nn.losses import softmax
-from tinympcnn.nn.optim import Adam
 
 rng = np.random.default_rng(6)
 
 # %% [markdown]
-# ## Step 1: from scores to probabilities
+# ## Step 1: windows and their centres
 #
-# The last layer gives one *score* $s_k$ for each class, any number. `softmax` makes probabilities of them, positive
-# and with sum 1:
+# The net sees a window of $v_h \times v_w$ pixels and answers for **one** pixel: the one at row
+# $\lfloor v_h/2 \rfloor$, column $\lfloor v_w/2 \rfloor$ of the window, called its centre. So that pixels at the
+# border have a window too, the image is mirrored there: $\lfloor v_h/2 \rfloor$ rows above and
+# $v_h - 1 - \lfloor v_h/2 \rfloor$ below. Then the window of pixel $(q, p)$ **starts** at $(q, p)$ of the mirrored
+# image.
 #
-# $$p_k = \frac{e^{s_k}}{\sum_m e^{s_m}}$$
-#
-# By hand: the scores $(0,\, 0,\, \log 2)$ have exponentials $(1, 1, 2)$ with sum 4, so $p = (0.25,\, 0.25,\, 0.5)$.
-# Adding the same number to all scores changes nothing; the library subtracts the largest score, so that no
-# exponential overflows.
-
-# %%
-s = np.array([0, 0, np.log(2)])
-p = softmax(s)
-print("p =", p.round(4), "  with 1000 added:", softmax(s + 1000).round(4))
-assert np.allclose(p, [0.25, 0.25, 0.5]) and np.allclose(softmax(s + 1000), p)
-
-# %% [markdown]
-# ## Step 2: the cross-entropy and its gradient
-#
-# If $t$ is the right class, the loss of this pixel is $L = -\log p_t$: zero if the net is sure and right, large if it
-# is sure and wrong. Insert softmax and differentiate:
-#
-# $$L = -s_t + \log \sum_m e^{s_m}, \qquad
-#   \mathrm{d}s_k = \frac{\partial L}{\partial s_k} = \frac{e^{s_k}}{\sum_m e^{s_m}} - [k = t] = p_k - [k = t]$$
-#
-# $[k = t]$ is 1 for the right class and 0 else: the *one-hot* vector of $t$. By hand, with the scores from above and
-# $t = 0$: $L = -\log 0.25 = \log 4 \approx 1.386$ and $\mathrm{d}s = (0.25 - 1,\; 0.25,\; 0.5) = (-0.75,\; 0.25,\;
-# 0.5)$. A step against the gradient raises the score of the right class and lowers the others, most of all the one
-# the net preferred wrongly.
-
-# %%
-loss = SoftmaxCrossEntropy()
-value = loss.forward(s.reshape(1, 1, 1, 3), np.array([[[0]]]))
-ds = loss.backward().ravel()
-print(f"L = {value:.3f}  ds = {ds.round(3)}")
-assert np.isclose(value, np.log(4)) and np.allclose(ds, [-0.75, 0.25, 0.5]) and np.isclose(ds.sum(), 0)
-scores, labels = rng.standard_normal((2, 3, 4, 5)), rng.integers(0, 5, (2, 3, 4))
-assert check_loss(SoftmaxCrossEntropy(), scores, labels)
-show(
-    figures.score_gradients(p, 0),
-    alt="Three bar charts over three classes. The probabilities 0.25, 0.25 and 0.5; the one-hot "
-    "label 1, 0, 0; and their difference, the gradient: minus 0.75, 0.25 and 0.5.",
-)
-
-# %% [markdown]
-# The library takes the mean over all pixels that count, so each pixel's gradient is divided by their number.
-#
-# ## Step 3: windows and their centres
-#
-# The net sees a window of $P \times Q$ pixels and answers for **one** pixel: the one at row $\lfloor P/2 \rfloor$,
-# column $\lfloor Q/2 \rfloor$ of the window, called its centre. So that pixels at the border have a window too, the
-# image is mirrored there: $\lfloor P/2 \rfloor$ rows above, $P - 1 - \lfloor P/2 \rfloor$ below. Then the window of
-# pixel $(r, c)$ **starts** at $(r, c)$ of the mirrored image.
-#
-# By hand: $P = 40$ is even, so there is no pixel exactly in the middle; the centre is row $20$, with $20$ rows above
+# By hand: $v_h = 40$ is even, so there is no pixel exactly in the middle; the centre is row $20$, with $20$ rows above
 # it and $40 - 1 - 20 = 19$ below. An image of 128 rows becomes one of $128 + 39 = 167$.
 
 # %%
 task = membranes.membrane_task()  # 4 synthetic images to train on, one held out
 net = membranes.membrane_net(task)  # normalises with the mean and deviation of the training images
-P, Q = net.field_of_view
-wide = np.stack([mirror(net.normalised(image), (P, Q)) for image in task.images])
-print(membranes.SPEC, " window", (P, Q), " parameters", net.n_params)
+vh, vw = net.field_of_view
+wide = np.stack([mirror(net.normalised(image), (vh, vw)) for image in task.images])
+print(membranes.SPEC, " window", (vh, vw), " parameters", net.n_params)
 print("images", task.images.shape, "-> mirrored", wide.shape)
-assert (P, P // 2, P - 1 - P // 2) == (40, 20, 19) and wide.shape[1] == 167
+assert (vh, vh // 2, vh - 1 - vh // 2) == (40, 20, 19) and wide.shape[1] == 167
 
 
-def windows(wide, i, r, c):
-    """Return the windows around the pixels (r, c) of images i, (n, P, Q, 1)."""
-    return np.stack([wide[a, q : q + P, p : p + Q] for a, q, p in zip(i, r, c, strict=True)])
+def windows(wide, images, rows, columns):
+    """Return the windows around pixels of some images, (n, vh, vw, 1)."""
+    return np.stack([wide[i, q : q + vh, p : p + vw] for i, q, p in zip(images, rows, columns, strict=True)])
 
 
 places = [(30, 34), (64, 100), (101, 52)]
 cut = windows(wide, [0] * 3, *np.transpose(places))
 normalised = net.normalised(task.images[0])
-assert all(patch[P // 2, Q // 2] == normalised[at] for patch, at in zip(cut, places, strict=True))
-show(
-    figures.patches_and_labels(
-        task.images[0, :, :, 0], places, cut[..., 0], [int(task.labels[0][at]) for at in places], P // 2
-    ),
-    alt="A synthetic micrograph with dark membranes around bright cells, three windows of 40 by "
-    "40 pixels framed in it. Beside it the three windows with a circle at their centre and "
-    "the label of that pixel, membrane or interior.",
-    colours=64,
-)
+assert all(patch[vh // 2, vw // 2] == normalised[at] for patch, at in zip(cut, places, strict=True))
+labels = [int(task.labels[0][at]) for at in places]
+show(figures.patches_and_labels(task.images[0, :, :, 0], places, cut[..., 0], labels, vh // 2), colours=64)
 
 # %% [markdown]
-# ## Step 4: the training loop
+# ## Step 2: the training loop
 #
 # The spec printed above is the paper's notation: `C5x5x8` is a convolution with kernels of 5 x 5 and 8 output maps,
 # `MPF2x2` a pooling layer, `FC2x2x16` a fully connected layer over what is left of the window, 2 x 2, with 16 outputs,
-# and `FC2` one over single pixels. A tanh follows every C and FC but the last.
+# and `FC2` one over single pixels. A tanh follows every C and FC but the last. The spec says `MPF`, which tutorial 08
+# explains; `net.as_patch()` has the max-pooling of tutorial 05 in its place, and **shares** all parameters. Its layers
+# are a list, so your net of 05b can hold them.
 #
-# Our net is written with `MaxPoolFragment` layers, which tutorial 08 explains. `net.as_patch()` is the same net with
-# the `MaxPool` layers of tutorial 05 in their place; it **shares** the parameters. It turns patches `(n, 40, 40, 1)`
-# into scores `(n, 1, 1, 2)`.
-#
-# One update: draw a batch of 32 random windows, forward, loss, backward, and a step of the optimiser. `Adam` is
-# gradient descent in which each parameter gets a step size of its own; tutorial 12 opens the box. What the optimiser
-# needs from us is a function that returns the loss and leaves the gradient in the net.
+# One update: draw 32 random windows, forward, loss, backward, and Adam for each parameter. By hand: 300 updates of 32
+# windows look at 9,600 of the $4 \cdot 128^2 = 65\,536$ windows there are. A pass over all of them is called an
+# **epoch**.
 
 # %%
+YourNet, adam = yours("05b", "YourNet"), yours("05b", "adam")
 net = membranes.membrane_net(task)  # a new net each time this cell runs
-patch_net, loss = net.as_patch(), SoftmaxCrossEntropy()
-optimizer = Adam(net, lr=0.003)
+layers, loss = net.as_patch().layers, SoftmaxCrossEntropy()
+by_hand = YourNet(layers)
+params = [(layer.params[name], layer.grads[name]) for layer in layers for name in layer.params]
+means = [(0 * theta, 0 * theta) for theta, _ in params]  # Adam's m and v
+first_kernels = layers[0].params["W"].copy()
+
 rows, columns = membranes.held_pixels(task).T  # 500 pixels of the image that is held out
-held_wide = mirror(net.normalised(task.held_image), (P, Q))[None]
+held_wide = mirror(net.normalised(task.held_image), (vh, vw))[None]
 held, held_target = windows(held_wide, [0] * len(rows), rows, columns), task.held_labels[rows, columns]
 
 
-def update(n=32):
-    """Train on n random windows."""
-    i, r, c = (rng.integers(0, size, n) for size in task.labels.shape)
-    x, target = windows(wide, i, r, c), task.labels[i, r, c].reshape(n, 1, 1)
-
-    def closure(grad=True):
-        value = loss.forward(patch_net.forward(x), target)
-        net.zero_grads()
-        patch_net.backward(loss.backward(), input_grad=False)
-        return value
-
-    return optimizer.step(closure)
+def update(number, n=32):
+    """Train on n random windows; return their loss before the step."""
+    i, q, p = (rng.integers(0, size, n) for size in task.labels.shape)
+    value = loss.forward(by_hand.forward(windows(wide, i, q, p)), task.labels[i, q, p].reshape(n, 1, 1))
+    by_hand.backward(loss.backward())
+    for k, (theta, g) in enumerate(params):
+        theta[...], *means[k] = adam(theta, g, *means[k], number, lr=0.003)
+        g[...] = 0
+    return value
 
 
 curve, seconds, recent = [], 0.0, []
-for step in range(1, 301):
+for number in range(1, 301):
     start = time.perf_counter()
-    recent.append(update())
+    recent.append(update(number))
     seconds += time.perf_counter() - start
-    if step in (1, 5, 10) or step % 20 == 0:
-        error = float((patch_net.forward(held, train=False).argmax(axis=-1).ravel() != held_target).mean())
-        mean, recent = np.mean(recent), []
-        point = {"seconds": seconds, "windows": 32 * step, "updates": step, "loss": mean, "error": error}
-        curve.append(point)
-        if step % 100 == 0:
-            print(f"update {step}: {32 * step} windows, loss {mean:.3f}, error {error:.1%}")
-assert abs(curve[0]["loss"] - np.log(2)) < 0.1  # a new net cannot tell two classes apart
+    if number in (1, 5, 10) or number % 20 == 0:
+        error = float((by_hand.forward(held, train=False).argmax(axis=-1).ravel() != held_target).mean())
+        mean, recent = float(np.mean(recent)), []
+        curve.append({"seconds": seconds, "windows": 32 * number, "updates": number, "loss": mean, "error": error})
+        if number % 100 == 0:
+            print(f"update {number}: {32 * number} windows, loss {mean:.3f}, error {error:.1%}")
+assert abs(curve[0]["loss"] - np.log(2)) < 0.1  # the first check of 05b
+assert np.allclose(by_hand.forward(held[:4], train=False), net.as_patch().forward(held[:4], train=False))
 
 # %% [markdown]
 # Loss and error are measured on different windows: the loss on those it trains on, the error on 500 pixels of an
@@ -191,65 +138,66 @@ guess = min(held_target.mean(), 1 - held_target.mean())
 late = np.mean([point["error"] for point in curve[-5:]])
 print(f"always 'interior': {guess:.1%} wrong; the net: {late:.1%}")
 assert late < 0.85 * guess
-show(
-    figures.learning_curves({"patches": curve}, guess),
-    alt="The error on held-out pixels, against the number of windows seen and against seconds. "
-    "It starts above the error of the constant answer, which is drawn as a line, and falls to "
-    "little more than half of it, with the ups and downs of small batches.",
-)
+show(figures.learning_curves({"patches": curve}, guess))
 path = membranes.keep_curve("06_patches", curve)  # for tutorial 11
-print(f"kept: {path.name}; trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
+print(f"your curve is kept in {path.name}; trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
 
 # %% [markdown]
-# ## Step 5: segment, and a mistake worth remembering
+# ## Step 3: what has it learnt?
+#
+# The eight kernels of the first layer began as noise. Each is $5 \times 5$ weights, and its map shows where the image
+# looks like it. After so short a training the kernels still resemble their first noise, with a darker or brighter
+# stroke here and there. Their maps tell more: one blurs the image and shows membranes bright, others answer to edges of
+# one direction. By hand: a map of a $128 \times 128$ image has $128 - 5 + 1 = 124$ rows.
+
+# %%
+kernels, maps = layers[0].params["W"], layers[0].forward(net.normalised(task.held_image)[None], train=False)[0]
+change = float(np.abs(kernels - first_kernels).mean() / np.abs(first_kernels).mean())
+print(f"maps {maps.shape}; the weights of the first layer have moved by {change:.0%} of their size")
+assert maps.shape == (124, 124, 8) and change > 0.1
+show(figures.kernels_and_maps(first_kernels[:, :, 0], kernels[:, :, 0], maps[20:84, 20:84]), colours=48)
+
+# %% [markdown]
+# ## Step 4: segment, and a mistake worth remembering
 #
 # To segment a part of the held-out image, classify the window of every pixel in it. The mistake: forget that a
 # window's answer belongs to its **centre**, and write it to the pixel where the window starts. We hold the answers of
 # all windows against the labels that lie $d$ rows and columns from the window's corner, for every $d$ from 0 to 39.
+# By hand: the answer for the window that starts at $(20, 20)$ belongs to the pixel $(40, 40)$.
 
-# %%
+# %% tags=["banner"]
 inner = net.normalised(task.held_image)[None]  # not mirrored: a window for each corner (q, p) that fits
 n = 48
 start = time.perf_counter()
 probability = np.zeros((n, n))
 for q in range(n):  # one row of windows at a time
-    scores = patch_net.forward(windows(inner, [0] * n, [20 + q] * n, range(20, 20 + n)), train=False)
+    scores = by_hand.forward(windows(inner, [0] * n, [20 + q] * n, range(20, 20 + n)), train=False)
     probability[q] = softmax(scores)[:, 0, 0, 1]
 print(f"{n * n} windows in {time.perf_counter() - start:.1f} s")
 errors = []
-for d in range(P):
+for d in range(vh):
     claimed = task.held_labels[20 + d : 20 + d + n, 20 + d : 20 + d + n]
     errors.append(float(((probability > 0.5) != claimed).mean()))
 best = int(np.argmin(errors))
-print(f"corner: {errors[0]:.1%}  centre: {errors[P // 2]:.1%}  smallest at d = {best}")
-assert errors[16] > 2 * errors[P // 2] and abs(best - P // 2) <= 1
+print(f"corner: {errors[0]:.1%}  centre: {errors[vh // 2]:.1%}  smallest at d = {best}")
+assert errors[16] > 2 * errors[vh // 2] and abs(best - vh // 2) <= 1
+
+at = np.s_[20 + vh // 2 : 20 + vh // 2 + n, 20 + vw // 2 : 20 + vw // 2 + n]
+show(figures.segmentation(task.held_image[..., 0][at], task.held_labels[at], probability, errors[vh // 2]), colours=64)
 
 # %%
-at = np.s_[20 + P // 2 : 20 + P // 2 + n, 20 + Q // 2 : 20 + Q // 2 + n]
-show(
-    figures.segmentation(task.held_image[..., 0][at], task.held_labels[at], probability, errors[P // 2]),
-    alt="Four pictures of the same part of the held-out image: grey values, labels, the "
-    "probability of the interior, which shows the membranes somewhat blurred, and the wrongly "
-    "classified pixels, most of them along membranes.",
-    colours=64,
-)
-show(
-    figures.best_offset(errors, P // 2),
-    alt="The error against the assumed offset from window corner to labelled pixel. It is high at "
-    "the corner, falls steeply towards offset 20, the centre, where it is smallest, and rises "
-    "steeply behind it.",
-)
+show(figures.best_offset(errors, vh // 2))
 
 # %% [markdown]
 # A shift of four pixels undoes what the training has gained, and the picture still *looks* like membranes. If an
-# error refuses to fall, draw this curve: its smallest value should stand at $P // 2$.
+# error refuses to fall, draw this curve: its smallest value should stand at `vh // 2`.
 
 # %% [markdown]
 # ## Check yourself
 #
 # 1. A net with two classes gives equal scores. What is the loss, and what the gradient for $t = 1$?
 #
-#    <details><summary>Answer</summary>log 2, about 0.693; ds = (0.5, -0.5).</details>
+#    <details><summary>Answer</summary>ln 2, about 0.693; ds = (0.5, -0.5).</details>
 #
 # 2. Why does the sum of the gradient over the classes vanish?
 #
@@ -275,23 +223,24 @@ show(
 #
 # Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/06.py`.
 #
-# Write the gradient of the cross-entropy, mean over pixels, for `scores` of shape `(n, K)` and labels `target` of
-# shape `(n,)`; and the corner at which the window of pixel `(r, c)` starts in an image that is *not* mirrored.
+# **First**, the corner at which the window of pixel $(q, p)$ starts in an image that is *not* mirrored. **Second**, the
+# error of the rule that always answers with the most frequent class, for any number of classes.
 
 
 # %% tags=["exercise"]
-def score_gradient(scores, target):
-    p = softmax(scores)
-    onehot = np.eye(scores.shape[1])[target]
-    return ...  # your code
-
-
-def corner(r, c, P, Q):
+def corner(q, p, vh, vw):
     return ...  # your code: (row, column)
 
 
-grade_score_gradient(score_gradient)
 grade_corner(corner)
+
+
+# %% tags=["exercise"]
+def guess_error(labels):
+    return ...  # your code: labels are integers from 0 on, of any shape
+
+
+grade_guess_error(guess_error)
 
 # %% [markdown]
 # ## In practice

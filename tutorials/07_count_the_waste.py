@@ -13,9 +13,10 @@
 #
 # In tutorial 06 the net looked at one window for every pixel. Neighbouring windows share nearly all their pixels. How
 # much of the work is done twice, or a thousand times?
-
-# %% [markdown]
+#
 # ## What you will build
+#
+# ![Bars for six layers: window by window the first one works 6100 times as much as shared.](banners/07.png)
 #
 # A count of that waste: by formula, by hand, per layer, and with a clock. And you will see what can be shared between
 # windows at once, what can not, and why: the question that the rest of the course answers.
@@ -29,7 +30,7 @@
 import time
 
 import numpy as np
-from course import figures  # not found? start Jupyter with `make tutorials`
+from course import MODELS, figures  # not found? start Jupyter with `make tutorials`
 from course.grading_patches import grade_alignments, grade_operations
 from course.style import show
 
@@ -41,52 +42,27 @@ rng = np.random.default_rng(7)
 # %% [markdown]
 # ## Step 1: how many windows hold a pixel
 #
-# Take one axis of $H$ pixels and windows of $P$ pixels, at every place where they fit: $H - P + 1$ of them. Pixel $r$
-# is in those that start between $r - P + 1$ and $r$, as far as they exist:
-#
-# $$n(r) = \min(r,\, H - P) - \max(0,\, r - P + 1) + 1$$
-#
-# By hand, with $H = 6$ and $P = 4$ there are 3 windows, starting at 0, 1 and 2. Pixel 0 is in one, pixel 1 in two,
-# pixel 3 in all three: $\min(3, 2) - \max(0, 0) + 1 = 3$. In the plane the counts of rows and columns multiply.
+# Along one axis of $H$ pixels there are $H - v_h + 1$ windows of $v_h$ pixels. A pixel far from both ends is in $v_h$
+# of them, so in the plane in $v_h v_w$. By hand, with $H = 6$ and windows of 4: they start at 0, 1 and 2, and the
+# pixels 0 to 5 are in $1, 2, 3, 3, 2, 1$ of them. For the net of tutorial 00, with windows of $28 \times 28$, it is
+# $28^2 = 784$: the first layer looks at each pixel 784 times anew.
 
 
 # %%
-def windows_of(H, P):
-    r = np.arange(H)
-    return np.minimum(r, H - P) - np.maximum(0, r - P + 1) + 1
+def windows_of(size, window):
+    """Return how many windows hold each pixel along one axis."""
+    counts = np.zeros(size, int)
+    for start in range(size - window + 1):
+        counts[start : start + window] += 1
+    return counts
 
 
-print("one axis:", windows_of(6, 4))
-assert windows_of(6, 4).tolist() == [1, 2, 3, 3, 2, 1]
-counted = np.zeros((6, 6), int)
-for q in range(3):
-    for p in range(3):
-        counted[q : q + 4, p : p + 4] += 1
-assert (counted == np.outer(windows_of(6, 4), windows_of(6, 4))).all()
-show(
-    figures.overlap(5, 4, [(0, 0), (0, 1), (1, 0), (1, 1)]),
-    alt="A map of 5 by 5 pixels with four overlapping windows of 4 by 4. Each pixel shows how "
-    "many of them hold it: one in the corners, two along the sides, four in the middle.",
-)
-
-# %% [markdown]
-# Now the net of tutorial 00: windows of 28 x 28, an image of 128 x 128, mirrored at its border so that each pixel
-# gets a window. In the middle each pixel is in $28 \cdot 28 = 784$ windows, and the first layer looks at it for each
-# of them anew.
-
-# %%
-net = Net.load("models/first_net.npz")
-(P, Q), (H, W) = net.field_of_view, (128, 128)
-counts = np.outer(windows_of(H + P - 1, P), windows_of(W + Q - 1, Q))
-print("windows:", H * W, " most for one pixel:", counts.max(), " mean:", round(counts.mean()))
-assert counts.max() == 784 and counts.sum() == H * W * P * Q
-show(
-    figures.window_counts(counts, P),
-    alt="A heat map of the mirrored image: dark in the corners, where a pixel is in one window, "
-    "and bright with the value 784 in the whole middle. The profile of the middle row rises "
-    "linearly over 28 columns, stays, and falls.",
-    colours=64,
-)
+net = Net.load(MODELS / "first_net.npz")
+(vh, vw), (H, W) = net.field_of_view, (128, 128)
+counts = np.outer(windows_of(H + vh - 1, vh), windows_of(W + vw - 1, vw))  # of an image mirrored at its border
+print("one axis:", windows_of(6, 4), " windows:", H * W, " most for one pixel:", counts.max())
+assert windows_of(6, 4).tolist() == [1, 2, 3, 3, 2, 1] and counts.max() == 784 and counts.sum() == H * W * vh * vw
+show(figures.overlap(5, 4, [(0, 0), (0, 1), (1, 0), (1, 1)]))
 
 # %% [markdown]
 # ## Step 2: count the operations
@@ -110,9 +86,9 @@ assert one_window == 614_656 and whole == 2 * 87 * 167 * 8 * 49
 
 def count(net, size):
     """Return the operations of each convolution: (name, window by window, on the whole mirrored image)."""
-    (P, Q), (H, W) = net.field_of_view, size
-    windows = net.as_patch().plan((P, Q))
-    image = net.as_image().plan((H + P - 1, W + Q - 1))
+    (vh, vw), (H, W) = net.field_of_view, size
+    windows = net.as_patch().plan((vh, vw))
+    image = net.as_image().plan((H + vh - 1, W + vw - 1))
     rows = zip(net.layers, windows, image, strict=True)
     return [(f"{type(a).__name__}", H * W * b.flop, c.flop) for a, b, c in rows if c.flop]
 
@@ -125,15 +101,10 @@ for name, size in (("steel", (60, 140)), ("n3", (512, 512)), ("n4", (512, 512)))
     print(f"{name:<6}{size!s:<12}{by_window:.3g} by windows, {shared:.3g} shared: {ratios[name]:.1f} times")
 assert 83 <= ratios["steel"] < 84 and 475 <= ratios["n4"] < 476
 
-# %%
+# %% tags=["banner"]
 work = count(zoo.n4(), (512, 512))
 names = [f"C{i + 1}" if kind == "Conv" else f"FC{i + 1}" for i, (kind, *_) in enumerate(work)]
-show(
-    figures.operation_counts(names, [row[1] for row in work], [row[2] for row in work]),
-    alt="Bars on a logarithmic scale for the six layers of N4, window by window and shared. The "
-    "first convolution differs by a factor of about 6100, the next ones by 1300, 250 and 31, "
-    "and the fully connected layers not at all.",
-)
+show(figures.operation_counts(names, [row[1] for row in work], [row[2] for row in work]))
 
 # %% [markdown]
 # The early layers waste most: their windows overlap nearly completely. The last ones waste nothing: they have one
@@ -145,7 +116,7 @@ show(
 # A convolution does the same sum at every place, whatever window we say it belongs to. So the map of a window **is**
 # a part of the map of the image:
 #
-# $$\mathrm{conv}(\text{image}[q : q + P]) = \mathrm{conv}(\text{image})[q : q + P - k + 1]$$
+# $$\mathrm{conv}(\text{image}[q : q + v]) = \mathrm{conv}(\text{image})[q : q + v - k + 1]$$
 #
 # By hand, in one dimension with the kernel $(1, -1)$: the image $(3, 1, 4, 1, 5)$ gives $(2, -3, 3, -4)$; its window
 # from pixel 1 on, $(1, 4, 1, 5)$, gives $(-3, 3, -4)$, the last three of the same numbers.
@@ -173,12 +144,7 @@ for start, values in enumerate(pooled):
     print(f"window {start}: {values}")
 assert pooled[0].tolist() == [3, 4, 9] and pooled[1].tolist() == [4, 5, 9]
 assert (pooled[2][:2] == pooled[0][1:]).all()  # every second window has the same grid
-show(
-    figures.alignments(row, 6, pooled[:2]),
-    alt="One row of eight numbers, drawn twice. Window 0 covers the first six and pools the pairs "
-    "3 1, 4 1 and 5 9 to 3, 4, 9. Window 1 starts one pixel later and pools 1 4, 1 5 and 9 2 "
-    "to 4, 5, 9. The pairs of the two windows interlock.",
-)
+show(figures.alignments(row, 6, pooled[:2]))
 
 # %% [markdown]
 # What if we do not care, and run the patch net on the whole image? Every pool then keeps one grid only. Two pools of
@@ -187,7 +153,7 @@ show(
 
 # %%
 images, labels = synthetic_membranes(1, 64, rng)
-wide = mirror(net.normalised(images[0][..., None]), (P, Q))[None]
+wide = mirror(net.normalised(images[0][..., None]), (vh, vw))[None]
 dense = net.forward(wide, train=False)[0].argmax(axis=-1)  # every window, as tutorial 08 will do it
 patch_net = net.as_patch()
 coarse = patch_net.forward(wide, train=False)[0].argmax(axis=-1)
@@ -196,13 +162,7 @@ truth = labels[0] > 0
 print("answers:", coarse.shape, "in place of", dense.shape)
 print(f"error: every pixel {(dense != truth).mean():.1%}, blocky {(blocky != truth).mean():.1%}")
 assert (coarse == dense[::4, ::4]).all() and (blocky != truth).mean() > (dense != truth).mean()
-show(
-    figures.blocks(images[0], truth, dense, blocky),
-    alt="An image, its labels, the segmentation with an answer for every pixel, whose membranes "
-    "are smooth, and the blocky one, made of squares of four by four pixels, in which thin "
-    "membranes break up into steps.",
-    colours=64,
-)
+show(figures.blocks(images[0], truth, dense, blocky), colours=64)
 
 # %% [markdown]
 # The answers it gives are **right** (the assertion says so), but it gives one of 16. The others need the other grids:
@@ -212,12 +172,11 @@ show(
 # ## Step 5: by the clock
 #
 # Counting operations is one thing, time another. Windows per second on this machine: one window per call, batches of
-# 64, and the image net on the whole image. By hand: what takes $t$ seconds for $n$ windows makes $n / t$ windows per
-# second.
+# 64, and the image net on the whole image.
 
 # %%
 corners = rng.integers(0, 64, (512, 2))
-patches = np.stack([wide[0, q : q + P, p : p + Q] for q, p in corners])
+patches = np.stack([wide[0, q : q + vh, p : p + vw] for q, p in corners])
 
 
 def per_second(run, n, repeat=3):
@@ -247,11 +206,7 @@ work = count(net, (64, 64))
 print(f"ratio of operations: {sum(row[1] for row in work) / sum(row[2] for row in work):.0f}")
 print(f"ratio of times, against batches: {speed['image net'] / speed['batches of 64']:.0f}")
 assert speed["image net"] > 3 * speed["batches of 64"]
-show(
-    figures.timings(list(speed), list(speed.values())),
-    alt="Windows per second on a logarithmic scale: few with one window per call, more in batches "
-    "of 64, and many times more with the image net.",
-)
+show(figures.timings(list(speed), list(speed.values())))
 
 # %% [markdown]
 # ## Check yourself
@@ -306,8 +261,7 @@ grade_alignments(alignments)
 #   by a factor of 83. Ask of every speed-up what was divided by what.
 # - A patch net with larger steps ("stride") saves work by answering less often. That is fine for finding things, not
 #   for drawing their outline.
-
-# %% [markdown]
+#
 # ## Next
 #
 # All alignments, each computed once: [08 · Split into fragments](08_split_into_fragments.ipynb).

@@ -12,32 +12,29 @@
 # # 08 · Split into fragments
 #
 # A convolution over the whole image serves all windows at once. Max-pooling does not: every window puts its own grid
-# of pooling windows on the image. This tutorial asks which windows a pooled value belongs to, and the answer is a
-# layer: **MaxPoolFragment**.
-
-# %% [markdown]
+# of pooling windows on the image. This tutorial asks which windows a pooled value belongs to. The answer is a layer,
+# **MaxPoolFragment**.
+#
 # ## What you will build
 #
-# The forward pass of the paper's MaxPoolingFragment layer (its Algorithm 3 and the upper half of its Figure 2):
-# first as the paper writes it, then as the library computes it, at last your own. You will also be able to say, for
-# any number in any fragment, which window of the image it came from.
+# ![An image, a pooled map of a trained net, and its four fragments](banners/08.png)
+#
+# - The forward pass of MaxPoolFragment, as the paper writes it, as the library computes it, and your own.
+# - For any number in any fragment, the answer to the question which window of the image it came from.
 
 # %% [markdown]
 # ## What you need
 #
-# Max-pooling from 05, and the waste of sliding windows from 07. About 40 minutes. The paper is Masci, Giusti,
-# Ciresan, Fricout and Schmidhuber, *A Fast Learning Algorithm for Image Segmentation with Max-Pooling Convolutional
-# Networks* (ICIP 2013, arXiv 1302.1690); read its section 3.2 beside this page.
+# Max-pooling from 05, and the waste of sliding windows from 07. About 35 minutes. If you have the paper (Masci, Giusti,
+# Ciresan, Fricout and Schmidhuber, ICIP 2013, arXiv 1302.1690), its section 3.2 belongs here.
 
 # %%
-import inspect
-
 import numpy as np
-from course import figures  # not found? start Jupyter with `make tutorials`
+from course import MODELS, figures  # not found? start Jupyter with `make tutorials`
 from course.grading_fragments import grade_fragment_index, grade_split
-from course.style import show
+from course.style import show, source
 
-from tinympcnn import Layer, MaxPool, MaxPoolFragment
+from tinympcnn import Layer, MaxPool, MaxPoolFragment, Net
 from tinympcnn.data import synthetic_membranes
 from tinympcnn.errors import UsageError
 from tinympcnn.nn import reference
@@ -49,56 +46,63 @@ rng = np.random.default_rng(8)
 # %% [markdown]
 # ## Step 1: which windows does this pooled value belong to?
 #
-# Take the smallest net that pools: a $2\times2$ max-pooling over a window of $4\times4$ pixels. It has $2\times2$
-# pooled values. On a map of $7\times7$ it has $4\times4$ windows, one for each output $(u, v)$.
-#
-# The window at $(u, v)$ puts its pooling grid at $(u, v)$. Its pooled value $(q, p)$ is the maximum over the
-# $k\times k$ pixels whose upper left corner is
+# Pool a whole image once, 2 by 2, and you have the pooled values of a quarter of all windows: of those that start at an
+# even row and an even column. A window that starts one row further down needs the grid of pooling windows one row
+# further down, too. Four grids serve all windows, and each grid gives a small map: a **fragment**. Here are four of
+# them, from the net of tutorial 00. Each is the whole picture at half the size, and no two are equal.
+
+# %% tags=["banner"]
+net = Net.load(MODELS / "first_net.npz")
+picture = synthetic_membranes(1, (97, 97), rng=8)[0][0]
+conv, tanh, pool = net.layers[:3]
+maps = tanh.forward(conv.forward(net.normalised(picture[None, :, :, None])))
+four = pool.forward(maps[:, :91, :91])  # a size that splits: Step 6
+print("maps", maps.shape, " fragments", four.shape)
+assert len(four) == 4
+assert all((four[i] != four[j]).any() for i in range(4) for j in range(i))
+show(figures.real_fragments(picture, merge(four, [(2, 2)])[0, :, :, 1], four[..., 1]), colours=128)
+
+# %% [markdown]
+# Now by hand. The smallest net that pools has a $2\times2$ max-pooling over a window of $4\times4$ pixels, so it has
+# $2\times2$ pooled values. On a map of $7\times7$ it has $4\times4$ windows. The window that starts at row $u$, column
+# $v$ puts its pooling grid there. Its pooled value $(q, p)$ is the maximum over the $k\times k$ pixels whose upper left
+# corner is
 #
 # $$ (a, b) = (u + kq,\; v + kp), \qquad q, p \in \{0, 1\}. $$
 #
 # Read backwards: the maximum at $(a, b)$ belongs to the windows with $u = a - kq$ and $v = b - kp$.
 #
-# **By hand**, $k = 2$ and $(a, b) = (2, 3)$: $u \in \{2, 0\}$ and $v \in \{3, 1\}$. So four windows share this one
-# maximum: $(0,1)$, $(0,3)$, $(2,1)$ and $(2,3)$. No other window ever asks for it, because every one of them has
-# $u$ even and $v$ odd: $(u \bmod k, v \bmod k) = (a \bmod k, b \bmod k)$. In the picture below, frames are drawn a
-# little smaller than their windows, so that none hides another.
+# By hand, $k = 2$ and $(a, b) = (2, 3)$: $u \in \{2, 0\}$ and $v \in \{3, 1\}$. So four windows share this one
+# maximum: $(0,1)$, $(0,3)$, $(2,1)$ and $(2,3)$. No other window ever asks for it. All four have $u$ even and $v$ odd,
+# as $a$ is even and $b$ odd: $(u \bmod k, v \bmod k) = (a \bmod k, b \bmod k)$.
 
 # %%
 k, window, size = 2, 4, 7
-outputs = [(u, v) for u in range(size - window + 1) for v in range(size - window + 1)]
-asks = {(u, v): {(u + k * q, v + k * p) for q in range(2) for p in range(2)} for u, v in outputs}
-owners = [out for out in outputs if (2, 3) in asks[out]]
-different = set.union(*asks.values())
+starts = [(u, v) for u in range(size - window + 1) for v in range(size - window + 1)]
+asks = {(u, v): {(u + k * q, v + k * p) for q in range(2) for p in range(2)} for u, v in starts}
+owners = [start for start in starts if (2, 3) in asks[start]]
+asked, different = sum(map(len, asks.values())), len(set.union(*asks.values()))
 print("the maximum at (2, 3) belongs to the windows", owners)
-asked = sum(len(places) for places in asks.values())
-print(f"maxima asked for, window by window: {asked}; different ones: {len(different)}")
+print(f"maxima asked for, window by window: {asked}; different ones: {different}")
 assert owners == [(0, 1), (0, 3), (2, 1), (2, 3)]
-assert all((u % k, v % k) == (a % k, b % k) for (u, v), places in asks.items() for a, b in places)
+for (u, v), places in asks.items():
+    assert all((u % k, v % k) == (a % k, b % k) for a, b in places)
 
-fig = figures.windows_of_a_pool(size, window, k, (2, 3))
-show(
-    fig,
-    alt="""Left: a map of 7 by 7 with the pooling window at row 2, column 3 shaded, and the
-    frames of the four windows of 4 by 4 that hold it: those at (0,1), (0,3), (2,1) and
-    (2,3). Right: the 4 by 4 outputs with their offsets, row and column modulo 2; the same
-    four outputs are framed, and all of them have offset (0,1).""",
-)
+show(figures.windows_of_a_pool(size, window, k, (2, 3)))
 
 # %% [markdown]
 # ## Step 2: pool once for each offset
 #
-# So the windows fall into $k\cdot k$ groups, one for each **offset** $(r, c)$ with $0 \le r, c < k$, and groups share
-# nothing. (From here on, $r$ and $c$ are always an offset, and no longer the row and column of a pixel, as in 06.)
-# Inside a group all windows lie on *one* pooling grid, the one that starts at $(r, c)$: one plain max-pooling of the
-# map without its first $r$ rows and $c$ columns serves them all. Its result is a **fragment**. For a pool of
+# So the windows fall into $k\cdot k$ groups, one for each **offset** $(r, c)$ with $0 \le r, c < k$. Groups share
+# nothing. Inside a group all windows lie on *one* pooling grid, which starts at $(r, c)$. One plain max-pooling of the
+# map without its first $r$ rows and $c$ columns serves all of them. Its result is fragment $(r, c)$. For a pool of
 # $k_h \times k_w$, with $(i, j)$ running over the pooling window:
 #
 # $$ y^{(r,c)}[q, p] = \max_{i, j}\; x[\,r + k_h q + i,\; c + k_w p + j\,]. $$
 #
-# **By hand**, on the map below (5 × 5, $k = 2$): fragment $(0,0)$ starts with
-# $\max(0.3, 0.6, 0.2, 1.0) = 1.0$, fragment $(1,1)$ with $\max(1.0, 0.5, 0.4, 0.8) = 1.0$. Both times it is the
-# **same pixel**, the 1.0 at $(1,1)$. The paper's Figure 2 shows just such a pixel; the other numbers are ours.
+# By hand, on the map below ($5 \times 5$, $k = 2$): fragment $(0,0)$ starts with $\max(0.3, 0.6, 0.2, 1.0) = 1.0$,
+# and fragment $(1,1)$ with $\max(1.0, 0.5, 0.4, 0.8) = 1.0$. Both times the **same pixel** wins, the 1.0 at $(1,1)$.
+# The paper's Figure 2 shows such a pixel.
 
 # %%
 x = np.array(
@@ -111,56 +115,48 @@ x = np.array(
     ]
 )
 storage = x[None, :, :, None]  # (F, H, W, C)
-
-pooled = {(r, c): MaxPool(2).forward(storage[:, r:, c:])[0, :, :, 0] for r in range(2) for c in range(2)}
+offsets = [(r, c) for r in range(2) for c in range(2)]
+pooled = {(r, c): MaxPool(2).forward(storage[:, r:, c:])[0, :, :, 0] for r, c in offsets}
 for offset, fragment in pooled.items():
     print("offset", offset, "gives", fragment.tolist())
 assert pooled[0, 0][0, 0] == pooled[1, 1][0, 0] == x[1, 1] == 1.0
 
 _, places = reference.mpf_forward([storage[0]], (2, 2))
-fig = figures.split_forward(x, list(pooled.values()), [place[:, :, 0] for place in places])
-show(
-    fig,
-    alt="""The same map of 5 by 5 four times, once for each offset. Offset (0,0) covers rows
-    and columns 0 to 3, offset (1,1) rows and columns 1 to 4. Thick frames are the pooling
-    windows, circles their maxima; below each map stands its fragment of 2 by 2. The 1.0 at
-    (1,1) is circled for offsets (0,0) and (1,1), the 1.1 at (3,3) for all four.""",
-)
+show(figures.split_forward(x, list(pooled.values()), [place[:, :, 0] for place in places]))
 
 # %% [markdown]
 # ## Step 3: Algorithm 3, line by line
 #
-# The paper states this as Algorithm 3. `reference.py` holds it literally: a storage is a Python list of fragments, and
-# the comments name the printed lines. Besides the maxima it returns **mpIDXS**, the place of each: tutorial 10 sends
-# gradients there.
-
-# %%
-print(inspect.getsource(reference.mpf_forward))
-
-# %% [markdown]
-# Four things in the print need care. None is hard once you have seen it, and each one alone spoils the result:
+# The paper states this as Algorithm 3. `reference.py` holds it literally, on a Python list of fragments; the comments
+# name the printed lines, and `P` is the pool. Besides the maxima it returns `mpIDXS`, the place of each winner.
+# Tutorial 10 sends gradients there. One line needs care: a winner is found in the *cropped* map `f[r:, c:]`, and its
+# place in `f` is $r$ rows and $c$ columns further.
 #
-# - `[r, c] = ind2sub(j, size(P))`: Matlab counts by **columns**, so $j = 2$ of a 2 × 2 pool is the second *row*. We
-#   count by rows. Either works if splitting and merging agree; Step 5 shows what happens if they do not.
+# By hand: in fragment $(1,1)$ the winner of the first window is at $(0, 0)$ of `x[1:, 1:]`. Its place in `x` is
+# $(0,0) + (1,1) = (1,1)$.
+#
+# <details><summary>If you have the paper beside you: three more things in its print</summary>
+#
+# - `[r, c] = ind2sub(j, size(P))`: Matlab counts by columns, so its $j = 2$ (the second offset, as Matlab counts from
+#   1) is the second *row*. We count by rows. Either works if splitting and merging agree; Step 5 shows what happens if
+#   not.
 # - `f(r:end, c:end)`: Matlab counts from 1. From 0 it is `f[r:, c:]`, with `r` and `c` from 0.
 # - `MP.fwd(...)` says nothing of a remainder, though `f[r:, c:]` rarely divides by $k$. Rows and columns that fill no
-#   pooling window are **dropped** (Step 6).
-# - `mpIDXS = mpIDXS U b`: `b` counts inside the *cropped* map. The place in the source lies $r$ rows and $c$ columns
-#   further, and that is what must be kept.
+#   pooling window are dropped (Step 6).
 #
-# **By hand**: in fragment $(1,1)$ the winner of the first window is $b = (0, 0)$, counted in `x[1:, 1:]`. Its place in
-# `x` is $(0,0) + (1,1) = (1,1)$.
+# </details>
 
 # %%
+source(reference.mpf_forward)
 F_out, mpIDXS = reference.mpf_forward([storage[0]], (2, 2))
-cropped_place = reference.mp_fwd(storage[0, 1:, 1:], (2, 2))[1][0, 0, 0]
-print("first winner of fragment (1,1): in x[1:, 1:] at", cropped_place, "- in x at", mpIDXS[3][0, 0, 0])
+cropped = reference.mp_fwd(storage[0, 1:, 1:], (2, 2))[1][0, 0, 0]
+print("first winner of fragment (1,1): in x[1:, 1:]", cropped, " in x", mpIDXS[3][0, 0, 0])
 assert mpIDXS[3][0, 0, 0].tolist() == [1, 1] == mpIDXS[0][0, 0, 0].tolist()
 
 fast = MaxPoolFragment(2).forward(storage)
 print("the library's layer returns one array,", fast.shape, "= (fragments, rows, columns, maps)")
 assert np.array_equal(fast, np.stack(F_out))  # the fast layer is Algorithm 3
-assert all(np.array_equal(fast[r * 2 + c, :, :, 0], pooled[r, c]) for r, c in pooled)
+assert all(np.array_equal(fast[r * 2 + c, :, :, 0], pooled[r, c]) for r, c in offsets)
 
 # %% [markdown]
 # ## Step 4: all offsets at once
@@ -169,33 +165,32 @@ assert all(np.array_equal(fast[r * 2 + c, :, :, 0], pooled[r, c]) for r, c in po
 #
 # $$ m[a, b] = \max_{i, j}\; x[a + i,\; b + j], \qquad\text{then}\qquad y^{(r,c)} = m[r::k_h,\; c::k_w]. $$
 #
-# This needs no loop over windows: $k_h k_w$ shifted views of the whole map, one `maximum` after the other. It is how
-# the library does it. **By hand**: $m[1, 1] = \max(1.0, 0.5, 0.4, 0.8) = 1.0$, and $m[1::2, 1::2]$ starts there.
+# This needs no loop over windows: $k_h k_w$ shifted views of the whole map, one `maximum` after the other. The library
+# does it this way. By hand: $m[1, 1] = \max(1.0, 0.5, 0.4, 0.8) = 1.0$, and $m[1::2, 1::2]$ starts there.
 
 # %%
 m = np.maximum.reduce([x[i : i + 4, j : j + 4] for i in range(2) for j in range(2)])
 print(m)
 assert m[1, 1] == 1.0
-for r, c in pooled:
+for r, c in offsets:
     assert np.array_equal(m[r::2, c::2], pooled[r, c])
-print(inspect.getsource(MaxPoolFragment.forward))
 
 # %% [markdown]
-# ## Step 5: the index of a fragment, and two layers
+# ## Step 5: the number of a fragment, and two layers
 #
-# A storage is one array; fragments have numbers. Source fragment $f$ at offset $(r, c)$ becomes fragment
+# A storage is one array, and fragments have numbers. Source fragment $f$ at offset $(r, c)$ becomes fragment
 #
 # $$ i = f\,k_h k_w + r\,k_w + c, \qquad\text{and back:}\qquad f = \lfloor i / (k_h k_w) \rfloor,\quad
 # (r, c) = \mathrm{divmod}(i \bmod k_h k_w,\; k_w). $$
 #
-# **By hand**, $k = 2$: $f = 3$ at $(1, 0)$ becomes $3 \cdot 4 + 1 \cdot 2 + 0 = 14$. Back: $14 = 3 \cdot 4 + 2$ and $2
-# = 1 \cdot 2 + 0$. The number *is* the list of offsets, written in the base of the pools: nothing else has to travel
-# with the data.
+# By hand, $k = 2$: $f = 3$ at $(1, 0)$ becomes $3 \cdot 4 + 1 \cdot 2 + 0 = 14$. Back: $14 = 3 \cdot 4 + 2$ and $2
+# = 1 \cdot 2 + 0$. So the number *is* the list of offsets, and nothing else has to travel with the data.
 #
-# Two layers give $4 \cdot 4 = 16$ fragments. A 7 × 7 map goes $7 \to 3 \to 1$, so each fragment holds a single value,
-# the maximum over $4\times4$ pixels. One row further in the second layer's input is two rows further in the map: with
-# row offsets $r_1, r_2$ the value starts at row $r_1 + 2 r_2$, and columns alike. **By hand**, fragment $14 = 3 \cdot
-# 4 + 2$: first offset $(1,1)$, second $(1,0)$, so it starts at row $1 + 2 \cdot 1 = 3$ and column $1 + 2 \cdot 0 = 1$.
+# Two layers give $4 \cdot 4 = 16$ fragments. A $7 \times 7$ map becomes $3 \times 3$ and then $1 \times 1$, so each
+# fragment holds a single value, the maximum over $4\times4$ pixels. One row in the second layer's input is two rows in
+# the map: with row offsets $r_1, r_2$ the value starts at row $r_1 + 2 r_2$, and columns alike. By hand, fragment
+# $14 = 3 \cdot 4 + 2$: the first offset is $(1,1)$ and the second $(1,0)$, so it starts at row $1 + 2 \cdot 1 = 3$ and
+# column $1 + 2 \cdot 0 = 1$.
 
 # %%
 assert (3 * 4 + 1 * 2 + 0, 14 // 4, divmod(14 % 4, 2)) == (14, 3, (1, 0))
@@ -206,35 +201,28 @@ for i in range(16):
     (r1, c1), (r2, c2) = divmod(i // 4, 2), divmod(i % 4, 2)
     row, column = r1 + 2 * r2, c1 + 2 * c2
     assert sixteen[i, 0, 0, 0] == big[0, row : row + 4, column : column + 4, 0].max()
-print("fragment 14 is the maximum over the 4 x 4 pixels from row 3, column 1 on:", sixteen[14].item())
+below = big[0, 3:7, 1:5, 0].max()
+print("fragment 14:", sixteen[14].item(), " the maximum over 4 x 4 from row 3, column 1:", below)
 
-fig = figures.fragment_index_map([2, 2])
-show(
-    fig,
-    alt="""A grid of 4 by 4 pixels of the dense map, each with the number of its fragment
-    and that one's two offsets: row 0 holds fragments 0, 4, 1, 5, row 1 holds 8, 12, 9, 13,
-    row 2 holds 2, 6, 3, 7, row 3 holds 10, 14, 11, 15. Shading repeats with the first
-    offset, in every second row and column.""",
-)
+show(figures.fragment_index_map([2, 2]))
 
 # %% [markdown]
 # **A mistake worth remembering.** Let the splitting count offsets by columns, as Matlab does, and the merging by rows.
-# Every number is right, every shape is right, no error is raised: only a picture shows it. Here is a pool of 4 × 4 on
+# Every number is right, every shape is right, no error is raised: only a picture shows it. Here is a pool of 4 x 4 on
 # an inverted slice of synthetic membranes, merged by `fragments.merge` (tutorial 09 builds it).
 
 # %%
-images, _ = synthetic_membranes(1, (95, 95), rng)
-dark = 255 - images[0].astype(np.float32)[None, :, :, None]
+dark = 255 - picture[None, :95, :95, None].astype(np.float32)
 right = MaxPoolFragment(4).forward(dark)
-by_columns = right[[r * 4 + c for c in range(4) for r in range(4)]]  # ind2sub, taken literally
+by_columns = right[[r * 4 + c for c in range(4) for r in range(4)]]
 good, bad = (merge(split, [(4, 4)])[0, :, :, 0] for split in (right, by_columns))
-print("same numbers, if one sorts them:", np.array_equal(np.sort(good, None), np.sort(bad, None)))
+same = np.array_equal(np.sort(good, None), np.sort(bad, None))
+print("same numbers, if one sorts them:", same)
 print(f"pixels in the wrong place: {(good != bad).mean():.0%}")
-assert (good != bad).mean() > 0.4
+assert same and (good != bad).mean() > 0.4
 
-fig = figures.grey_pictures([good, bad], ["split and merged by rows", "split by columns, merged by rows"])
 show(
-    fig,
+    figures.grey_pictures([good, bad], ["split and merged by rows", "split by columns, merged by rows"]),
     alt="""Two pictures of the same bright membranes on dark cells. Left: smooth outlines.
     Right: the same picture with every block of 4 by 4 pixels turned over, so that all
     outlines are torn into a saw-toothed mosaic.""",
@@ -244,14 +232,13 @@ show(
 # %% [markdown]
 # ## Step 6: sizes that do not divide
 #
-# Fragment $(r, c)$ has $\lfloor (H - r) / k_h \rfloor$ rows. **By hand**, $H = 6$, $k = 2$: $\lfloor 6/2 \rfloor = 3$
+# Fragment $(r, c)$ has $\lfloor (H - r) / k_h \rfloor$ rows. By hand, $H = 6$, $k = 2$: $\lfloor 6/2 \rfloor = 3$
 # rows at offset 0, $\lfloor 5/2 \rfloor = 2$ at offset 1, and one row is dropped. Dropping is the only rule that
 # equals patch-by-patch evaluation: a pooling window that sticks out of the map belongs to no window of the net.
 #
-# All fragments have one size exactly if $(H + 1) \bmod k_h = 0$, and columns alike: then the last offset,
-# $r = k_h - 1$, still has $(H + 1)/k_h - 1$ whole rows of windows, and the first has no more. One array needs one
-# size, so the library's layer refuses other sizes and says which would do. Unequal fragments live in `reference.py`
-# only; a `Net` pads the image so that the question does not arise (tutorial 09).
+# All fragments have one size exactly if $(H + 1) \bmod k_h = 0$, and columns alike. One array needs one size, so the
+# library's layer refuses other sizes and says which would do. A `Net` pads the image so that the question does not
+# arise (tutorial 09).
 
 # %%
 unequal, _ = reference.mpf_forward([rng.standard_normal((6, 7, 1))], (2, 2))
@@ -261,10 +248,9 @@ try:
     MaxPoolFragment(2).forward(np.zeros((1, 6, 7, 1)))
 except UsageError as error:
     print("UsageError:", error)
-for size in range(3, 30):
+for H in range(3, 30):
     for k in (2, 3):
-        rows = {(size - r) // k for r in range(k)}
-        assert (len(rows) == 1) == ((size + 1) % k == 0)
+        assert (len({(H - r) // k for r in range(k)}) == 1) == ((H + 1) % k == 0)
 
 # %% [markdown]
 # ## Check yourself
@@ -274,18 +260,17 @@ for size in range(3, 30):
 #    <details><summary>Answer</summary>A convolution does the same at every position. A pooling grid has an origin:
 #    windows at $(u, v)$ and $(u+1, v)$ put it in different places.</details>
 #
-# 2. A net has pools of 2 × 2 and 3 × 3. How many fragments come out for 5 images?
+# 2. A net has pools of 2 x 2 and 3 x 3. How many fragments come out for 5 images?
 #
 #    <details><summary>Answer</summary>$5 \cdot 4 \cdot 9 = 180$.</details>
 #
-# 3. In a storage made by one 2 × 3 pool, which source and which offset has fragment 10?
+# 3. In a storage made by one 2 x 3 pool, which source and which offset has fragment 10?
 #
 #    <details><summary>Answer</summary>$10 = 1 \cdot 6 + 4$ and $4 = 1 \cdot 3 + 1$: source 1, offset (1, 1).</details>
 #
-# 4. A map has 20 rows and the pool has 3. Which are the nearest sizes that split evenly?
+# 4. A map has 21 rows and the pool has 3. Which are the nearest sizes that split evenly?
 #
-#    <details><summary>Answer</summary>20 itself: $(20 + 1) \bmod 3 = 0$; every fragment has $21/3 - 1 = 6$
-#    rows.</details>
+#    <details><summary>Answer</summary>20 and 23: $(20 + 1) \bmod 3 = 0$ and $(23 + 1) \bmod 3 = 0$.</details>
 #
 # 5. Two fragments hold the value 1.0 from the same pixel. Is one of them redundant?
 #
@@ -296,8 +281,9 @@ for size in range(3, 30):
 # ## Exercises
 #
 # Fill the blanks (`...  # your code`), run the cell, read the verdict. The first is a warm-up; the second is the layer.
-# It inherits nothing but the bookkeeping of `Layer`. `fragmented((H, W), k, name)` gives the common size of the
-# fragments, or raises the error of Step 6. In tutorial 10 you will add its backward pass. Solutions: `solutions/08.py`.
+# `fragmented((H, W), k, name)` gives the common size of the fragments, or raises the error of Step 6. Save the notebook
+# when it passes: tutorial 10 takes your layer from here and adds its backward pass. The solutions are in
+# `solutions/08.py`.
 
 
 # %% tags=["exercise"]
@@ -328,7 +314,8 @@ class YourMaxPoolFragment(Layer):
         return fragments, h, w, C
 
     def forward(self, x, train=True):
-        y = ...  # your code: an array of self.output_shape(x.shape), for source fragments x of any number
+        self.cache = x if train else None  # the backward pass, in tutorial 10, will want it
+        y = ...  # your code: an array of self.output_shape(x.shape), for any number of sources
         return y
 
 
@@ -337,10 +324,9 @@ grade_split(YourMaxPoolFragment((2, 3)))
 # %% [markdown]
 # ## In practice
 #
-# `tinympcnn/nn/layers/pool.py` is the whole layer. What differs from your version is not what it computes: it works on
-# blocks that fit a core's cache, and keeps of mpIDXS one byte per position, the number $i\,k_w + j$ of the winner
-# within its window. Implementations in other frameworks put fragments on the batch axis in the same way, or leave the
-# map dense and dilate all later kernels instead: the same arithmetic, with strided reads.
+# `tinympcnn/nn/layers/pool.py` is the whole layer. It works on blocks that fit a core's cache, and keeps one byte per
+# position, the number $i\,k_w + j$ of the winner within its window. Other frameworks put fragments on the batch axis in
+# the same way, or leave the map dense and let all later kernels take every second pixel (tutorial 19).
 #
 # ## Next
 #

@@ -14,31 +14,33 @@
 # In 06 you trained a net on patches. Now the same net learns from whole images: one forward pass, one backward pass,
 # and the gradient is that of all the patches in the image. Update by update, the learning curve is the same. The
 # clock is not.
-
-# %% [markdown]
+#
 # ## What you will build
 #
-# - The gradient of all patches of an image from a single backward pass, by hand and in code.
+# ![Loss against updates: two equal curves. Loss against seconds: far apart.](banners/11.png)
+#
+# - The gradient of all patches of an image from one backward pass, through a net of *your* layers.
 # - Two learning curves that are equal update by update, and far apart in time.
-# - The training loop of the library, which you can now read line by line.
+# - Pictures of what a net has learnt: kernels, maps, and the pixels that speak for an answer.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 06 (training on patches), 07 (the waste), 08 to 10 (fragments). About 40 minutes.
+# Tutorials 05b and 06 (a net, training on patches), 07 (the waste), 08 to 10 (fragments). About 35 minutes.
 
 # %%
-import inspect
 import time
 
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_image_step, grade_loss_over_set
 from course.membranes import held_pixels, kept_curve, membrane_net, membrane_task
-from course.style import show
+from course.style import show, source
+from course.yours import yours
 
-from tinympcnn import Conv, Net, SoftmaxCrossEntropy, zoo
+from tinympcnn import Conv, Net, SoftmaxCrossEntropy, Tanh, zoo
 from tinympcnn.data import synthetic_membranes
+from tinympcnn.nn.fragments import merge, split
 from tinympcnn.training.fit import fit
 from tinympcnn.training.objective import Example, example, image_closure
 from tinympcnn.training.recipe import Recipe
@@ -48,18 +50,18 @@ rng = np.random.default_rng(11)
 # %% [markdown]
 # ## Step 1: one image, one gradient
 #
-# The loss of an image is the mean over its $M$ pixels, and the score of each pixel depends on the window around it:
+# The loss of an image is the mean over its $N$ pixels, and the score $s_u$ of pixel $u$ depends on the window around
+# it:
 #
-# $$L(\theta) = \frac{1}{M} \sum_{m=1}^{M} \ell(s_m(\theta), t_m), \qquad
-# \frac{\partial L}{\partial \theta} = \frac{1}{M} \sum_{m=1}^{M}
-# \frac{\partial \ell}{\partial s_m} \frac{\partial s_m}{\partial \theta}.$$
+# $$L(\theta) = \frac{1}{N} \sum_u \ell(s_u(\theta), t_u), \qquad
+# \frac{\partial L}{\partial \theta} = \sum_u \Big(\frac{1}{N}
+# \frac{\partial \ell}{\partial s_u}\Big) \frac{\partial s_u}{\partial \theta}.$$
 #
-# (A pixel with the label $-1$ does not count: it has no term in the sum, and $M$ is the number of the others.) A
-# gradient of a sum is a sum of gradients. Patch by patch, one computes the $M$ terms one after the other. On the
-# whole image, one backward pass computes their sum.
+# The bracket is what `loss.backward()` returns: the mean is in there, once. Everything behind it is the sum of tutorial
+# 10. (A pixel with the label $-1$ does not count: it has no term, and $N$ is the number of the others.)
 #
 # By hand: the image is the row $1, 2, 3$ and the net one kernel $(w_0, w_1)$. There are two windows, $(1, 2)$ and
-# $(2, 3)$. Let the upstream gradients be $1$ and $-1$. Patch by patch, $\mathrm{d}W$ is
+# $(2, 3)$. Let the gradients of the two scores be $1$ and $-1$. Patch by patch, $\mathrm{d}W$ is
 # $1 \cdot (1, 2) + (-1) \cdot (2, 3) = (-1, -1)$.
 
 # %%
@@ -79,31 +81,47 @@ print("by patches", by_patches, "  whole image", conv.grads["W"].ravel())
 assert by_patches.tolist() == conv.grads["W"].ravel().tolist() == [-1, -1]
 
 # %% [markdown]
-# ## Step 2: the same for a net with pooling
+# ## Step 2: your net on a whole image
 #
-# With max-pooling this takes fragments, and 08 to 10 were about that. `as_patch()` returns the patch net with the
-# very same parameters and gradients. We take a slice of 32 x 32 pixels, and compare. `example` normalises it, mirrors
-# its border so that each pixel has a window, and keeps it together with its labels. All times here are seconds of
-# computing (`time.process_time`), so that it does not matter what else the machine is doing.
+# With max-pooling this takes fragments. Here is a net of your own parts: `YourNet` from 05b, the convolution from 04,
+# the layer from 10. It gives fragments. `merge` makes one map of scores of them, and on the way back `split` deals the
+# gradients out again. Beside it stands the library's net with the same weights, once as an image net and once as the
+# patch net on all $32 \cdot 32$ windows.
+#
+# `example` normalises the image, mirrors its border so that each pixel has a window, and keeps it together with its
+# labels. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the
+# machine is doing.
 
 # %%
-images, labels = synthetic_membranes(1, 32, rng=rng)
+YourNet, YourConv = yours("05b", "YourNet"), yours("04", "YourConv")
+YourMaxPoolFragment = yours("10", "YourMaxPoolFragment")
+images, labels = synthetic_membranes(1, 32, rng=11)
 net = Net.from_spec("C5x5x4 MPF2x2 C5x5x6 MPF2x2 C4x4x8 FC2", rng=11)
 net.normalisation = np.array([images.mean()]), np.array([images.std()])
 pair = example(net, images[0, :, :, None], (labels[0] > 0).astype(int))
-P, Q = net.field_of_view
-print("image with mirrored border", pair.image.shape, "  labels", pair.target.shape, "  field of view", (P, Q))
+vh, vw = net.field_of_view
+print("image with mirrored border", pair.image.shape, " labels", pair.target.shape, " view", (vh, vw))
+
+parts = [YourConv(1, 4, 5), Tanh(), YourMaxPoolFragment(2), YourConv(4, 6, 5), Tanh()]
+parts += [YourMaxPoolFragment(2), YourConv(6, 8, 4), Tanh(), Conv(8, 2, 1)]
+for part, like in zip(parts, net.layers, strict=True):
+    part.params = {name: array.copy() for name, array in like.params.items()}
+    part.grads = {name: np.zeros_like(array) for name, array in like.params.items()}
 
 
-def windows_of(image):
-    """All windows of an image (1, H, W, C), in row-major order: (n, P, Q, C)."""
-    n, m = image.shape[1] - P + 1, image.shape[2] - Q + 1
-    return np.stack([image[0, q : q + P, p : p + Q] for q in range(n) for p in range(m)])
+def yours_on(image, target, loss):
+    """Forward and backward of your net on a whole image: the loss, and all gradients."""
+    mine, pools = YourNet(parts), [(2, 2), (2, 2)]
+    value = loss.forward(merge(mine.forward(image), pools), target)
+    mine.backward(split(loss.backward(), pools))
+    return value, np.concatenate([g.ravel() for part in parts for g in part.grads.values()])
 
 
 def patch_closure(net, pair, loss):
-    """As `image_closure`, but patch by patch: what 06 did, with all patches of the image in one batch."""
-    patch_net, patches, targets = net.as_patch(), windows_of(pair.image), pair.target.reshape(-1, 1, 1)
+    """As `image_closure`, but patch by patch, with all patches of the image at once."""
+    places = np.ndindex(pair.target.shape[1:])
+    patches = [pair.image[0, u : u + vh, v : v + vw] for u, v in places]
+    patch_net, patches, targets = net.as_patch(), np.stack(patches), pair.target.reshape(-1, 1, 1)
 
     def closure(grad=True):
         value = loss.forward(patch_net.forward(patches), targets)
@@ -115,49 +133,38 @@ def patch_closure(net, pair, loss):
 
 
 loss = SoftmaxCrossEntropy()
-results = {}
+for part in parts:
+    for grad in part.grads.values():
+        grad[...] = 0
+value, found = yours_on(pair.image, pair.target, loss)
+results = {"yours": found}
+print(f"yours     loss {value:.6f}")
 for name, make in {"patches": patch_closure, "image": image_closure}.items():
     closure = make(net, pair, loss)
     closure()  # once to warm up
     started = time.process_time()
     value = closure()
-    results[name] = value, net.flat_grads(), time.process_time() - started
-    print(f"{name:<8} loss {value:.6f}, {1000 * results[name][2]:.0f} ms")
-gap = np.linalg.norm(results["patches"][1] - results["image"][1]) / np.linalg.norm(results["image"][1])
-print(f"relative difference of the two gradients: {gap:.1e}")
-assert gap < 1e-5
-
-# %% [markdown]
-# Why is it faster? Count the outputs of one convolution with a $k \times k$ kernel in a net with a window of
-# $P \times P$. Each of the $n^2$ patches needs $(P - k + 1)^2$ of them. The whole image needs $(n + P - k)^2$, once:
-#
-# $$\text{ratio} = \frac{n^2 (P - k + 1)^2}{(n + P - k)^2}.$$
-#
-# By hand for our first layer, $n = 32$, $P = 28$, $k = 5$: $1024 \cdot 576 / 55^2 = 589824 / 3025 = 195.0$. For a
-# large image the ratio tends to $(P - k + 1)^2 = 576$.
-
-# %%
-n = pair.target.shape[1]
-first = Conv(1, 4, 5)
-by_hand = n**2 * (P - 4) ** 2 / (n + P - 5) ** 2
-counted = n**2 * first.flop((1, P, P, 1)) / first.flop((1, n + P - 1, n + P - 1, 1))
-print(f"first layer: {by_hand:.1f} by hand, {counted:.1f} by counting")
-assert abs(by_hand - counted) < 1e-9 and round(by_hand, 1) == 195.0
-whole = sum(row.flop for row in net.plan(pair.image.shape[1:3]))
-patches = n**2 * sum(row.flop for row in net.as_patch().plan((P, Q)))
-print(f"whole net, forward: {patches / 1e6:.0f} and {whole / 1e6:.1f} million operations, {patches / whole:.1f} to 1")
+    spent, results[name] = time.process_time() - started, net.flat_grads()
+    print(f"{name:<8}  loss {value:.6f}, {1000 * spent:.0f} ms")
+for name in ("yours", "patches"):
+    gap = np.linalg.norm(results[name] - results["image"]) / np.linalg.norm(results["image"])
+    print(f"relative difference of the gradients, {name} and image: {gap:.1e}")
+    assert gap < 1e-5
+whole = sum(line.flop for line in net.plan(pair.image.shape[1:3]))
+patches = 32**2 * sum(line.flop for line in net.as_patch().plan((vh, vw)))
+print(f"operations forward, patches to image: {patches / whole:.0f} to 1 (tutorial 07)")
 
 # %% [markdown]
 # ## Step 3: the same curve, against the clock
 #
 # Equal gradients make equal updates, and equal updates make equal curves. We take 15 steps of plain descent both ways.
 #
-# **A mistake worth remembering:** the paper's Algorithm 2 says $g = g + \mathrm{grad}(f)$: a *sum*. Whoever leaves
-# out the $1/M$ gets a gradient that is $M = 1024$ times as long, and with the same learning rate steps that are 1024
-# times as long. This is the third curve.
+# **A mistake worth remembering:** to forget the $1/N$ in the bracket of Step 1. The gradient then is $N = 1024$ times
+# as long, and with the same learning rate so are the steps. This is the third curve. (The paper's Algorithm 2 is a sum,
+# rightly: it is about layers. The mean belongs to the loss.)
 
 
-# %%
+# %% tags=["banner"]
 class SumOverPixels(SoftmaxCrossEntropy):
     """The mistake: forgets to divide by the number of pixels."""
 
@@ -185,14 +192,17 @@ curves = {
 }
 updates = np.arange(1, 16)
 apart = abs(curves["patches"][0] - curves["whole image"][0]).max()
+spent = {name: seconds[-1] for name, (_, seconds) in curves.items()}
 print(f"largest difference of the curves: {apart:.1e}")
-print(f"time for 15 updates: {curves['patches'][1][-1]:.2f} s by patches, {curves['whole image'][1][-1]:.2f} s whole")
-assert apart < 1e-4 and curves["sum, not mean"][0].max() > 10 * curves["whole image"][0].max()
-assert curves["patches"][1][-1] > 2 * curves["whole image"][1][-1]
+print(f"15 updates: {spent['patches']:.2f} s by patches, {spent['whole image']:.2f} s whole")
+assert apart < 1e-4
+assert curves["sum, not mean"][0].max() > 10 * curves["whole image"][0].max()
+assert spent["patches"] > 2 * spent["whole image"]
 
+timed = {name: curves[name][::-1] for name in ("patches", "whole image")}
 panels = [
     ("updates", {name: (updates, losses) for name, (losses, _) in curves.items()}),
-    ("seconds of computing", {name: curves[name][::-1] for name in ("patches", "whole image")}),
+    ("seconds of computing", timed),
 ]
 show(
     figures.loss_curves(panels, log=True),
@@ -206,12 +216,8 @@ show(
 # ## Step 4: the library's loop
 #
 # `fit` does this for a set of images. The loss of one image and its gradient come from `image_closure`, which is as
-# short as yours:
-
-# %%
-print(inspect.getsource(image_closure))
-
-# %% [markdown]
+# short as yours (unfold it below the figure).
+#
 # Now the task of 06 again: the same net from the same first weights, the same four slices, the same 500 held-out
 # pixels to measure the error. 06 drew 32 windows at random for each update and kept its learning curve in a file. We
 # cut each slice into quarters, so that an update sees 64 x 64 pixels: 4,096 windows at once. To put both curves on one
@@ -222,18 +228,21 @@ task = membrane_task()
 learner = membrane_net(task)
 places = held_pixels(task)
 held = example(learner, task.held_image, task.held_labels)
-corners = [(i, j) for i in (slice(0, 64), slice(64, 128)) for j in (slice(0, 64), slice(64, 128))]
-quarters = [(image[at], y[at]) for image, y in zip(task.images, task.labels, strict=True) for at in corners]
+half = slice(0, 64), slice(64, 128)
+corners = [(rows, columns) for rows in half for columns in half]
+pieces = [image[at] for image in task.images for at in corners]
+answers = [classes[at] for classes in task.labels for at in corners]
+recipe = Recipe(epochs=20, options={"lr": 0.003}, seed=11)
 spent, curve, started = 0.0, [], time.process_time()
-for record in fit(learner, tuple(zip(*quarters, strict=True)), Recipe(epochs=20, options={"lr": 0.003}, seed=11)):
+for record in fit(learner, (pieces, answers), recipe):
     spent += time.process_time() - started
     best = learner.forward(held.image, train=False).argmax(axis=-1)[0]
-    wrong = best[places[:, 0], places[:, 1]] != task.held_labels[places[:, 0], places[:, 1]]
+    wrong = (best != task.held_labels)[places[:, 0], places[:, 1]]
     curve.append((spent, record["images"] * 64 * 64, wrong.mean()))
     started = time.process_time()
 seconds, seen, errors = np.array(curve).T
 
-kept = kept_curve("06_patches")
+label, kept = kept_curve("06_patches")
 earlier = {key: np.array([point[key] for point in kept]) for key in ("updates", "windows", "error")}
 patch_net, batch = membrane_net(task).as_patch(), rng.standard_normal((32, 40, 40, 1))
 update = image_closure(patch_net, Example(batch, np.zeros((32, 1, 1), int)), SoftmaxCrossEntropy())
@@ -245,12 +254,12 @@ print(f"06, on patches:      {32 / per_update:>8,.0f} windows/s, error {earlier[
 print(f"11, on whole images: {seen[-1] / seconds[-1]:>8,.0f} windows/s, error {errors[-1]:.3f}")
 assert errors[-1] < 0.2 and seen[-1] / seconds[-1] > 5 * 32 / per_update
 
-names = "06, patches at random", "11, whole images"
+old, new = f"06, patches ({label})", "11, whole images"
+clock = earlier["updates"] * per_update
 panels = [
-    ("windows seen", dict(zip(names, [(earlier["windows"], earlier["error"]), (seen, errors)], strict=True))),
-    ("seconds of computing", dict(zip(names, [(earlier["updates"] * per_update, earlier["error"]),
-                                              (seconds, errors)], strict=True))),
-]  # fmt: skip
+    ("windows seen", {old: (earlier["windows"], earlier["error"]), new: (seen, errors)}),
+    ("seconds of computing", {old: (clock, earlier["error"]), new: (seconds, errors)}),
+]
 show(
     figures.loss_curves(panels, ylabel="error on held-out pixels", logx=True),
     alt="""Two panels, error on held-out pixels, on logarithmic axes of windows seen and of
@@ -258,6 +267,7 @@ show(
     a hundredth of the windows. Against seconds the two curves come close to each other, and
     end at about 0.1.""",
 )
+source(image_closure, fold=True)
 
 # %% [markdown]
 # Read this with care, because it is not Step 3. A window of a whole image costs a small part of what a patch costs. But
@@ -268,9 +278,9 @@ show(
 # %%
 for name, some, size in (("our net", learner, 64), ("N4", zoo.n4(), 512)):
     view = some.field_of_view
-    whole = sum(row.flop for row in some.plan((size + view[0] - 1, size + view[1] - 1)))
-    patches = size**2 * sum(row.flop for row in some.as_patch().plan(view))
-    print(f"{name:<8} {size} x {size} pixels: patches take {patches / whole:.0f} times the operations of the image")
+    whole = sum(line.flop for line in some.plan((size + view[0] - 1, size + view[1] - 1)))
+    patches = size**2 * sum(line.flop for line in some.as_patch().plan(view))
+    print(f"{name:<7} {size} x {size} pixels: patches take {patches / whole:.0f} times the operations")
 assert patches / whole > 400
 
 probabilities = learner.segment(task.held_image)[:, :, 1]
@@ -286,23 +296,71 @@ show(
 )
 
 # %% [markdown]
+# ## Step 5: what has it learnt?
+#
+# A net is not a black box for the one who wrote it. Three things can be looked at as they are. The **kernels** of the
+# first layer: small patterns of bright and dark. The **maps** they make of an image: where the pattern was found. And
+# the **pixels that speak for an answer**. The backward pass goes on to the image, so take the score of interior less
+# that of membrane at *one* pixel, and send its gradient back. It is positive where a brighter pixel would speak for
+# interior, and zero outside of the window of that pixel.
+
+# %%
+first = learner.layers[0]
+kernels = first.params["W"][:, :, 0]  # (5, 5, maps)
+learner.forward(held.image, train=False)
+maps = learner.layers[1].forward(first.forward(held.image))[0]
+order = np.argsort(-maps.std(axis=(0, 1)))[:4]  # the four maps with the strongest contrast
+show(
+    figures.picture_grid(
+        [*(kernels[:, :, c] for c in order), *(maps[:, :, c] for c in order)],
+        [*(f"kernel {c}" for c in order), *(f"its map {c}" for c in order)],
+        columns=4,
+    ),
+    alt="""Four kernels of 5 by 5 numbers, noisy patterns of bright and dark, and below each
+    its map of the held-out slice: some show cells bright and membranes dark, some the
+    opposite, some the edges on one side.""",
+    colours=64,
+)
+
+scores = learner.forward(held.image)
+dscores = np.zeros_like(scores)
+at = tuple(places[0].tolist())
+dscores[0, *at] = -1, 1  # interior less membrane, at one pixel
+speaks = learner.backward(dscores)[0, :, :, 0]
+rows, columns = np.flatnonzero(speaks.any(axis=1)), np.flatnonzero(speaks.any(axis=0))
+print("pixel", at, "looks at rows", rows[[0, -1]], "and columns", columns[[0, -1]])
+assert len(rows) <= 40 and len(columns) <= 40
+window = np.s_[at[0] : at[0] + 40, at[1] : at[1] + 40]
+strongest = abs(speaks).max()
+show(
+    figures.picture_grid(
+        [held.image[0, :, :, 0][window], speaks[window]],
+        ["the window of one pixel", "brighter here speaks for interior"],
+        columns=2,
+        limits=[None, (-strongest, strongest)],
+    ),
+    alt="""Left: a window of 40 by 40 pixels of the slice. Right: the gradient for its centre
+    pixel: bright and dark spots close to the centre, fainter ones further out, grey at the rim.""",
+    colours=64,
+)
+
+# %% [markdown]
 # ## Check yourself
 #
 # 1. Why is the whole-image gradient exactly the sum over all patches, and not an approximation?
 #
 #    <details><summary>Answer</summary>Every score of the image net equals the score of its patch, and differentiation
 #    is linear: the gradient of the sum is the sum of the gradients.</details>
-# 2. The loss is a mean over pixels. Where does the 1/M enter the backward pass?
+# 2. The loss is a mean over pixels, and the layers sum. Where does the 1/N enter the backward pass?
 #
-#    <details><summary>Answer</summary>In the gradient of the scores, `loss.backward()`. The layers only add
-#    up.</details>
+#    <details><summary>Answer</summary>In the gradient of the scores, `loss.backward()`, and nowhere else.</details>
 # 3. What changes if an update sees 4,096 windows of one image in place of 32 windows from anywhere?
 #
 #    <details><summary>Answer</summary>The gradient has less noise, but its windows resemble each other, and there are
 #    fewer updates per window seen.</details>
 # 4. What are the labels -1 for?
 #
-#    <details><summary>Answer</summary>For pixels that do not count: the loss gives them no gradient, and M counts the
+#    <details><summary>Answer</summary>For pixels that do not count: the loss gives them no gradient, and N counts the
 #    others only.</details>
 # 5. Two images of different size are in one set. What is the loss over the set?
 #
@@ -314,7 +372,7 @@ show(
 #
 # **One update from a whole image.** Forward, loss, gradients set to zero, backward, step. Return the loss. You need
 # `net.forward`, `loss.forward(scores, target)`, `loss.backward()`, `net.zero_grads()`, `net.backward`, `net.flat()`,
-# `net.flat_grads()` and `net.set_flat(v)`. Solutions: `solutions/11.py`.
+# `net.flat_grads()` and `net.set_flat(v)`. The solutions are in `solutions/11.py`.
 
 
 # %% tags=["exercise"]
@@ -345,11 +403,9 @@ grade_loss_over_set(loss_over_set)
 # - The command is `tinympcnn train -i IMAGES -l LABELS -o MODEL.npz`. It calls `fit`, keeps a checkpoint, and goes on
 #   from it with `--resume`.
 # - `--augment rotate` shows every image at another angle each time, as the paper does with its 30 slices.
-# - How large the gain is depends on the field of view: here 28 x 28 and 40 x 40, for N4 of the paper 95 x 95.
-#   `tinympcnn info N4` prints the ratio of operations, `tinympcnn bench` measures times. The paper's "1500-fold" is a
+# - `tinympcnn info N4` prints the ratio of operations, `tinympcnn bench` measures times. The paper's "1500-fold" is a
 #   ratio of times in Matlab.
-
-# %% [markdown]
+#
 # ## Next
 #
 # [12 · Step sizes](12_step_sizes.ipynb): we chose the learning rate by hand so far. What happens if it is wrong, and

@@ -13,9 +13,10 @@
 #
 # A whole job from end to end: TIFF stacks in, a trained net, probability maps and labels out, and scores. The last step
 # needs the most care, because the score that everyone computes first hides the mistake that matters most.
-
-# %% [markdown]
+#
 # ## What you will build
+#
+# ![One hole in a membrane, and the two cells that it makes one](banners/13.png)
 #
 # - A segmentation of cells from image files, with everything in between: reading, checking, training, writing.
 # - A picture with one hole in one membrane: the pixel error hardly notices it, V_Rand does.
@@ -24,7 +25,7 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 09 (borders) and 11 (training). About 45 minutes. The data are synthetic. If you have the ISBI 2012 stack
+# Tutorials 09 (borders) and 11 (training). About 40 minutes. The data are synthetic. If you have the ISBI 2012 stack
 # (section 4.1 of the paper), put `train-volume.tif` and `train-labels.tif` into a folder `isbi2012`, let the
 # environment variable `TINYMPCNN_DATA` name the folder above it, and this notebook uses four of its slices. Nothing
 # is downloaded.
@@ -40,22 +41,10 @@ from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_best_threshold, grade_v_rand
 from course.style import show
 
-from tinympcnn import Net
+from tinympcnn import Net, Recipe, fit, metrics
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.io.images import open_image
+from tinympcnn.io import predictions
 from tinympcnn.io.pairs import read_pairs
-from tinympcnn.io.predictions import read_prediction, write_labels, write_probabilities
-from tinympcnn.metrics import (
-    best_threshold_error,
-    evaluate,
-    format_report,
-    pixel_error,
-    segments,
-    thin_borders,
-    v_scores,
-)
-from tinympcnn.training.fit import fit
-from tinympcnn.training.recipe import Recipe
 
 rng = np.random.default_rng(13)
 
@@ -72,12 +61,12 @@ folder = Path(tempfile.mkdtemp())
 real = Path(os.environ.get("TINYMPCNN_DATA", ""), "isbi2012")
 if (real / "train-volume.tif").exists():
     whole = read_pairs(real / "train-volume.tif", real / "train-labels.tif")
-    stacks = {"train": [np.stack([page[:192, :192].squeeze() for page in part[:3]])
-                        for part in (whole.images, [255 * y.astype(np.uint8) for y in whole.labels])],
-              "test": [np.stack([page[:192, :192].squeeze() for page in part[3:4]])
-                       for part in (whole.images, [255 * y.astype(np.uint8) for y in whole.labels])]}  # fmt: skip
+    pages = np.stack([page[:192, :192, 0] for page in whole.images[:4]])
+    classes = np.stack([255 * page[:192, :192].astype(np.uint8) for page in whole.labels[:4]])
+    stacks = {"train": (pages[:3], classes[:3]), "test": (pages[3:], classes[3:])}
 else:
-    stacks = {"train": synthetic_membranes(12, 96, rng=rng), "test": synthetic_membranes(1, 192, rng=rng)}
+    stacks = {"train": synthetic_membranes(12, 96, rng=13)}
+    stacks["test"] = synthetic_membranes(1, 192, rng=14)
 for name, (images, labels) in stacks.items():
     tifffile.imwrite(folder / f"{name}.tif", images, photometric="minisblack")
     tifffile.imwrite(folder / f"{name}-labels.tif", labels, photometric="minisblack")
@@ -88,18 +77,16 @@ print("\n".join(train.description + test.description).replace(f"{folder}{os.sep}
 assert train.class_values == (0, 255) and train.images[0].shape[2] == 1
 
 # %% [markdown]
-# Before any net, the baseline: how good is the best single threshold on the grey values? It is found on the test image
-# itself, so no threshold can do better. A net that does not beat it has learnt nothing.
-#
-# By hand, as in tutorial 00: grey values $10, 20, 30, 40$ with labels $1, 1, 0, 1$. The best rule is "1 where grey
-# $\le 20$". It gets the last pixel wrong: an error of $1/4$.
+# Before any net, the baseline of tutorial 00: how good is the best single threshold on the grey values? It is found on
+# the test image itself, so no threshold can do better. A net that does not beat it has learnt nothing. By hand: grey
+# values $10, 20, 30, 40$ with labels $1, 1, 0, 1$. The best rule is "1 where grey $\le 20$", with an error of $1/4$.
 
 # %%
-print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
-assert best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1])[:2] == (0.25, 20.0)
+assert metrics.best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1])[:2] == (0.25, 20.0)
 image, truth = test.images[0], test.labels[0]
-baseline = best_threshold_error(image[:, :, 0], truth)
-print(f"baseline on the test slice: error {baseline.error:.3f}; 'interior' everywhere: {(truth == 0).mean():.3f}")
+baseline = metrics.best_threshold_error(image[:, :, 0], truth).error
+everywhere = (truth == 0).mean()
+print(f"error of the best threshold {baseline:.3f}, of 'interior everywhere' {everywhere:.3f}")
 
 # %% [markdown]
 # ## Step 2: train
@@ -108,78 +95,63 @@ print(f"baseline on the test slice: error {baseline.error:.3f}; 'interior' every
 # quarter turns, because tissue has no up and down.
 
 # %%
-net = Net.from_spec("C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2", in_maps=1, rng=13)
+net = Net.from_spec("C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2", rng=13)
 net.class_values = train.class_values
-records = list(
-    fit(net, (train.images, train.labels), Recipe(epochs=24, options={"lr": 0.008}, augment="flip", seed=13),
-        validation=(test.images, test.labels))
-)  # fmt: skip
+recipe = Recipe(epochs=24, options={"lr": 0.008}, augment="flip", seed=13)
+records = list(fit(net, (train.images, train.labels), recipe, validation=(test.images, test.labels)))
 for record in records[::6] + records[-1:]:
-    print(f"epoch {record['epoch']:>2}: loss {record['loss_train']:.3f}, test error {record['pixel_error']:.3f}")
-assert records[-1]["pixel_error"] < baseline.error
+    loss, error = record["loss_train"], record["pixel_error"]
+    print(f"epoch {record['epoch']:>2}: loss {loss:.3f}, test error {error:.3f}")
+assert records[-1]["pixel_error"] < baseline
+columns = {
+    "loss, training": "loss_train",
+    "loss, test slice": "loss_val",
+    "pixel error, test slice": "pixel_error",
+}
 epochs = [record["epoch"] for record in records]
+curves = {name: (epochs, [record[key] for record in records]) for name, key in columns.items()}
 show(
-    figures.loss_curves(
-        [("epochs", {"loss, training": (epochs, [record["loss_train"] for record in records]),
-                     "loss, test slice": (epochs, [record["loss_val"] for record in records]),
-                     "pixel error, test slice": (epochs, [record["pixel_error"] for record in records])})],
-        ylabel="loss, error",
-    ),
+    figures.loss_curves([("epochs", curves)], ylabel="loss, error"),
     alt="""Three curves against epochs, all falling with small ups and downs: the training
     loss, the loss on the test slice close to it, and below them the pixel error on the test
     slice.""",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## Step 3: segment, write, evaluate
 #
 # `net.segment` takes the image as it came from the file. It takes out the mean and standard deviation of the training
-# set, mirrors the borders, works in tiles, and returns the probability of each class at each pixel.
-#
-# **A mistake worth remembering:** calling `net.forward` on the raw grey values. It is that of tutorial 00, and it comes
-# back with every net of your own. Nothing raises: an image is an image. But the net has learnt on values around 0, and
-# now gets values around 130. Nine in ten units of its first layer saturate.
+# set (not doing so was the mistake of tutorial 00), mirrors the borders, works in tiles, and returns the probability of
+# each class at each pixel. Results go back into files, in the values of the label files, and from there into
+# `evaluate`.
 
 # %%
 probabilities = net.segment(image)
-raw = net.forward(image[None].astype(np.float32), train=False)[0]
-raw_classes = raw.argmax(axis=-1)
-P, Q = net.field_of_view
-inner = truth[P // 2 : P // 2 + raw.shape[0], Q // 2 : Q // 2 + raw.shape[1]]
-good, bad = pixel_error(probabilities.argmax(axis=-1), truth), pixel_error(raw_classes, inner)
-print(f"image {image.shape}, probabilities {probabilities.shape}, raw forward {raw.shape} (no mirrored border)")
-print(f"error with segment {good:.3f}, with forward on raw grey values {bad:.3f}")
-assert probabilities.shape == (*truth.shape, 2) and good < baseline.error and good < bad
+error = metrics.pixel_error(probabilities.argmax(axis=-1), truth)
+print(f"image {image.shape}, probabilities {probabilities.shape}, error {error:.3f}")
+assert probabilities.shape == (*truth.shape, 2) and error < baseline
+
+values = net.class_values
+predictions.write_probabilities(folder / "test_prob.tif", probabilities, values, force=True)
+predictions.write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), values, force=True)
+prediction = predictions.read_prediction(folder / "test_prob.tif")
+p_interior = np.stack([page[..., 1] for page in prediction.pages])
+report = metrics.evaluate(p_interior, truth[None], membranes=True)
+assert report["pixel_error"] == error
 show(
     figures.picture_grid(
-        [image[:, :, 0], probabilities[:, :, 1], truth, raw_classes],
-        ["test slice", "segment: probability of interior", "truth", "the mistake: forward on grey values"],
-        columns=2,
-        limits=[None, (0, 1), (0, 1), (0, 1)],
+        [image[:, :, 0], probabilities[:, :, 1], truth],
+        ["test slice", "segment: probability of interior", "truth"],
+        limits=[None, (0, 1), (0, 1)],
     ),
-    alt="""Four pictures. The test slice, grey and noisy. The probability of interior from
+    alt="""Three pictures. The test slice, grey and noisy. The probability of interior from
     segment: bright cells separated by dark membranes. The truth: the same cells with clean
-    membranes. The mistake: ragged remains of membranes, most of them broken or missing.""",
+    membranes.""",
     colours=48,
 )
 
 # %% [markdown]
-# Results go back into files, in the values of the label files, and from there into `evaluate`. In its report, the lines
-# down to F1 are about pixels. Those from "Rand error" to "splits and mergers" are about cells, each at the threshold
-# that suits it best; step 4 takes up V_Rand. IoU is the overlap of truth and answer, divided by their union.
-
-# %%
-write_probabilities(folder / "test_prob.tif", probabilities, net.class_values, force=True)
-write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), net.class_values, force=True)
-print(open_image(folder / "test_prob.tif").describe(), "|", open_image(folder / "test_labels.tif").describe())
-prediction = read_prediction(folder / "test_prob.tif")
-p_interior = np.stack([page[..., 1] for page in prediction.pages])
-report = evaluate(p_interior, truth[None], membranes=True)
-print(format_report(report))
-assert report["pixel_error"] == good
-
-# %% [markdown]
-# ## Step 4: what the pixel error hides
+# ## Step 4: a mistake worth remembering: to trust the pixel error
 #
 # Biologists follow cells. For them, one hole in a membrane makes two cells one, which is a serious error. A membrane
 # drawn too thick is none. V_Rand asks about pairs of pixels: do truth and proposal agree on which belong together? With
@@ -205,50 +177,45 @@ hole, thick = small.copy(), small.copy()
 hole[1, 2] = 1
 thick[:, [1, 3]] = 0
 for name, proposal in {"one hole": hole, "thick membrane": thick}.items():
-    v = v_scores(proposal.astype(float), small, thresholds=[0.5]).rand
-    print(f"{name:<15} pixel error {pixel_error(proposal, small):.3f}, V_Rand {v.value:.3f}")
-assert abs(v_scores(hole.astype(float), small).rand.value - 2 / 3) < 1e-12
-assert v_scores(thick.astype(float), small).rand.value == 1
-show(
-    figures.one_merged_pair(segments(small), {"one hole": segments(hole), "thick membrane": segments(thick)}),
-    alt="""Three label images of 3 by 5 pixels. Truth: segment 1 on the left, segment 2 on
-    the right, an empty column between them. One hole: everything is segment 1, but for two
-    membrane pixels above and below the hole. Thick membrane: segments 1 and 2 are one
-    column each, with three empty columns between them.""",
-)
+    v = metrics.v_scores(proposal.astype(float), small, thresholds=[0.5]).rand
+    wrong = metrics.pixel_error(proposal, small)
+    print(f"{name:<15} pixel error {wrong:.3f}, V_Rand {v.value:.3f}")
+assert abs(metrics.v_scores(hole.astype(float), small).rand.value - 2 / 3) < 1e-12
+assert metrics.v_scores(thick.astype(float), small).rand.value == 1
+found = {"one hole": metrics.segments(hole), "thick membrane": metrics.segments(thick)}
+show(figures.one_merged_pair(metrics.segments(small), found))
 
 # %% [markdown]
 # Now the same on the test slice. We take the *truth* as the proposal, so everything is right, and open one small hole
 # between two large neighbours.
 
-# %%
-cells = segments(truth == 1)
-thin = thin_borders(cells)
+# %% tags=["banner"]
+cells = metrics.segments(truth == 1)
+thin = metrics.thin_borders(cells)
 sizes = np.bincount(cells.ravel())
 best = (0, None, None)
-for q, p in np.argwhere(thin[1:-1, 1:-1] == 0) + 1:  # lines between cells: which pair is the largest?
-    a, b, near = thin[q, p - 1], thin[q, p + 1], thin[max(q - 8, 0) : q + 9, max(p - 8, 0) : p + 9]
-    alone = near.shape == (17, 17) and set(near.ravel()) == {0, a, b}  # no third cell, not at the edge of the slice
+for q, p in np.argwhere(thin[1:-1, 1:-1] == 0) + 1:  # lines between cells: the largest pair?
+    a, b = thin[q, p - 1], thin[q, p + 1]
+    near = thin[max(q - 8, 0) : q + 9, max(p - 8, 0) : p + 9]
+    alone = near.shape == (17, 17) and set(near.ravel()) == {0, a, b}  # no third cell, no edge
     if a and b and a != b and alone and min(sizes[a], sizes[b]) > best[0]:
         best = (min(sizes[a], sizes[b]), (int(a), int(b)), (q, p))
 _, pair, (q, p) = best
 rows, columns = np.ogrid[: truth.shape[0], : truth.shape[1]]
 for radius in range(1, 12):  # the smallest hole that joins them
     opened = (truth == 1) | (np.hypot(rows - q, columns - p) <= radius)
-    joined = segments(opened)
+    joined = metrics.segments(opened)
     if joined[cells == pair[0]][0] == joined[cells == pair[1]][0]:
         break
 wrong = int((opened != truth).sum())
-before, after = v_scores((truth == 1).astype(float), truth).rand, v_scores(opened.astype(float), truth).rand
-print(f"{wrong} of {truth.size} pixels are wrong: pixel error {pixel_error(opened.astype(int), truth):.4f}")
-print(f"V_Rand {before.value:.3f} -> {after.value:.3f}   (split {after.split:.3f}, merge {after.merge:.3f})")
-assert pixel_error(opened.astype(int), truth) < 0.005 and after.value < 0.99 * before.value
-show(
-    figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))),
-    alt="""Three pictures. The proposal: white cells with black membranes, and a dashed box
-    around one spot. The same spot enlarged: a gap in the membrane. The two cells that the
-    gap makes one, marked with hatches: two of the largest in the picture.""",
-)
+bad = metrics.pixel_error(opened.astype(int), truth)
+before = metrics.v_scores((truth == 1).astype(float), truth).rand
+after = metrics.v_scores(opened.astype(float), truth).rand
+print(f"{wrong} of {truth.size} pixels are wrong: pixel error {bad:.4f}")
+print(f"V_Rand {before.value:.3f} -> {after.value:.3f}, split {after.split:.3f}, merge {after.merge:.3f}")
+print(f"the net of Step 2: pixel error {error:.3f}, V_Rand {report['v_rand']['value']:.3f}")
+assert bad < 0.005 and after.value < 0.99 * before.value
+show(figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))))
 
 # %% [markdown]
 # ## Check yourself
@@ -275,7 +242,7 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# Solutions: `solutions/13.py`.
+# The solutions are in `solutions/13.py`.
 #
 # **V_Rand** of two label images: segments are numbered from 1 and 0 is border. Count only pixels where `truth > 0`.
 # A counted pixel that the proposal calls border is a segment of its own (a singleton). No thinning.
@@ -314,8 +281,7 @@ grade_best_threshold(best_threshold)
 # Our net sees windows of 28 x 28 pixels and trained for seconds. N4 sees 95 x 95, has 219,290 parameters and
 # needs hours on a CPU; that is the net of section 4.1. On real data hold out whole slices, and look at the pictures
 # before you look at the numbers.
-
-# %% [markdown]
+#
 # ## Next
 #
 # [14 · Rare defects in steel](14_rare_defects_in_steel.ipynb): what if only one pixel in twenty is of the class that

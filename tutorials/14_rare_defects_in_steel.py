@@ -14,9 +14,10 @@
 # One pixel in twenty is a defect. A net that never says "defect" is right on 95 % of the pixels and worth nothing.
 # This tutorial is about what to do when the class you are after is rare: in the loss, in the decision, and in the
 # price.
-
-# %% [markdown]
+#
 # ## What you will build
+#
+# ![A strip with a defect, the blind map of a careless net, the map of a balanced one](banners/14.png)
 #
 # - Class weights under which a rare class counts as much as a frequent one.
 # - A decision per image: is there a defect on this piece of strip, or not?
@@ -25,26 +26,20 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 11 (training) and 12 (step sizes). About 45 minutes. The paper's images (section 4.2) are not public; ours
+# Tutorials 11 (training) and 12 (step sizes). About 40 minutes. The paper's images (section 4.2) are not public; ours
 # come from `synthetic_strip`, averaged over blocks of 4 x 4 pixels as the paper does. The stacks in the folder `data`
 # were made that way.
 
 # %%
-import inspect
-from pathlib import Path
-
 import numpy as np
-from course import figures  # not found? start Jupyter with `make tutorials`
+from course import MODELS, TUTORIALS, figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_choose_threshold, grade_class_weights
-from course.style import show
+from course.style import show, source
 
-from tinympcnn import Net, SoftmaxCrossEntropy, zoo
+from tinympcnn import Net, Recipe, SoftmaxCrossEntropy, fit, metrics, zoo
 from tinympcnn.data import class_shares, synthetic_strip
 from tinympcnn.io.pairs import read_pairs
-from tinympcnn.metrics import balanced_error, confusion, pixel_error, precision_recall_f1
 from tinympcnn.nn.losses import balanced_weights
-from tinympcnn.training.fit import fit
-from tinympcnn.training.recipe import Recipe
 
 rng = np.random.default_rng(14)
 
@@ -55,12 +50,13 @@ rng = np.random.default_rng(14)
 # harmless. The defect is a patch of thin wavy streaks across the grain, and its label is the whole patch.
 
 # %%
-data = Path("..", "data")
+data = TUTORIALS.parent / "data"
 train = read_pairs(data / "strip-train.tif", data / "strip-train-labels.tif")
 defective = np.array([y.any() for y in train.labels])
 shares = class_shares(train.labels, 2)
-print(f"{len(train.images)} images of {train.images[0].shape[:2]}, {defective.sum()} of them with a defect")
-print(f"share of defect pixels: {shares[1]:.3f}; error of 'never a defect': {shares[1]:.3f}")
+size, bad = train.images[0].shape[:2], defective.sum()
+print(f"{len(train.images)} images of {size}, {bad} of them with a defect")
+print(f"share of defect pixels, and so the error of 'never a defect': {shares[1]:.3f}")
 some = [*np.flatnonzero(defective)[:3], *np.flatnonzero(~defective)[:3]]
 show(
     figures.picture_grid(
@@ -101,30 +97,31 @@ plain_loss = SoftmaxCrossEntropy().forward(never, labels)
 weighted_loss = SoftmaxCrossEntropy(weights).forward(never, labels)
 print(f"'never a defect': plain loss {plain_loss:.3f}, weighted loss {weighted_loss:.3f}")
 assert round(plain_loss, 3) == 0.346 and round(weighted_loss, 3) == 1.524
-print(inspect.getsource(balanced_weights).split('"""')[2])
+source(balanced_weights, fold=True)
 
 # %% [markdown]
 # **A mistake worth remembering:** no weights. We train the paper's steel net for three passes (epochs) over 24 images
 # with the plain loss, and see the loss fall. Then we compare it with a net that trained with `balance="classes"`, for
 # 40 passes over all 48 images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
 
-# %%
+# %% tags=["banner"]
 careless = zoo.steel(rng=14)
 half = np.r_[np.flatnonzero(defective)[:8], np.flatnonzero(~defective)[:16]]
 some = [train.images[i] for i in half], [train.labels[i] for i in half]
 for record in fit(careless, some, Recipe(epochs=3, options={"lr": 0.0015}, seed=14)):
     print(f"epoch {record['epoch']}: loss {record['loss_train']:.3f}")
 
-careful = Net.load(Path("models", "steel_net.npz"))
+careful = Net.load(MODELS / "steel_net.npz")
 test = read_pairs(data / "strip-test.tif", data / "strip-test-labels.tif")
 truth = np.stack(test.labels)
 maps = {}
 for name, net in {"no weights, 3 passes": careless, "balanced, 40 passes": careful}.items():
     maps[name] = np.stack([net.segment(image)[:, :, 1] for image in test.images])
-    C = confusion((maps[name] > 0.5).astype(int), truth, 2)
-    recall = precision_recall_f1(C, positive=1).recall
-    error = pixel_error((maps[name] > 0.5).astype(int), truth)
-    print(f"{name:<21} pixel error {error:.3f}, balanced error {balanced_error(C):.3f}, recall {recall:.3f}")
+    answer = (maps[name] > 0.5).astype(int)
+    C = metrics.confusion(answer, truth, 2)
+    recall = metrics.precision_recall_f1(C, positive=1).recall
+    error, balanced = metrics.pixel_error(answer, truth), metrics.balanced_error(C)
+    print(f"{name:<21} pixel error {error:.3f}, balanced {balanced:.3f}, recall {recall:.3f}")
 missed, found = maps["no weights, 3 passes"], maps["balanced, 40 passes"]
 assert not (missed > 0.5).any() and (found > 0.5)[truth == 1].mean() > 0.8
 i = int(np.flatnonzero(truth.any(axis=(1, 2)))[0])
@@ -156,7 +153,7 @@ show(
 # With thresholds one should not learn from the images one is judged by. So we draw new images for validation.
 
 # %%
-full, full_labels = synthetic_strip(40, defects=14, rng=rng)  # of 240 x 550 pixels: 137 blocks of 4, and 2 columns
+full, full_labels = synthetic_strip(40, defects=14, rng=14)  # 240 x 550 pixels
 
 
 def quarter(images):
@@ -164,21 +161,16 @@ def quarter(images):
     return images.reshape(len(images), 60, 4, -1, 4).mean(axis=(2, 4))
 
 
-fresh = quarter(full[:, :, :548])
+fresh = quarter(full[:, :, :548])  # 137 blocks of 4; two columns are left over
 fresh_truth = quarter(full_labels[:, :, :548]) > 127
 fresh_maps = np.stack([careful.segment(image)[:, :, 1] for image in fresh])
 has_defect = fresh_truth.any(axis=(1, 2))
 counts = (fresh_maps > 0.8).sum(axis=(1, 2))
 paper = 5000 / 16
-print(f"threshold {paper}: {(counts[has_defect] > paper).sum()} of {has_defect.sum()} defects flagged, "
-      f"{(counts[~has_defect] > paper).sum()} false alarms on {(~has_defect).sum()} sound images")  # fmt: skip
-show(
-    figures.sorted_counts(counts, has_defect, paper),
-    alt="""A bar for each image, in ascending order of the number of pixels called defect,
-    on a logarithmic axis. Most sound images, plain bars, are at the left with none. Most
-    defective images, hatched, are at the right above the dashed line of the threshold,
-    312.5 pixels. A few defective images stand among the sound ones.""",
-)
+flagged = counts > paper
+hits, alarms = (flagged & has_defect).sum(), (flagged & ~has_defect).sum()
+print(f"threshold {paper}: {hits} of {has_defect.sum()} defects flagged, {alarms} false alarms")
+show(figures.sorted_counts(counts, has_defect, paper))
 assert (counts[has_defect] > paper).mean() > 0.7
 
 # %% [markdown]
@@ -211,16 +203,12 @@ cuts = (0.3, 0.5, 0.8)
 per_cut = {f"p > {cut}": (fresh_maps > cut).sum(axis=(1, 2)) for cut in cuts}
 for name, n in per_cut.items():
     alarms, hits = roc(n, has_defect)
-    print(f"{name}: area by pairs {area(n, has_defect):.3f}, under the curve {np.trapezoid(hits, alarms):.3f}")
-    assert abs(area(n, has_defect) - np.trapezoid(hits, alarms)) < 1e-9
-points = {"the paper's threshold": ((counts[~has_defect] > paper).mean(), (counts[has_defect] > paper).mean())}
-show(
-    figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}, points),
-    alt="""Hit rate against false-alarm rate for three cuts of the probability. All curves
-    rise steeply at the left, far above the dotted diagonal of chance, and stay below 1
-    until the very end: two defects are not seen at any threshold. A square at the left edge
-    marks the paper's threshold.""",
-)
+    under = np.trapezoid(hits, alarms)
+    print(f"{name}: area by pairs {area(n, has_defect):.3f}, under the curve {under:.3f}")
+    assert abs(area(n, has_defect) - under) < 1e-9
+at = (counts[~has_defect] > paper).mean(), (counts[has_defect] > paper).mean()
+points = {"the paper's threshold": at}
+show(figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}, points))
 
 # %% [markdown]
 # ## Step 5: what a miss costs
@@ -232,8 +220,8 @@ show(
 #
 # By hand: 3 misses and 5 false alarms on 100 images cost $0.08$ at $1 : 1$, and $(60 + 5) / 100 = 0.65$ at $20 : 1$.
 #
-# Each threshold is chosen on the 40 fresh images and then tried on the 24 test images. So few images need not tell
-# one threshold from the other.
+# Each threshold is chosen on the 40 fresh images and then tried on the 24 test images. On so few test images all three
+# thresholds may decide alike: the price moves the threshold, and only many images show what that is worth.
 
 # %%
 candidates = np.arange(0, 900)
@@ -242,7 +230,8 @@ candidates = np.arange(0, 900)
 def cost(counts, positive, miss, alarm):
     """Cost per image for every candidate threshold."""
     flagged = counts[None] > candidates[:, None]
-    return (miss * (positive & ~flagged).sum(axis=1) + alarm * (flagged & ~positive).sum(axis=1)) / len(counts)
+    misses, alarms = (positive & ~flagged).sum(axis=1), (flagged & ~positive).sum(axis=1)
+    return (miss * misses + alarm * alarms) / len(counts)
 
 
 n = per_cut["p > 0.5"]
@@ -251,17 +240,13 @@ curves = {name: cost(n, has_defect, miss, 1) for name, miss in prices.items()}
 chosen = {name: int(candidates[np.argmin(curve)]) for name, curve in curves.items()}
 test_counts, test_defect = (found > 0.5).sum(axis=(1, 2)), truth.any(axis=(1, 2))
 for name, threshold in chosen.items():
-    flagged = test_counts > threshold
-    print(f"{name:<16} threshold {threshold:>4}; on the test images {(test_defect & ~flagged).sum()} misses, "
-          f"{(flagged & ~test_defect).sum()} false alarms")  # fmt: skip
+    words = f"{name:<16} threshold {threshold:>4}"
+    for where, k, bad in (("fresh", n, has_defect), ("test", test_counts, test_defect)):
+        misses, alarms = (bad & (k <= threshold)).sum(), (~bad & (k > threshold)).sum()
+        words += f"; {where} images: {misses} misses, {alarms} false alarms"
+    print(words)
 assert chosen["a miss costs 20"] <= chosen["a miss costs 1"]
-show(
-    figures.costs(candidates, curves, chosen),
-    alt="""Cost per image against the threshold, three step curves for misses that cost 1,
-    5 and 20. Going to the right, each falls a little with every false alarm that is spared
-    and rises with every defect that is missed, the steeper the dearer a miss is. A mark
-    shows where each is lowest: at about 550 pixels for 1, at about 190 for 5 and 20.""",
-)
+show(figures.costs(candidates, curves, chosen))
 
 # %% [markdown]
 # ## Check yourself
@@ -290,7 +275,7 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# Solutions: `solutions/14.py`.
+# The solutions are in `solutions/14.py`.
 #
 # **Class weights** from counts, as in step 2. A class with count 0 gets weight 0 and is not counted in $K$.
 
@@ -325,9 +310,8 @@ grade_choose_threshold(choose_threshold)
 # - Light that is uneven hides what stands out only against its surroundings. `LC33x33` in front of a net sets this
 #   *local contrast* beside the image (`LocalContrast`).
 # - Report what was flagged *and* what was missed. A single accuracy hides the class that matters.
-
-# %% [markdown]
+#
 # ## Next
 #
-# [15 · Move to the GPU](15_move_to_the_gpu.ipynb): the same code on another device. What changes, what must not, and
-# how to time it.
+# [16 · Add your own layer](16_add_your_own_layer.ipynb): everything is in place for a layer that the library does not
+# have. (If you have a GPU, look into the [appendix, 15](15_move_to_the_gpu.ipynb), first.)

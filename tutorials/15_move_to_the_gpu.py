@@ -9,28 +9,28 @@
 # ---
 
 # %% [markdown]
-# # 15 · Move to the GPU
+# # 15 · Appendix: move to the GPU
 #
-# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. This
-# tutorial is about what changes when a net moves there, what must not change, and how to time it without fooling
-# yourself.
-
-# %% [markdown]
+# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. This appendix
+# is about what changes when a net moves there, what must not change, and how to time it without fooling yourself.
+# Nothing later needs it.
+#
 # ## What you will build
+#
+# ![What a clock shows that does not wait for the device, and what one shows that does](banners/15.png)
 #
 # - A function that runs on either device, by asking its data.
 # - A comparison of two backends, with a tolerance that you can justify.
-# - A clock that waits for the device, and a picture of what happens if it does not.
+# - A clock that waits for the device.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorial 11. About 30 minutes. **No GPU is needed.** The cells that use one say so when there is none, and the rest
-# runs on NumPy. The outputs stored in this notebook were made *without* a GPU: no number in them is a GPU's. For one of
-# your own, `pip install ".[cuda12]"` or `.[cuda13]` in the folder of the repository.
+# Tutorial 11. About 25 minutes. **No GPU is needed.** The outputs stored in this notebook were made without one; cells
+# marked [GPU] print what the library measured on an NVIDIA H200 in its place, from [docs/gpu.md](../docs/gpu.md). For
+# one of your own, `pip install ".[cuda12]"` or `.[cuda13]` in the folder of the repository.
 
 # %%
-import inspect
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +38,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import DeviceArray, grade_rms, grade_timing
-from course.style import show
+from course.style import show, source
 
 from tinympcnn import Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.engine import backend
@@ -58,7 +58,7 @@ xp, why = backend.load("auto")
 print("backend:", xp.__name__)
 HAVE_GPU = xp is not np
 if not HAVE_GPU:
-    print("no GPU is used in this run; cells marked [GPU] will say so")
+    print("no GPU is used in this run")
     try:
         backend.load("cupy")
     except Exception as error:
@@ -77,8 +77,7 @@ assert why.startswith("cupy" if HAVE_GPU else "numpy")
 # same way (from this course's grading module; the library's tests have a much stricter one).
 
 # %%
-print(inspect.getsource(Tanh.backward))
-print(inspect.getsource(backend.array_module).split('"""')[2])
+source(Tanh.backward)
 
 
 def softplus(x):
@@ -124,7 +123,7 @@ if HAVE_GPU:  # [GPU]
         print(f"{type(error).__name__}: {error}")
 else:
     device_net = net.to("numpy")
-    print("[GPU] skipped: mixing a device net with a NumPy image")
+    print("[GPU] skipped: the error for a device net with a NumPy image")
 device_net.set_flat(device_net.flat() * 0)
 assert net.flat().any()  # the original has not changed
 
@@ -141,7 +140,8 @@ assert net.flat().any()  # the original has not changed
 # results differ by exactly $\varepsilon$.
 #
 # So we measure how far float32 itself is from float64 on our net, and ask of a device to be no more than $10^{-5}$ from
-# NumPy. A wrong kernel is off by percents. The same line stands in the library's tests.
+# NumPy. A wrong kernel is off by percents. On an H200 the scores of N3 on 512 x 512 pixels were $5.7 \cdot 10^{-7}$ of
+# their norm away from NumPy's, and the gradient $2.4 \cdot 10^{-7}$. In float64 both were $10^{-15}$ or less.
 
 # %%
 tiny = np.float32(2.0**-24)
@@ -176,7 +176,7 @@ if HAVE_GPU:  # [GPU]
     print(f"GPU against NumPy: loss {gap:.1e}, gradient {distance(device, host):.1e}")
     assert distance(device, host) < 1e-5
 else:
-    print("[GPU] skipped: the same loss and gradient on the device, to 1e-5")
+    print("[GPU] skipped: what an H200 gave is said above")
 
 # %% [markdown]
 # ## Step 4: how to time
@@ -189,8 +189,8 @@ else:
 # $4 \cdot 0.02 = 0.08$ ms. After waiting it shows about $40$ ms, five hundred times as much. Only one of the two is the
 # time of the work.
 
-# %%
-queue = ThreadPoolExecutor(1)  # the "device": does what is queued, in order, in its own time
+# %% tags=["banner"]
+queue = ThreadPoolExecutor(1)  # the "device": works through its queue in its own time
 queue.submit(int).result()  # start its thread
 begin = time.perf_counter()
 log = []
@@ -211,18 +211,15 @@ waited = 1000 * (time.perf_counter() - begin)
 print(f"without waiting {without:.2f} ms, after waiting {waited:.0f} ms")
 assert without < waited / 4 and waited > 39
 bars = [("host", "queues", 0, max(without, 0.4)), *(("device", *entry) for entry in log)]
-show(
-    figures.queue_timeline(bars, {"clock, no waiting": without, "clock, synchronised": waited}),
-    alt="""A time line with two rows. The host's row has one short block at time 0, in
-    which it queues the work. The device's row has four blocks of about 10 ms in a row. A
-    dashed line marks the clock read without waiting, near 0; a solid line the clock read
-    after synchronising, at the end of the last block.""",
-)
+show(figures.queue_timeline(bars, {"clock, no waiting": without, "clock, synchronised": waited}))
 
 # %% [markdown]
 # Three rules follow. Warm up first: the first call compiles kernels and allocates memory. Synchronise before you start
 # and before you stop the clock. Repeat, and take the median. In this library one loss evaluation synchronises exactly
 # once, when the loss is read as a number; inside of the layers nothing waits.
+#
+# Timed in this way, a training step on an H200 takes 22.4 ms for N3 on 512 x 512 pixels, 32.1 ms for N4 (two CPU cores:
+# 1.38 s), and 5 to 9 ms for the steel net on 60 x 137.
 
 
 # %%
@@ -247,10 +244,11 @@ def seconds_of(work, repeats=5):
 
 for name in ("numpy", "cupy") if HAVE_GPU else ("numpy",):  # [GPU] for cupy
     there = net.to(name)
-    closure = image_closure(there, Example(there.xp.asarray(image), there.xp.asarray(target)), SoftmaxCrossEntropy())
-    print(f"{name}: {1000 * seconds_of(closure):.1f} ms for forward and backward on 64 x 64 windows")
+    moved = Example(there.xp.asarray(image), there.xp.asarray(target))
+    spent = seconds_of(image_closure(there, moved, SoftmaxCrossEntropy()))
+    print(f"{name}: {1000 * spent:.1f} ms for forward and backward on 64 x 64 windows")
 if not HAVE_GPU:
-    print("[GPU] skipped: the same on the device")
+    print("[GPU] skipped: what an H200 needs is said above")
 
 # %% [markdown]
 # ## Check yourself
@@ -277,7 +275,7 @@ if not HAVE_GPU:
 # %% [markdown]
 # ## Exercises
 #
-# Solutions: `solutions/15.py`.
+# The solutions are in `solutions/15.py`.
 #
 # **The root of the mean square** of an array, on either device. `array_module(x)` returns the module to use.
 
@@ -310,12 +308,12 @@ grade_timing(median_seconds)
 #
 # - `tinympcnn train --backend auto`, and `segment` alike. If the device runs out of memory, `segment` goes on with
 #   smaller tiles and, if need be, on the CPU, and says so.
-# - A GPU wants much work per call. Small nets on small images may be slower there than on a CPU. `tinympcnn bench`
-#   measures on your machine; nobody else's number tells.
+# - A GPU wants much work per call. On the H200, a step of N4 on 512 x 512 pixels takes 32 ms. A step of the steel net,
+#   which does a thousandth of the arithmetic, still takes 5 to 9 ms: the card waits while Python queues some 180
+#   kernels. PyTorch is faster on that card (27.5 ms and 1.2 to 1.9 ms). `tinympcnn bench` measures on your machine.
 # - The tests run all layers on a strict fake of CuPy where there is no GPU, and on the real one where there is. Their
 #   last line says which.
-
-# %% [markdown]
+#
 # ## Next
 #
 # [16 · Add your own layer](16_add_your_own_layer.ipynb): everything is in place for a layer that the library does not

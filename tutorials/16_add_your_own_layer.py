@@ -16,6 +16,8 @@
 #
 # ## What you will build
 #
+# ![Averages of four windows, and gradients that go back to all of their pixels](banners/16.png)
+#
 # - `AveragePool`, for patches, and `AveragePoolFragment`, for whole images: formulas, a case by hand, code.
 # - A net that uses them, held to the contract: image net equals patch net at every pixel, and so do the gradients.
 # - A word for the layer in specs, and a model file that holds it.
@@ -24,17 +26,16 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 03 (gradient checks), 05 (pooling), 08 to 10 (fragments, forward and backward). About 45 minutes.
+# Tutorials 03 (gradient checks), 05 (pooling), 08 to 10 (fragments, forward and backward). About 40 minutes.
 
 # %%
-import inspect
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_prelu, grade_relu
-from course.style import show
+from course.style import show, source
 
 from tinympcnn import Conv, FullyConnected, Layer, Net, SoftmaxCrossEntropy, Tanh, register_layer
 from tinympcnn.engine.backend import array_module
@@ -47,11 +48,11 @@ rng = np.random.default_rng(16)
 # %% [markdown]
 # ## Step 1: what a layer owes the rest
 #
-# This is the whole agreement, from the base class. Two methods are a must, `forward` and `backward`. A layer that
+# The whole agreement is the class `Layer` (unfold it). Two methods are a must, `forward` and `backward`. A layer that
 # changes sizes also says so in `output_shape`, `window` and `step`, because `Net` plans all sizes before it computes.
 
 # %%
-print(inspect.getsource(Layer)[: inspect.getsource(Layer).index("def __init__")])
+source(Layer, fold=True)
 
 # %% [markdown]
 # ## Step 2: average pooling on patches
@@ -71,7 +72,7 @@ print(inspect.getsource(Layer)[: inspect.getsource(Layer).index("def __init__")]
 # %%
 @register_layer  # Step 6: model files may hold the layer
 class AveragePool(Layer):
-    """The mean of every kh x kw window of a grid of windows; rows and columns that fill no window are dropped."""
+    """The mean of every kh x kw window; rows and columns that fill no window are dropped."""
 
     def __init__(self, k):
         super().__init__()
@@ -133,12 +134,12 @@ for k in (2, 3, (2, 3)):
 # middle lies in two and gets $(4 + 8) / 4 = 3$.
 
 
-# %%
+# %% tags=["banner"]
 @register_layer
 class AveragePoolFragment(Layer):
-    """The means of the windows at all offsets: fragment f at offset (r, c) goes to index f*kh*kw + r*kw + c."""
+    """The means at all offsets: fragment f at offset (r, c) has number f*kh*kw + r*kw + c."""
 
-    splits = True  # Net: merge what comes out, and pad images so that all fragments have one size
+    splits = True  # Net merges what comes out, and pads images so that it splits
     letters, form = ("APF",), "APFk"  # Step 6: the word for the layer in a spec
 
     def __init__(self, k):
@@ -165,9 +166,9 @@ class AveragePoolFragment(Layer):
         self.output_shape(x.shape)  # raises for sizes that do not split
         kh, kw = self.k
         rows, columns = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-        m = sum(x[:, i : i + rows, j : j + columns] for i in range(kh) for j in range(kw)) / (kh * kw)
+        taps = [x[:, i : i + rows, j : j + columns] for i in range(kh) for j in range(kw)]
         self.cache = x.shape if train else None
-        return split(m, [self.k])
+        return split(sum(taps) / (kh * kw), [self.k])
 
     def backward(self, dy):
         """Return the gradient of the source storage."""
@@ -189,13 +190,7 @@ dx = pool.backward(dy)
 print("fragments", y.ravel(), "\ndx =\n", dx[0, :, :, 0])
 assert y.ravel().tolist() == [3, 4, 6, 7]
 assert dx[0, 1, 1, 0] == 10 and dx[0, 0, 0, 0] == 1 and dx[0, 0, 1, 0] == 3
-show(
-    figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :, 0]),
-    alt="""Matrices side by side. Left: x with the numbers 1 to 9 and its centre 5 marked, and
-    beside it the four fragments 3, 4, 6, 7, one pixel each. Right: dx with 1, 3, 2 in the
-    first row, 4, 10, 6 in the second and 3, 7, 4 in the third, its centre 10 marked, and
-    beside it the gradients of the fragments 4, 8, 12, 16.""",
-)
+show(figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :, 0]))
 
 # %% [markdown]
 # ## Step 4: the battery
@@ -222,11 +217,8 @@ assert gap < 1e-6
 # %%
 def small_net(pooling):
     """A net with two pooling layers, field of view 15 x 15."""
-    return Net([
-        Conv(1, 4, 4, rng=16), Tanh(), pooling(2),
-        Conv(4, 5, 3, rng=17), Tanh(), pooling(2),
-        FullyConnected(5, 2, 2, rng=18),
-    ])  # fmt: skip
+    layers = [Conv(1, 4, 4, rng=16), Tanh(), pooling(2), Conv(4, 5, 3, rng=17), Tanh(), pooling(2)]
+    return Net([*layers, FullyConnected(5, 2, 2, rng=18)])
 
 
 net = small_net(AveragePoolFragment)
@@ -272,8 +264,8 @@ assert check_layer(ByColumns(2)).ok
 assert check_contract(wrong, rng.standard_normal((17, 20, 1))).scores > 0.01
 
 stripes = np.sin(np.add.outer(np.arange(40) / 3, np.arange(64) / 5)).astype(np.float32)
-plain = [small_net(kind).forward(stripes[None, :, :, None], train=False)[0, :, :, 1]
-         for kind in (AveragePoolFragment, ByColumns)]  # fmt: skip
+kinds = AveragePoolFragment, ByColumns
+plain = [small_net(kind).forward(stripes[None, :, :, None])[0, :, :, 1] for kind in kinds]
 show(
     figures.picture_grid([stripes, *plain], ["the image", "fragments by rows", "fragments by columns"]),
     alt="""Three pictures: slanted smooth waves; the scores of the right net, which are
@@ -349,7 +341,7 @@ assert same.all()
 # %% [markdown]
 # ## Exercises
 #
-# Solutions: `solutions/16.py`.
+# The solutions are in `solutions/16.py`.
 #
 # **A rectifier.** $y = \max(x, 0)$, and $\mathrm{d}x = \mathrm{d}y$ where $x > 0$, else $0$. Keep in `self.cache` what
 # `backward` needs, and nothing with `train=False`; `self.take_cache()` returns it and forgets it.
@@ -412,4 +404,4 @@ grade_prelu(PReLU)
 # ## Next
 #
 # You have derived, written and checked a convolutional network, its training on whole images and an extension of your
-# own. The last tutorial turns back to single images: the same nets as classifiers, and committees of them.
+# own. [17 · DanNet](17_dannet.ipynb) turns back to single images: the same nets as classifiers, and committees of them.

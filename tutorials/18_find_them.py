@@ -13,9 +13,10 @@
 #
 # A pathologist counts dividing cells: six in an image of four million pixels, among thousands of others that only look
 # dark. The answer is a list of places. How does a net that says something at every pixel make one?
-
-# %% [markdown]
+#
 # ## What you will build
+#
+# ![An image of stained tissue, its map of probabilities, and the smoothed map](banners/18.png)
 #
 # - Labels from points: discs, and rings that do not count.
 # - Crops that show rare objects as often as everything else.
@@ -60,20 +61,26 @@ RADIUS = 6  # pixels of the discs
 small = disc_labels(np.array([[2, 2]]), (5, 5), radius=1)
 assert (small == 1).sum() == 5 and (small == -1).sum() == 4
 
-scenes = synthetic_mitoses(25, (256, 256), mitoses=6, mimics=8, nuclei=25, rng=rng)
+scenes = synthetic_mitoses(25, (256, 256), mitoses=6, mimics=8, nuclei=25, rng=18)
 images, points = scenes[0], scenes[1]
 train, held, test = slice(0, 16), slice(16, 19), slice(19, 25)
 labels = [disc_labels(some, (256, 256), RADIUS) for some in points]
 share = np.mean([(y == 1).mean() for y in labels[train]])
-print(f"{sum(map(len, points[train]))} cells to train on; their discs are {share:.1%} of the pixels")
+cells = sum(map(len, points[train]))
+print(f"{cells} cells to train on; their discs are {share:.1%} of the pixels")
 assert share < 0.02
 
 grey = images.mean(axis=3)
-fig = figures.picture_grid(
-    [grey[i, :160, :200] for i in (0, 1)], [f"a part of image {i}" for i in (0, 1)], columns=2,
-    outlines=[labels[i][:160, :200] == 1 for i in (0, 1)],
-)  # fmt: skip
-show(fig, alt="Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs mark the cells.")
+show(
+    figures.picture_grid(
+        [grey[i, :160, :200] for i in (0, 1)],
+        [f"a part of image {i}" for i in (0, 1)],
+        columns=2,
+        outlines=[labels[i][:160, :200] == 1 for i in (0, 1)],
+    ),
+    alt="""Parts of two images of stained tissue with pale nuclei and dark bodies; dashed discs
+    mark the cells.""",
+)
 
 # %% [markdown]
 # ## Step 2: draw what is rare
@@ -84,8 +91,8 @@ show(fig, alt="Parts of two images of stained tissue with pale nuclei and dark b
 
 # %%
 def trained(wrong, updates):
-    net = Net.from_spec("C5x5x12 MPF2x2 C5x5x16 MPF2x2 FC4x4x32 FC2", in_maps=3, rng=rng)
-    recipe = Recipe(epochs=10, options={"lr": 4e-3}, augment="flip", crop=48)
+    net = Net.from_spec("C5x5x12 MPF2x2 C5x5x16 MPF2x2 FC4x4x32 FC2", in_maps=3, rng=18)
+    recipe = Recipe(epochs=10, options={"lr": 4e-3}, augment="flip", crop=48, seed=18)
     crops = DrawnCrops(net, images[train], labels[train], recipe, wrong, updates)
     shown = np.mean([(crops.example(0, i).target == 1).any() for i in range(40)])
     records = list(fit(net, crops, recipe))
@@ -93,7 +100,8 @@ def trained(wrong, updates):
 
 
 first, first_losses, shown = trained(wrong=None, updates=100)
-print(f"{shown:.0%} of the crops show a cell; the loss falls from {first_losses[0]:.3f} to {first_losses[-1]:.3f}")
+print(f"{shown:.0%} of the crops show a cell")
+print(f"the loss falls from {first_losses[0]:.3f} to {first_losses[-1]:.3f}")
 assert shown > 0.4 and first_losses[-1] < 0.6 * first_losses[0]
 
 # %% [markdown]
@@ -107,7 +115,7 @@ assert shown > 0.4 and first_losses[-1] < 0.6 * first_losses[0]
 # By hand: with $r = 1$, the row $0,\ 0.9,\ 0.8,\ 0.1,\ 0.7$ has the objects $0.9$ and $0.7$. The $0.8$ goes with the
 # $0.9$ beside it.
 
-# %%
+# %% tags=["banner"]
 row = np.array([[0.0, 0.9, 0.8, 0.1, 0.7]])
 assert peaks([(slice(0, 1), row)], radius=1, threshold=0.5)[:, 1].tolist() == [1, 4]
 
@@ -116,11 +124,18 @@ probability = first.segment(images[i])[:, :, 1]
 smoothed = smooth(probability, RADIUS)
 objects = locate(first, images[i], RADIUS, threshold=0.05)
 assert np.array_equal(objects, peaks([(slice(0, 256), smoothed)], 2 * RADIUS, 0.05))
-print(f"{len(objects)} objects from 0.05 on, {len(points[i])} cells:", objects[:4].round(2).tolist(), "...")
-fig = figures.picture_grid(
-    [grey[i], probability, smoothed], ["image", "probability", "smoothed"], outlines=[labels[i] == 1, None, None]
+print(f"{len(objects)} objects from 0.05 on, {len(points[i])} cells; the best four:")
+print(objects[:4].round(2))
+show(
+    figures.picture_grid(
+        [grey[i], probability, smoothed],
+        ["image", "probability", "smoothed"],
+        outlines=[labels[i] == 1, None, None],
+    ),
+    alt="""A test image, its map of probabilities, and the smoothed map, in which each cell is
+    one round hill.""",
+    colours=64,
 )
-show(fig, alt="A test image, its map of probabilities, and the smoothed map, in which each cell is one round hill.")
 
 # %% [markdown]
 # ## Step 4: hits, misses, false alarms
@@ -139,7 +154,8 @@ assert match_objects(found, np.array([[10, 11]]), radius=5).tolist() == [-1, 0]
 
 
 def ranking(net, where):
-    return rank_objects([locate(net, image, RADIUS, 0.05) for image in images[where]], points[where], RADIUS)
+    objects = [locate(net, image, RADIUS, 0.05) for image in images[where]]
+    return rank_objects(objects, points[where], RADIUS)
 
 
 def tested(net):
@@ -163,8 +179,10 @@ assert once.false_alarms + once.misses > 5
 # often. So the second net sees above all what looks like a cell and is none.
 
 # %%
-wrong = [mistakes(first, image, y) for image, y in zip(images[train], labels[train], strict=True)]
-hard = np.concatenate([w[y == 0] for w, y in zip(wrong, labels[train], strict=True)]).astype(float)
+seen = list(zip(images[train], labels[train], strict=True))
+wrong = [mistakes(first, image, y) for image, y in seen]
+hard = [w[y == 0] for w, (_, y) in zip(wrong, seen, strict=True)]
+hard = np.concatenate(hard).astype(float)
 most = np.sort(hard)[-len(hard) // 100 :].sum() / hard.sum()
 print(f"the hardest hundredth of the background gets {most:.0%} of its crops")
 assert most > 0.1
@@ -173,10 +191,13 @@ second, second_losses, _ = trained(wrong, updates=200)
 twice = tested(second)
 print(f"the second net: {twice}, F1 {twice.f1:.2f}")
 assert twice.f1 > once.f1
-fig = figures.loss_curves([
-    ("epoch", {"first net": (range(1, 11), first_losses), "second net": (range(1, 11), second_losses)})
-])  # fmt: skip
-show(fig, alt="The training loss of the first and of the second net over ten epochs; both curves fall.")
+epochs = range(1, 11)
+curves = {"first net": (epochs, first_losses), "second net": (epochs, second_losses)}
+show(
+    figures.loss_curves([("epoch", curves)]),
+    alt="""The training loss of the first and of the second net over ten epochs; both curves
+    fall.""",
+)
 
 # %% [markdown]
 # ## Check yourself
@@ -200,10 +221,10 @@ show(fig, alt="The training loss of the first and of the second net over ten epo
 #    <details><summary>Answer</summary>Otherwise a net that marks each cell ten times has ten hits for it, and a count
 #    of cells that is ten times too large.</details>
 #
-# 5. The loss of the second net is not lower than that of the first, and the net is better. How?
+# 5. Can you tell from the two curves of the loss which net is the better one?
 #
-#    <details><summary>Answer</summary>Its crops are the difficult ones. Losses on different data cannot be
-#    compared.</details>
+#    <details><summary>Answer</summary>No. The second net trains on other crops, the difficult ones, and losses on
+#    different data cannot be compared. F1 on the same test images can.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -257,10 +278,8 @@ grade_draw(draw)
 #   score, writes the table, and with `--overlay` and `--roi` pictures and points for ImageJ. Images may be of any size:
 #   rows are read as they are needed.
 # - `docs/results/objects.md` has the results on images of 2084x2084, and on real nuclei against a watershed.
-
-# %% [markdown]
+#
 # ## Next
 #
-# There is no next tutorial. You have derived, written and checked a convolutional network, trained it on patches, on
-# whole images and on one image at a time. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read
-# it once more, and see how short it has become.
+# [19 · Why not a U-Net?](19_why_not_a_unet.ipynb): two other answers to the question of where things are, beside
+# fragments.

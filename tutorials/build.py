@@ -1,15 +1,18 @@
 """Run the tutorials and write their notebooks: ``python tutorials/build.py [--check] [--to FOLDER] [NN ...]``.
 
 The text sources ``NN_name.py`` (jupytext's percent format) are edited and reviewed. This script makes the notebooks
-``NN_name.ipynb`` from the sources, each in a fresh kernel, with outputs. The notebooks are committed, so that a
-code-hosting page shows them. ``--check`` runs nothing and tells whether a notebook has the same cells as its source.
+``NN_name.ipynb`` from the sources, each in a fresh kernel, with outputs, and ``banners/NN.png`` from the figure of the
+cell tagged `banner`. The notebooks are committed, so that a code-hosting page shows them. ``--check`` runs nothing and
+tells whether a notebook has the same cells as its source.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,11 +28,16 @@ TIMEOUT = 300  # seconds a cell may take
 
 def sources(chosen: list[str]) -> list[Path]:
     """Return the sources whose number or name was chosen; all of them if none was."""
-    found = sorted(HERE.glob("[0-9][0-9]_*.py"))
+    found = sorted(HERE.glob("[0-9][0-9]*_*.py"))
     for choice in chosen:
         if not any(source.name.startswith(choice) for source in found):
             raise SystemExit(f"no tutorial starts with {choice!r}; there are {', '.join(s.stem for s in found)}")
     return [s for s in found if not chosen or any(s.name.startswith(choice) for choice in chosen)]
+
+
+def number(source: Path) -> str:
+    """Return the number of a tutorial, such as "04" or "12b"."""
+    return source.stem.split("_")[0]
 
 
 def read(source: Path) -> NotebookNode:
@@ -39,7 +47,9 @@ def read(source: Path) -> NotebookNode:
     for i, cell in enumerate(notebook.cells):
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         tags = cell.metadata.get("tags")
-        cells.append(make(cell.source, id=f"{source.stem[:2]}-{i:02}", metadata={"tags": tags} if tags else {}))
+        cells.append(
+            make(cell.source, id=f"{source.stem.split('_')[0]}-{i:02}", metadata={"tags": tags} if tags else {})
+        )
     metadata = {
         "jupytext": {"formats": "ipynb,py:percent"},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -61,9 +71,20 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         coalesce_streams=True,
         resources={"metadata": {"path": str(HERE)}},
     )
-    client.execute()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TUTORIALS_YOURS"] = folder  # a build neither takes nor leaves curves of a reader
+        client.execute()
     notebook.metadata["language_info"] = {"name": "python"}  # the kernel has put its versions there
     return notebook
+
+
+def banner(notebook: NotebookNode) -> bytes | None:
+    """Return the first figure of the cell tagged `banner`, as a PNG."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []) if "banner" in cell.metadata.get("tags", []) else []:
+            if "image/png" in output.get("data", {}):
+                return base64.b64decode(output.data["image/png"])
+    return None
 
 
 def drift(source: Path) -> str | None:
@@ -110,6 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         target = options.to / f"{source.stem}.ipynb"
         nbformat.write(notebook, target)
+        if picture := banner(notebook):
+            path = options.to / "banners" / f"{number(source)}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(picture)
         print(
             f"{source.stem}: {time.perf_counter() - started:.1f} s, {target.stat().st_size / 1000:.0f} kB", flush=True
         )

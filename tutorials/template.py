@@ -17,7 +17,8 @@
 # %% [markdown]
 # ## What you will build
 #
-# What the reader has at the end, and the one figure that shows it.
+# What the reader has at the end, and the figure that shows it. `build.py` makes this file from the cell tagged
+# `banner`: `![What is to be seen, which is the alternative text.](banners/NN.png)`
 
 # %% [markdown]
 # ## What you need
@@ -25,12 +26,10 @@
 # Which tutorials before this one, what mathematics, how many minutes.
 
 # %%
-import inspect
-
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading import grade
-from course.style import show
+from course.style import show, source
 
 from tinympcnn import Tanh
 
@@ -54,12 +53,12 @@ print("y =", y.item(), " dx =", dx.item())
 assert y.item() == 0 and dx.item() == 3
 
 # %% [markdown]
-# The library's own code is shown from its source, never copied:
+# The library's own code is shown from its source, never copied; what the reader wrote in an earlier tutorial is taken
+# from there: `YourConv = yours("04", "YourConv")`, with `from course.yours import yours`. A figure that is drawn once
+# carries its words, `told` in its function in `course/`; for a general one the words stand here.
 
-# %%
-print(inspect.getsource(Tanh.backward))
-
-# %%
+# %% tags=["banner"]
+source(Tanh.backward)
 fig = figures.matrix([[1, 2], [3, 4]], title="one idea")
 show(fig, alt="A two by two matrix: 1 and 2 in the upper row, 3 and 4 in the lower.")
 

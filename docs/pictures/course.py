@@ -1,4 +1,4 @@
-"""Make the thumbnails of the course that the README shows, from figures of the notebooks.
+"""Make the thumbnails of the course that the README and the site show, from figures of the notebooks.
 
     python docs/pictures/course.py        # writes course-NN.png, and prints the alternative text of each
 
@@ -21,7 +21,10 @@ CHOSEN = {
     "08": "each with the number of its fragment",
     "10": "where each fragment sends",
     "12": "four ways over the same valley",
+    "13": "test slice, grey and noisy",
+    "14": "six grey pictures of steel strip",
     "17": "eight distortions of one",
+    "18": "images of stained tissue with pale nuclei",
 }
 SIZE, BORDER = (400, 300), 8
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from tinympcnn.engine import single_threaded_blas
+from tinympcnn.engine import multiply_both
 
 SPACING = 64
 """The pixels between the nodes of an elastic deformation: a little more than a cell in the paper's images is wide."""
@@ -40,8 +40,7 @@ def displacements(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray
     """
     down, right = _splines(size[0]), _splines(size[1])
     nodes = rng.normal(0, 2 * DISPLACEMENT, (2, down.shape[1], right.shape[1]))  # the splines' weights halve it
-    with single_threaded_blas():  # the same bits for any number of threads
-        return np.asarray(down @ nodes @ right.T)
+    return multiply_both(down, nodes, right)
 
 
 def _splines(n: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from tinympcnn.engine import single_threaded_blas
+from tinympcnn.engine import multiply_both
 from tinympcnn.errors import UsageError
 
 
@@ -142,8 +142,7 @@ def _points(
     cos, sin = np.cos(angle), np.sin(angle)
     rows, columns = (cos * rows - sin * columns) / grow[0], (sin * rows + cos * columns) / grow[1]
     if d.alpha:
-        with single_threaded_blas():  # the same bits for any number of threads
-            bent = d.alpha * (smoothing(h, d.sigma) @ rng.uniform(-1, 1, (2, n, h, w)) @ smoothing(w, d.sigma).T)
+        bent = d.alpha * multiply_both(smoothing(h, d.sigma), rng.uniform(-1, 1, (2, n, h, w)), smoothing(w, d.sigma))
         rows, columns = rows + bent[0], columns + bent[1]
     rows = (H - 1) / 2 + shift[0] * H + rows * (H / h)
     return rows, (W - 1) / 2 + shift[1] * W + columns * (W / w)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.data.distort import smoothing
+from tinympcnn.engine import multiply, multiply_both
 from tinympcnn.errors import DataError, UsageError
 
 LEVELS = 256  # grey levels that histograms tell apart
@@ -55,7 +56,7 @@ def width(images: np.ndarray, pixels: int = 20) -> np.ndarray:
             continue
         box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         top, left = (H - box.shape[0]) // 2, (W - pixels) // 2
-        result[top : top + box.shape[0], left : left + pixels] = _stretched(box.shape[1], pixels) @ box
+        result[top : top + box.shape[0], left : left + pixels] = multiply(_stretched(box.shape[1], pixels), box)
     return out
 
 
@@ -115,7 +116,8 @@ def conorm(images: np.ndarray, narrow: float = 0.7, wide: float = 2.0) -> np.nda
     """
     planes = np.moveaxis(images, -1, 1).astype(np.float64)
     H, W = images.shape[1:3]
-    edges = smoothing(H, narrow) @ planes @ smoothing(W, narrow).T - smoothing(H, wide) @ planes @ smoothing(W, wide).T
+    fine, coarse = (multiply_both(smoothing(H, sigma), planes, smoothing(W, sigma)) for sigma in (narrow, wide))
+    edges = fine - coarse
     rms = np.sqrt((edges**2).mean(axis=(1, 2, 3), keepdims=True))
     normalised: np.ndarray = np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1).astype(np.float32)
     return normalised

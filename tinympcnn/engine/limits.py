@@ -7,6 +7,7 @@ the root counts, in version 1 and 2.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,11 +46,22 @@ def memory_left() -> Iterator[int]:
     for folder in _groups("memory"):
         for limit, use, droppable in MEMORY:
             with suppress(OSError, ValueError):  # the other version, or no limit ("max")
-                left = int((folder / limit).read_text()) - int((folder / use).read_text())
+                left = int((folder / limit).read_bytes()) - int((folder / use).read_bytes())
                 with suppress(OSError, ValueError):
-                    words = (folder / "memory.stat").read_text().split()
+                    words = (folder / "memory.stat").read_text(encoding="ascii").split()
                     left += int(words[words.index(droppable) + 1])
                 yield left
+
+
+def scheduled_cores() -> int:
+    """Return the number of cores on which the system may run this process; macOS ties no process to cores."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    if os.name == "nt":
+        import psutil
+
+        return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
 
 
 def cpu_quota() -> Iterator[float]:
@@ -57,7 +69,7 @@ def cpu_quota() -> Iterator[float]:
     for folder in _groups("cpu"):
         for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
             with suppress(OSError, ValueError):
-                quota, period = map(int, " ".join((folder / file).read_text() for file in files).split())
+                quota, period = map(int, b" ".join((folder / file).read_bytes() for file in files).split())
                 if quota > 0:
                     yield quota / period
 
@@ -65,7 +77,7 @@ def cpu_quota() -> Iterator[float]:
 def _groups(controller: str) -> Iterator[Path]:
     """Yield the folders of the control groups of this process, from its own up to the root."""
     with suppress(OSError):
-        for line in OWN.read_text().splitlines():
+        for line in os.fsdecode(OWN.read_bytes()).splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "" or controller in controllers.split(","):
                 top = ROOT / controllers

@@ -32,6 +32,15 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     return product
 
 
+def multiply_both(down: np.ndarray, planes: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return ``down @ planes @ right.T``, planes (..., H, W) changed along both axes, by one thread.
+
+    The bits are those of any number of threads.
+    """
+    with single_threaded_blas():
+        return multiply(multiply(down, planes), right.T)
+
+
 @cache
 def small_products() -> bool:
     """Return whether BLAS is at its best in small products.
@@ -82,6 +91,14 @@ def any_rows(dtype: np.dtype) -> bool:
             if not all((multiply(a[part], W) == whole[part]).all() for part in parts):
                 return False
     return True
+
+
+def describe_products() -> str:
+    """Return one sentence on the sizes of products that this BLAS gets."""
+    free = any_rows(np.dtype(np.float32)) and any_rows(np.dtype(np.float64))
+    large = f"any multiple of {STEP} rows" if free else f"{FIXED_ROWS} rows, as this BLAS rounds other sizes otherwise"
+    small = f"of {2 * LEAST_ROWS} or {LEAST_ROWS} rows up to {UNPACKED:,} multiplications, else "
+    return f"{small if small_products() else ''}of {large}"
 
 
 @cache

@@ -22,9 +22,7 @@ LANES = 8  # partial sums; fixed, so that the order of additions does not depend
 
 def available_cores() -> int:
     """Return the cores this process may use: its affinity, within the limits of its control groups."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min([cores, *(max(1, round(quota)) for quota in limits.cpu_quota())])
+    return min([limits.scheduled_cores(), *(max(1, round(quota)) for quota in limits.cpu_quota())])
 
 
 def _threads_from_environment() -> int:

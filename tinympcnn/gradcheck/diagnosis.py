@@ -13,6 +13,7 @@ from itertools import combinations, permutations
 import numpy as np
 
 from tinympcnn.engine import multiply
+from tinympcnn.errors import counted
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,18 @@ def _orders(F: int, K: int) -> Iterator[list[int]]:
 def _place(e: Evidence) -> str:
     """Return which elements are wrong, where no mistake explains all of them."""
     parts = (e.jacobian * e.dy.ravel()).reshape(e.tensor.size, -1, e.dy.shape[-1]).sum(axis=2)
-    if np.abs(parts - e.analytic.reshape(-1, 1)).min(axis=1).max() <= 1e-5 * np.abs(parts).max():
+    tiny = 1e-5 * np.abs(parts).max()
+    several = (np.abs(parts) > tiny).sum(axis=1) > 1
+    one = ((np.abs(parts - e.analytic.reshape(-1, 1)) <= tiny) & (np.abs(parts) > tiny)).any(axis=1)
+    if several.any() and one[several].all():
         return "where several outputs depend on one element, only one counts: their gradients must be added (+=), not ="
+    gone = (e.analytic == 0) & (np.abs(e.numeric) > tiny)
+    if gone.any() and same(np.where(gone, e.numeric, e.analytic), e.numeric):
+        where = "for negative x" if e.name == "x" and (e.x[gone] < 0).all() else f"at {int(gone.sum())} element(s)"
+        return f"it is zero {where}, where it should not be, and right elsewhere"
     unseen = ~e.jacobian.any(axis=1).reshape(e.tensor.shape)
     if n := int((e.analytic[unseen] != 0).sum()):
-        return f"it reaches {n} element(s) that no output depends on: in a max layer, those that have not won"
+        return f"it reaches {counted(n, 'element')} that no output depends on: in a max layer, those that have not won"
     gap = np.abs(e.analytic - e.numeric)
     at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
     wrong = int((gap > 1e-5 * np.abs(e.numeric).max()).sum())

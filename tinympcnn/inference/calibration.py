@@ -18,6 +18,7 @@ import numpy as np
 from numpy.polynomial import polynomial
 from scipy import optimize
 
+from tinympcnn.engine import multiply
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import replacing
 
@@ -54,13 +55,13 @@ class Calibration:
         """Write the calibration as JSON, whole or not at all; `about` is written next to it for the reader."""
         own = {"format": _FORMAT, "coefficients": self.coefficients, "class_values": self.class_values}
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n")
+            temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Calibration:
         """Read what `save` wrote; anything else is a DataError."""
         try:
-            about = json.loads(Path(path).read_text())
+            about = json.loads(Path(path).read_text(encoding="utf-8"))
             if about["format"] != _FORMAT or not all(type(value) is int for value in about["class_values"]):
                 raise ValueError
             return cls(tuple(map(float, about["coefficients"])), tuple(about["class_values"]))
@@ -100,7 +101,7 @@ def fit_calibration(pages: Iterable[tuple[np.ndarray, np.ndarray]], class_values
         for k in range(7):
             powers[k] += power.sum()
             if k < 4:
-                products[k] += power @ y
+                products[k] += multiply(power, y)
             power *= p
         n += p.size
     positive = products[0]

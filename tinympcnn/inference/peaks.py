@@ -12,6 +12,8 @@ import numpy as np
 
 from tinympcnn.errors import UsageError
 
+SLICE = 1 << 18  # pixels that are smoothed at a time: means over discs take 40 bytes for each
+
 
 def half_widths(radius: int) -> list[int]:
     """Return, for the rows -radius to radius of a disc, how far the disc reaches to either side of its centre.
@@ -52,11 +54,11 @@ def smooth(probability: np.ndarray, radius: int) -> np.ndarray:
 def smooth_bands(bands: Iterable[tuple[slice, np.ndarray]], radius: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Smooth a map that comes in bands from the top, as (rows, array (h, W)); the result comes in bands as well.
 
-    At most one band and 2 * radius rows are held at a time.
+    Besides the band that has come, some SLICE pixels and 2 * radius rows are held at a time.
     """
     widths = half_widths(radius)
     held, top, done = np.zeros((0, 0)), 0, 0
-    for rows, band in bands:
+    for rows, band in _slices(bands):
         held = np.concatenate([held.reshape(-1, band.shape[1]), band.astype(np.float64)])
         ready = rows.stop - radius  # rows below need pixels that have not come yet
         if ready > done:
@@ -65,6 +67,15 @@ def smooth_bands(bands: Iterable[tuple[slice, np.ndarray]], radius: int) -> Iter
             held, top = held[keep - top :], keep
     if len(held):
         yield slice(done, top + len(held)), _means(held, widths, done - top, len(held))
+
+
+def _slices(bands: Iterable[tuple[slice, np.ndarray]]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Cut bands into lower ones of about SLICE pixels."""
+    for rows, band in bands:
+        step = max(1, SLICE // band.shape[1])
+        for first in range(0, len(band), step):
+            part = band[first : first + step]
+            yield slice(rows.start + first, rows.start + first + len(part)), part
 
 
 def _means(held: np.ndarray, widths: list[int], start: int, stop: int) -> np.ndarray:

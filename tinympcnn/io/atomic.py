@@ -1,7 +1,7 @@
 """Files that are written whole or not at all: a temporary file in the same folder, fsync, then a rename.
 
-A run that is killed leaves its temporary file, which the next run that writes the same file removes; the lock of a run
-that is still writing protects its own.
+A run that is killed leaves its temporary file, which the next run that writes the same file removes. A run that is
+still writing keeps its own: by a lock, and on Windows because a file that is open cannot be removed there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from os import PathLike
@@ -21,10 +22,11 @@ from tinympcnn.errors import DataError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: what killed runs leave stays there
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # no space, no quota, more than ``ulimit -f``, a bad disk
+WAITS = (0.05, 0.2, 0.5, 1.0) if os.name == "nt" else ()  # seconds until a scanner of new files lets go of a file
 
 
 @contextlib.contextmanager
@@ -40,9 +42,9 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         _try(os.chmod, lock.name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask)
         with open(lock.name, "rb+") as file:
-            _try(os.fsync, file.fileno())
+            _try(_sync, file.fileno())
         lock.close()  # Windows renames no open files
-        os.replace(lock.name, target)
+        _replace(lock.name, target)
         _sync_folder(target.parent)
 
 
@@ -65,15 +67,13 @@ def _temporary(path: str | PathLike[str]) -> Iterator[tuple[Path, BinaryIO]]:
             _check_place(target, path)
             prefix = f".tinympcnn-{zlib.crc32(os.fsencode(target.name)):08x}-"  # short, however long the name is
             for left in (target.parent / name for name in os.listdir(target.parent) if name.startswith(prefix)):
-                with contextlib.suppress(OSError, AttributeError), open(left, "rb+") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    left.unlink()
+                _remove_if_left(left)
             handle, name = tempfile.mkstemp(".tmp", prefix, target.parent)
             exits.callback(Path(name).unlink, missing_ok=True)
             os.close(handle)
             lock = exits.enter_context(open(name, "rb+"))
-            with contextlib.suppress(OSError, AttributeError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(OSError):
+                _lock(lock)
             yield target, lock
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
@@ -99,6 +99,40 @@ def _try(call: Callable[..., Any], *arguments: Any) -> None:
     except OSError as error:
         if error.errno in FULL:
             raise
+
+
+def _lock(file: BinaryIO) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_if_left(temporary: Path) -> None:
+    """Remove a temporary file, unless a run is writing it: then it is locked, or on Windows cannot be removed."""
+    with contextlib.suppress(OSError):
+        if fcntl is None:
+            temporary.unlink()
+        else:
+            with open(temporary, "rb+") as file:
+                _lock(file)
+                temporary.unlink()
+
+
+def _replace(source: str, target: Path) -> None:
+    """Rename a file. Windows refuses that while another program has the target open, as a virus scanner may briefly."""
+    for seconds in WAITS:
+        with contextlib.suppress(PermissionError):
+            os.replace(source, target)
+            return
+        time.sleep(seconds)
+    os.replace(source, target)
+
+
+def _sync(handle: int) -> None:
+    """Bring a file to the disk; fsync of macOS brings it only to the cache of the disk."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(handle)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -83,6 +84,11 @@ def masks_among(paths: Iterable[Path]) -> set[Path]:
 def _plain(name: str) -> str:
     """Return a name as all systems write it: composed letters, in lower case."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def name_on_disk(name: str) -> str:
+    """Return what tells whether names are those of one file here; macOS and Windows take no notice of case."""
+    return _plain(name) if sys.platform in ("darwin", "win32") else name
 
 
 def _differing(paths: Sequence[Path]) -> list[str]:

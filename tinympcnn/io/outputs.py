@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import check_writable
+from tinympcnn.io.names import name_on_disk
 
 
 def check_outputs(
@@ -40,6 +41,9 @@ def identity_of(path: Path) -> tuple[int, int] | Path:
     """Return what tells whether two names, through links or in another case, are those of one file."""
     try:
         stat = path.stat()
+        if stat.st_ino:  # 0 where a file system of Windows has no such numbers
+            return stat.st_dev, stat.st_ino
     except OSError:
-        return path.resolve()
-    return stat.st_dev, stat.st_ino
+        pass
+    there = path.resolve()
+    return there.with_name(name_on_disk(there.name))

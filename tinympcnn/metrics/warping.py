@@ -75,7 +75,7 @@ def warping_error(
 def warp(truth: np.ndarray, probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     """Bend one slice's truth (H, W) towards the proposal `probability > threshold` without changing its topology.
 
-    Pixels are tried in the order of |probability - threshold|, the proposal's surest first (equal ones in reading
+    Pixels are tried in the order of ``|probability - threshold|``, the proposal's surest first (equal ones in reading
     order), again and again until none is simple any more. The result depends on that order, so it is the challenge's,
     and flips are made one at a time; the loop visits disagreeing pixels only. Outside the image is border. Pixels may
     be flipped everywhere, as in the challenge; Jain et al. allow that within a mask only.

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from course.style import INK, Ink, arrow, cells, figure, frame, picture
+from course.style import INK, Ink, arrow, cells, figure, frame, picture, told
 
 __all__ = [
     "columns_of",
+    "field_of_view_by_pools",
     "grey_values",
     "kink",
+    "many_maps",
     "matrix",
     "memory",
+    "moved",
     "pictures",
     "positions",
     "responses",
@@ -72,21 +75,29 @@ def grey_values(image: np.ndarray, labels: np.ndarray, names: Sequence[str], thr
     ax.text(threshold - 3, 0.96 * ax.get_ylim()[1], f"best threshold: {threshold:g}", ha="right", va="top")
     ax.set(xlabel="grey value", ylabel="share of pixels (%)", xlim=(0, 256))
     ax.legend(loc="center right", frameon=False)
-    return fig
+    return told(
+        fig,
+        "Histograms of the grey values of two classes. They overlap widely. A line marks the best threshold; a part of "
+        "each histogram lies on the wrong side of it.",
+    )
 
 
 def window_of_a_pixel(image: np.ndarray, pixel: tuple[int, int], window: tuple[int, int], value: str) -> Figure:
     """Draw the window that the net sees for one output pixel: in the image, and enlarged."""
-    (q, p), (P, Q) = pixel, window
-    top, left = q - P // 2, p - Q // 2
+    (q, p), (vh, vw) = pixel, window
+    top, left = q - vh // 2, p - vw // 2
     fig, axes = figure(1, 2, height=3.4, width=6.8)
     picture(axes[0, 0], image, f"the window of pixel ({q}, {p})")
-    frame(axes[0, 0], top - 0.5, left - 0.5, P, Q, Ink("", "#ffffff", "", "-", ""), lw=4.5)
-    frame(axes[0, 0], top - 0.5, left - 0.5, P, Q, Ink("", "#000000", "", "--", ""), lw=1.8)
-    picture(axes[0, 1], image[top : top + P, left : left + Q], f"{P} x {Q} pixels in, one answer out:\n{value}")
-    axes[0, 1].plot(Q // 2, P // 2, "o", ms=14, mfc="none", mec="white", mew=4)
-    axes[0, 1].plot(Q // 2, P // 2, "o", ms=14, mfc="none", mec="black", mew=1.5)
-    return fig
+    frame(axes[0, 0], top - 0.5, left - 0.5, vh, vw, Ink("", "#ffffff", "", "-", ""), lw=4.5)
+    frame(axes[0, 0], top - 0.5, left - 0.5, vh, vw, Ink("", "#000000", "", "--", ""), lw=1.8)
+    picture(axes[0, 1], image[top : top + vh, left : left + vw], f"{vh} x {vw} pixels in, one answer out:\n{value}")
+    axes[0, 1].plot(vw // 2, vh // 2, "o", ms=14, mfc="none", mec="white", mew=4)
+    axes[0, 1].plot(vw // 2, vh // 2, "o", ms=14, mfc="none", mec="black", mew=1.5)
+    return told(
+        fig,
+        f"Left, the image with a dashed frame of {vh} by {vw} pixels around pixel ({q}, {p}). Right, that window "
+        f"enlarged, with a ring around its centre pixel, and the answer for it: {value}.",
+    )
 
 
 # --------------------------------------------------------------------------------------- 01: arrays and axes
@@ -99,7 +110,12 @@ def memory(orders: Mapping[str, Sequence[str]], inks: Mapping[str, Ink], framed:
         cells(ax, [list(names)], {(0, i): inks[name[-1]] for i, name in enumerate(names)}, title, size=8.5)
         for i in framed[title]:
             frame(ax, 0, i, 1, 1, Ink("", "#000000", "", "-", ""), lw=2.6)
-    return fig
+    return told(
+        fig,
+        "Rows of boxes, the places of memory, hatched by map. "
+        + ". ".join(f"{title}: the framed places are {', '.join(map(str, places))}" for title, places in framed.items())
+        + ".",
+    )
 
 
 # ------------------------------------------------------------------------------------- 02: convolve by hand
@@ -114,7 +130,14 @@ def sliding_window(x: np.ndarray, W: np.ndarray, y: np.ndarray, at: tuple[int, i
     cells(axes[0, 1], W, {(i, j): INK[0] for i in range(kh) for j in range(kw)}, "kernel W")
     cells(axes[0, 2], y, {at: INK[1]}, "output y")
     frame(axes[0, 2], q, p, 1, 1, INK[1])
-    return fig
+    for ax in axes[0, 1:]:
+        ax.set_ylim(axes[0, 0].get_ylim())
+    return told(
+        fig,
+        f"Three matrices. Left, the image of {x.shape[0]} rows and {x.shape[1]} columns, with one window hatched and "
+        f"framed. Middle, the {kh} by {kw} kernel. Right, the output, whose pixel in row {q}, column {p} is hatched "
+        f"and holds {y[at]:g}.",
+    )
 
 
 def positions(size: int, kernel: int) -> Figure:
@@ -126,7 +149,12 @@ def positions(size: int, kernel: int) -> Figure:
         axes[0, 0].text(-0.35, 1.25 * q + 0.5, f"q = {q}", ha="right", va="center")
     axes[0, 0].set_xlim(-1.8, size + 0.1)
     axes[0, 0].set_title(f"{size} pixels, a kernel of {kernel}: {size - kernel + 1} positions")
-    return fig
+    return told(
+        fig,
+        f"Copies of a row of {size} boxes, one below the other. A hatched kernel of {kernel} boxes starts at box 0 in "
+        f"the first copy and one box further right in each of the next; in copy {size - kernel + 1} it ends at the "
+        "last box.",
+    )
 
 
 def responses(scene: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Figure:
@@ -138,7 +166,12 @@ def responses(scene: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Figure
         q, p = np.unravel_index(answer.argmax(), answer.shape)
         ax.plot(p, q, "o", ms=20, mfc="none", mec="white", mew=4)
         ax.plot(p, q, "o", ms=20, mfc="none", mec="black", mew=1.5)
-    return fig
+    return told(
+        fig,
+        "Three pictures. Left, the image: an L in the lower left and an L turned by 180 degrees in the upper right. "
+        "Middle, the answer of the cross-correlation: brightest, and ringed, in the lower left, where the L is. Right, "
+        "the answer with the kernel turned: brightest at the turned L.",
+    )
 
 
 def columns_of(x: np.ndarray, cols: np.ndarray, row: int, kernel: tuple[int, int] = (2, 2)) -> Figure:
@@ -154,7 +187,42 @@ def columns_of(x: np.ndarray, cols: np.ndarray, row: int, kernel: tuple[int, int
     ax.text(W / 2, -0.25, "image x", ha="center", va="bottom")
     ax.text(left + kh * kw / 2, -0.25, "columns(x): one row for each window", ha="center", va="bottom")
     ax.set_ylim(H + 0.2, -0.9)
-    return fig
+    return told(
+        fig,
+        "Left, a small image with one window hatched and framed. An arrow leads to the matrix of columns on the right, "
+        "one row of numbers for each window, where the row of that window is hatched.",
+    )
+
+
+def moved(scenes: Sequence[np.ndarray], answers: Sequence[np.ndarray]) -> Figure:
+    """Draw an image and a shifted one, each above what one kernel answers to it."""
+    fig, axes = figure(1, 4, height=2.1)
+    high = max(answer.max() for answer in answers)
+    for k, (scene, answer) in enumerate(zip(scenes, answers, strict=True)):
+        picture(axes[0, 2 * k], scene, ("an image", "the same, moved")[k])
+        picture(axes[0, 2 * k + 1], answer, ("the answers", "the answers")[k], 0, high)
+    return told(
+        fig,
+        "Two images with the same shape at two places, and beside each the answers of one kernel: the bright spot of "
+        "the answers has moved as far as the shape has.",
+    )
+
+
+def many_maps(pixel: np.ndarray, tap: np.ndarray, result: np.ndarray) -> Figure:
+    """Draw a pixel as a row of numbers, one for each map, the matrix of one tap, and their product."""
+    fig, axes = figure(1, 3, height=1.7, width=5.6, width_ratios=(len(pixel), tap.shape[1], len(result)))
+    maps = [INK[0], INK[1], INK[2]]
+    rows = {(i, j): maps[i] for i, j in np.ndindex(tap.shape)}
+    cells(axes[0, 0], pixel[None], {(0, i): maps[i] for i in range(len(pixel))}, "pixel: C maps in")
+    cells(axes[0, 1], tap, rows, "tap: C rows, M columns")
+    cells(axes[0, 2], result[None], {}, "M maps out")
+    for ax in axes[0]:
+        ax.set_ylim(len(tap) + 0.1, -0.1)
+    return told(
+        fig,
+        "A row of numbers, one for each input map; a matrix with one row for each input map, in the same marks, and "
+        "one column for each output map; and their product, one number for each output map.",
+    )
 
 
 # ------------------------------------------------------------------------------------- 03: check a gradient
@@ -171,7 +239,13 @@ def step_errors(h: np.ndarray, errors: Mapping[str, np.ndarray], marked: float) 
     ax.text(marked, 10 ** ((low + high) / 2), f" h = {marked:g}", ha="left", va="center")
     ax.set(xlabel="step h", ylabel="error of the slope")
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
-    return fig
+    return told(
+        fig,
+        "The error of a central difference against the step, both on logarithmic axes. Each curve is a valley: from "
+        "the right it falls with the square of the step, and left of its lowest point it rises, ragged, as the step "
+        "gets smaller. The valley of float64 lies near a step of 1e-5; that of float32 lies near 1e-2 and is several "
+        f"powers of ten higher. A line marks the step {marked:g}, which the library uses.",
+    )
 
 
 def kink(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[float, float, str]], function: Any) -> Figure:
@@ -184,4 +258,34 @@ def kink(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[float, float, str]],
         ax.plot(ends, function(ends), color=ink.edge, ls=ink.line, marker=ink.marker, ms=7, label=label)
     ax.set(xlabel="x", ylabel="max(x, 0)")
     ax.legend(frameon=False, loc="upper left")
-    return fig
+    return told(
+        fig,
+        "The function max(x, 0): flat left of zero, rising right of it. A long secant starts left of the kink and ends "
+        "right of it; its slope is neither 0 nor 1. A short one stays right of it and lies on the function.",
+    )
+
+
+# ------------------------------------------------------------------------------------------ 05: why pool
+
+
+def field_of_view_by_pools(plain: Sequence[int], pooled: Sequence[int]) -> Figure:
+    """Draw how many pixels one output sees, layer after layer back to the image, without pools and with them."""
+    fig, axes = figure(1, 2, height=2.3, sharex=True)
+    widest = max(*plain, *pooled)
+    for ax, sizes, title in zip(axes[0], (plain, pooled), ("convolutions only", "with pools between"), strict=True):
+        for k, n in enumerate(sizes):
+            left = (widest - n) / 2
+            ink = INK[1] if k and sizes[k] == 2 * sizes[k - 1] else INK[0]
+            cells(ax, [[""] * n], {(0, i): ink for i in range(n)}, at=(1.35 * (len(sizes) - 1 - k), left))
+        ax.set_aspect("auto")
+        ax.set_title(f"{title}: {sizes[-1]} pixels")
+        ax.text(widest / 2 + 0.8, 1.35 * (len(sizes) - 1) + 0.5, "one output", va="center")
+        ax.set_xlim(-0.3, widest + 0.3)
+        ax.set_ylim(-0.2, 1.35 * len(sizes))
+        ax.text(widest / 2, -0.3, "image", ha="center", va="top")
+    return told(
+        fig,
+        "Two pyramids of rows of boxes. At the top of each stands one output, below it what it sees in the layer "
+        f"before, and so on down to the image. Without pools it sees {plain[-1]} pixels of the image, with pools "
+        f"{pooled[-1]}.",
+    )

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, ConnectionPatch, Rectangle
 
-from course.style import INK, PLAIN, WIDTH, Ink, figure, picture
+from course.style import INK, PLAIN, WIDTH, Ink, figure, picture, told
 
 __all__ = [
     "fragment_gradients",
@@ -24,13 +24,14 @@ __all__ = [
     "mirrored_border",
     "padded_image",
     "patches_summed",
+    "real_fragments",
     "shifted_additions",
     "split_backward",
     "split_forward",
     "windows_of_a_pool",
 ]
 
-BLACK, ACCENT = "#000000", "#b2182b"
+BLACK, ACCENT = "#000000", "#d55e00"
 Place = tuple[int, int]
 
 
@@ -69,7 +70,7 @@ def _pale(ink: Ink) -> str:
 def _numbers(ax: Axes, values: np.ndarray, ink: Ink = PLAIN, fmt: str = "{:g}", size: float = 9) -> None:
     """Draw a map with its values in the boxes."""
     for at in np.ndindex(values.shape):
-        _box(ax, at, fmt.format(values[at]), ink, size)
+        _box(ax, at, fmt.format(values[at]).replace("-", "\N{MINUS SIGN}"), ink, size)
 
 
 def _frame(ax: Axes, at: tuple[float, float], size: tuple[float, float], **style: Any) -> None:
@@ -125,7 +126,31 @@ def windows_of_a_pool(size: int, window: int, k: int, at: Place) -> Figure:
         if out in mine:
             i = mine.index(out)
             _frame(right, (out[0] + 0.05, out[1] + 0.05), (0.9, 0.9), ls=INK[i].line, edgecolor=INK[i].edge)
-    return fig
+    words = """Left: a map of 7 by 7 with the pooling window at row 2, column 3 shaded, and the frames of the four
+        windows of 4 by 4 that hold it: those at (0,1), (0,3), (2,1) and (2,3). Right: the 4 by 4
+        outputs with their offsets, row and column modulo 2; the same four outputs are framed, and all
+        of them have offset (0,1)."""
+    return told(fig, words)
+
+
+def real_fragments(image: np.ndarray, dense: np.ndarray, storage: np.ndarray) -> Figure:
+    """Show an image, a map of a trained net pooled at every position, and the k*k fragments that it falls into."""
+    fig = figure(height=2.55)[0]
+    fig.clear()
+    left, middle, right = fig.subfigures(1, 3)
+    for part, shown, title in ((left, image, "an image"), (middle, dense, "a map, pooled everywhere")):
+        picture(part.subplots(), shown, title)
+    grid = right.subplots(2, 2)
+    low, high = dense.min(), dense.max()
+    for i, (ax, fragment) in enumerate(zip(grid.ravel(), storage, strict=True)):
+        shades = ((fragment - low) / (high - low))[..., None] ** 0.8
+        tint = np.array([int(INK[i].fill[j : j + 2], 16) for j in (1, 3, 5)]) / 255
+        picture(ax, shades * (0.4 * tint + 0.6 * tint**3), f"offset ({i // 2}, {i % 2})")
+        ax.title.set_fontsize(8)
+    words = """An image of membranes; one map of a trained net behind its first pool, taken at every position; and the
+        four fragments of this map, each with a tint of its own. Every fragment is the same picture at half the size,
+        made of other pixels of the map."""
+    return told(fig, words)
 
 
 def split_forward(x: np.ndarray, storage: Sequence[np.ndarray], places: Sequence[np.ndarray], k: int = 2) -> Figure:
@@ -147,7 +172,11 @@ def split_forward(x: np.ndarray, storage: Sequence[np.ndarray], places: Sequence
             top.add_patch(Circle((column + 0.5, row + 0.5), 0.45, fill=False, edgecolor=ACCENT, lw=1.5))
         _board(below, (h, w), f"fragment {i}", numbered=False)
         _numbers(below, storage[i], INK[i], "{:.1f}", size=8.5)
-    return fig
+    words = """The same map of 5 by 5 four times, once for each offset. Offset (0,0) covers rows and columns 0 to 3,
+        offset (1,1) rows and columns 1 to 4. Thick frames are the pooling windows, circles their
+        maxima; below each map stands its fragment of 2 by 2. The 1.0 at (1,1) is circled for offsets
+        (0,0) and (1,1), the 1.1 at (3,3) for all four."""
+    return told(fig, words)
 
 
 def fragment_index_map(pools: Sequence[int]) -> Figure:
@@ -163,7 +192,10 @@ def fragment_index_map(pools: Sequence[int]) -> Figure:
             row, column = row // k, column // k
         first = INK[at[0] % pools[0] * pools[0] + at[1] % pools[0]]
         _box(ax, at, f"{index}\n{' '.join(offsets)}", first, size=9)
-    return fig
+    words = """A grid of 4 by 4 pixels of the dense map, each with the number of its fragment and that one's two
+        offsets: row 0 holds fragments 0, 4, 1, 5, row 1 holds 8, 12, 9, 13, row 2 holds 2, 6, 3, 7, row
+        3 holds 10, 14, 11, 15. Shading repeats with the first offset, in every second row and column."""
+    return told(fig, words)
 
 
 # ------------------------------------------------------------------------------- 09 merge, pad, field of view
@@ -179,7 +211,10 @@ def interleaving(storage: np.ndarray, dense: np.ndarray, k: int = 2) -> Figure:
     _board(large, dense.shape, "dense map")
     for at in np.ndindex(dense.shape):
         _box(large, at, f"{dense[at]:.1f}", INK[at[0] % k * k + at[1] % k])
-    return fig
+    words = """Four fragments of 2 by 2, each with a shading of its own, and the dense map of 4 by 4 they form:
+        fragment 0 takes even rows and even columns, fragment 1 even rows and odd columns, fragment 2
+        odd rows and even columns, fragment 3 odd rows and odd columns."""
+    return told(fig, words)
 
 
 def growing_view(sizes: Sequence[int], names: Sequence[str]) -> Figure:
@@ -197,8 +232,11 @@ def growing_view(sizes: Sequence[int], names: Sequence[str]) -> Figure:
                 Rectangle((start + at[1], start + at[0]), 1, 1, facecolor=INK[0].fill, edgecolor="#888888", lw=0.5)
             )
         _frame(ax, (start, start), (size, size), lw=1.8)
-        ax.set_xlabel(f"{size} x {size}", labelpad=0)
-    return fig
+        ax.set_xlabel(f"{size} x {size}", labelpad=4)
+    words = """Five squares that shrink from left to right: one output pixel depends on 2 by 2 values before the last
+        pool, on 3 by 3 before the second convolution, on 6 by 6 before the first pool and on 8 by 8
+        pixels of the image."""
+    return told(fig, words)
 
 
 def padded_image(size: Place, view: int, step: int) -> Figure:
@@ -225,7 +263,11 @@ def padded_image(size: Place, view: int, step: int) -> Figure:
     _frame(right, last, (1, 1))
     if padded_columns > columns:
         _frame(right, beyond, (1, 1), ls="--", edgecolor=ACCENT)
-    return fig
+    words = """Left: an image of 10 by 13, padded to 11 by 15; the padding is hatched. The window of the last kept
+        output, (2,5), ends with the image's last row and column. The dashed window of output (0,6)
+        reaches into the padding. Right: 4 by 8 outputs; the upper left 3 by 6 are kept, the others are
+        marked cut."""
+    return told(fig, words)
 
 
 def mirrored_border(extended: np.ndarray, before: Place, size: Place, view: Place, pixel: Place) -> Figure:
@@ -239,7 +281,10 @@ def mirrored_border(extended: np.ndarray, before: Place, size: Place, view: Plac
     _frame(ax, start, view, edgecolor="#ffffff", lw=4.5)
     _frame(ax, start, view, edgecolor=ACCENT, ls="--")
     ax.plot(pixel[1] + view[1] // 2, pixel[0] + view[0] // 2, "o", mfc=ACCENT, mec="white", ms=9)
-    return fig
+    words = """An image of membranes with a mirrored border around it, divided by a solid frame. A dashed frame of 24
+        by 24 is the window of pixel (3,38): it reaches over the upper and the right edge into the
+        mirrored border. The dot in its middle is the pixel."""
+    return told(fig, words)
 
 
 # ----------------------------------------------------------------------------------------------- 10 going back
@@ -250,7 +295,7 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
 
     `deltas` is (4, h, w), `routed` four maps (H, W), `total` their sum.
     """
-    fig, axes = figure(3, 4, height=6.0, height_ratios=(1.4, 1.75, 2.3))
+    fig, axes = figure(3, 4, height=5.6, height_ratios=(1.4, 1.75, 2.0))
     for ax in axes[2]:
         ax.remove()
     below = fig.add_subplot(axes[2, 0].get_subplotspec().get_gridspec()[2, :])
@@ -259,6 +304,10 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
         _box(below, at, f"{total[at]:g}" if total[at] else "", bold=at == follow)
     _frame(below, follow, (1, 1), edgecolor=ACCENT)
     below.text(-0.9, len(total) / 2, "the sum of the four:\ndelta of the\nsource fragment", ha="right", va="center")
+    won = [f"{part[follow]:g}" for part in routed]
+    below.text(
+        len(total[0]) + 0.9, follow[0] + 0.5, f"{' + '.join(won)} = {total[follow]:g}", color=ACCENT, va="center"
+    )
     for i, (top, middle) in enumerate(zip(*axes[:2], strict=True)):
         _board(top, deltas.shape[1:], f"delta of fragment {i}\noffset ({i // 2}, {i % 2})", numbered=False)
         _numbers(top, deltas[i], INK[i])
@@ -269,14 +318,12 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
         _frame(middle, follow, (1, 1), edgecolor=ACCENT)
         for q, p in np.argwhere(deltas[i] == routed[i][follow]):
             _frame(top, (q, p), (1, 1), edgecolor=ACCENT)
-            _arrow((top, q + 1, p + 0.5), (middle, follow[0], follow[1] + 0.5), ACCENT)
-        aim = follow[1] + 0.2 * (i + 1)
-        _arrow((middle, follow[0] + 1, follow[1] + 0.5), (below, follow[0], aim), ACCENT)
-    for ax in (*axes[1], below):  # arrows go under the numbers at the edges
-        ax.set_axisbelow(False)
-        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
-            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
-    return fig
+            _arrow((top, q + 1, p + 0.85), (middle, follow[0], follow[1] + 0.97), ACCENT)  # between the numbers
+    words = """Top: the deltas of the four fragments, 1 to 4, 5 to 8, 9 to 12 and 13 to 16. Middle: where each fragment
+        sends them in the 5 by 5 source map, empty elsewhere. Bottom: the sum of the four maps. Arrows
+        follow the lower right delta of every fragment, 4, 8, 12 and 16, to place (3,3). In the sum 40
+        stands there, and beside it 4 + 8 + 12 + 16 = 40."""
+    return told(fig, words)
 
 
 def shifted_additions(delta: np.ndarray, winners: np.ndarray, size: Place, k: int = 2) -> Figure:
@@ -291,7 +338,10 @@ def shifted_additions(delta: np.ndarray, winners: np.ndarray, size: Place, k: in
             won = 0 <= q < len(delta) and 0 <= p < delta.shape[1] and winners[q, p] == code
             _box(ax, at, f"{delta[q, p]:g}" if won else "", INK[q % k * k + p % k] if won else PLAIN, size=8)
         _frame(ax, (i, j), delta.shape)  # type: ignore[arg-type]
-    return fig
+    words = """Four maps of 5 by 5, one for each tap of the pooling window. A frame shows the slice of 4 by 4 that is
+        added to, shifted by the tap; in it stand the deltas of the windows that this tap has won,
+        shaded by the offset of their fragment. Place (3,3) holds 16, 12, 8 and 4."""
+    return told(fig, words)
 
 
 def fragment_gradients(parts: Sequence[np.ndarray], total: np.ndarray) -> Figure:
@@ -306,7 +356,9 @@ def fragment_gradients(parts: Sequence[np.ndarray], total: np.ndarray) -> Figure
         else:
             sign = "=" if i == len(parts) - 1 else "+"
             ax.text(part.shape[1] + 0.3, len(part) / 2, sign, ha="center", va="center", size=16, clip_on=False)
-    return fig
+    words = """Five matrices of 2 by 2 in a row: the gradients of the weights from fragments 0 to 3, plus signs between
+        them, an equals sign, and their sum dW with 2.90 in its upper left corner."""
+    return told(fig, words)
 
 
 def patches_summed(distances: Sequence[float]) -> Figure:
@@ -319,4 +371,7 @@ def patches_summed(distances: Sequence[float]) -> Figure:
                 textcoords="offset points", color=ACCENT)  # fmt: skip
     ax.set(xlabel="patches added so far", ylabel="relative distance to\nthe image's gradient")
     ax.grid(True, lw=0.4, color="#dddddd")
-    return fig
+    words = """A curve on a logarithmic axis: the distance between the sum of the first n patch gradients and the
+        image's gradient. It stays above 0.1 while patches are added, and falls to rounding error with
+        the very last one."""
+    return told(fig, words)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from course.style import INK, PLAIN, arrow, cells, figure, frame, picture
+from course.style import INK, arrow, cells, figure, frame, picture, told
 
 __all__ = [
     "alignments",
@@ -15,11 +15,11 @@ __all__ = [
     "blocks",
     "falling_losses",
     "full_correlation",
+    "kernels_and_maps",
     "learning_curves",
     "operation_counts",
     "overlap",
     "patches_and_labels",
-    "pool_kink",
     "pooled_and_routed",
     "route_to_equals",
     "score_gradients",
@@ -27,7 +27,6 @@ __all__ = [
     "stamps",
     "tanh_slopes",
     "timings",
-    "window_counts",
 ]
 
 
@@ -46,21 +45,31 @@ def stamps(W: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> Figure:
         cells(ax, part + 0.0, window, f"dy[{q}, {p}] = {dy[q, p]:g}".replace("-", "\N{MINUS SIGN}"))
     cells(axes[0, n], dx, title="their sum: dx")
     frame(axes[0, n], 0, 0, *dx.shape, INK[5], lw=2)
-    return fig
+    return told(
+        fig,
+        "One matrix for each output pixel, and their sum. In each, the kernel, times one element of dy, lies on the "
+        "window of that output. In the sum, a pixel that lies in several windows holds the sum of all of them.",
+    )
 
 
 def full_correlation(dy: np.ndarray, W: np.ndarray, dx: np.ndarray, at: tuple[int, int]) -> Figure:
     """Draw dy with its border of zeros, the turned kernel, and the pixel of dx that one window gives."""
     kh, kw = W.shape
     padded = np.pad(dy, ((kh - 1, kh - 1), (kw - 1, kw - 1)))
-    fig, axes = figure(1, 3, height=2.6, width_ratios=(padded.shape[1], kw + 1, dx.shape[1]))
+    fig, axes = figure(1, 3, height=2.6, width_ratios=(padded.shape[1], kw, dx.shape[1]))
     inner = {(q + kh - 1, p + kw - 1): INK[0] for q, p in np.ndindex(dy.shape)}
     cells(axes[0, 0], padded, inner, "dy, with a border of zeros")
     frame(axes[0, 0], *at, kh, kw, INK[5])
     cells(axes[0, 1], W[::-1, ::-1], {place: INK[1] for place in np.ndindex(W.shape)}, "W, turned")
     cells(axes[0, 2], dx, {at: INK[2]}, "dx")
     frame(axes[0, 2], *at, 1, 1, INK[5])
-    return fig
+    for ax in axes[0, 1:]:
+        ax.set_ylim(axes[0, 0].get_ylim())
+    return told(
+        fig,
+        "Left, dy with a border of zeros, and a framed window of it. Middle, the turned kernel. Right, dx; its framed "
+        "pixel is the sum of the products of that window with the turned kernel.",
+    )
 
 
 def falling_losses(curves: Mapping[str, Sequence[float]], xlabel: str = "update") -> Figure:
@@ -70,7 +79,12 @@ def falling_losses(curves: Mapping[str, Sequence[float]], xlabel: str = "update"
         axes[0, 0].plot(values, ls=ink.line, color=ink.edge, label=name)
     axes[0, 0].set(xlabel=xlabel, ylabel="loss", ylim=(0, None))
     axes[0, 0].legend(frameon=False)
-    return fig
+    return told(
+        fig,
+        "Loss curves against updates. They start at the same value and all fall: "
+        + ", ".join(f"{name} to {values[-1]:.3f}" for name, values in curves.items())
+        + ".",
+    )
 
 
 def tanh_slopes(at: Sequence[float]) -> Figure:
@@ -87,7 +101,12 @@ def tanh_slopes(at: Sequence[float]) -> Figure:
         ax.annotate(words, (a, y), (8, -16), textcoords="offset points", fontsize=9)
     ax.set(xlabel="x", ylabel="y = tanh(x)", ylim=(-1.25, 1.25))
     ax.grid(alpha=0.3)
-    return fig
+    return told(
+        fig,
+        "The curve of tanh from minus 3 to 3 with tangents at some places: "
+        + ", ".join(f"slope {1 - np.tanh(a) ** 2:.2f} where y is {np.tanh(a):.2f}" for a in at)
+        + ". Where y is close to 1 or minus 1 the tangent is nearly flat.",
+    )
 
 
 # ---------------------------------------------------------------------------------------- 05: max-pooling
@@ -111,24 +130,12 @@ def pooled_and_routed(
     for ax in (axes[0, 0], axes[0, 3]):
         for q, p in np.ndindex(y.shape):
             frame(ax, q * k[0], p * k[1], *k, INK[5], lw=1.8)
-    return fig
-
-
-def pool_kink(other: float, step: float) -> Figure:
-    """Draw max(a, other) as a function of a, its two slopes, and the central difference across the kink."""
-    fig, axes = figure(height=2.8)
-    ax, a = axes[0, 0], np.linspace(other - 2, other + 2, 101)
-    ax.plot(a, np.maximum(a, other), color=INK[0].edge, label=f"max(a, {other:g})")
-    ends = np.array([other - step, other + step])
-    ax.plot(ends, np.maximum(ends, other), ls=INK[1].line, marker=INK[1].marker, color=INK[1].edge,
-            label="central difference across the kink")  # fmt: skip
-    ax.annotate("slope 0: the other wins", (other - 1.4, other), (0, 8), textcoords="offset points", ha="center")
-    ax.annotate("slope 1: a wins", (other + 1.4, other + 1.4), (-8, 8), textcoords="offset points", ha="right")
-    ax.annotate("slope 1/2: nobody's", (other, other + step / 2), (22, -18), textcoords="offset points")
-    ax.set(xlabel="a", ylabel="maximum", ylim=(other - 0.8, other + 2.3))
-    ax.legend(frameon=False, loc="upper left")
-    ax.grid(alpha=0.3)
-    return fig
+    return told(
+        fig,
+        "Four matrices. The input with its pooling windows framed and the winner of each marked. The maxima. The "
+        "gradient that comes in, in the marks of its windows. The gradient of the input: zero, but for the incoming "
+        "numbers at the places of the winners.",
+    )
 
 
 def route_to_equals(image: np.ndarray, wrong: np.ndarray, right: np.ndarray) -> Figure:
@@ -138,7 +145,12 @@ def route_to_equals(image: np.ndarray, wrong: np.ndarray, right: np.ndarray) -> 
     picture(axes[0, 0], image, "image, clipped at white")
     for ax, dx, name in ((axes[0, 1], right, "to the first winner"), (axes[0, 2], wrong, "to all that are equal")):
         picture(ax, -dx, f"dx, {name}:\nsum {dx.sum():.0f}", -high, 0)
-    return fig
+    return told(
+        fig,
+        "A clipped image in which large areas are equally white. Next to it the gradient that reaches its pixels: one "
+        "dot in every window if the first winner takes it. On the right, routed to all that are equal, the white "
+        "areas receive the gradient everywhere, several times over.",
+    )
 
 
 # ------------------------------------------------------------------------------------------- 06: patches
@@ -160,7 +172,8 @@ def score_gradients(p: np.ndarray, target: int) -> Figure:
             ax.annotate(text, (k, value), (0, 3 if value >= 0 else -12), textcoords="offset points", ha="center")
         ax.axhline(0, color="black", lw=0.8)
         ax.set(title=title, xticks=range(len(p)), xlabel="class", ylim=(-1.05, 1.25))
-    return fig
+    numbers = "; ".join(", ".join(f"{value:.2f}" for value in values) for values, _, _ in panels)
+    return told(fig, f"Bar charts over the classes: probabilities, one-hot label, and their difference: {numbers}.")
 
 
 def patches_and_labels(
@@ -177,7 +190,13 @@ def patches_and_labels(
         picture(ax, patch, f"label {label}:\n{names[label]}")
         ax.plot(before, before, "o", ms=7, mfc="none", mec="white", mew=3)
         ax.plot(before, before, "o", ms=7, mfc="none", mec="black", mew=1.2)
-    return fig
+    return told(
+        fig,
+        "A synthetic micrograph with dark membranes around bright cells, with some windows framed in it. Beside it "
+        "those windows, with a circle at the centre of each and the label of that pixel: "
+        + ", ".join(names[label] for label in labels)
+        + ".",
+    )
 
 
 def learning_curves(
@@ -197,7 +216,34 @@ def learning_curves(
         ax.grid(alpha=0.3)
     axes[0, 0].set(ylabel="error, % of held-out pixels", ylim=(0, None))
     axes[0, 0].legend(frameon=False, loc="lower left")
-    return fig
+    return told(
+        fig,
+        "The error on held-out pixels, against the number of windows seen and against seconds. A line marks the error "
+        "of the constant answer. "
+        + " ".join(
+            f"The curve of {name} goes from {curve[0]['error']:.0%} to {curve[-1]['error']:.0%}."
+            for name, curve in curves.items()
+        ),
+    )
+
+
+def kernels_and_maps(before: np.ndarray, after: np.ndarray, maps: np.ndarray) -> Figure:
+    """Draw the kernels (kh, kw, n) of a first layer before and after training, and the map (H, W, n) of each."""
+    n = after.shape[2]
+    fig, axes = figure(3, n, height=3.1, gridspec_kw={"height_ratios": (1, 1, 1)})
+    high = max(abs(before).max(), abs(after).max())
+    for k in range(n):
+        picture(axes[0, k], before[:, :, k], low=-high, high=high)
+        picture(axes[1, k], after[:, :, k], low=-high, high=high)
+        picture(axes[2, k], maps[:, :, k])
+    for row, name in enumerate(("first\nweights", "learnt", "maps")):
+        axes[row, 0].set_ylabel(name)
+    return told(
+        fig,
+        f"The {n} kernels of the first layer as small pictures, positive weights white and negative ones black: above, "
+        "before training, noise; in the middle, after training, some with a bright or dark stroke or edge. Below, the "
+        "map of each on the held-out image: membranes stand out bright in some and dark in others.",
+    )
 
 
 def segmentation(image: np.ndarray, labels: np.ndarray, probability: np.ndarray, error: float) -> Figure:
@@ -207,11 +253,15 @@ def segmentation(image: np.ndarray, labels: np.ndarray, probability: np.ndarray,
     for ax, values, title in zip(
         axes[0],
         (image, labels, probability, ~wrong),
-        ("image", "labels", "probability of interior", f"wrong (black): {error:.1%}"),
+        ("image", "truth", "probability of interior", f"wrong (black): {error:.1%}"),
         strict=True,
     ):
         picture(ax, values, title)
-    return fig
+    return told(
+        fig,
+        "Four pictures of the same part of an image: grey values, truth, the probability of the interior, which shows "
+        f"the membranes somewhat blurred, and the wrong pixels, {error:.0%}, most of them along membranes.",
+    )
 
 
 def best_offset(errors: Sequence[float], right: int) -> Figure:
@@ -220,12 +270,16 @@ def best_offset(errors: Sequence[float], right: int) -> Figure:
     ax = axes[0, 0]
     ax.plot(100 * np.asarray(errors), color=INK[0].edge, marker="o", ms=3)
     ax.plot(right, 100 * errors[right], INK[1].marker, ms=9, color=INK[1].edge)
-    ax.annotate(f"P // 2 = {right}", (right, 100 * errors[right]), (14, -4), textcoords="offset points")
+    ax.annotate(f"vh // 2 = {right}", (right, 100 * errors[right]), (14, -4), textcoords="offset points")
     ax.annotate("the window's corner", (0, 100 * errors[0]), (8, -16), textcoords="offset points")
     ax.set(xlabel="rows and columns from the window's corner to the pixel it is said to classify", ylabel="error, %")
     ax.set_ylim(0, 100 * max(errors) * 1.2)
     ax.grid(alpha=0.3)
-    return fig
+    return told(
+        fig,
+        "The error against the assumed offset from window corner to labelled pixel. It is high at the corner, falls "
+        f"steeply towards offset {right}, the centre, where it is smallest, and rises steeply behind it.",
+    )
 
 
 # --------------------------------------------------------------------------------------------- 07: waste
@@ -236,27 +290,16 @@ def overlap(size: int, window: int, starts: Sequence[tuple[int, int]]) -> Figure
     counts = np.zeros((size, size), int)
     for q, p in starts:
         counts[q : q + window, p : p + window] += 1
-    inks = {place: (PLAIN, INK[0], INK[1], INK[2], INK[3])[counts[place]] for place in np.ndindex(counts.shape)}
     fig, axes = figure(height=2.8, width=3.4)
-    cells(axes[0, 0], counts, inks, "windows that hold each pixel", size=9)
+    cells(axes[0, 0], counts, {}, "windows that hold each pixel", size=9)
     for ink, (q, p) in zip(INK, starts, strict=False):
-        frame(axes[0, 0], q + 0.08, p + 0.08, window - 0.16, window - 0.16, ink, lw=2)
-    return fig
-
-
-def window_counts(counts: np.ndarray, window: int) -> Figure:
-    """Draw as a heat map how many windows of `window` pixels hold each pixel of an image."""
-    fig, axes = figure(1, 2, height=2.9, width_ratios=(1.25, 1))
-    drawn = picture(axes[0, 0], counts, "how often each pixel is worked on")
-    fig.colorbar(drawn, ax=axes[0, 0], shrink=0.85)
-    levels = [counts.max() * share for share in (0.25, 0.5, 0.75)]
-    lines = axes[0, 0].contour(counts, levels, colors=["white", "white", "black"], linewidths=1)
-    axes[0, 0].clabel(lines, fmt="%d", fontsize=8)
-    row = counts[counts.shape[0] // 2]
-    axes[0, 1].plot(row, color=INK[0].edge)
-    axes[0, 1].set(xlabel="column", title=f"the middle row: up to {window} x {window} = {window**2}", ylim=(0, None))
-    axes[0, 1].grid(alpha=0.3)
-    return fig
+        inset = 0.1 + 0.06 * (2 * q + p)
+        frame(axes[0, 0], q + inset, p + inset, window - 2 * inset, window - 2 * inset, ink, lw=2)
+    return told(
+        fig,
+        f"A map of {size} by {size} pixels with {len(starts)} overlapping windows of {window} by {window}, and in each "
+        f"pixel how many of them hold it: one in the corners, up to {counts.max()} in the middle.",
+    )
 
 
 def operation_counts(names: Sequence[str], patch: Sequence[float], image: Sequence[float]) -> Figure:
@@ -271,7 +314,12 @@ def operation_counts(names: Sequence[str], patch: Sequence[float], image: Sequen
     ax.set_xticks(x, names)
     ax.set_ylim(min(image) / 3, max(patch) * 60)
     ax.legend(frameon=False, ncols=2, loc="upper right")
-    return fig
+    return told(
+        fig,
+        "Bars on a logarithmic scale for each layer, window by window and shared. They differ by these factors: "
+        + ", ".join(f"{name} {a / b:.0f}" for name, a, b in zip(names, patch, image, strict=True))
+        + ".",
+    )
 
 
 def alignments(x: np.ndarray, window: int, pooled: Sequence[np.ndarray]) -> Figure:
@@ -291,7 +339,11 @@ def alignments(x: np.ndarray, window: int, pooled: Sequence[np.ndarray]) -> Figu
         ax.text(-0.3, top + 0.5, f"window {start}", ha="right", va="center")
         ax.text(-0.3, top + 2.0, "pooled", ha="right", va="center")
     ax.set_xlim(-2.4, n + 0.1)
-    return fig
+    return told(
+        fig,
+        "One row of numbers, drawn once for each of two windows, with the pairs that each pools framed and their "
+        "maxima below. Window 1 starts one pixel after window 0, and the pairs of the two windows interlock.",
+    )
 
 
 def timings(names: Sequence[str], per_second: Sequence[float]) -> Figure:
@@ -304,13 +356,22 @@ def timings(names: Sequence[str], per_second: Sequence[float]) -> Figure:
     ax.set(xscale="log", xlabel="windows per second")
     ax.set_yticks(y, names)
     ax.set_xlim(min(per_second) / 4, max(per_second) * 6)
-    return fig
+    return told(
+        fig,
+        "Windows per second as bars on a logarithmic scale: "
+        + ", ".join(f"{name} {value:,.0f}" for name, value in zip(names, per_second, strict=True))
+        + ".",
+    )
 
 
 def blocks(image: np.ndarray, labels: np.ndarray, dense: np.ndarray, blocky: np.ndarray) -> Figure:
     """Draw an image, its labels, and two segmentations: with an answer for every pixel, and for one in 16."""
     fig, axes = figure(1, 4, height=2.2)
-    titles = ("image", "labels", "every pixel", "one pixel in 16,\nrepeated")
+    titles = ("image", "truth", "every pixel", "one pixel in 16,\nrepeated")
     for ax, values, title in zip(axes[0], (image, labels, dense, blocky), titles, strict=True):
         picture(ax, values, title)
-    return fig
+    return told(
+        fig,
+        "An image, its truth, the segmentation with an answer for every pixel, whose membranes are smooth, and the one "
+        "with an answer for one pixel in 16, made of squares, in which thin membranes break up into steps.",
+    )

@@ -1,8 +1,9 @@
 """Judge the exercises in words: blanks, solutions and typical mistakes get different verdicts.
 
-`grade` judges a layer by `tinympcnn.gradcheck.check_layer`, `grade_function` judges a function by what it returns, and
-`grade_values` judges a few numbers. For anything else, write a checker that ends in ``return verdict(words)``. Every
-judge prints and returns a `Verdict` (true if right) and never raises, so that a notebook with blanks runs to its end.
+`grade` judges a layer by `tinympcnn.gradcheck.check_layer`, and `grade_function` judges a function by what it returns.
+For anything else, write a checker that ends in ``return verdict(words)``. Every judge prints and returns a `Verdict`
+(true if right) and never raises, so that a notebook with blanks runs to its end. A reader's code runs in `attempt`
+(``course/attempts.py``), which tells blanks, forgotten returns, exceptions and endless loops apart.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from course.attempts import attempt
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn.layers import Layer
-
-BLANK = "still blank"
 
 
 class Wrong(NamedTuple):
@@ -47,35 +47,23 @@ def verdict(words: str | None = None) -> Verdict:
     return Verdict(words)
 
 
-def is_blank(value: Any) -> bool:
-    """Return whether an answer is still the blank of the exercise."""
-    return value is None or value is ... or (isinstance(value, tuple) and any(is_blank(part) for part in value))
-
-
-def attempt(name: str, function: Callable[..., Any], *args: Any) -> tuple[Any, str | None]:
-    """Return (what a reader's function returns, None), or (None, words) if it is blank or raises."""
-    try:
-        value = function(*args)
-    except Exception as error:  # a reader's code may raise anything
-        if isinstance(error, TypeError) and any(word in str(error) for word in ("ellipsis", "dtype('O')")):
-            return None, f"{name} is {BLANK}: it computes with ..."
-        return None, f"{name} raised {type(error).__name__}: {error}"
-    return (None, f"{name} is {BLANK}: it returns {value}") if is_blank(value) else (value, None)
-
-
 def difference(got: Any, want: Any, tolerance: float = 1e-9) -> str | None:
     """Say in words how `got` differs from `want`, or return None if it does not."""
+    whole = isinstance(want, int | np.integer) and not isinstance(got, int | np.integer)
     try:
         got, want = np.asarray(got, dtype=float), np.asarray(want, dtype=float)
     except (TypeError, ValueError):
-        return f"it should be an array of shape {np.shape(want)}, not {type(got).__name__}"
+        what = f"an array of shape {np.shape(want)}" if np.shape(want) else "a number"
+        return f"it should be {what}, not {type(got).__name__}"
     scale = max(float(np.abs(want).max(initial=0)), 1e-300)
 
     def same(a: np.ndarray, b: np.ndarray) -> bool:
         return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= tolerance * scale)
 
     if same(got, want):
-        return None
+        return "the number is right, but it should be an int, as it counts things: // in place of /" if whole else None
+    if np.isnan(got).any() and not np.isnan(want).any():
+        return f"{int(np.isnan(got).sum())} of its {got.size} elements are not numbers (nan)"
     turned = (
         [axes for axes in permutations(range(want.ndim)) if axes != tuple(range(want.ndim))] if want.ndim < 5 else []
     )
@@ -96,12 +84,24 @@ def difference(got: Any, want: Any, tolerance: float = 1e-9) -> str | None:
     factor = float((got * want).sum() / (want * want).sum()) if want.any() else 0.0
     if factor and same(got, factor * want):
         return f"it is {factor:.6g} times what it should be"
-    gap = np.abs(got - want)
-    at = tuple(int(i) for i in np.unravel_index(np.nan_to_num(gap, nan=np.inf).argmax(), gap.shape))
-    wrong = int((~(gap <= tolerance * scale)).sum())
-    return (
-        f"it is wrong at {wrong} of {gap.size} elements, most at {list(at)}: {got[at]:.6g} in place of {want[at]:.6g}"
-    )
+    if want.ndim and same(got - want, np.full_like(want, (got - want).flat[0])):
+        return f"it is {(got - want).flat[0]:+.6g} off at every element"
+    gap = np.nan_to_num(np.abs(got - want), nan=np.inf)
+    wrong = gap > tolerance * scale
+    at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
+    numbers = f"most at {list(at)}: {got[at]:.6g} in place of {want[at]:.6g}"
+    return f"it is wrong at {int(wrong.sum())} of {gap.size} elements{_where(wrong)}, {numbers}"
+
+
+def _where(wrong: np.ndarray) -> str:
+    """Say in words if all wrong elements lie in a small part of one axis, such as the last row."""
+    names = ("fragment", "row", "column", "map") if wrong.ndim == 4 else ("row", "column")[: wrong.ndim]
+    for axis, name in enumerate(names if wrong.ndim in (2, 4) else ()):
+        places = np.unique(np.nonzero(wrong)[axis])
+        if 2 * len(places) <= wrong.shape[axis]:
+            last = " (the last)" if places.tolist() == [wrong.shape[axis] - 1] else ""
+            return f", all in {name} {', '.join(map(str, places))}{last}"
+    return ""
 
 
 def grade(
@@ -110,6 +110,7 @@ def grade(
     x: np.ndarray | None = None,
     shape: Sequence[int] | None = None,
     mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]] | None = None,
+    hints: Mapping[str, str] | None = None,
     ties: bool = False,
 ) -> Verdict:
     """Judge a layer: its forward pass against that of `like`, then its backward pass by `check_layer`.
@@ -124,9 +125,24 @@ def grade(
         The input of `check_layer`, or its shape.
     mistakes : dict of words to function, optional
         ``function(layer, x)`` returns what the forward pass gives if those words are true.
+    hints : dict of str to str, optional
+        What to add to the words if they hold some text, such as a part of an exception's message.
     ties : bool
         Compare dx with that of `like` where many pixels are equal, too: `check_layer` can not look there.
     """
+    words = _layer_words(layer, like, x, shape, mistakes or {}) or (_ties(layer, like) if ties and like else "")
+    hint = next((hint for part, hint in (hints or {}).items() if words and part in words), None)
+    return verdict(f"{words}; {hint}" if hint else words)
+
+
+def _layer_words(
+    layer: Layer,
+    like: Layer | None,
+    x: np.ndarray | None,
+    shape: Sequence[int] | None,
+    mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]],
+) -> str:
+    """Say in words what is wrong with a layer, or return "" if nothing is."""
     name, rng = type(layer).__name__, np.random.default_rng(0)
     if x is None:
         rows, columns = (n * layer.step[i] + layer.window[i] - 1 for i, n in enumerate((3, 4)))
@@ -137,35 +153,55 @@ def grade(
         if not param.any():
             param[...] = rng.standard_normal(param.shape)
     small = x.astype(np.float32)
-    y, words = attempt(f"{name}.forward", yours.forward, small)
-    if words:
-        return verdict(words)
+    given = small.copy()
+    y, words = attempt(f"{name}.forward", yours.forward, given)
+    if words or changed((given,), (small,)):
+        return words or f"{name}.forward {CHANGED}"
     if like is not None:
         right = copy.deepcopy(like)
         for at, param in yours.params.items():
             right.params[at][...] = param
         words = difference(y, right.forward(small), 1e-4)
-        for phrase, function in (mistakes or {}).items():
+        for phrase, function in mistakes.items():
             if words and difference(y, function(yours, small), 1e-4) is None:
                 words = phrase
         if words:
-            return verdict(f"{name}.forward: {words}")
-    _, words = attempt(f"{name}.backward", yours.backward, rng.standard_normal(np.shape(y)).astype(np.float32))
+            return f"{name}.forward: {words}"
+    kept = np.array(y)
+    dx, words = attempt(f"{name}.backward", yours.backward, rng.standard_normal(np.shape(y)).astype(np.float32))
     if words:
-        return verdict(words)
-    try:
-        report = check_layer(layer, x)
-    except Exception as error:  # a reader's code may raise anything
-        return verdict(f"{name} raised {type(error).__name__}: {error}")
-    words = "; ".join(check.message for check in report.checks if not check.ok)
-    if ties and like is not None and not words:
-        tied = rng.integers(0, 2, x.shape).astype(np.float64)
-        twins = copy.deepcopy(layer), copy.deepcopy(like)
-        dy = rng.standard_normal(np.shape(twins[1].forward(tied)))
-        twins[0].forward(tied.copy())
-        got, raised = attempt(f"{name}.backward", twins[0].backward, dy.copy())
-        words = raised or tie_words(name, got, twins[1].backward(dy), dy)
-    return verdict(words)
+        return words
+    report, words = attempt(name, check_layer, layer, x)
+    words = words or "; ".join(check.message for check in report.checks if not check.ok)
+    if not words and changed((y,), (kept,)):
+        return f"{name}.backward changes the y that forward has returned, which the next layer may hold: make a copy"
+    return words or widened(f"{name}.forward", y) or widened(f"{name}.backward", dx)
+
+
+def _ties(layer: Layer, like: Layer) -> str:
+    """Say in words how dx differs from that of `like` on an input in which many pixels tie."""
+    name, rng = type(layer).__name__, np.random.default_rng(0)
+    tied = rng.integers(0, 2, (2, 5, 7, 3)).astype(np.float64)
+    twins = copy.deepcopy(layer), copy.deepcopy(like)
+    dy = rng.standard_normal(np.shape(twins[1].forward(tied)))
+    twins[0].forward(tied.copy())
+    got, raised = attempt(f"{name}.backward", twins[0].backward, dy.copy())
+    return raised or tie_words(name, got, twins[1].backward(dy), dy)
+
+
+CHANGED = "changes the array it was given: make a copy, or write into a new one"
+
+
+def changed(args: Sequence[Any], before: Sequence[Any]) -> bool:
+    """Return whether a call has written into an array among its arguments."""
+    pairs = [(a, b) for a, b in zip(args, before, strict=True) if isinstance(a, np.ndarray)]
+    return any(a.shape != b.shape or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
+
+
+def widened(name: str, array: Any) -> str:
+    """Say in words that float32 has become another type on its way through a layer."""
+    kind = getattr(array, "dtype", None)
+    return "" if kind == np.float32 else f"{name}: float32 went in and {kind} came out; the layer should keep the type"
 
 
 def tie_words(name: str, got: np.ndarray, want: np.ndarray, dy: np.ndarray) -> str:
@@ -191,18 +227,20 @@ def grade_function(
     mistakes : dict of words to function, optional
         If `yours` is wrong and agrees with one of these on all cases, the verdict is its words.
     """
-    name = yours.__name__
-    got = []
+    name = getattr(yours, "__name__", "your answer")
+    got, wrote = [], False
     for case in cases:
-        value, words = attempt(name, yours, *copy.deepcopy(case))
+        args = copy.deepcopy(case)
+        value, words = attempt(name, yours, *args)
         if words:
             return verdict(words)
         got.append(value)
+        wrote |= changed(args, case)
     found = [
         words for value, case in zip(got, cases, strict=True) if (words := _each(value, expected(*case), tolerance))
     ]
     if not found:
-        return verdict()
+        return verdict(f"{name} {CHANGED}" if wrote else None)
     for phrase, function in (mistakes or {}).items():
         if not any(_each(value, function(*case), tolerance) for value, case in zip(got, cases, strict=True)):
             return verdict(f"{name}: {phrase}")
@@ -217,21 +255,3 @@ def _each(got: Any, want: Any, tolerance: float) -> str | None:
         return f"it should return {len(want)} values"
     parts = [difference(a, b, tolerance) for a, b in zip(got, want, strict=True)]
     return next((f"value {i}: {words}" for i, words in enumerate(parts) if words), None)
-
-
-def grade_values(
-    yours: Mapping[str, Any],
-    expected: Mapping[str, Any],
-    mistakes: Mapping[str, Mapping[Any, str]] | None = None,
-    tolerance: float = 1e-6,
-) -> Verdict:
-    """Judge a few numbers or arrays by name; ``mistakes[name][wrong value]`` are the words for a wrong number."""
-    for name, want in expected.items():
-        if is_blank(yours[name]):
-            return verdict(f"{name} is {BLANK}")
-        if words := difference(yours[name], want, tolerance):
-            for value, phrase in (mistakes or {}).get(name, {}).items():
-                if difference(yours[name], value, tolerance) is None:
-                    words = phrase
-            return verdict(f"{name}: {words}")
-    return verdict()

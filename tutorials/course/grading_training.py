@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from course.grading import attempt, difference, grade, grade_function, is_blank, verdict
+from course.attempts import attempt, is_blank
+from course.grading import difference, grade, grade_function, verdict
 from tinympcnn import Layer, Net, SoftmaxCrossEntropy
 from tinympcnn.metrics import v_scores
 from tinympcnn.nn.losses import balanced_weights
@@ -97,11 +99,20 @@ def _backtracking(
     return t
 
 
+TOO_OFTEN = "asks for the loss without end: is t in the bound, and is t shrunk each time? A tiny step must pass"
+
+
 def grade_backtracking(backtracking: Callable[..., Any]) -> bool:
     """Judge ``backtracking(loss_at, theta, g, t, c, shrink)``, which returns the accepted step length."""
     H = np.array([[3.5, 1.5], [1.5, 1.0]])
 
+    calls = 0
+
     def loss_at(theta: np.ndarray) -> float:
+        nonlocal calls
+        calls += 1
+        if calls > 2000:
+            raise RuntimeError(TOO_OFTEN)
         return float(theta @ H @ theta) / 2
 
     theta = np.array([2.0, 1.0])
@@ -116,6 +127,11 @@ def grade_backtracking(backtracking: Callable[..., Any]) -> bool:
             t *= shrink
         return t
 
+    case = cases[1]
+    _, words = attempt("backtracking", backtracking, *copy.deepcopy(case))
+    if words:
+        return verdict("backtracking " + TOO_OFTEN if TOO_OFTEN in words else words)
+    calls = 0
     return grade_function(
         backtracking,
         _backtracking,
@@ -125,6 +141,10 @@ def grade_backtracking(backtracking: Callable[..., Any]) -> bool:
             "the slope is |g|**2, that is g @ g, not |g|": norm,
             "a refused step was shrunk once only: go on until one is accepted": first_wrong,
             "the first trial was returned: no condition was tested": lambda *a: a[3],
+            "one shrink too many: the step that was accepted is wanted": lambda *a: _backtracking(*a) * a[5],
+            "the new place is wanted by nobody: return the step length t": lambda *a: a[1] - _backtracking(*a) * a[2],
+            "the step always shrinks by half: use shrink": lambda *a: _backtracking(*a[:5], 0.5),
+            "the step goes uphill: theta - t * g": lambda *a: _backtracking(*a, uphill=-1.0),
         },
     )
 
@@ -344,6 +364,10 @@ def grade_choose_threshold(choose_threshold: Callable[..., Any]) -> bool:
 # ------------------------------------------------------------------------------------- 15 move to the GPU
 
 
+class LeftTheDevice(TypeError):
+    """A number was asked of an array on a device."""
+
+
 class DeviceArray:
     """A stand-in for an array on a device: it works with functions of its own module and refuses NumPy's."""
 
@@ -354,6 +378,16 @@ class DeviceArray:
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise TypeError("a device array does not become a NumPy array by itself")
+
+    def __float__(self) -> float:
+        raise LeftTheDevice("float")
+
+    def __int__(self) -> int:
+        raise LeftTheDevice("int")
+
+    def item(self) -> float:
+        """Refuse to become a number of the host."""
+        raise LeftTheDevice("item")
 
     def __array_function__(self, function: Any, *rest: Any) -> Any:
         raise TypeError(f"numpy.{function.__name__} got a device array")
@@ -424,9 +458,18 @@ def grade_rms(rms: Callable[..., Any]) -> bool:
     if words:
         return verdict(words)
     if words := difference(got, right):
+        known = {
+            "this is the mean square: the root is missing": right**2,
+            "the squares are added up: take their mean": right * np.sqrt(x.size),
+            "this is the mean of the values, not of their squares": x.mean(),
+            "this is the standard deviation: the mean must not be taken out": x.std(),
+        }
+        words = next((phrase for phrase, value in known.items() if difference(got, value) is None), words)
         return verdict(f"rms of a NumPy array: {words}")
     try:
         got = rms(DeviceArray(x), modules)
+    except LeftTheDevice as error:
+        return verdict(f"{error}() pulls the result to the host, and waits for the device: return it as it is")
     except TypeError as error:
         return verdict(f"rms names numpy ({error}): ask array_module(x) for the module, and use that")
     except Exception as error:  # a reader's code may raise anything
@@ -474,6 +517,8 @@ def grade_timing(median_seconds: Callable[..., Any]) -> bool:
         if machine.early:
             return verdict("the clock was started while the warm-up was still in the queue: synchronise before, too")
         return verdict()
+    if abs(got - 50.0) < 0.1:
+        return verdict("this is the slowest run: return the median")
     plain = Machine((5.0,))
     again = median_seconds(plain.work, plain.synchronise, plain.clock, 5)
     if abs(again - 5.0) < 0.1:
@@ -516,6 +561,10 @@ def grade_relu(layer: Layer) -> bool:
         except Exception:
             pass
         return grade(layer, _ReLU(), mistakes=mistakes)
+    zero = type(layer)()
+    zero.forward(np.zeros((1, 2, 2, 1)))
+    if np.any(zero.backward(np.ones((1, 2, 2, 1)))):
+        return verdict("backward lets the gradient through where x is 0; the derivative there is taken as 0: x > 0")
     quiet = type(layer)()
     quiet.forward(np.ones((1, 2, 2, 1)), train=False)
     return verdict("with train=False nothing should be kept" if quiet.cache is not None else None)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,21 +51,27 @@ def held_pixels(task: Task, n: int = 500) -> np.ndarray:
 
 
 def keep_curve(name: str, curve: Sequence[dict[str, float]]) -> Path:
-    """Write a learning curve to ``curves/NAME.json``, unless that file is there; delete it to record a new one.
+    """Write a learning curve of yours to ``curves/yours/NAME.json``, over an earlier one, and return the path.
 
     Parameters
     ----------
     curve : sequence of dict
         One point each: seconds of training, windows seen, updates, loss, error (on `held_pixels`).
     """
-    path = CURVES / f"{name}.json"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        points = ",\n ".join(json.dumps({key: round(value, 4) for key, value in point.items()}) for point in curve)
-        path.write_text(f"[{points}]\n")
+    path = _yours(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    points = ",\n ".join(json.dumps({key: round(value, 4) for key, value in point.items()}) for point in curve)
+    path.write_text(f"[{points}]\n")
     return path
 
 
-def kept_curve(name: str) -> list[dict[str, float]]:
-    """Return the curve that `keep_curve` wrote."""
-    return json.loads((CURVES / f"{name}.json").read_text())
+def kept_curve(name: str) -> tuple[str, list[dict[str, float]]]:
+    """Return ("yours", the curve that `keep_curve` wrote), or ("the course's", the one that comes with the course)."""
+    label, path = "yours", _yours(name)
+    if not path.exists():
+        label, path = "the course's", CURVES / path.name
+    return label, json.loads(path.read_text())
+
+
+def _yours(name: str) -> Path:
+    return Path(os.environ.get("TUTORIALS_YOURS", CURVES / "yours")) / f"{name}.json"

@@ -2,16 +2,19 @@
 
 Colour never carries a meaning alone: every colour of `INK` has its own hatch and line style, and the colours differ in
 brightness. Okabe and Ito chose these colours for colour-blind readers (Color Universal Design, 2008). Every figure
-function starts with `figure`, draws with `cells` (numbers in boxes) and `picture` (images), and returns the figure. The
-notebook passes the figure to `show`, with words that say what the figure shows.
+function starts with `figure`, draws with `cells` (numbers in boxes) and `picture` (images), and returns the figure with
+words that say what it shows: `told`. The notebook passes the figure to `show`. `source` shows code of the library.
 """
 
 from __future__ import annotations
 
 import html
+import inspect
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -22,6 +25,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 DPI = 110
 WIDTH = 7.2  # inches: what fits the text column of JupyterLab and of code-hosting pages
@@ -182,17 +188,36 @@ def _with_inks(image: Image.Image, quantized: Image.Image, most: int = 16) -> Im
     return packed
 
 
-def show(fig: Figure, alt: str, colours: int = 256) -> None:
+def told(fig: Figure, words: str) -> Figure:
+    """Return the figure with its alternative text: what is to be seen, in one to four sentences."""
+    fig.set_label(" ".join(words.split()))
+    return fig
+
+
+def show(fig: Figure, alt: str | None = None, colours: int = 256) -> None:
     """Display a figure with its alternative text: for a screen reader, and folded below the figure for everyone.
 
     Parameters
     ----------
-    alt : str
-        What is to be seen, in one to four sentences that do without the picture.
+    alt : str, optional
+        What is to be seen, in one to four sentences that do without the picture; by default what `told` was given.
     colours : int
-        Of the palette; fewer make a smaller file. Pictures with noise need few.
+        The number of colours of the palette; fewer make a smaller file. Pictures with noise need few.
     """
-    words = " ".join(alt.split())
+    words = " ".join((alt or fig.get_label()).split())
     data = {"image/png": png(fig, colours), "text/plain": f"Figure: {words}"}
     display(data, raw=True, metadata={"image/png": {"alt": words}})
     display(HTML(f"<details><summary>The figure in words</summary>{html.escape(words)}</details>"))
+
+
+def source(*pieces: Any, fold: bool = False) -> None:
+    """Show functions or classes of the library from their source, in colour; with `fold` behind a line to click on."""
+    look = HtmlFormatter(noclasses=True, nobackground=True, prestyles="font-family: monospace; overflow-x: auto")
+    for piece in pieces:
+        path = Path(inspect.getsourcefile(piece) or "").resolve()
+        package = next((parent for parent in path.parents if parent.name == "tinympcnn"), path.parent)
+        where = f"{piece.__qualname__} in {path.relative_to(package.parent).as_posix()}"
+        code = textwrap.dedent(inspect.getsource(piece))
+        text = highlight(code, PythonLexer(), look)
+        words = f"<details><summary>{where}</summary>{text}</details>" if fold else f"<p>{where}</p>{text}"
+        display({"text/html": words, "text/plain": f"{where}\n\n{code}"}, raw=True)

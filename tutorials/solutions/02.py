@@ -59,5 +59,5 @@ WRONG = {
     "full size": Wrong("output_size", lambda H, k: H + k - 1, says="full correlation"),
     "turned kernel": Wrong("YourConv", TurnedKernel, says="turned by 180 degrees"),
     "no bias": Wrong("YourConv", NoBias, says="the bias is missing"),
-    "one input map": Wrong("YourConv", OneMap, says="it is wrong at"),
+    "one input map": Wrong("YourConv", OneMap, says="the first input map alone"),
 }

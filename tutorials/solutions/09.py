@@ -20,16 +20,16 @@ def your_merge(storage, pools):
 
 def your_field_of_view(layers):
     """Walk from the output back to the image."""
-    P = 1
+    vh = 1
     for window, step in reversed(layers):
-        P = (P - 1) * step + window
-    return P
+        vh = (vh - 1) * step + window
+    return vh
 
 
-def your_padded_size(H, P, K):
-    """Round the number of outputs up to a multiple of K."""
-    n = H - P + 1
-    return -(-n // K) * K + P - 1
+def your_padded_size(H, vh, S):
+    """Round the number of outputs up to a multiple of S."""
+    n = H - vh + 1
+    return -(-n // S) * S + vh - 1
 
 
 def _side_by_side(storage, pools):
@@ -55,10 +55,10 @@ def _by_columns(storage, pools):
 
 
 def _one_step_more(layers):
-    P = 1
+    vh = 1
     for window, step in reversed(layers):
-        P = P * step + window - 1 if step == 1 else P * step + window
-    return P
+        vh = vh * step + window - 1 if step == 1 else vh * step + window
+    return vh
 
 
 WRONG = {
@@ -69,8 +69,8 @@ WRONG = {
         "your_field_of_view", lambda layers: your_field_of_view(layers[::-1]), "from the output back to the image"
     ),
     "no steps": Wrong("your_field_of_view", lambda layers: 1 + sum(w - 1 for w, _ in layers), "steps of the pools"),
-    "one step more": Wrong("your_field_of_view", _one_step_more, "P - 1 steps apart"),
-    "image to a multiple": Wrong("your_padded_size", lambda H, P, K: -(-H // K) * K, "but the number of outputs"),
-    "always pads": Wrong("your_padded_size", lambda H, P, K: ((H - P + 1) // K + 1) * K + P - 1, "K rows too many"),
-    "outputs only": Wrong("your_padded_size", lambda H, P, K: -(-(H - P + 1) // K) * K, "P - 1 rows more"),
+    "one step more": Wrong("your_field_of_view", _one_step_more, "n - 1 steps apart"),
+    "image to a multiple": Wrong("your_padded_size", lambda H, vh, S: -(-H // S) * S, "but the number of outputs"),
+    "always pads": Wrong("your_padded_size", lambda H, vh, S: ((H - vh + 1) // S + 1) * S + vh - 1, "S rows too many"),
+    "outputs only": Wrong("your_padded_size", lambda H, vh, S: -(-(H - vh + 1) // S) * S, "vh - 1 rows more"),
 }

@@ -1,10 +1,10 @@
 """Solutions of tutorial 10, and wrong answers that its verdicts must name."""
 
 import numpy as np
+from course.exercises import solutions
 from course.grading import Wrong
 
-from tinympcnn import Layer, MaxPool
-from tinympcnn.nn.geometry import fragmented, pair
+from tinympcnn import MaxPool
 
 
 def your_gradient(x, dy):
@@ -21,24 +21,22 @@ def _last(x, dy):
     return dW
 
 
-class YourMaxPoolFragment(Layer):
-    """Algorithms 3 and 4, one offset after the other; within one offset windows do not overlap."""
+class YourMaxPoolFragment(solutions("08").YourMaxPoolFragment):
+    """The forward pass of 08, and Algorithm 4: within one offset windows do not overlap, between offsets they add."""
 
-    splits = True
+    def backward(self, dy):
+        """Add what comes back through a plain MaxPool for each offset."""
+        x, (kh, kw) = self.take_cache(), self.k
+        dx = np.zeros_like(x, dtype=dy.dtype)
+        for i, (r, c) in enumerate(np.ndindex(kh, kw)):
+            pool = MaxPool(self.k)
+            pool.forward(x[:, r:, c:])
+            dx[:, r:, c:] += pool.backward(dy[i :: kh * kw])
+        return dx
 
-    def __init__(self, k):
-        super().__init__()
-        self.k = self.window = self.step = pair(k, "k")
 
-    def as_patch(self):
-        """Return the layer of the patch net."""
-        return MaxPool(self.k)
-
-    def output_shape(self, shape):
-        """Return (F*kh*kw, h, w, C)."""
-        F, size, C = shape[0], shape[1:3], shape[3]
-        h, w = fragmented(size, self.k, "YourMaxPoolFragment")
-        return F * self.k[0] * self.k[1], h, w, C
+class _Codes(YourMaxPoolFragment):
+    """The forward pass that keeps the numbers of the winning taps, for the wrong answers below."""
 
     def taps(self, array, j, h, w):
         """Return for offset number j the kh*kw strided views of `array`, one for each tap of the windows."""
@@ -69,7 +67,7 @@ class YourMaxPoolFragment(Layer):
         return dx
 
 
-class _Overwrites(YourMaxPoolFragment):
+class _Overwrites(_Codes):
     def backward(self, dy):
         shape, winners = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
@@ -79,13 +77,13 @@ class _Overwrites(YourMaxPoolFragment):
         return dx
 
 
-class _Swapped(YourMaxPoolFragment):
+class _Swapped(_Codes):
     def backward(self, dy):
         by_columns = dy.reshape(-1, *self.k[::-1], *dy.shape[1:]).swapaxes(1, 2)
         return super().backward(by_columns.reshape(dy.shape))
 
 
-class _Cropped(YourMaxPoolFragment):
+class _Cropped(_Codes):
     def backward(self, dy):
         shape, winners = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
@@ -95,7 +93,7 @@ class _Cropped(YourMaxPoolFragment):
         return dx
 
 
-class _EveryTap(YourMaxPoolFragment):
+class _EveryTap(_Codes):
     def backward(self, dy):
         shape, _ = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
@@ -105,7 +103,7 @@ class _EveryTap(YourMaxPoolFragment):
         return dx
 
 
-class _LastOfTies(YourMaxPoolFragment):
+class _LastOfTies(_Codes):
     def forward(self, x, train=True):
         y, K = super().forward(x), self.k[0] * self.k[1]
         winners = np.empty(y.shape, int)
@@ -115,7 +113,7 @@ class _LastOfTies(YourMaxPoolFragment):
         return y
 
 
-class _AllOfTies(YourMaxPoolFragment):
+class _AllOfTies(_Codes):
     def forward(self, x, train=True):
         y = super().forward(x)
         self.cache = x, y
@@ -130,7 +128,7 @@ class _AllOfTies(YourMaxPoolFragment):
         return dx
 
 
-class _ByColumns(YourMaxPoolFragment):
+class _ByColumns(_Codes):
     def forward(self, x, train=True):
         y = super().forward(x, train)
         return y.reshape(len(x), *self.k, *y.shape[1:]).swapaxes(1, 2).reshape(y.shape)

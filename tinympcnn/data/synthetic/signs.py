@@ -13,6 +13,7 @@ import numpy as np
 
 from tinympcnn.data.distort import Distortion, distort, smoothing
 from tinympcnn.data.synthetic.digits import stroke_distance
+from tinympcnn.engine import multiply_both
 
 RED, BLUE, WHITE, BLACK, YELLOW = (
     (0.75, 0.08, 0.1),
@@ -138,7 +139,7 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blur, cover, expose and disturb one image (H, W, 3)."""
     size = len(image)
     blur = smoothing(size, round(float(rng.uniform(0.3, 1.3)), 1))
-    image = np.moveaxis(blur @ np.moveaxis(image, -1, 0) @ blur.T, 0, -1).copy()
+    image = np.moveaxis(multiply_both(blur, np.moveaxis(image, -1, 0), blur), 0, -1).copy()
     if rng.random() < 0.3:
         height, width = rng.integers(size // 6, size // 3, 2)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
