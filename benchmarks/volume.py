@@ -27,7 +27,7 @@ def main() -> None:
     for name, (n, tile) in TILES.items():
         net, image = Net.from_spec(name, rng=0), rng.normal(size=(n, n)).astype(np.float32)
         net.segment(image[:256, :256])  # makes threads and memory
-        print(f"{name}, tiles of {tile}: {cpu_seconds(partial(net.segment, image, tile), n * n):.2f}")
+        print(f"{name}, tiles of {tile}: {cpu_seconds(partial(net.segment, image, tile=tile), n * n):.2f}")
     p = 1 / (1 + np.exp(-40 * gaussian_filter(rng.normal(size=BAND), 3)))
     band = np.stack([1 - p, p], axis=-1).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:

@@ -288,7 +288,7 @@ def test_results_are_evaluated_and_trained_on_like_tiff(model, tmp_path, run):
 def test_a_missing_extra_is_named(model, tmp_path, run, monkeypatch):
     store(tmp_path / "a.zarr", pixels(20, 30), "yx")
     written(tmp_path / "b.tif", pixels(20, 30))
-    monkeypatch.setitem(sys.modules, "ome_zarr_models", None)
+    monkeypatch.setitem(sys.modules, "ome_zarr_models.v04", None)
     call = ["segment", "-m", model, "--backend", "numpy"]
     for more in (["-i", tmp_path / "a.zarr", "-o", tmp_path / "out"],
                  ["-i", tmp_path / "b.tif", "-o", tmp_path / "o.zarr"]):  # fmt: skip
