@@ -233,6 +233,26 @@ def test_a_zarr_that_exists_is_replaced_only_with_force_and_nothing_else_is(mode
     )
 
 
+def test_a_preview_lies_beside_the_zarr(model, tmp_path, run):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    image, out = store(tmp_path / "a.zarr", pixels(2, 40, 50), "zyx"), tmp_path / "out.zarr"
+    call = ["segment", "-i", image, "-m", model, "-o", out, "--backend", "numpy", "--preview"]
+    (tmp_path / "a_preview.png").write_text("mine", encoding="utf-8")
+    refused(run(*call), 2, "a_preview.png exists already")
+    assert not out.exists()
+    code, said, _ = run(*call, "--force")
+    assert code == 0 and f"wrote {out} and {tmp_path / 'a_preview.png'}" in " ".join(said.split())
+    assert (tmp_path / "a_preview.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictions_have_no_zarr(tmp_path, run):
+    Net.from_spec("C3x3x1", rng=0).save(tmp_path / "m.npz")
+    image = written(tmp_path / "b.tif", pixels(20, 30))
+    answer = run("predict", "-i", image, "-m", tmp_path / "m.npz", "-o", tmp_path / "out.zarr", "--backend", "numpy")
+    refused(answer, 2, "an OME-Zarr holds probabilities and labels; name a folder for predictions, not ")
+    assert not (tmp_path / "out.zarr").exists()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, DataError])
 def test_an_interrupted_run_leaves_no_zarr(error, model, tmp_path, monkeypatch):
     image, forward, calls = store(tmp_path / "a.zarr", pixels(3, 20, 30), "zyx"), Net.forward, []

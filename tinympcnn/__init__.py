@@ -33,6 +33,7 @@ Max-Pooling Convolutional Networks" (ICIP 2013, arXiv 1302.1690). Read the metho
     training/objective.py    the loss over a set of images
     training/fit.py          the training loop
     inference/segment.py     segmenting an image of any size, tile by tile
+    inference/bands.py       pages in, bands of probabilities out, on any executor
     inference/locate.py      from probabilities to a list of objects
     engine/__init__.py       how the loops are made fast: blocks, threads, memory, GPU
     engine/correlation.py    the fast convolution

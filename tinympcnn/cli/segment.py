@@ -27,6 +27,7 @@ from tinympcnn.io.reading import Reading
 EXAMPLES = """
   tinympcnn segment -i slices/ -m membranes.npz -o results/
   tinympcnn segment -i slices/ -m a.npz b.npz --turns -o results/ --preview
+  tinympcnn segment -i volume.zarr -m a.npz -o result.zarr --cluster local
 """
 
 
