@@ -14,6 +14,7 @@ from tinympcnn.cli.planning import plan_tiles
 from tinympcnn.cli.results import Paths, made_folder, usable
 from tinympcnn.cli.segment import Echo, Machine
 from tinympcnn.engine import backend
+from tinympcnn.errors import UsageError
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.predict import predictor
 from tinympcnn.inference.segment import segment_bands
@@ -101,11 +102,17 @@ def predict_files(
     DataError
         If some images could not be used. The others have their results then.
     UsageError
-        If a result would overwrite an image, or exists already and `force` is not given.
+        If a model was trained on classes, or a result would overwrite an image, or exists already and `force` is not
+        given.
     """
     xp, why = backend.load(machine.device)
     echo(f"backend: {why}")
-    committee, factor = load_committee([model] if isinstance(model, str | PathLike) else list(model), turns)
+    paths = [model] if isinstance(model, str | PathLike) else list(model)
+    committee, factor = load_committee(paths, turns)
+    for path, net in zip(paths, committee.nets, strict=True):
+        if net.class_values or net.class_names:
+            command = "segment" if net.class_values else "classify"
+            raise UsageError(f"{path} was trained on classes, and predicts no images; use 'tinympcnn {command}'")
     members = predictor(committee).to("numpy" if xp is np else "cupy")
     files, failures = usable(images, reading, members.in_maps, factor)
     inputs, folder = [*(file.path for file in files), *failures], made_folder(Path(output))

@@ -14,6 +14,7 @@ from tinympcnn.errors import UsageError
 
 SLICE = 1 << 18  # pixels that are smoothed at a time: means over discs take 40 bytes for each
 
+
 def half_widths(radius: int) -> list[int]:
     """Return, for the rows -radius to radius of a disc, how far the disc reaches to either side of its centre.
 
