@@ -28,7 +28,7 @@ import numpy as np
 import pages
 
 from tinympcnn import Net, engine
-from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
+from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.classify import compared, measures
 from tinympcnn.cli.session import write_log
 from tinympcnn.data import downsample, synthetic_signs

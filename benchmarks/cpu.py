@@ -26,6 +26,7 @@ from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
 import tinympcnn
 from tinympcnn import engine
 from tinympcnn.cli import info
+from tinympcnn.errors import counted
 
 WORKS = ("train", "segment")
 SIZES = (128, 256, 512, 1024, 2048, 4096)  # of the figure; training stops where memory does
@@ -99,7 +100,7 @@ def measure_case(name: str, size: tuple[int, int], images: int, options: argpars
     case = Case(name, size, images)
     tasks = {("sgemm", "limit"): sgemm_task()}
     tasks |= {(who, work): make(case, who, work) for who in (OURS, *TWINS, *PATCHES) for work in WORKS}
-    print(f"\n{name}, {images} image(s) of {size[0]}x{size[1]}, {options.rounds} rounds")
+    print(f"\n{name}, {counted(images, 'image')} of {size[0]}x{size[1]}, {options.rounds} rounds")
     times = in_turn(tasks, options.rounds)
     sgemm = 2 * 2048**3 / float(np.median(times["sgemm", "limit"]))
     rows = [row_of(case, "limit", "sgemm", times["sgemm", "limit"], 2 * 2048**3, sgemm)]
@@ -219,7 +220,7 @@ def report_ratios(rows: list[dict]) -> None:
                  == (net, height, images, work)}  # fmt: skip
         fastest = min(TWINS, key=group.__getitem__)
         slower = ", ".join(f"{name} {group[name] / group[OURS]:,.0f}" for name in PATCHES)
-        print(f"{net:<6}{images} image(s) {work:<8} {group[OURS] / group[fastest]:.2f} ({fastest}); {slower}")
+        print(f"{net:<6}{counted(images, 'image')} {work:<8} {group[OURS] / group[fastest]:.2f} ({fastest}); {slower}")
 
 
 def report_limits(rows: list[dict]) -> None:

@@ -22,7 +22,8 @@ import steel_protocol
 import surfaces
 
 from tinympcnn import Committee, Net, metrics
-from tinympcnn.cli import findings, pictures
+from tinympcnn.cli import charts, findings
+from tinympcnn.cli.words import table
 from tinympcnn.inference import inspection
 from tinympcnn.inference.inspection import Inspected
 
@@ -51,10 +52,10 @@ def synthetic(model: Path) -> None:
     for part, some in found.items():
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
         pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
-        print(part, findings.format_table(report), sep="\n")
+        print(part, table(report), sep="\n")
     findings.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
-    print(pictures.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold))
-    pictures.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
+    print(charts.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold, pixels))
+    charts.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 
 
 def surface(models: list[Path], views: int, name: str | None) -> None:
@@ -86,7 +87,7 @@ def surface(models: list[Path], views: int, name: str | None) -> None:
     pages.write(FOLDER / f"{name}_{views}_test_scores.csv", [{**about, **row} for row in rows])
     if run["set"] == "magnetic-tile":
         found = inspection.recounted(found, rows[0]["pixels"])
-        pictures.plot_roc(FOLDER / f"{name}_{views}_roc.png", found, rows[0]["threshold"])
+        charts.plot_roc(FOLDER / f"{name}_{views}_roc.png", found, rows[0]["threshold"])
     for row in rows:
         print(row)
 

@@ -1,5 +1,7 @@
 """The command line: each command does its work; whatever is wrong is one sentence, an exit code, and no file."""
 
+import ast
+import io
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +21,11 @@ from hypothesis import strategies as st
 
 from tinympcnn import Net, __version__, cli
 from tinympcnn.cli import arguments, entry
-from tinympcnn.cli.progress import Bar
+from tinympcnn.cli.progress import Progress
+from tinympcnn.cli.words import sparkline
 from tinympcnn.io.predictions import write_probabilities
+from tinympcnn.nn.layers import LAYERS
+from tinympcnn.nn.spec import NETS
 
 NET = ["--net", "C3x3x3 MPF2x2 FC2", "--backend", "numpy"]
 
@@ -41,8 +47,16 @@ def test_from_images_to_a_score(run, made, tmp_path):
     )  # fmt: skip
     assert (code, complaint) == (0, "")
     assert Net.load(model).record["balance"] == "images"
-    for words in ("Z=3, Y=16, X=18", "classes, by share", "epoch 2/2: loss", "validation loss", "patches/s", "wrote"):
+    for words in (
+        "Z=3, Y=16, X=18",
+        "classes, by share",
+        "   2/2  0.",
+        "validation  pixel error",
+        "patches/s",
+        "wrote",
+    ):
         assert words in said
+    assert f"next: tinympcnn segment -i IMAGES -m {model}" in " ".join(said.split())
     code, said, _ = run("segment", "-i", made / "images.tif", "-m", model, "-o", tmp_path / "out", "--tile", "auto")
     assert code == 0 and "MB at the peak" in said
     results = [tmp_path / "out" / f"images_{kind}.tif" for kind in ("prob", "labels")]
@@ -57,7 +71,7 @@ def test_averaged_calibrated_and_filtered(run, made, tmp_path):
     images, labels, model = made / "images.tif", made / "labels.tif", made / "model.npz"
     (tmp_path / "twin.npz").write_bytes(model.read_bytes())
     code, said, _ = run("segment", "-i", images, "-m", model, "-m", tmp_path / "twin.npz", "--turns", "-o", tmp_path)
-    assert code == 0 and "mean of 2 net(s), each on 8 view(s)" in said
+    assert code == 0 and "mean of 2 nets, each on 8 views" in said
     prob = tmp_path / "images_prob.tif"
     fit = ["calibrate", "-p", prob, "-l", labels, "-o", tmp_path / "c.json"]
     code, said, _ = run(*fit, "--invert")  # one epoch on noise: worse than chance
@@ -97,7 +111,7 @@ def test_armijo_that_finds_no_step_stops_or_goes_on_when_asked(run, made, tmp_pa
     refused(answer, 1, "--on-failure continue would pass over it")
     assert list(tmp_path.iterdir()) == []
     code, said, _ = run(*job, "--on-failure", "continue")
-    assert code == 0 and "epoch 2/2" in said
+    assert code == 0 and "   2/2  " in said
     assert Net.load(tmp_path / "m.npz").record["options"] == {"lr": 1e30, "on_failure": "continue"}
     assert [row.split(",")[5] for row in (tmp_path / "m.csv").read_text().splitlines()] == ["step", "0.0", "0.0"]
 
@@ -107,7 +121,7 @@ def test_resume_goes_on_and_says_so(run, made, tmp_path):
     code, said, _ = run("train", *files, "--resume")
     assert code == 0 and "starting from the beginning" in said
     code, said, _ = run("train", *files, "--resume")
-    assert code == 0 and "after 2 epoch(s)" in said and "epoch 1/" not in said
+    assert code == 0 and "after 2 epochs" in said and "epoch 1/" not in said
 
 
 @pytest.mark.parametrize("wrong", ["--augment turn", "--epochs 0", "--crop 0", "--lr 0"])
@@ -165,15 +179,19 @@ def test_as_a_module():
 
 
 @pytest.mark.parametrize("command", entry.COMMANDS)
-def test_help_is_whole_sentences_with_examples_that_parse(command, capsys):
+def test_help_is_whole_sentences_with_examples_that_parse(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
     said = capsys.readouterr().out
     assert stopped.value.code == 0 and said.startswith(f"usage: tinympcnn {command}")
-    about, examples = said.split("\nexample", 1)
+    about, examples = said.split("\nexamples", 1)
     assert entry.COMMANDS[command] in about
-    parser = entry._parser([command]).parse_args
-    for line in re.findall(r"^  tinympcnn (.*)", examples, re.MULTILINE):
+    assert max(map(len, said.splitlines())) <= 80
+    parser = entry.parser_of([command]).parse_args
+    lines = re.findall(r"^  tinympcnn (.*)", examples.replace("\\\n", " "), re.MULTILINE)
+    assert len(lines) >= 2
+    for line in lines:
         name, *words = shlex.split(line)
         assert name != command or callable(parser([name, *words]).run)
     assert f"  tinympcnn {command}" in examples
@@ -190,8 +208,63 @@ EXAMPLE = {command: [command] for command in entry.COMMANDS} | {
     "locate": ["locate", "-i", "a", "-m", "b", "-o", "c"],
     "evaluate": ["evaluate", "-p", "a", "-l", "b"],
     "calibrate": ["calibrate", "-p", "a", "-l", "b", "-o", "c"],
+    "export": ["export", "a", "b.onnx"],
+    "plot": ["plot", "a", "-o", "b"],
     "explore": ["explore", "a", "b"],
 }
+
+
+def test_the_notation_of_nets_is_explained_word_by_word(run):
+    code, said, _ = run("help", "nets")
+    assert code == 0 and max(map(len, said.splitlines())) <= 80
+    for letters in {letters for layer in LAYERS.values() for letters in vars(layer).get("letters", ())}:
+        assert re.search(rf"\b{letters}(\d|\b)", said), letters
+    for spec in [*re.findall(r"'(C[^']*)'", said), *NETS]:
+        assert Net.from_spec(spec, rng=0).n_params > 0
+    assert {line.split()[0] for line in said.splitlines() if line} >= NETS.keys()
+    refused(run("help", "nests"), 2, "there is no help on 'nests'; take nets, or one of demo, train")
+
+
+@pytest.mark.parametrize("words", [["train"], []])
+def test_help_gives_the_help_of_a_command(words, capsys):
+    for call in (["help", *words], [*words, "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(call)
+    first, second = capsys.readouterr().out.split("usage: ")[1:]
+    assert first == second and ("--optimizer" in first) == bool(words)
+
+
+def test_lines_end_at_words_within_80_columns(run, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for name in ("images.tif", "labels.tif", "model.npz"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    for line in (
+        "info",
+        "info N4 --image 512x512",
+        "train -i images.tif -l labels.tif -o m.npz --epochs 12 --val 0.3 --crop 9 --augment rotate+elastic --net "
+        "C3x3x3,MPF2x2,FC2 --balance --warmup 1 --decay 0.993:0.03 --keep best --log a.csv",
+        "segment -i images.tif -m m.npz model.npz --turns -o a-folder-of-results",
+        "evaluate -p a-folder-of-results/images_prob.tif -l labels.tif",
+    ):
+        code, said, _ = run(*(word.replace(",", " ") for word in line.split()))
+        assert code == 0 and max(map(len, said.splitlines())) <= 80, said
+
+
+def test_a_terminal_without_blocks_gets_no_curves(monkeypatch):
+    assert sparkline([3, 2, 1]) == "█▅▁" and sparkline([1, float("nan"), 2]) == "▁ █"
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert sparkline([3, 2, 1]) == ""
+
+
+def test_no_message_leaves_the_plural_open():
+    open_ones = []
+    for path in Path(cli.__file__).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            words = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            open_ones += [(path.name, text) for text in words if re.search(r"[a-z]\(s\)", text) and "\n" not in text]
+    assert open_ones == []
 
 
 def test_the_table_of_commands_loads_none_of_them():
@@ -295,14 +368,14 @@ def test_an_empty_string_is_no_name(run, made, tmp_path, monkeypatch, line):
 
 def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = Bar(2)
-    bar.update(1, 2)
-    assert capsys.readouterr().err.startswith("\r[" + "#" * 15 + "." * 15 + "] 1/2")
-    bar.clear()
+    progress = Progress(2)
+    progress.update(1, 2)
+    assert capsys.readouterr().err.startswith("\repoch 1/2 [" + "#" * 10 + "." * 10 + "] 1/2 updates, 0 s left")
+    progress.clear()
     assert capsys.readouterr().err.endswith("\r")
     files = ["-i", made / "images.tif", "-l", made / "labels.tif", "-o", tmp_path / "m.npz"]
     _, said, live = run("train", *files, *NET, "--epochs", "1")
-    assert "epoch 1/1" in said and "] 3/3 updates" in live and "epoch" not in live
+    assert "\n   1/1  " in said and "epoch 1/1 [" in live and "] 3/3 updates" in live
 
 
 # ------------------------------------------------------------------------------------------ what does not
@@ -381,7 +454,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, made, tmp_path, monkeypa
         ("segment -i images.tif -m model.npz -o out --memory much", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o out --memory nan", 2, "expected a size such as 500M"),
         ("segment -i images.tif -m model.npz -o text.tif", 1, "cannot make the folder"),
-        ("segment -i rgb.tif -m model.npz -o out", 1, "3 channel(s) and the model takes 1"),
+        ("segment -i rgb.tif -m model.npz -o out", 1, "3 channels and the model takes 1"),
         (
             "segment -i images.tif -m model.npz three.npz -o out",
             1,

@@ -34,7 +34,7 @@ def test_a_folder_becomes_a_column_that_classifies(folder, capsys):
     options = ["--net", SPEC, "--epochs", "20", "--lr", "0.01", "--batch", "8", "--val", "0.25", "--log", "log.csv"]
     assert train(*options, "--distort", "rotation=5", "--preprocess", "width9", "--balance", "--keep", "best") == 0
     said = capsys.readouterr().out
-    assert "3 classes: from 20 (d0) to 20 (d0)" in said and "training on 45 image(s), validating on 15" in said
+    assert "3 classes: from 20 (d0) to 20 (d0)" in said and "training on 45 images, validating on 15" in said
     net = Net.load("m.npz")
     assert net.class_names == ("d0", "d1", "d2") and net.preprocessing == {"kind": "width", "pixels": 9}
     assert net.record["batch"] == 8 and net.record["distort"] == "rotation=5" and len(net.record["data_sha256"]) == 64

@@ -29,7 +29,7 @@ def test_a_folder_stands_for_its_images_in_natural_order(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "inner.png").mkdir()
     (tmp_path / "inner.png").rmdir()
-    with pytest.warns(Notice, match=r"1 file\(s\) in .* are left out: 1 \.txt"):
+    with pytest.warns(Notice, match=r"1 file in .* left out: 1 \.txt"):
         assert [path.name for path in expand(tmp_path)] == ["a.png", "b9.PNG", "b10.png"]
     (tmp_path / "notes.txt").rename(tmp_path.parent / "notes.txt")
     found = expand([tmp_path.parent / "notes.txt", str(tmp_path)])

@@ -102,9 +102,9 @@ THUMBNAIL = (pixels(20, 13), {"subfiletype": 1})
 WITH_OTHERS = {
     "pyramid": ([(PAGE, {}), SMALLER, (PAGE[::4, ::4], {"subfiletype": 1})], "the full resolution of a pyramid"),
     "pyramid below": ([(PAGE, {"subifds": 1}), SMALLER], "the full resolution of a pyramid"),
-    "thumbnail last": ([(PAGE, {}), THUMBNAIL], "without 1 smaller or other picture(s)"),
-    "thumbnail first": ([THUMBNAIL, (PAGE, {})], "without 1 smaller or other picture(s)"),
-    "thumbnail above": ([(*THUMBNAIL[:1], {"subfiletype": 1, "subifds": 1}), (PAGE, {})], "without 1 smaller"),
+    "thumbnail last": ([(PAGE, {}), THUMBNAIL], "without 1 picture of another size or kind"),
+    "thumbnail first": ([THUMBNAIL, (PAGE, {})], "without 1 picture of another size or kind"),
+    "thumbnail above": ([(*THUMBNAIL[:1], {"subfiletype": 1, "subifds": 1}), (PAGE, {})], "without 1 picture of"),
 }
 
 

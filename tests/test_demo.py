@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tinympcnn import Net, UsageError, cli
+from tinympcnn import Net, Recipe, UsageError, cli
 from tinympcnn.cli import demo as module
 from tinympcnn.cli import pictures
 from tinympcnn.cli.demo import demo
@@ -16,6 +16,8 @@ from tinympcnn.cli.demo import demo
 def tiny(monkeypatch):
     monkeypatch.setattr(module, "SPEC", "C3x3x4 MPF2x2 FC2")
     monkeypatch.setattr(module, "SAMPLE", 256)
+    monkeypatch.setattr(module, "THRESHOLDS", [0.4, 0.6])
+    monkeypatch.setattr(module, "DRAWN", {"training": 1, "unseen": 2, "held-out": 1})
 
 
 def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path, monkeypatch):
@@ -23,25 +25,29 @@ def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path, monkeypatch):
     said, captions, drawn = [], [], pictures.side_by_side
     monkeypatch.setattr(pictures, "side_by_side", lambda *panels: (captions.append(panels[3]), drawn(*panels)))
     result = demo(tmp_path / "a" / "b", device="numpy", seconds=0, echo=said.append)
-    assert result["epochs"] == 1 and f"the time is up after 1 of {module.EPOCHS} epochs" in "\n".join(said)
+    assert result["epochs"] == 1 and "the time is up after 1 of" in "\n".join(said)
+    [sentence] = [line for line in said if line.startswith("\npatch by patch ")]
+    assert len(sentence.strip().splitlines()) == 2 and max(map(len, sentence.splitlines())) <= 80
+    assert said[-1] == str(result["files"][-1]) and result["files"][-1].name == "membranes.png"
+    assert 0 <= result["merged"] <= result["cells"] and 0 <= result["v_rand"] <= 1
     errors = f"{result['pixel_error']:.3f}; the best grey threshold alone: {result['threshold_error']:.3f}"
-    assert errors in "\n".join(said) and errors in captions[0]
-    assert result["largest_difference"] < 1e-5 and result["speedup"] > 1
+    assert errors in "\n".join(said) and f"V_Rand {result['v_rand']:.3f}" in captions[0]
+    assert result["largest_difference"] < 1e-5 and result["speedup"] > 0
     assert all(path.is_file() for path in result["files"]) and len(result["files"]) == 6
     folder = tmp_path / "a" / "b"
     assert sorted(folder.iterdir()) == sorted(result["files"])
     truth, labels = (tifffile.imread(folder / f"unseen_{name}.tif") for name in ("truth", "labels"))
     assert (truth != labels).mean() == result["pixel_error"]
-    probabilities = Net.load(folder / "model.npz").segment(tifffile.imread(folder / "unseen.tif")[1])
+    probabilities = Net.load(folder / "model.npz").segment(tifffile.imread(folder / "unseen.tif")[1], turns=True)
     np.testing.assert_array_equal(probabilities, tifffile.imread(folder / "unseen_prob.tif")[1].transpose(1, 2, 0))
     with Image.open(folder / "membranes.png") as picture:
-        assert picture.size[0] > 4 * 256 and picture.size[1] > 256
+        assert picture.size[0] > 3 * 256 and picture.size[1] > 256
     demo(folder, device="numpy", seconds=0, echo=said.append)  # what an earlier demo left is replaced
 
 
 def test_without_matplotlib_there_is_no_picture_and_a_way_to_one(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setattr(module, "EPOCHS", 1)
+    monkeypatch.setattr(module, "RECIPE", Recipe(1, crop=128))
     assert cli.main(["demo", "-o", str(tmp_path), "--backend", "numpy"]) == 0
     assert 'no picture: drawing needs matplotlib: pip install "tinympcnn[plot]"' in capsys.readouterr().out
     assert not (tmp_path / "membranes.png").exists() and (tmp_path / "unseen_prob.tif").exists()

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from tinympcnn import Committee, Net, Recipe, cli
+from tinympcnn.cli.charts import contact_sheet
 from tinympcnn.cli.detect import Rule, detect_files
 from tinympcnn.cli.findings import Outputs, write_rows
-from tinympcnn.cli.pictures import BLUE, VERMILLION, contact_sheet
+from tinympcnn.cli.pictures import BLUE, VERMILLION
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import train_files
 from tinympcnn.data import downsample
@@ -187,7 +188,7 @@ def test_images_on_another_scale_are_warned_of(plant):
         Image.fromarray(wide).save(path)
     detect(plant, labels=False, pixels=20, echo=said.append)
     [warning] = [line for line in said if "warning" in line]
-    assert warning.startswith("warning: 6 of 6 image(s) are on another scale, the first is 0 with mean 9")
+    assert warning.startswith("warning: 6 of 6 images on another scale, the first is 0 with mean 9")
     assert warning.endswith("against mean 120, deviation 50 of the training images: bring it to their scale")
 
 
@@ -208,7 +209,8 @@ def test_more_pixels_than_a_quarter_of_an_image_are_warned_of(plant):
     for pixels in (24 * 30 / 4, 24 * 30 / 4 + 1):
         detect(plant, labels=False, pixels=pixels, echo=said.append)
     assert [line for line in said if "warning" in line] == [
-        "warning: --pixels 181 is more than a quarter of image 0: smaller defects are missed"
+        "warning: --pixels 181 is more than a quarter of image 0, which has 720 pixels, so smaller defects are missed; "
+        "try --pixels 27, or auto with validation images"
     ]
 
 
@@ -229,7 +231,7 @@ def test_pixels_are_chosen_on_validation_images(plant):
     both, said = ([plant / "image"], [plant / "label"]), []
     report = detect(plant, validation=both, pixels=None, echo=said.append)
     assert (report["misses"], report["false alarms"]) == (0, 0)
-    assert said[1] == "more than 0 pixels, chosen on 6 validation image(s)"
+    assert said[1] == "more than 0 pixels, chosen on 6 validation images"
     with pytest.raises(UsageError, match="validation images"):
         detect(plant, pixels=None)
 
@@ -259,11 +261,10 @@ def test_the_roc_curve_is_drawn_with_the_chosen_point(plant):
     def centre(colour):
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         rows, columns = np.nonzero((pixels[: pixels.shape[0] // 2] == rgb).all(axis=2))
-        return (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2, len(rows)
+        return (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2, len(rows), rows.min()
 
-    row, column, size = centre(VERMILLION)
-    curve_row = centre(BLUE)[0]
-    assert size > 50 and abs(row - curve_row) <= 9 and column < pixels.shape[1] / 3  # at the top left: no mistake
+    row, column, size, _ = centre(VERMILLION)
+    assert size > 50 and abs(row - centre(BLUE)[3]) <= 9 and column < pixels.shape[1] / 3  # at the top left: no mistake
     with pytest.raises(UsageError, match="labels"):
         detect(plant, labels=False, pixels=20, outputs=Outputs(roc=plant / "roc.png"))
 
@@ -328,7 +329,7 @@ def test_rows_are_utf_8_whatever_the_names(plant):
     write_rows(plant / "rows.csv", found, 0.5)
     names = [row["image"] for row in csv.DictReader((plant / "rows.csv").read_text(encoding="utf-8").splitlines())]
     assert names == ["Zähne_日本 $1$", "d\\udce9faut"]
-    contact_sheet(plant / "sheet.png", found, 0.5)
+    contact_sheet(plant / "sheet.png", found, 0.5, 0)
 
 
 def test_an_image_whose_probabilities_are_nan_is_named_and_never_sound(plant):

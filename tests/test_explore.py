@@ -67,7 +67,7 @@ def preprocessed():
         (SPEC, (70, 80), "use a smaller crop, from 6x7 up"),
         ("C9x9x9 C9x9x16 MPF2x2 FC2", (62, 62), "use a smaller crop, from 18x18 up"),
         (SPEC, (4, 30), "smaller than the net's field of view of 6x7"),
-        (SPEC, (9, 9, 3), "the net takes images with 1 map(s), not an array (9, 9, 3)"),
+        (SPEC, (9, 9, 3), "the net takes images with 1 map, not an array (9, 9, 3)"),
         (SPEC, (9,), "not an array (9,)"),
     ],
 )
@@ -136,7 +136,7 @@ def test_the_command_shows_what_the_net_sees(run, small):
     folder, pages = small
     words = ["explore", folder / "net.npz", folder / "stack.tif", "-o", folder / "p.html"]
     code, said, complaint = run(*words, "--crop", "3:13,20:31", "--page", "1")
-    assert (code, complaint) == (0, "") and "rows 3 to 12, columns 20 to 30" in said
+    assert (code, complaint) == (0, "") and "rows 3 to 12, columns 20 to 30" in " ".join(said.split())
     (shown,) = scenes_of((folder / "p.html").read_text(encoding="utf-8"))
     assert np.array_equal(np.reshape(shown["image"]["data"], (10, 11)), (pages[1, 3:13, 20:31] - 100.0) / 50)
     assert shown["title"] == "net on stack"
@@ -163,7 +163,7 @@ def test_a_model_of_smaller_images_gets_them(run, small):
         (["--crop", "9:9,0:9"], 2, "expected rows and columns"),
         (["--crop", "0:10,45:55"], 2, "reaches out of the image of 40x50; use 0:40,0:50 or a part of it"),
         (["--crop", "0:3,0:10"], 2, "smaller than the net's field of view of 4x4"),
-        (["--page", "2"], 2, "has 2 page(s), counted from 0; there is no page 2"),
+        (["--page", "2"], 2, "has 2 pages, counted from 0; there is no page 2"),
         (["-o", "nowhere/p.html"], 1, "there is no folder"),
     ],
 )
@@ -176,7 +176,7 @@ def test_the_command_refuses(run, small, more, code, words):
 def test_the_command_refuses_colour_for_a_grey_net(run, small):
     folder, _ = small
     tifffile.imwrite(folder / "rgb.tif", pixels(20, 20, 3), photometric="rgb")
-    refused(run("explore", folder / "net.npz", folder / "rgb.tif"), 2, "has 3 channel(s) and the model takes 1")
+    refused(run("explore", folder / "net.npz", folder / "rgb.tif"), 2, "has 3 channels and the model takes 1")
 
 
 def test_a_net_without_parameters_can_be_shown():

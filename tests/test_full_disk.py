@@ -28,12 +28,12 @@ def fill(*_):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 if after:
-    bar = progress.Bar.epoch
+    bar = progress.Progress.epoch
     def filling(self, record):
         bar(self, record)
         if record["epoch"] == after:
             fill()
-    progress.Bar.epoch = filling
+    progress.Progress.epoch = filling
 else:
     fill()
 sys.exit(cli.main(sys.argv[3:]))

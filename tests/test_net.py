@@ -164,7 +164,7 @@ def conv(in_maps=1, out_maps=1, kernel=1):
         (lambda: Net([conv(), MaxPoolFragment(2), MaxPool(2)]), "not both"),
         (lambda: Net([conv(1, 2), conv(3, 1)]), "takes 3 input maps and got 2"),
         (lambda: Net([conv()]).forward(np.zeros((4, 4, 1), np.float32)), r"image\[None, :, :, None\]"),
-        (lambda: Net([conv()]).forward(np.zeros((1, 4, 4, 2), np.float32)), r"1 map\(s\), not 2"),
+        (lambda: Net([conv()]).forward(np.zeros((1, 4, 4, 2), np.float32)), "1 map, not 2"),
         (
             lambda: Net([conv(1, 1, 5)]).forward(np.zeros((1, 4, 9, 1), np.float32)),
             "4x9 pixels is smaller than the net's field of view of 5x5",
@@ -193,5 +193,5 @@ def test_the_table_names_every_layer_and_the_field_of_view():
 
 def test_a_stack_is_segmented_one_page_at_a_time():
     net = Net.from_spec("C3x3x2 FC2", rng=0)
-    with pytest.raises(UsageError, match=r"1 map\(s\), not 8; .* one page at a time: net\.segment\(stack\[0\]\)"):
+    with pytest.raises(UsageError, match=r"1 map, not 8; .* one page at a time: net\.segment\(stack\[0\]\)"):
         net.segment(np.zeros((2, 9, 8)))

@@ -388,7 +388,7 @@ def test_a_folder_for_bioimage_io(run, made, tmp_path):
     net.save(tmp_path / "unet.npz")
     words = ("export", "--bioimageio", tmp_path / "out", made / "model.npz", tmp_path / "unet.npz", "--turns")
     code, out, err = run(*words)
-    assert (code, err) == (0, "") and "the mean of 2 net(s), each on 8 view(s)" in out
+    assert (code, err) == (0, "") and "the mean of 2 nets, each on 8 views" in out
     description = checked(tmp_path / "out")
     y, x = description.outputs[0].axes[2:]
     assert y.halo == x.halo == net.window[1] // 2 + net.grid[1] - 1

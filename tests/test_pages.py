@@ -46,7 +46,7 @@ def test_links_lead_to_files_and_headings(page):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_the_command_line_takes_the_commands(page):
     for words in commands(page.read_text(encoding="utf-8")):
-        entry._parser(words).parse_args(words)
+        entry.parser_of(words).parse_args(words)
 
 
 def test_the_code_of_the_readme_is_coloured_and_does_not_scroll():

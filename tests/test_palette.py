@@ -39,6 +39,13 @@ def test_the_colours_of_lines_are_far_apart(vision):
     assert closest(pictures.INK, vision) > SEEN
 
 
+@pytest.mark.parametrize("vision", VISION)
+def test_marks_on_images_are_far_apart(vision):
+    assert closest([pictures.FALSE, pictures.MISSED], vision) > 4 * SEEN
+    assert closest([pictures.YELLOW, pictures.FALSE, pictures.SKY], vision) > 2 * SEEN
+    assert closest([pictures.YELLOW, pictures.MISSED], vision) > 2 * SEEN
+
+
 def test_the_simulation_finds_a_palette_that_some_cannot_read():
     green, red = "#2ca02c", "#d62728"  # the third and fourth line of matplotlib's own cycle
     assert closest([green, red], "normal") > SEEN > closest([green, red], "deuteranopia")

@@ -194,7 +194,7 @@ def test_several_threads_may_segment_at_once(rng):
 @pytest.mark.parametrize(
     ("image", "options", "error", "words"),
     [
-        (np.zeros((5, 5, 3)), {}, UsageError, r"1 map\(s\), not 3"),
+        (np.zeros((5, 5, 3)), {}, UsageError, r"1 map, not 3"),
         (np.zeros((0, 5)), {}, UsageError, r"\(H, W\) or \(H, W, C\), not \(0, 5"),
         (np.zeros(5), {}, UsageError, r"\(H, W\) or \(H, W, C\), not \(5,\)"),
         (np.full((5, 5), np.nan), {}, DataError, "the image has 25 pixels that are NaN"),

@@ -41,7 +41,7 @@ def test_a_table_and_numbered_objects_give_the_same_discs(cells):
     for one, other in zip(table.labels, numbers.labels, strict=True):
         np.testing.assert_array_equal(one, other)
     assert table.labels[0][10, 33] == 1 and table.labels[0][10, 34] == -1 and table.labels[0][10, 35] == 0
-    assert table.class_values == (0, 1) and "3 object(s)" in table.description[1]
+    assert table.class_values == (0, 1) and "3 objects" in table.description[1]
 
 
 def test_down_sampling_shrinks_places_and_radius(cells):

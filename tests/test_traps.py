@@ -89,11 +89,11 @@ def test_colour_images(run, tmp_path, write):
     image, labels = write(tmp_path / "a", array), tiff()(tmp_path / "truth", mask(array[..., 0]))
     words = ["train", "-i", image, "-l", labels, "-o", tmp_path / "m.npz", "--net", "C3x3x2 FC2", *NET]
     code, said, _ = run(*words)
-    assert code == 0 and "Y=16, X=18, C=3, uint8" in said
+    assert code == 0 and "Y=16, X=18, C=3, uint8" in " ".join(said.split())
     assert run("segment", "-i", image, "-m", tmp_path / "m.npz", "-o", tmp_path / "out")[0] == 0
     grey = tiff()(tmp_path / "grey", array[..., 0])
     answer = run("segment", "-i", grey, "-m", tmp_path / "m.npz", "-o", tmp_path / "out")
-    refused(answer, 1, "has 1 channel(s) and the model takes 3")
+    refused(answer, 1, "has 1 channel and the model takes 3")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_ambiguous_axes_are_refused_with_those_that_settle_them(run, tmp_path, k
         sizes = dict(zip(choice, array.shape, strict=True))
         assert code == 0 and all(f"{axis}={size}" in said for axis, size in sizes.items())
         if "C" in choice or "C" in other:
-            refused(run(*words, "--axes", other, "--force"), 1, "channel(s) and the model takes")
+            refused(run(*words, "--axes", other, "--force"), 1, "and the model takes")
 
 
 FLOATS = noise(3, 16, 18, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The ways in which a call can go wrong that are not bugs, and the notices about input that is not what it seems."""
+"""The ways in which a call can go wrong that are not bugs, the notices about strange input, and numbers in messages."""
 
 
 class UsageError(ValueError):
@@ -15,3 +15,14 @@ class DivergenceError(DataError):
 
 class Notice(UserWarning):
     """Something that a user should know of the input; the command line prints it on standard error."""
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where the number wants it.
+
+    Examples
+    --------
+    >>> counted(1, "image"), counted(2, "image")
+    ('1 image', '2 images')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"

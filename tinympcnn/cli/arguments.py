@@ -5,24 +5,42 @@ from __future__ import annotations
 import argparse
 import difflib
 import glob
+import inspect
 import math
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
+from tinympcnn.cli.models import Machine
 from tinympcnn.engine.backend import BACKENDS
 from tinympcnn.errors import UsageError
 from tinympcnn.io.reading import Reading
 
+Made = TypeVar("Made")
 LARGEST_VALUE = 2**31  # the largest label value, positive or negative, that --map and --ignore take
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help that names the value of an option once, as from Python 3.13 on, and has room for the names of commands."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, max_help_position=20, **options)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "COMMAND".ljust(11)
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that takes whole names of options only, and says in one sentence what it cannot take."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        super().__init__(allow_abbrev=False, formatter_class=Help, **options)
         self._negative_number_matcher = re.compile(r"-\.?\d")  # so that --map -1:0 has a value
 
     def error(self, message: str) -> NoReturn:
@@ -57,103 +75,6 @@ class Files(argparse.Action):
 
 def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def images(parser: argparse._ActionsContainer) -> None:
-    """Add the images that a command reads."""
-    parser.add_argument(
-        "-i", "--images", action=Files, required=True, metavar="FILE",
-        help="The images: TIFF, PNG or JPEG files, or folders that hold such files.",
-    )  # fmt: skip
-
-
-def labels(parser: argparse._ActionsContainer, help: str, required: bool = True) -> None:
-    """Add the label images that a command reads."""
-    parser.add_argument("-l", "--labels", action=Files, required=required, metavar="FILE", help=help)
-
-
-def models(parser: argparse._ActionsContainer, help: str) -> None:
-    """Add the models whose probabilities are averaged, and test-time augmentation."""
-    parser.add_argument("-m", "--model", action=Files, required=True, metavar="MODEL.npz", help=help)
-    parser.add_argument(
-        "--turns", action="store_true",
-        help="Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation.",
-    )  # fmt: skip
-
-
-def reading(parser: argparse._ActionsContainer, *, labels: bool = True) -> None:
-    """Add how images, and label images if there are any, are read; see `reading_of`."""
-    parser.add_argument(
-        "--axes",
-        type=axes,
-        help="The axes of the images, such as ZYX or CYX. The default is to take the axes that each file declares.",
-    )
-    if labels:
-        parser.add_argument(
-            "--threshold", type=float, metavar="VALUE",
-            help="Replace label pixels above this value by 255 and all others by 0. The default is to keep the values.",
-        )  # fmt: skip
-        parser.add_argument(
-            "--ignore", type=ranged(int, -LARGEST_VALUE, LARGEST_VALUE), action="append", default=[], metavar="VALUE",
-            help="Leave out the pixels that have this label value. Repeat the option for several values. "
-            "The value -1 is always left out, but train refuses it unless --ignore=-1 names it.",
-        )  # fmt: skip
-
-
-def reading_of(options: argparse.Namespace) -> Reading:
-    """Return how the options say that files are read."""
-    return Reading(
-        axes=options.axes,
-        threshold=getattr(options, "threshold", None),
-        ignore=tuple(getattr(options, "ignore", ())),
-        downsample=getattr(options, "downsample", None) or 1,
-        radius=getattr(options, "radius", None),
-    )
-
-
-def machine(parser: argparse._ActionsContainer) -> None:
-    """Add where to compute, and on how many threads."""
-    parser.add_argument(
-        "--backend", choices=BACKENDS, default="auto",
-        help="The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--threads", type=int, metavar="T",
-        help="The number of worker threads. The default is the number of cores that are available.",
-    )  # fmt: skip
-
-
-def tiles(parser: argparse._ActionsContainer) -> None:
-    """Add how much is computed at a time."""
-    parser.add_argument(
-        "--tile", type=ranged(int, 1, auto=True), metavar="auto|N",
-        help="Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--memory", type=memory, metavar="SIZE",
-        help="Keep to this much memory, such as 2G or 500M. The default is half of what is free.",
-    )  # fmt: skip
-
-
-def force(parser: argparse._ActionsContainer, help: str = "Replace results that exist.") -> None:
-    """Add the permission to replace what an earlier run wrote."""
-    parser.add_argument("--force", action="store_true", help=f"{help} Inputs are never replaced.")
-
-
-def comparison(parser: argparse._ActionsContainer, help: str) -> None:
-    """Add predictions and the label images to compare them with, and how the label images are read and changed."""
-    parser.add_argument("-p", "--predictions", action=Files, required=True, metavar="FILE", help=help)
-    labels(parser, "The label images, one for each prediction.")
-    reading(parser)
-    parser.add_argument(
-        "--map", type=mapping, metavar="A:B,...",
-        help="Replace label value A by B, and so on. The default is to change no value.",
-    )  # fmt: skip
-    parser.add_argument("--invert", action="store_true", help="Exchange the two values of the label images.")
-    parser.add_argument(
-        "--downsample", type=ranged(int, 1), default=1, metavar="N",
-        help="Shrink the label images by this factor, as for training the model. The default is 1.",
-    )  # fmt: skip
 
 
 def path(text: str) -> str:
@@ -234,3 +155,97 @@ def size(text: str) -> tuple[int, int]:
     if not found or not all(int(part) for part in found.groups()):
         raise argparse.ArgumentTypeError(f"expected HxW such as 512x512, not {text!r}")
     return int(found[1]), int(found[2])
+
+
+def fields(group: argparse._ActionsContainer, source: type, **options: str | dict[str, Any]) -> None:
+    """Add an option for each named field of a dataclass, which tells type, default and, in its docstring, the help.
+
+    The value of a name is the metavar of the option, or what `add_argument` takes besides.
+    """
+    hints, texts = get_type_hints(source), _attributes(source)
+    for name, given in options.items():
+        more: dict[str, Any] = {"metavar": given} if isinstance(given, str) else dict(given)
+        text, kinds = texts[name].replace("%", "%%"), (hints[name], *get_args(hints[name]))
+        default = more.setdefault("default", getattr(source, name, None))
+        if bool in kinds:
+            more["action"] = "store_true"
+        else:
+            kind = next((kind for kind in (int, float, str) if kind in kinds), None)
+            if "action" not in more:
+                named = new_file if "." in more.get("metavar", "") else path  # a file, or a folder as well
+                more.setdefault("type", named if kind is str and str is not kinds[0] else kind)
+            text += f" The default is {default}." if default is not None and "default" not in text else ""
+        group.add_argument(*more.pop("flags", [f"--{name.replace('_', '-')}"]), help=text, **more)
+
+
+def _attributes(source: type) -> dict[str, str]:
+    """Return what the docstring of a dataclass says of each attribute, without Python's marks."""
+    found = re.findall(r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.getdoc(source) or "", re.MULTILINE)
+    return {name: " ".join(text.split()).replace("``", "").replace('"', "") for name, text in found}
+
+
+def made(source: type[Made], options: argparse.Namespace, /, **given: Any) -> Made:
+    """Return a dataclass with the options that are named as its fields, and with what is given besides."""
+    named = {field: getattr(options, field) for field in source.__dataclass_fields__ if hasattr(options, field)}  # type: ignore[attr-defined]
+    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in named.items()}
+    return source(**{**lists, **given})
+
+
+FILES: dict[str, Any] = {"action": Files, "metavar": "FILE"}
+
+
+def files(group: argparse._ActionsContainer, *flags: str, help: str, **more: Any) -> None:
+    """Add an option that takes files and folders."""
+    group.add_argument(*flags, help=help, **{**FILES, **more})
+
+
+def output(group: argparse._ActionsContainer, metavar: str, help: str, *flags: str, **more: Any) -> None:
+    """Add an option that names what is written: a file, or a folder."""
+    kind = path if metavar == "DIR" else new_file
+    group.add_argument(*(flags or ("-o", "--output")), type=kind, metavar=metavar, help=help, **more)
+
+
+THREADS = "The number of worker threads. The default is the number of cores that are available."
+IMAGES = "The images: TIFF, PNG or JPEG files, or folders that hold such files."
+LABELS: dict[str, Any] = {
+    "threshold": "VALUE",
+    "ignore": {
+        "type": ranged(int, -LARGEST_VALUE, LARGEST_VALUE),
+        "action": "append",
+        "default": [],
+        "metavar": "VALUE",
+    },
+}
+"""The fields of `Reading` that are about label images."""
+
+
+def images(group: argparse._ActionsContainer, help: str = IMAGES, **options: Any) -> None:
+    """Add the images that a command reads, and how they are read; `options` are those of `fields`."""
+    files(group, "-i", "--images", help=help, required=True)
+    fields(group, Reading, axes={"type": axes}, **options)
+
+
+def models(group: argparse._ActionsContainer, help: str) -> None:
+    """Add the models whose answers are averaged, and test-time augmentation."""
+    files(group, "-m", "--model", help=help, required=True, metavar="MODEL.npz")
+    group.add_argument(
+        "--turns", action="store_true",
+        help="Average over the eight flips and quarter turns of each image: test-time augmentation.",
+    )  # fmt: skip
+
+
+def machine(group: argparse._ActionsContainer, tiles: bool = False) -> None:
+    """Add where to compute, on how many threads and, for pages that are computed in tiles, in which pieces."""
+    if tiles:
+        tile: dict[str, Any] = {"type": ranged(int, 1, auto=True), "metavar": "auto|N"}
+        fields(group, Machine, tile=tile, memory={"type": memory, "metavar": "SIZE"})
+    group.add_argument(
+        "--backend", choices=BACKENDS, default="auto", dest="device",
+        help="The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise.",
+    )  # fmt: skip
+    group.add_argument("--threads", type=int, metavar="T", help=THREADS)
+
+
+def force(group: argparse._ActionsContainer, help: str = "Replace results that exist.") -> None:
+    """Add the permission to replace what an earlier run wrote."""
+    group.add_argument("--force", action="store_true", help=f"{help} Inputs are never replaced.")

@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from tinympcnn.cli import info
+from tinympcnn.cli import arguments, info
+from tinympcnn.cli.words import say
 from tinympcnn.engine.backend import Pair
 from tinympcnn.net import Net
 from tinympcnn.nn.losses import SoftmaxCrossEntropy
@@ -20,15 +21,17 @@ CASES: tuple[tuple[str, Pair], ...] = (("steel", (60, 137)), ("N3", (256, 256)),
 PRODUCT = 2048  # rows and columns of the matrices whose product is the machine's limit
 PATCHES = 16  # the sample on which patch-by-patch training is measured, one patch at a time
 
-EXAMPLE = """example:
+EXAMPLES = """
   tinympcnn bench
+  tinympcnn bench --threads 1
 
 benchmarks/cpu.py in the repository compares with PyTorch.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say where the other benchmarks are; ``tinympcnn bench`` takes no options."""
+    """Add the option of ``tinympcnn bench``."""
+    parser.add_argument("--threads", type=int, metavar="T", help=arguments.THREADS)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     bench()
 
 
-def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> None:
+def bench(seconds: float = 50, echo: Callable[[str], object] = say) -> None:
     """Measure matrix products, training steps, segmentation and patch-by-patch training, in about `seconds`."""
     echo(info.system())
     share = seconds / (1 + 3 * len(CASES))
@@ -57,7 +60,8 @@ def bench(seconds: float = 50, echo: Callable[[str], object] = print) -> None:
         patches = np.lib.stride_tricks.sliding_window_view(image, (P, Q))[0, :PATCHES]
         steps = [training_step(net.as_patch(), patch) for patch in patches]
         ratio = measure(partial(_run_all, steps), share) / len(steps) * H * W / train
-        echo(f"{'':<6}patch by patch, training takes {ratio:,.0f} times as long ({PATCHES} measured, one at a time)")
+        echo(f"{'':<6}patch by patch, training takes {ratio:,.0f} times as long")
+    echo(f"\npatch by patch: {PATCHES} patches were measured, one at a time, and scaled")
 
 
 def _run_all(steps: Sequence[Callable[[], float]]) -> None:

@@ -6,13 +6,12 @@ The images should be ones that no net was trained on. On its own training images
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from os import PathLike
-from typing import Any
+from collections.abc import Mapping
 
-from tinympcnn.cli import arguments
-from tinympcnn.cli.compare import Paths, read_compared
-from tinympcnn.errors import DataError
+from tinympcnn.cli import arguments, compare
+from tinympcnn.cli.models import AnyPath, Echo, Paths
+from tinympcnn.cli.words import say
+from tinympcnn.errors import DataError, counted
 from tinympcnn.inference.calibration import Calibration, fit_calibration
 from tinympcnn.io.images import expand
 from tinympcnn.io.outputs import check_outputs
@@ -21,54 +20,53 @@ from tinympcnn.io.reading import Reading
 LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothing
 
 
-EXAMPLE = """example:
+EXAMPLES = """
   tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json
-  tinympcnn segment -i slices/ -m membranes.npz --calibration calibration.json -o results/
+  tinympcnn calibrate -p held/*_prob.tif -l held-labels/ --invert -o cal.json
+
+'tinympcnn segment --calibration calibration.json' applies the result.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn calibrate``."""
     files = parser.add_argument_group("data")
-    arguments.comparison(
-        files, "The predictions: _prob.tif files of two classes, of images on which no model was trained."
-    )
-    files.add_argument(
-        "-o", "--output", type=arguments.new_file, required=True, metavar="CAL.json",
-        help="The file to write, for the option --calibration of segment.",
-    )  # fmt: skip
+    text = "The predictions: _prob.tif files of two classes, of images on which no model was trained."
+    compare.add_arguments(files, text)
+    text = "The file to write, for the option --calibration of segment."
+    arguments.output(files, "CAL.json", text, required=True)
     arguments.force(files)
 
 
 def run(options: argparse.Namespace) -> None:
     """Fit and write the calibration."""
-    how: dict[str, Any] = {"reading": arguments.reading_of(options), "mapping": options.map, "invert": options.invert}
-    calibrate_files(options.predictions, options.labels, options.output, **how, force=options.force)
+    paths = options.predictions, options.labels, options.output
+    calibrate_files(*paths, **compare.how(options), force=options.force)
 
 
 def calibrate_files(
     predictions: Paths,
     labels: Paths,
-    output: str | PathLike[str],
+    output: AnyPath,
     *,
     reading: Reading = Reading(),  # noqa: B008
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
     force: bool = False,
-    echo: Callable[[str], None] = print,
+    echo: Echo = say,
 ) -> Calibration:
     """Fit a calibration on ``_prob.tif`` files of two classes and their label images, and write it to `output` (JSON).
 
     `read_compared` says how the labels are read. A `DataError` refuses probabilities that do not rise with the labels.
     """
     check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force)
-    kind, values, pages, truth = read_compared(predictions, labels, reading, mapping, invert)
+    kind, values, pages, truth = compare.read_compared(predictions, labels, reading, mapping, invert)
     if kind != "prob" or len(values) != 2:
         raise DataError(
             f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"
         )
-    counted = (y >= 0 for y in truth)  # -1 does not count
-    examples = ((page[k, 1], y[k] == 1) for page, y, k in zip(pages, truth, counted, strict=True))
+    mattering = (y >= 0 for y in truth)  # -1 does not count
+    examples = ((page[k, 1], y[k] == 1) for page, y, k in zip(pages, truth, mattering, strict=True))
     fit = fit_calibration(examples, values)
     rise = sum(fit.calibration.coefficients[1:])  # from p = 0 to p = 1
     if rise < LEAST_RISE:
@@ -78,7 +76,7 @@ def calibrate_files(
         )
     fit.calibration.save(output, pixels=fit.pixels, mean_square_before=fit.before, mean_square_after=fit.after)
     terms = " ".join(f"{c:+.4f} p^{k}" for k, c in enumerate(fit.calibration.coefficients))
-    echo(f"{len(pages)} page(s): p({values[1]}) becomes {terms}")
+    echo(f"{counted(len(pages), 'page')}: p({values[1]}) becomes {terms}")
     echo(f"mean square of probability minus truth: {fit.before:.5f}, and {fit.after:.5f} calibrated")
     echo(f"wrote {output}")
     return fit.calibration

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Sequence
-from os import PathLike
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.class_pictures import draw_confusion, draw_mistakes
-from tinympcnn.cli.models import resolution
+from tinympcnn.cli.charts import draw_confusion, draw_mistakes
+from tinympcnn.cli.models import AnyPath, Echo, Paths, resolution
 from tinympcnn.cli.pictures import check_picture
+from tinympcnn.cli.words import say, table
 from tinympcnn.engine import backend
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import agreed, average
@@ -27,51 +28,66 @@ from tinympcnn.io.reading import Reading
 from tinympcnn.metrics import confusion, mcnemar, rejection_curve, top_error
 from tinympcnn.net import Net
 
-Paths = Sequence[str | PathLike[str]]
-EXAMPLE = """example:
-  tinympcnn classify -i signs/test -m plain.npz conorm.npz --csv rows.csv --sheet mistakes.png
+EXAMPLES = """
+  tinympcnn classify -i signs/test -m plain.npz
+  tinympcnn classify -i signs/test -m plain.npz conorm.npz --csv rows.csv \\
+                     --confusion confusion.png --sheet mistakes.png
 """
 REJECTED = (0.01, 0.05)  # shares of the images for which the rejection curve is printed
 
 
-class Outputs(NamedTuple):
-    """The files that are asked for, each of them optional."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tinympcnn classify``."""
+    data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
+    text = "The images: one folder with a subfolder for each class, one CSV with the columns file and class, or files "
+    arguments.images(data, text + "and folders without classes.")
+    arguments.fields(data, Outputs, csv="ROWS.csv", confusion="CONFUSION.png", sheet="MISTAKES.png")
+    text = "The columns, as train wrote them. The probabilities of several are averaged."
+    arguments.files(net, "-m", "--model", help=text, required=True, metavar="MODEL.npz")
+    arguments.machine(machine)
 
-    csv: str | PathLike[str] | None = None
-    confusion: str | PathLike[str] | None = None
-    sheet: str | PathLike[str] | None = None
+
+def run(options: argparse.Namespace) -> None:
+    """Classify as the options of ``tinympcnn classify`` say."""
+    outputs = arguments.made(Outputs, options)
+    classify_files(options.images, options.model, outputs, axes=options.axes, device=options.device)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that are asked for, each of them optional.
+
+    Attributes
+    ----------
+    csv : path or None
+        Write a row for each image to this file. The default is to write none.
+    confusion : path or None
+        Draw the confusion matrix to this file. This needs classes and matplotlib. The default is to draw none.
+    sheet : path or None
+        Draw the surest mistakes to this file. This needs classes and matplotlib. The default is to draw none.
+    """
+
+    csv: AnyPath | None = None
+    confusion: AnyPath | None = None
+    sheet: AnyPath | None = None
+
+    def __iter__(self) -> Iterator[AnyPath | None]:
+        return iter((self.csv, self.confusion, self.sheet))
 
 
 def classify_files(
     images: Paths,
     models: Paths,
-    outputs: Outputs = Outputs(),  # noqa: B008, it is immutable
+    outputs: Outputs = Outputs(),
     *,
     axes: str | None = None,
     device: str = "numpy",
-    echo: Callable[[str], None] = print,
+    echo: Echo = say,
 ) -> dict[str, Any]:
     """Classify images with a column or a committee of columns, and compare with the truth where that is known.
 
-    Parameters
-    ----------
-    images : sequence of path
-        One folder with a subfolder for each class, one CSV of file and class, or files and folders without classes.
-    models : sequence of path
-        The columns, whose probabilities are averaged.
-    outputs : Outputs
-        The files to write: a CSV with a row for each image, pictures of the confusion matrix and of the mistakes.
-    axes : str, optional
-        The axes of TIFF files that do not tell theirs.
-    device : {"numpy", "cupy", "auto"}
-        Where to compute.
-    echo : callable
-        Called with each line of the report.
-
-    Returns
-    -------
-    dict
-        The measures by name; those that need a truth are missing without one.
+    The images are one folder with a subfolder for each class, one CSV of file and class, or files and folders without
+    classes. Return the measures by name; those that need a truth are missing without one.
     """
     if not has_classes(images) and (outputs.confusion or outputs.sheet):
         raise UsageError(
@@ -99,8 +115,7 @@ def classify_files(
     report = {"images": len(p), "columns": len(nets), "seconds per image": round(seconds, 6)}
     if data.classes is not None:
         report |= measures(p, data.classes) | compared(opinions, data.classes, names)
-    for name, value in report.items():
-        echo(f"{name:<40}  {value:.6g}")
+    echo(table(report))
     _write(outputs, data, p, echo)
     return report
 
@@ -141,7 +156,7 @@ def compared(opinions: Sequence[np.ndarray], classes: np.ndarray, names: Sequenc
     }
 
 
-def write_rows(path: str | PathLike[str], data: Classified, p: np.ndarray) -> None:
+def write_rows(path: AnyPath, data: Classified, p: np.ndarray) -> None:
     """Write a CSV with a row for each image: its class if known, and the two most probable classes."""
     order = np.argsort(-p, axis=1, kind="stable")
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -153,7 +168,7 @@ def write_rows(path: str | PathLike[str], data: Classified, p: np.ndarray) -> No
             writer.writerow([data.names[i], true, *first_row, data.class_names[second], f"{p[i, second]:.5f}"])
 
 
-def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Callable[[str], None]) -> None:
+def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Echo) -> None:
     if outputs.csv is not None:
         write_rows(outputs.csv, data, p)
     if outputs.confusion is not None and data.classes is not None:
@@ -164,33 +179,3 @@ def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Callable[[st
     for path in outputs:
         if path is not None:
             echo(f"wrote {path}")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``tinympcnn classify``."""
-    parser.add_argument(
-        "-i", "--images", action=arguments.Files, required=True, metavar="PATH",
-        help="The images: one folder with a subfolder for each class, one CSV with the columns file and class, or "
-        "files and folders without classes.",
-    )  # fmt: skip
-    parser.add_argument(
-        "-m", "--model", action=arguments.Files, required=True, metavar="MODEL.npz",
-        help="The columns, as train wrote them. The probabilities of several are averaged.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--csv", type=arguments.new_file, metavar="ROWS.csv", help="Write a row for each image to this file."
-    )
-    parser.add_argument(
-        "--confusion", type=arguments.new_file, metavar="CONFUSION.png", help="Draw the confusion matrix to this file."
-    )
-    parser.add_argument(
-        "--sheet", type=arguments.new_file, metavar="MISTAKES.png", help="Draw the surest mistakes to this file."
-    )
-    arguments.reading(parser, labels=False)
-    arguments.machine(parser)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Classify as the options of ``tinympcnn classify`` say."""
-    outputs = Outputs(options.csv, options.confusion, options.sheet)
-    classify_files(options.images, options.model, outputs, axes=options.axes, device=options.backend)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from os import PathLike
-from typing import NamedTuple
+import argparse
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinympcnn import data
+from tinympcnn.cli import arguments
+from tinympcnn.cli.models import Paths
 from tinympcnn.data.labels import IGNORED, MAX_CLASSES
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
@@ -17,7 +19,24 @@ from tinympcnn.io.matching import pair
 from tinympcnn.io.predictions import Prediction, read_prediction
 from tinympcnn.io.reading import Reading
 
-Paths = Sequence[str | PathLike[str]]
+
+def add_arguments(group: argparse._ActionsContainer, help: str) -> None:
+    """Add predictions and the label images to compare them with, and how the label images are read and changed."""
+    arguments.files(group, "-p", "--predictions", help=help, required=True)
+    arguments.files(group, "-l", "--labels", help="The label images, one for each prediction.", required=True)
+    shrink = {"type": arguments.ranged(int, 1), "metavar": "N"}
+    arguments.fields(group, Reading, axes={"type": arguments.axes}, **arguments.LABELS, downsample=shrink)
+    group.add_argument(
+        "--map", type=arguments.mapping, dest="mapping", metavar="A:B,...",
+        help="Replace label value A by B, and so on. The default is to change no value.",
+    )  # fmt: skip
+    group.add_argument("--invert", action="store_true", help="Exchange the two values of the label images.")
+
+
+def how(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how label images are read and changed, as `read_compared` takes it."""
+    reading = arguments.made(Reading, options)
+    return {"reading": reading, "mapping": options.mapping, "invert": options.invert}
 
 
 class Compared(NamedTuple):

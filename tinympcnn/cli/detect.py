@@ -7,7 +7,7 @@ and pictures.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import arguments, pictures
-from tinympcnn.cli.findings import Outputs, Path, report
-from tinympcnn.cli.models import load_committee
-from tinympcnn.engine import backend
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.cli.findings import Outputs, report
+from tinympcnn.cli.models import AnyPath, Echo, Paths, check_channels, load_committee
+from tinympcnn.cli.words import say
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference import inspection
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.inspection import PAPER_PIXELS, Inspected, inspect, recounted
@@ -29,59 +29,31 @@ from tinympcnn.io.predictions import open_images
 from tinympcnn.io.reading import Reading
 from tinympcnn.nn.geometry import count
 
-Paths = Sequence[Path]
-Echo = Callable[[str], None]
-
-EXAMPLE = """example:
-  tinympcnn detect -i line4/ -m steel.npz --val-images known/ --val-labels masks/ --csv rows.csv
+EXAMPLES = """
+  tinympcnn detect -i line4/ -m steel.npz --probability 0.7 --pixels 312
+  tinympcnn detect -i line4/ -m steel.npz --val-images known/ \\
+                   --val-labels masks/ --pixels auto --sheet worst.png
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn detect``."""
-    data = parser.add_argument_group("data")
-    arguments.images(data)
-    arguments.labels(
-        data, "The label images, if the truth is known. Every value but that of the first class is a defect.", False
-    )
-    data.add_argument(
-        "--val-images", action=arguments.Files, metavar="FILE",
-        help="The validation images, on which the threshold is chosen.",
-    )  # fmt: skip
-    data.add_argument(
-        "--val-labels", action=arguments.Files, metavar="FILE", help="The label images of the validation images."
-    )
-    arguments.reading(data)
-    data.add_argument(
-        "--csv", type=arguments.new_file, metavar="ROWS.csv", help="Write a row for every image to this file."
-    )
-    data.add_argument(
-        "--sheet",
-        type=arguments.new_file,
-        metavar="SHEET.png",
-        help="Draw the worst mistakes to this file. This needs matplotlib.",
-    )
-    data.add_argument(
-        "--roc", type=arguments.new_file, metavar="ROC.png",
-        help="Draw the ROC curve with the chosen point to this file. This needs labels and matplotlib.",
-    )  # fmt: skip
-    arguments.force(data)
-    net = parser.add_argument_group("net")
+    data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
+    arguments.images(data, **arguments.LABELS)
+    text = "The label images, where the truth is known. Every value but that of the first class is a defect."
+    arguments.files(data, "-l", "--labels", help=text)
+    text = "The validation images, on which the threshold is chosen, and with --pixels auto the number of pixels too."
+    arguments.files(data, "--val-images", help=text)
+    arguments.files(data, "--val-labels", help="The label images of the validation images.")
+    arguments.fields(data, Outputs, csv="ROWS.csv", sheet="SHEET.png", roc="ROC.png", force={})
     arguments.models(net, "The models that train wrote. The first class is sound. The probabilities are averaged.")
-    net.add_argument(
-        "--probability", type=arguments.ranged(float, 0, 1), metavar="P",
-        help="The probability threshold, if it is not chosen on validation images. The default is 0.5.",
+    probability = {"flags": ["--probability"], "dest": "probability", "type": arguments.ranged(float, 0, 1)}
+    arguments.fields(
+        net, Rule, threshold={**probability, "metavar": "P"},
+        pixels={"type": arguments.ranged(float, 0, auto=True), "metavar": "auto|N"},
+        downsample={"type": arguments.ranged(int, 1), "metavar": "N"},
     )  # fmt: skip
-    net.add_argument(
-        "--pixels", type=arguments.ranged(float, 0, auto=True), default=float(PAPER_PIXELS), metavar="auto|N",
-        help="Flag images with more than N defect pixels, counted at full resolution. The default is 5000. "
-        "auto chooses N on the validation images.",
-    )  # fmt: skip
-    net.add_argument(
-        "--downsample", type=arguments.ranged(int, 1), metavar="N",
-        help="Shrink the images by this factor. The default is the factor that the model was trained with.",
-    )  # fmt: skip
-    arguments.machine(parser.add_argument_group("machine"))
+    arguments.machine(machine)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -89,21 +61,37 @@ def run(options: argparse.Namespace) -> None:
     if bool(options.val_images) != bool(options.val_labels):
         raise UsageError("--val-images and --val-labels belong together; give both or neither")
     validation = (options.val_images, options.val_labels) if options.val_images else None
-    rule = Rule(options.pixels, options.probability, validation, options.turns, options.downsample)
-    outputs = Outputs(options.csv, options.sheet, options.roc, options.force)
-    how: dict[str, Any] = {"reading": arguments.reading_of(options), "device": options.backend}
-    detect_files(options.images, options.model, options.labels, rule, outputs, **how)
+    rule = arguments.made(Rule, options, threshold=options.probability, validation=validation)
+    outputs, reading = arguments.made(Outputs, options), arguments.made(Reading, options, downsample=1)
+    what = options.images, options.model, options.labels
+    detect_files(*what, rule, outputs, reading=reading, device=options.device)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`."""
+    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`.
 
-    pixels: float | None = PAPER_PIXELS  # at full resolution; None chooses the number on the validation images
-    threshold: float | None = None  # None chooses it on the validation images; without such images it is 0.5
-    validation: tuple[Paths, Paths] | None = None  # the images and labels on which pixels and threshold are chosen
-    turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
-    downsample: int | None = None  # the factor by which images and labels are shrunk; None takes the model's
+    Attributes
+    ----------
+    pixels : float or None
+        Flag images with more than N defect pixels, counted at full resolution. The default is 5000, as in the paper.
+        auto chooses N on the validation images.
+    threshold : float or None
+        The probability above which a pixel is a defect pixel, if it is not chosen on validation images. The default
+        is then 0.5.
+    validation : pair of sequences of path, or None
+        The images and labels on which pixels and threshold are chosen.
+    turns : bool
+        Average over the eight flips and quarter turns of each image.
+    downsample : int or None
+        Shrink the images by this factor. The default is the factor that the model was trained with.
+    """
+
+    pixels: float | None = PAPER_PIXELS
+    threshold: float | None = None
+    validation: tuple[Paths, Paths] | None = None
+    turns: bool = False
+    downsample: int | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and self.validation is not None:
@@ -116,14 +104,14 @@ class Rule:
 
 def detect_files(
     images: Paths,
-    model: Path | Paths,
+    model: AnyPath | Paths,
     labels: Paths | None = None,
     rule: Rule = Rule(),
     outputs: Outputs = Outputs(),  # noqa: B008
     *,
     reading: Reading = Reading(),  # noqa: B008
     device: str = "numpy",
-    echo: Echo = print,
+    echo: Echo = say,
 ) -> dict[str, Any]:
     """Decide for every image whether it has a defect, and compare with the truth where that is known.
 
@@ -133,10 +121,7 @@ def detect_files(
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
     _check(images, models, labels, rule, outputs, reading)
-    xp, why = backend.load(device)
-    echo(f"backend: {why}")
-    committee, factor = load_committee(models, rule.turns)
-    committee = committee.to("numpy" if xp is np else "cupy")
+    committee, factor = load_committee(models, rule.turns, device, echo)
     factor = rule.downsample or factor
 
     pixels, threshold = rule.pixels, 0.5 if rule.threshold is None else rule.threshold
@@ -153,9 +138,9 @@ def choose(held: Sequence[Inspected], pixels: float | None, factor: int, echo: E
     if pixels is None:
         pixels = inspection.choose_pixels([one.probability for one in held], [one.area for one in held]) * factor**2
         held = recounted(held, pixels / factor**2)
-        echo(f"more than {pixels} pixels, chosen on {len(held)} validation image(s)")
+        echo(f"more than {counted(int(pixels), 'pixel')}, chosen on {counted(len(held), 'validation image')}")
     threshold = inspection.choose_threshold([one.score for one in held], [one.truth for one in held])
-    echo(f"threshold {threshold:.4f}, chosen on {len(held)} validation image(s)")
+    echo(f"threshold {threshold:.4f}, chosen on {counted(len(held), 'validation image')}")
     return pixels, threshold
 
 
@@ -188,6 +173,5 @@ def _read(
         sound = 0 if reading.threshold is not None or net.class_values is None else net.class_values[0]
         pages, defects, names = read_masks(images, labels, reading, sound)
     for page, name in zip(pages, names, strict=True):
-        if page.shape[2] != net.in_maps:
-            raise DataError(f"{name} has {page.shape[2]} channel(s) and the model takes {net.in_maps}")
+        check_channels(name, page.shape[2], net.in_maps)
     return pages, defects, names

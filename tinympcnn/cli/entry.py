@@ -22,19 +22,21 @@ COMMANDS = {
     "demo": "Train on synthetic membranes, segment unseen ones, score and draw them.",
     "train": "Train a net on images and label images.",
     "segment": "Segment images with a trained model.",
-    "predict": "Write the images that a net trained on target images predicts, such as images without noise.",
-    "classify": "Tell which class each small image shows, with a column or a committee of columns.",
-    "locate": "Find objects in images, and compare them with the truth where that is known.",
+    "predict": "Write the images that a net predicts, such as images without noise.",
+    "classify": "Tell which class each small image shows, with one net or several.",
+    "locate": "Find objects in images, and compare them with the truth if that is known.",
     "detect": "Decide for every image whether it contains a defect.",
     "evaluate": "Compare predictions with label images.",
     "calibrate": "Fit a calibration of two-class probabilities on held-out images.",
-    "export": "Write models as an ONNX file, or as the folder that DeepImageJ, ilastik and QuPath read.",
+    "export": "Write models as ONNX, or as a folder for DeepImageJ, ilastik and QuPath.",
     "info": "Describe a model, a spec or this machine.",
-    "explore": "Write an HTML page that shows a small net at work on an image, number by number.",
-    "gradcheck": "Check the gradients of a net by finite differences, and compare it with its patch net.",
-    "bench": "Measure this machine, in under a minute.",
+    "explore": "Write an HTML page that shows a small net at work, number by number.",
+    "gradcheck": "Check the gradients of a net, and compare it with its patch net.",
+    "bench": "Measure the speed of this machine, in under a minute.",
+    "plot": "Draw the curves of the logs that train --log wrote.",
+    "help": "Explain a command, or how nets are written.",
 }
-"""What each command does; ``tinympcnn/cli/NAME.py`` has its EXAMPLE, its add_arguments and its run."""
+"""What each command does; ``tinympcnn/cli/NAME.py`` has its EXAMPLES, its add_arguments and its run."""
 
 CLOSED = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,)
 """The errors of a pipe that nobody reads any more, as in ``tinympcnn info | head``."""
@@ -76,7 +78,7 @@ def _notices() -> Iterator[None]:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        options, unknown = _parser(argv).parse_known_args(argv)
+        options, unknown = parser_of(argv).parse_known_args(argv)
         if unknown:
             options.parser.refuse(unknown)
         if getattr(options, "threads", None) is not None:
@@ -101,11 +103,13 @@ def _failed(error: Exception | str, code: int) -> int:
     return code
 
 
-def _parser(argv: Sequence[str]) -> Parser:
+def parser_of(argv: Sequence[str]) -> Parser:
     """Return the parser of all commands, with the arguments of the one that is called: the others stay unloaded."""
     from tinympcnn import __version__
 
-    parser = Parser(prog="tinympcnn", description="Max-pooling convolutional networks trained on whole images.")
+    about = "Max-pooling convolutional networks trained on whole images."
+    epilog = "examples:\n  tinympcnn demo\n  tinympcnn train --help\n  tinympcnn help nets"
+    parser = Parser(prog="tinympcnn", description=about, epilog=epilog)
     parser.add_argument("--version", action="version", version=f"tinympcnn {__version__}")
     parser.set_defaults(parser=parser)
     called = next((word for word in argv if not word.startswith("-")), "")
@@ -114,7 +118,7 @@ def _parser(argv: Sequence[str]) -> Parser:
         command = commands.add_parser(name, help=text, description=text)
         if name == called:
             module = import_module(f"tinympcnn.cli.{name}")
-            command.epilog = module.EXAMPLE
+            command.epilog = f"examples:{module.EXAMPLES}"
             module.add_arguments(command)
             command.set_defaults(run=module.run, parser=command)
     return parser
@@ -135,6 +139,11 @@ class _Lasting(io.TextIOBase):
 
     def flush(self) -> None:
         self._try("flush")
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The characters that the stream can show."""
+        return getattr(self.stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
         return self.lost is None and self.stream is not None and self.stream.isatty()

@@ -8,20 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinympcnn import data, metrics
-from tinympcnn.cli import arguments
-from tinympcnn.cli.compare import Paths, read_compared
+from tinympcnn.cli import compare
+from tinympcnn.cli.models import Paths
 from tinympcnn.errors import UsageError
 from tinympcnn.io.reading import Reading
 
-EXAMPLE = """example:
-  tinympcnn evaluate -p results/*_prob.tif -l labels/ --membranes
+EXAMPLES = """
+  tinympcnn evaluate -p results/*_labels.tif -l labels/
+  tinympcnn evaluate -p results/*_prob.tif -l labels/ --membranes --json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn evaluate``."""
-    files = parser.add_argument_group("data")
-    arguments.comparison(files, "The predictions: _prob.tif or _labels.tif files that segment wrote, or label images.")
+    text = "The predictions: _prob.tif or _labels.tif files that segment wrote, or label images."
+    compare.add_arguments(parser.add_argument_group("data"), text)
     measures = parser.add_argument_group("measures")
     measures.add_argument(
         "--positive", type=int, metavar="VALUE",
@@ -36,9 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the report."""
-    how: dict[str, Any] = {"reading": arguments.reading_of(options), "mapping": options.map, "invert": options.invert}
-    measures: dict[str, Any] = {"positive": options.positive, "membranes": options.membranes}
-    report = evaluate_files(options.predictions, options.labels, **measures, **how)
+    measures: dict[str, Any] = {"positive": options.positive, "membranes": options.membranes, **compare.how(options)}
+    report = evaluate_files(options.predictions, options.labels, **measures)
     print(json.dumps(report, indent=1) if options.json else metrics.format_report(report))
 
 
@@ -56,7 +56,7 @@ def evaluate_files(
 
     `positive` is the label value of the positive class, by default the largest one; `read_compared` says the rest.
     """
-    kind, values, pages, truth = read_compared(predictions, labels, reading, mapping, invert)
+    kind, values, pages, truth = compare.read_compared(predictions, labels, reading, mapping, invert)
     if positive is not None and positive not in values:
         raise UsageError(f"--positive {positive} is none of the classes {values}")
     wanted = values.index(positive) if positive is not None else len(values) - 1

@@ -11,15 +11,17 @@ import numpy as np
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import resolution
+from tinympcnn.cli.words import say
 from tinympcnn.data.downsample import downsample
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.explore import default_crop, scene, write
 from tinympcnn.io.images import open_image
 from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 
-EXAMPLE = """examples:
+EXAMPLES = """
   tinympcnn explore cells.npz cells.tif
   tinympcnn explore cells.npz cells.tif -o page.html --crop 40:58,50:71
 """
@@ -48,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--page", type=arguments.ranged(int, 0), default=0, metavar="N",
         help="The page of a stack to show, counted from 0. The default is %(default)s.",
     )  # fmt: skip
-    arguments.reading(parser, labels=False)
+    arguments.fields(parser, Reading, axes={"type": arguments.axes})
     arguments.force(parser, "Replace a page that exists.")
 
 
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         force=options.force,
     )
     rows, columns = shown
-    print(
+    say(
         f"{options.output}: rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1} of "
         f"{options.image}; open it in a browser"
     )
@@ -106,9 +108,9 @@ def explore_file(
     net, file = Net.load(model).astype(np.float64), open_image(image, axes)
     check_outputs([output], [model, image], force)
     if page >= len(file):
-        raise UsageError(f"{image} has {len(file)} page(s), counted from 0; there is no page {page}")
+        raise UsageError(f"{image} has {counted(len(file), 'page')}, counted from 0; there is no page {page}")
     if file.shape[2] != net.in_maps:
-        raise UsageError(f"{image} has {file.shape[2]} channel(s) and the model takes {net.in_maps}")
+        raise UsageError(f"{image} has {counted(file.shape[2], 'channel')} and the model takes {net.in_maps}")
     pixels = downsample(file.page(page), resolution(net))
     rows, columns = crop or default_crop(net, (pixels.shape[0], pixels.shape[1]))
     _check_inside(rows, columns, (pixels.shape[0], pixels.shape[1]))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from tinympcnn import __version__
 from tinympcnn.cli import arguments
-from tinympcnn.cli.models import Paths, load_calibration, resolution
+from tinympcnn.cli.models import AnyPath, Echo, Paths, load_calibration, resolution
 from tinympcnn.cli.results import made_folder
+from tinympcnn.cli.words import say
 from tinympcnn.data.downsample import downsample
 from tinympcnn.data.synthetic import synthetic_membranes
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.classify import check_columns, classify
@@ -32,9 +32,9 @@ from tinympcnn.io.outputs import check_outputs
 from tinympcnn.net import Net
 from tinympcnn.nn.sequential import Sequential
 
-EXAMPLE = """examples:
+EXAMPLES = """
   tinympcnn export membranes.npz membranes.onnx
-  tinympcnn export n3.npz n4.npz both.onnx --calibration calibration.json
+  tinympcnn export n3.npz n4.npz both.onnx --calibration cal.json
   tinympcnn export --bioimageio membranes-model/ membranes.npz
 """
 
@@ -90,19 +90,19 @@ class Choices:
     """What decides the exported model besides the models."""
 
     turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
-    calibration: str | PathLike[str] | None = None  # the file of calibrate, which corrects the average
+    calibration: AnyPath | None = None  # the file of calibrate, which corrects the average
     predict: bool = False  # give the predictions of nets trained on target images
     pixels: str | None = None  # the type of the pixels; None for float32, and uint8 for nets that classify whole images
 
 
 def export_files(
     models: Paths,
-    output: str | PathLike[str],
+    output: AnyPath,
     choices: Choices = Choices(),
     *,
     folder: bool = False,
     force: bool = False,
-    echo: Callable[[str], None] = print,
+    echo: Echo = say,
 ) -> Path:
     """Write models as one ONNX file that averages them, or as a folder for bioimage.io.
 
@@ -147,9 +147,10 @@ def export_files(
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString())
     shape = "(N, K)" if classifies(nets) else "(N, K, H, W)"
+    mean = f"{counted(len(nets), 'net')}, each on {counted(steps.views, 'view')}"
     echo(
         f"wrote {path}: image (N, C, H, W) of {steps.pixels} to {steps.output} {shape}, with C = {nets[0].in_maps} and "
-        f"K = {nets[0].out_maps}; the mean of {len(nets)} net(s), each on {steps.views} view(s)"
+        f"K = {nets[0].out_maps}; the mean of {mean}"
     )
     return path
 

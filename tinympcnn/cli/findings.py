@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
-from tinympcnn.cli import pictures
+from tinympcnn.cli import charts, pictures
+from tinympcnn.cli.models import AnyPath, Echo
+from tinympcnn.cli.words import table
+from tinympcnn.errors import counted
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
-from tinympcnn.inference.inspection import Inspected, summary
+from tinympcnn.inference.inspection import PAPER_PIXELS, Inspected, summary
 from tinympcnn.io.atomic import replacing
 
-Path = str | PathLike[str]
-
 NAMED = 20  # flagged images that are named
+PAPER_SIZE = 240 * 548  # pixels of an image of the paper, four times 60 by four times 137
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write, and whether files that exist are replaced."""
+    """The files to write, and whether files that exist are replaced.
 
-    csv: Path | None = None  # a row for every image
-    sheet: Path | None = None  # the worst mistakes, as PNG
-    roc: Path | None = None  # the ROC curve, as PNG
+    Attributes
+    ----------
+    csv : path or None
+        Write a row for every image to this file. The default is to write none.
+    sheet : path or None
+        Draw the worst mistakes to this file. This needs matplotlib. The default is to draw none.
+    roc : path or None
+        Draw the ROC curve with the chosen point to this file. This needs labels and matplotlib. The default is to draw
+        none.
+    force : bool
+        Replace results that exist. Inputs are never replaced.
+    """
+
+    csv: AnyPath | None = None
+    sheet: AnyPath | None = None
+    roc: AnyPath | None = None
     force: bool = False
 
 
@@ -36,13 +50,13 @@ def report(
     outputs: Outputs,
     pixels: float,
     factor: int,
-    echo: Callable[[str], None],
+    echo: Echo,
 ) -> dict[str, Any]:
     """Say and write what was found, and return it as a table."""
     for warning in _warnings(committee, found, pixels, factor):
         echo(f"warning: {warning}")
-    table = summary(found, threshold)
-    echo(format_table({"pixels (full resolution)": pixels, "down-sampled by": factor, **table}))
+    values = summary(found, threshold)
+    echo(table({"pixels (full resolution)": f"{pixels:g}", "down-sampled by": factor, **values}))
     if flagged := [one.name for one in found if one.score > threshold]:
         more = f" and {len(flagged) - NAMED} more, see --csv" if len(flagged) > NAMED else ""
         echo(f"flagged: {', '.join(flagged[:NAMED])}{more}")
@@ -50,37 +64,34 @@ def report(
         write_rows(outputs.csv, found, threshold, factor)
         echo(f"wrote {outputs.csv}")
     if outputs.sheet is not None:
-        echo(f"wrote {outputs.sheet}, from the top: {pictures.contact_sheet(outputs.sheet, found, threshold)}")
+        rows = charts.contact_sheet(outputs.sheet, found, threshold, pixels / factor**2)
+        echo(f"wrote {outputs.sheet}, from the top: {rows}")
     if outputs.roc is not None:
-        pictures.plot_roc(outputs.roc, found, threshold)
+        charts.plot_roc(outputs.roc, found, threshold)
         echo(f"wrote {outputs.roc}")
-    return table
+    return values
 
 
 def _warnings(committee: Committee, found: Sequence[Inspected], pixels: float, factor: int) -> Iterator[str]:
     strange = [(one.name, wrong) for one in found if (wrong := off_scale(committee.nets, one.image))]
     if strange:
         name, wrong = strange[0]
-        yield f"{len(strange)} of {len(found)} image(s) are on another scale, the first is {name} with {wrong}"
+        yield f"{len(strange)} of {counted(len(found), 'image')} on another scale, the first is {name} with {wrong}"
     smallest = min(found, key=lambda one: one.probability.size)
-    if pixels / factor**2 > smallest.probability.size / 4:
-        yield f"--pixels {pixels:g} is more than a quarter of image {smallest.name}: smaller defects are missed"
+    size = smallest.probability.size * factor**2
+    if pixels > size / 4:
+        yield (
+            f"--pixels {pixels:g} is more than a quarter of image {smallest.name}, which has {size} pixels, so smaller "
+            f"defects are missed; try --pixels {_share(size)}, or auto with validation images"
+        )
 
 
-def format_table(table: dict[str, Any]) -> str:
-    """Return a table as lines of name and value.
-
-    Examples
-    --------
-    >>> print(format_table({"misses": 2, "precision": 0.5}))
-    misses     2
-    precision  0.5
-    """
-    width = max(map(len, table))
-    return "\n".join(f"{name:<{width}}  {value:g}" for name, value in table.items())
+def _share(size: int) -> int:
+    """Return the number of pixels that is as large a share of an image of this size as the paper's is of its own."""
+    return max(1, size * PAPER_PIXELS // PAPER_SIZE)
 
 
-def write_rows(path: Path, found: Sequence[Inspected], threshold: float, factor: int = 1) -> None:
+def write_rows(path: AnyPath, found: Sequence[Inspected], threshold: float, factor: int = 1) -> None:
     """Write a CSV in UTF-8 with a row for every image: what was found, what was decided, and what is true.
 
     Pixels are counted at full resolution, `factor` times that of the net.

@@ -12,15 +12,18 @@ from tinympcnn.net import Net
 
 TOLERANCE = 1e-12  # the largest relative distance of the two nets, in float64
 
-EXAMPLE = """example:
+EXAMPLES = """
+  tinympcnn gradcheck
   tinympcnn gradcheck 'C5x5x4 MPF2x2 FC2'
+
+'tinympcnn help nets' explains how nets are written.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the argument of ``tinympcnn gradcheck``."""
     parser.add_argument(
-        "spec", nargs="?", default="C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2", metavar="N3|N4|steel|SPEC",
+        "spec", nargs="?", default="C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2", metavar="NAME|SPEC",
         help="The net to check, by its name or its spec. The default is '%(default)s'.",
     )  # fmt: skip
 

@@ -17,26 +17,28 @@ from threadpoolctl import threadpool_info
 import tinympcnn
 from tinympcnn import engine
 from tinympcnn.cli import arguments
+from tinympcnn.cli.words import say
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference.tiling import tile_memory, tile_size
 from tinympcnn.net import Net
-from tinympcnn.nn.plan import block_bytes, every
+from tinympcnn.nn.plan import block_bytes, every, table
 
 OVERRIDES = ("OPENBLAS_", "MKL_", "BLIS_", "GOTO_", "OMP_", "VECLIB_", "NPY_", "CUPY_", "TINYMPCNN_")
 
-EXAMPLE = """examples:
+EXAMPLES = """
   tinympcnn info
   tinympcnn info N4 --image 512x512
-  tinympcnn info cells.npz
+
+'tinympcnn help nets' explains how nets are written.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn info``."""
     parser.add_argument(
-        "what", nargs="?", metavar="MODEL.npz|N3|N4|steel|SPEC",
+        "what", nargs="?", metavar="MODEL.npz|NAME|SPEC",
         help="The net to describe: a model file, a name or a spec. The default is to describe this machine.",
     )  # fmt: skip
     parser.add_argument(
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     """Print what is asked for."""
     if options.what is None and options.image is not None:
         raise UsageError("--image belongs to a net, as in 'tinympcnn info N4 --image 512x512'")
-    print(system() if options.what is None else describe_named(options.what, options.image, options.in_maps))
+    say(system() if options.what is None else describe_named(options.what, options.image, options.in_maps))
 
 
 def system() -> str:
@@ -64,7 +66,7 @@ def system() -> str:
         f"tinympcnn {tinympcnn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
         f"SciPy {version('scipy')}",
         *(f"BLAS: {line}" for line in blas()),
-        f"CPU: {cpu()}, {engine.available_cores()} core(s) available",
+        f"CPU: {cpu()}, {counted(engine.available_cores(), 'core')} available",
         f"vector units: {', '.join(vector_units()) or 'not known'}",
         f"environment: {', '.join(set_here) or 'nothing that overrides BLAS or threads'}",
         f"threads in use: {engine.get_threads()}, BLAS at one thread in each",
@@ -87,10 +89,11 @@ def card(xp: ModuleType) -> str:
 
 
 def blas() -> list[str]:
-    """Return one line for every BLAS that is loaded (NumPy and SciPy may bring one each)."""
+    """Return one line for every BLAS that is loaded, and who brought it: NumPy and SciPy may bring one each."""
     lines = [
         f"{info['internal_api']} {info['version']}, kernel {info.get('architecture', 'not known')}, "
-        f"{info['num_threads']} thread(s), {info.get('threading_layer', 'threads not known')}"
+        f"{counted(info['num_threads'], 'thread')}, {info.get('threading_layer', 'threads not known')}"
+        + "".join(f" (of {name})" for name in ("NumPy", "SciPy") if f"{name.lower()}.libs" in info["filepath"])
         for info in threadpool_info()
         if info["user_api"] == "blas"
     ]
@@ -133,25 +136,25 @@ def _training_lines(net: Net) -> list[str]:
 
 
 def describe(net: Net, size: Pair | None = None) -> str:
-    """Return the table of a net and, for an image that is not mirrored yet, the sizes, operations and memory."""
+    """Return what a net sees and its table and, for an image that is not mirrored yet, operations and memory."""
     net = net.as_image()
+    sees = f"Each answer looks at {'x'.join(map(str, net.field_of_view))} pixels"
     if size is None:
-        return str(net)
-    mirrored = net.input_size(size)
-    lines = [str(net), "", f"An image of {size[0]}x{size[1]}, mirrored at the borders to {mirrored[0]}x{mirrored[1]}:"]
-    lines.append(f"{'layer':>5}  {'':<20}{'fragments':>10}{'size':>11}{'maps':>6}{'MFLOP':>12}")
-    for number, row in every(net.plan(mirrored)):
-        (F, h, w, maps), mflop = row.shape, f"{row.flop / 1e6:.1f}" if row.flop else ""
-        lines.append(f"{number:>5}  {type(row.layer).__name__:<20}{F:>10}{f'{h}x{w}':>11}{maps:>6}{mflop:>12}".rstrip())
+        return f"{sees}.\n\n{net}"
+    mirrored, image = net.input_size(size), f"an image of {size[0]}x{size[1]}"
     forward, training = flop_forward(net, mirrored), flop_training(net, mirrored)
     rows, columns = map(min, tile_size(net, None, largest=size), size)
-    lines += [
-        f"{forward / 1e9:.3g} GFLOP forward, {training / 1e9:.3g} GFLOP for a training step",
-        "there is no patch net: what an output sees depends on its place in the pools"
+    told = (
+        "there is no patch net: what an answer looks at depends on its place in the pools"
         if net.grid != (1, 1)
-        else f"patch by patch the same image takes {patch_ratio(net, size):.0f} times as many operations",
-        f"memory, about: {training_bytes(net, mirrored) / 1e6:,.0f} MB for a training step; to segment, "
-        f"{tile_memory(net, (rows, columns), size) / 1e6:,.0f} MB at most, in tiles of {rows}x{columns}",
+        else f"patch by patch, {image} takes {patch_ratio(net, size):.0f} times as many operations"
+    )
+    lines = [
+        f"{sees}; {told}.\n\n{table(net, mirrored)}\n",
+        f"{image}, mirrored at the borders to {mirrored[0]}x{mirrored[1]}, takes",
+        f"  to train     {training / 1e9:.3g} GFLOP a step, {training_bytes(net, mirrored) / 1e6:,.0f} MB",
+        f"  to segment   {forward / 1e9:.3g} GFLOP, {tile_memory(net, (rows, columns), size) / 1e6:,.0f} MB at most, "
+        f"in tiles of {rows}x{columns}",
     ]
     return "\n".join(lines)
 

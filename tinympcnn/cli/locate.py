@@ -6,7 +6,7 @@ Pages are read and segmented band by band, so that the memory does not depend on
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.findings import format_table
-from tinympcnn.cli.models import load_committee
+from tinympcnn.cli.models import AnyPath, Echo, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
 from tinympcnn.cli.pictures import check_picture
-from tinympcnn.engine import backend
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.cli.words import say, table
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.locate import locate
 from tinympcnn.io.image_file import ImageFile
@@ -31,72 +30,41 @@ from tinympcnn.io.places import grown, read_places
 from tinympcnn.io.predictions import open_images
 from tinympcnn.io.reading import Reading
 
-AnyPath = str | PathLike[str]
-Paths = Sequence[AnyPath]
-Echo = Callable[[str], None]
-
 LOWEST = 0.05  # the smallest score among which a threshold is chosen
 
-EXAMPLE = """example:
-  tinympcnn locate -i slides/ -m cells.npz -o objects.csv --val known/ --truth points.csv --turns --overlay pictures/
+EXAMPLES = """
+  tinympcnn locate -i slides/ -m cells.npz -o objects.csv --score 0.7
+  tinympcnn locate -i slides/ -m cells.npz -o objects.csv --val known/ \\
+                   --truth points.csv --turns --overlay pictures/
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn locate``."""
-    parser.epilog = EXAMPLE
-    data = parser.add_argument_group("data")
+    data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     arguments.images(data)
-    data.add_argument(
-        "-o", "--output", type=arguments.new_file, required=True, metavar="OBJECTS.csv",
-        help="The table of objects to write: file, page, row, column and score, in pixels from 0.",
+    table = {"flags": ["-o", "--output"], "dest": "table", "required": True, "metavar": "OBJECTS.csv"}
+    arguments.fields(data, Outputs, table=table)
+    arguments.fields(
+        data, Truth, places={"flags": ["--truth"], "dest": "places", **arguments.FILES},
+        validation={"flags": ["--val"], "dest": "validation", **arguments.FILES},
+        within={"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"},
     )  # fmt: skip
-    data.add_argument(
-        "--truth", action=arguments.Files, metavar="FILE",
-        help="The objects that are there: a table of points, or images of numbered objects.",
-    )  # fmt: skip
-    data.add_argument(
-        "--val", action=arguments.Files, metavar="FILE",
-        help="The validation images, on which the threshold is chosen. Their objects are in --truth as well.",
-    )  # fmt: skip
-    data.add_argument(
-        "--within", type=arguments.ranged(float, 0), nargs="+", metavar="PIXELS",
-        help="The largest distance of a hit; several are compared. The default is the radius.",
-    )  # fmt: skip
-    arguments.reading(data, labels=False)
-    data.add_argument(
-        "--overlay", type=arguments.path, metavar="DIR",
-        help="Draw hits, misses and false alarms into a PNG for each page. This needs matplotlib.",
-    )  # fmt: skip
-    data.add_argument(
-        "--roi", type=arguments.path, metavar="DIR",
-        help="Write the objects of each page as points for ImageJ's ROI manager. This needs roifile.",
-    )  # fmt: skip
-    arguments.force(data)
-    net = parser.add_argument_group("net")
+    arguments.fields(data, Outputs, overlay="DIR", roi="DIR", force={})
     arguments.models(net, "The models that train wrote with --radius. The probabilities of several are averaged.")
-    net.add_argument(
-        "--radius", type=arguments.ranged(float, 0), metavar="R",
-        help="The radius of the objects, in pixels. The default is the radius that the models were trained with.",
-    )  # fmt: skip
-    net.add_argument(
-        "--score", type=arguments.ranged(float, 0, 1), metavar="P",
-        help="The smallest score of an object, if it is not chosen on validation images. The default is 0.5.",
-    )  # fmt: skip
-    arguments.machine(parser.add_argument_group("machine"))
+    score = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
+    arguments.fields(net, Search, radius={"type": arguments.ranged(float, 0), "metavar": "R"}, threshold=score)
+    arguments.machine(machine)
 
 
 def run(options: argparse.Namespace) -> None:
     """Find objects as the options of ``tinympcnn locate`` say."""
+    known = options.places or options.validation
     locate_files(
-        options.images,
-        options.model,
-        Outputs(options.output, options.overlay, options.roi, options.force),
-        Truth(options.truth, options.val, tuple(options.within or ())) if options.truth or options.val else None,
-        Search(options.radius, options.score, options.turns),
-        reading=arguments.reading_of(options),
-        device=options.backend,
-    )
+        options.images, options.model, arguments.made(Outputs, options),
+        arguments.made(Truth, options) if known else None, arguments.made(Search, options),
+        reading=Reading(axes=options.axes, radius=options.radius), device=options.device,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,11 +74,11 @@ class Search:
     Attributes
     ----------
     radius : float or None
-        The radius of the objects, in pixels of the images as they are in the files; by default the models'.
+        The radius of the objects, in pixels of the files. The default is the radius that the models were trained with.
     threshold : float or None
-        The smallest score. None chooses it on the validation images; without such images it is 0.5.
+        The smallest score of an object, if it is not chosen on validation images. The default is then 0.5.
     turns : bool
-        Whether probabilities are averaged over the eight flips and quarter turns of each image.
+        Average over the eight flips and quarter turns of each image.
     """
 
     radius: float | None = None
@@ -125,11 +93,12 @@ class Truth:
     Attributes
     ----------
     places : sequence of path or None
-        Tables of points, or images of numbered objects, of the images and of the validation images.
+        The objects that are there: a table of points, or images of numbered objects. By default they are not known.
     validation : sequence of path or None
-        The images on which the threshold is chosen, by F1.
+        The validation images, on which the threshold is chosen by F1. Their objects are in --truth as well. By default
+        there are none.
     within : tuple of float
-        The largest distances of a hit, in pixels; the first decides. By default the radius of the objects.
+        The largest distances of a hit, in pixels; the first decides. The default is the radius.
     """
 
     places: Paths | None = None
@@ -150,39 +119,15 @@ def locate_files(
     *,
     reading: Reading = Reading(),  # noqa: B008
     device: str = "numpy",
-    echo: Echo = print,
+    echo: Echo = say,
 ) -> dict[str, Any]:
-    """Find the objects in image files, and compare them with the truth where that is known.
+    """Find the objects in image files, compare them with the truth where that is known, and return what is measured.
 
-    Parameters
-    ----------
-    images : sequence of path
-        Files and folders.
-    model : path or sequence of path
-        Models with two classes, background and object. The probabilities of several models are averaged.
-    outputs : Outputs
-        The files to write.
-    truth : Truth, optional
-        The objects that are there.
-    search : Search
-        What an object is.
-    reading : Reading
-        The axes of the images. The models say by how much images are down-sampled.
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    echo : callable
-        It is told what is done.
-
-    Returns
-    -------
-    dict
-        What was echoed as a table.
+    The models have two classes, background and object; the probabilities of several are averaged. The models say by
+    how much images are down-sampled.
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
-    xp, why = backend.load(device)
-    echo(f"backend: {why}")
-    committee, factor = load_committee(models, search.turns)
-    committee = committee.to("numpy" if xp is np else "cupy")
+    committee, factor = load_committee(models, search.turns, device, echo)
     radius = _radius(committee, search.radius)
     files = _open(images, reading, committee)
     if committee.out_maps != 2:
@@ -203,13 +148,14 @@ def locate_files(
         threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
         if threshold == float("inf"):
             raise DataError("nothing on the validation images was found, so no threshold can be chosen; see --within")
-        echo(f"score of at least {threshold:.4f}, chosen on {sum(file.n_pages for file in held)} validation page(s)")
+        pages = counted(sum(file.n_pages for file in held), "validation page")
+        echo(f"score of at least {threshold:.4f}, chosen on {pages}")
     found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
     kept = [one._replace(objects=one.objects[one.objects[:, 2] >= threshold]) for one in found]
     report: dict[str, Any] = {"pages": n, "objects": sum(len(one.objects) for one in kept), "threshold": threshold}
     for distance in within if places is not None else ():
         report |= compared(found, threshold, distance)
-    echo(format_table(report))
+    echo(table(report))
     write_objects(outputs, kept, within[0], radius, echo)
     return report
 
@@ -226,8 +172,7 @@ def _radius(committee: Committee, asked: float | None) -> float:
 def _open(images: Paths, reading: Reading, committee: Committee) -> list[ImageFile]:
     files = open_images(images, reading)
     for file in files:
-        if file.shape[2] != committee.in_maps:
-            raise DataError(f"{file.path} has {file.shape[2]} channel(s) and the model takes {committee.in_maps}")
+        check_channels(file.path, file.shape[2], committee.in_maps)
     names = [file.path.name for file in files]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"several images are named {double}, so a table could not tell them apart")

@@ -1,26 +1,58 @@
-"""The models that a command averages, and the calibration of their average."""
+"""The models that a command averages, where they compute, and the calibration of their average."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from os import PathLike
 
-from tinympcnn.errors import DataError
+import numpy as np
+
+from tinympcnn.cli.words import say
+from tinympcnn.engine import backend
+from tinympcnn.errors import DataError, counted
 from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.committee import Committee
 from tinympcnn.net import Net
 
-Paths = Sequence[str | PathLike[str]]
+AnyPath = str | PathLike[str]
+Paths = Sequence[AnyPath]
+Echo = Callable[[str], None]
 
 
-def load_committee(models: Paths, turns: bool = False) -> tuple[Committee, int]:
+@dataclass(frozen=True)
+class Machine:
+    """Where to compute, and in which pieces. Only the last bits of the result depend on the device.
+
+    Attributes
+    ----------
+    device : {"numpy", "cupy", "auto"}
+        The library that computes.
+    tile : int or None
+        Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.
+    memory : int or None
+        Keep to this much memory, such as 2G or 500M. The default is half of what is free.
+    """
+
+    device: str = "numpy"
+    tile: int | None = None
+    memory: int | None = None
+
+
+def load_committee(
+    models: AnyPath | Paths, turns: bool = False, device: str = "numpy", echo: Echo = say
+) -> tuple[Committee, int]:
     """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
-    nets, names = [Net.load(path) for path in models], [str(path) for path in models]
-    return Committee(nets, turns, names), agreed("down-sampling", [resolution(net) for net in nets], names)
+    xp, why = backend.load(device)
+    echo(f"backend: {why}")
+    names = [str(path) for path in ([models] if isinstance(models, str | PathLike) else models)]
+    nets = [Net.load(name) for name in names]
+    committee = Committee(nets, turns, names).to("numpy" if xp is np else "cupy")
+    return committee, agreed("down-sampling", [resolution(net) for net in nets], names)
 
 
-def load_calibration(path: str | PathLike[str] | None, values: tuple[int, ...]) -> Calibration | None:
+def load_calibration(path: AnyPath | None, values: tuple[int, ...]) -> Calibration | None:
     """Read a calibration if there is one, and check that it was fitted for these classes."""
     if path is None:
         return None
@@ -36,3 +68,9 @@ def resolution(net: Net) -> int:
     if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
         raise DataError(f"the model's record names the down-sampling {str(factor)[:40]!r}; it must be 1 or more")
     return factor
+
+
+def check_channels(name: object, channels: int, wanted: int) -> None:
+    """Refuse an image with another number of channels than the models take."""
+    if channels != wanted:
+        raise DataError(f"{name} has {counted(channels, 'channel')} and the model takes {wanted}")

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
-from os import PathLike
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinympcnn.cli import pictures
+from tinympcnn.cli.models import AnyPath, Echo
 from tinympcnn.errors import UsageError
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.points import Point, write_points
 from tinympcnn.metrics.objects import Ranking, bootstrap_interval, match_objects, rank_objects
 
-AnyPath = str | PathLike[str]
-Echo = Callable[[str], None]
 
+@dataclass(frozen=True)
+class Outputs:
+    """The files to write.
 
-class Outputs(NamedTuple):
-    """The files to write: the table, and the folders of the pictures and of the ROIs."""
+    Attributes
+    ----------
+    table : path
+        The table of objects to write: file, page, row, column and score, in pixels from 0.
+    overlay : path or None
+        Draw hits, misses and false alarms into a PNG for each page in this folder. This needs matplotlib. The default
+        is to draw nothing.
+    roi : path or None
+        Write the objects of each page as points for ImageJ's ROI manager into this folder. This needs roifile. The
+        default is to write none.
+    force : bool
+        Replace results that exist. Inputs are never replaced.
+    """
 
     table: AnyPath
     overlay: AnyPath | None = None

@@ -1,4 +1,4 @@
-"""Every picture of the command line: panels side by side, the contact sheet and the ROC curve of ``detect``.
+"""How every picture of the command line is drawn: palette, style and files; and pictures of what is in an image.
 
 Drawn with matplotlib, of the `plot` extra, which is imported only when a picture is drawn.
 """
@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn.errors import UsageError
-from tinympcnn.inference.inspection import Inspected
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.atomic import replacing
-from tinympcnn.metrics.roc import decide, roc_curve
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -28,8 +26,8 @@ INK = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE)
 FALSE, MISSED = VERMILLION, BLUE
 LINES, MARKS = ("-", "--", "-.", ":"), "os^Dv<"
 
-SHEET_ROWS = 8  # images on a contact sheet
 DPI = 110
+PREVIEW = 2048  # rows and columns of a preview, at most
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -54,14 +52,15 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
     """
     arrays = [np.asarray(panel) for panel in panels]
     if not arrays or len(arrays) != len(titles):
-        raise UsageError(f"{len(arrays)} panel(s) and {len(titles)} title(s) do not make a picture; give one to each")
+        both = f"{counted(len(arrays), 'panel')} and {counted(len(titles), 'title')}"
+        raise UsageError(f"{both} do not make a picture; give one to each")
     for array in arrays:
         if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
             raise UsageError(f"a panel is an array (H, W) or (H, W, 3), not {array.shape}")
     with drawing() as new_figure:
-        figure = new_figure(figsize=(3.2 * len(arrays), 3.4))
+        figure = new_figure(figsize=(3.2 * len(arrays), 3.7))
         for ax, array, title in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, titles, strict=True):
-            shown = _show(ax, array)
+            shown = show(ax, array)
             ax.set_title(title)
             if array.dtype.kind == "f":
                 figure.colorbar(shown, ax=ax, label="probability", shrink=0.6)
@@ -70,73 +69,68 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
         write_figure(figure, path)
 
 
-def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float) -> str:
-    """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top.
+def tinted(image: np.ndarray, segments: np.ndarray, strength: float = 0.55) -> np.ndarray:
+    """Return an image (H, W) in grey whose segments, numbered from 1, have colours, neighbours different ones.
 
-    Where the truth is not known, the images with the largest scores are drawn.
+    Neighbours are segments that meet when all are grown until they fill the image. The result is uint8, (H, W, 3).
     """
+    from scipy import ndimage
 
-    def badness(one: Inspected) -> float:
-        if one.defect is None:
-            return one.score
-        distance = abs(one.score - threshold)
-        return distance if (one.score > threshold) != one.truth else -distance
+    numbers = segments
+    if (segments == 0).any() and segments.any():
+        nearest = ndimage.distance_transform_edt(segments == 0, return_distances=False, return_indices=True)
+        numbers = segments[tuple(nearest)]
+    meet = [(numbers[1:], numbers[:-1]), (numbers[:, 1:], numbers[:, :-1])]
+    pairs = np.unique(np.concatenate([np.stack([a[a != b], b[a != b]], axis=1) for a, b in meet]), axis=0)
+    inks = np.zeros(int(segments.max()) + 1, int)
+    for i in range(1, len(inks)):
+        near = {int(inks[b if a == i else a]) for a, b in pairs if i in (a, b)}
+        free = [ink for ink in range(1, len(INK) + 1) if ink not in near]
+        inks[i] = free[i % len(free)] if free else 1 + i % len(INK)
+    colours = np.array([(0, 0, 0), *map(rgb, INK)])
+    below = grey(image)[..., None] * np.ones(3)
+    tint = (1 - strength) * below + strength * colours[inks[segments]]
+    return (255 * np.where(segments[..., None] > 0, tint, 0.35 * below)).astype(np.uint8)
 
-    rows = sorted(found, key=badness, reverse=True)[:SHEET_ROWS]
-    known = rows[0].defect is not None
-    titles = [*(["truth"] if known else []), "probability of a defect", f"above {threshold:.3f}"]
-    height = min(3.0, 2.6 * max(one.probability.shape[0] / one.probability.shape[1] for one in rows)) + 0.5
-    with drawing() as new_figure:
-        from matplotlib.colors import ListedColormap
+
+def outlines(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of a mask (H, W) that have a neighbour outside of the mask."""
+    from scipy import ndimage
+
+    return np.asarray(mask & ~ndimage.binary_erosion(mask, border_value=1))
+
+
+def draw_preview(
+    path: str | PathLike[str],
+    image: np.ndarray,
+    classes: np.ndarray,
+    values: Sequence[int],
+    truth: np.ndarray | None = None,
+) -> None:
+    """Draw an image (H, W, C) with the outlines of its segments and, where the truth is known, the mistakes.
+
+    The `classes` and the `truth`, (H, W), are indices into the label `values`; a truth of -1 does not count. Of
+    images of more than `PREVIEW` rows or columns, every second pixel is drawn, or every third, and so on.
+    """
+    step = -(-max(classes.shape) // PREVIEW)
+    image, classes = image[::step, ::step], classes[::step, ::step]
+    truth = None if truth is None else truth[::step, ::step]
+    marks = [(INK[k % len(INK)], classes == k, f"edge of {values[k]}") for k in range(1, len(values))]
+    marks = [(YELLOW if truth is not None else ink, outlines(mask), words) for ink, mask, words in marks]
+    if truth is not None:
+        wrong, n = (classes != truth) & (truth >= 0), max(1, np.count_nonzero(truth >= 0))
+        others = str(values[1]) if len(values) == 2 else "another"
+        for ink, mask, true in ((FALSE, wrong & (truth == 0), values[0]), (MISSED, wrong & (truth > 0), others)):
+            marks.append((ink, mask, f"wrong, truth {true}: {mask.sum() / n:.1%}"))
+    shown = np.zeros((*classes.shape, 4))
+    for ink, mask, _ in marks:
+        shown[mask] = (*rgb(ink), 1)
+    with picture_of(image) as (figure, ax):
         from matplotlib.patches import Patch
 
-        kinds = {"no defect": "white", "defect": VERMILLION, **({"not counted": GREY} if known else {})}
-        colours = ListedColormap(["white", VERMILLION, GREY])
-        figure = new_figure(figsize=(2.9 * len(titles) + 3.6, height * len(rows) + 0.5))
-        axes = figure.subplots(len(rows), len(titles) + 1, squeeze=False)
-        for line, one in zip(axes, rows, strict=True):
-            line[0].imshow(one.image.mean(axis=2, dtype=np.float64), cmap="gray", interpolation="nearest")
-            line[0].set_ylabel("row (pixels)")
-            line[0].set_title(
-                f"{printable(one.name)[-40:]}\n{one.outcome(threshold)}, score {one.score:.3f}", loc="left"
-            )
-            shown = _show(line[-2], one.probability.astype(float))
-            maps = [] if one.defect is None else [np.where(one.defect < 0, 2, one.defect)]
-            maps.append((one.probability > threshold).astype(int))
-            for ax, kind in zip((*line[1:-2], line[-1]), maps, strict=True):
-                ax.imshow(kind, colours, vmin=0, vmax=2, interpolation="nearest")
-        for ax, title in zip(axes[0, 1:], titles, strict=True):
-            ax.set_title(title)
-        for ax in axes[-1]:
-            ax.set_xlabel("column (pixels)")
-        figure.colorbar(shown, ax=axes[:, -1], label="probability", shrink=min(1, 2 / len(rows)), aspect=15)
-        patches = [Patch(facecolor=colour, edgecolor=BLACK, label=kind) for kind, colour in kinds.items()]
-        figure.legend(handles=patches, loc="outside lower right", ncols=3, frameon=False)
-        write_figure(figure, path)
-    return ", ".join(f"{printable(one.name)} ({one.outcome(threshold)})" for one in rows)
-
-
-def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: float) -> None:
-    """Draw the ROC curve of images whose truth is known, some with a defect and some without, and the chosen point."""
-    scores, truth = [one.score for one in found], [one.truth for one in found]
-    curve, chosen = roc_curve(scores, truth), decide(scores, truth, threshold)
-    mistakes = f"{chosen.misses} missed, {chosen.false_alarms} false alarm(s)"
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(4.6, 4.6))
-        ax = figure.subplots()
-        ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
-        rates = np.append(0, curve.false_alarm_rate), np.append(0, curve.hit_rate)
-        ax.plot(*rates, color=BLUE, linewidth=2, label=f"every threshold: AUC {curve.auc:.4f}", clip_on=False)
-        ax.plot(
-            1 - chosen.specificity, chosen.recall, color=VERMILLION, marker="s", markersize=8, linestyle="",
-            label=f"threshold {threshold:.3f}: {mistakes}", clip_on=False, zorder=3,
-        )  # fmt: skip
-        ax.set(
-            xlim=(0, 1), ylim=(0, 1), aspect="equal", title=f"{sum(truth)} of {len(truth)} images have a defect",
-            xlabel="false alarm rate (share of the images without a defect)",
-            ylabel="hit rate (share of the images with a defect)",
-        )  # fmt: skip
-        ax.legend(loc="lower right", frameon=False)
+        ax.imshow(shown, interpolation="nearest")
+        handles = [Patch(color=ink, label=words) for ink, _, words in marks]
+        figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=8)
         write_figure(figure, path)
 
 
@@ -161,25 +155,52 @@ def draw_objects(
             ("false alarm", VERMILLION, "s", objects[matched < 0]),
             ("miss", YELLOW, "D", missed),
         ]
-    height, width = image.shape[:2]
-    inches = width / DPI, height / DPI
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(max(inches[0], 4), inches[1] + 0.4), layout="none")
-        ax = figure.add_axes((0, 0.4 / (inches[1] + 0.4), 1, inches[1] / (inches[1] + 0.4)))
-        shown = image.astype(np.float64)
-        low, high = (0, 255) if image.dtype == np.uint8 and image.shape[2] == 3 else (shown.min(), shown.max())
-        shown = (shown - low) / max(high - low, 1e-9)
-        ax.imshow(shown if image.shape[2] == 3 else shown[:, :, 0], cmap="gray", interpolation="nearest")
-        size = (2 * 72 / DPI * (radius + 2)) ** 2
+    with picture_of(image) as (figure, ax):
+        size = (2 * 72 / DPI * (radius * enlarged(image) + 2)) ** 2
         for name, colour, mark, some in kinds:
             ax.scatter(
                 some[:, 1], some[:, 0], s=size, marker=mark, facecolors="none", edgecolors=colour, linewidths=1.5,
                 label=f"{name} ({len(some)})",
             )  # fmt: skip
-        ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        ax.set_axis_off()
         figure.legend(loc="lower center", ncols=3, frameon=False, markerscale=min(1.0, 7 / np.sqrt(size)))
         write_figure(figure, path)
+
+
+@contextmanager
+def picture_of(image: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    """Give a figure and its axes that show an image (H, W, C) pixel by pixel, with room for a legend below."""
+    height, width = image.shape[:2]
+    scale = enlarged(image)
+    inches, room = (scale * width / DPI, scale * height / DPI), 0.4
+    with drawing() as new_figure:
+        figure = new_figure(figsize=(max(inches[0], 4.6), inches[1] + room), layout="none")
+        ax = figure.add_axes((0, room / (inches[1] + room), 1, inches[1] / (inches[1] + room)))
+        if image.dtype == np.uint8 and image.shape[2] == 3:
+            ax.imshow(image, interpolation="nearest")
+        else:
+            shown = grey(image.mean(axis=2, dtype=np.float64) if image.shape[2] != 3 else image)
+            ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        ax.set_axis_off()
+        yield figure, ax
+
+
+def enlarged(image: np.ndarray) -> int:
+    """Return how many pixels of a picture a pixel of an image takes along each axis: several, if the image is small."""
+    return int(max(1, 500 / max(image.shape[:2]) + 0.5))
+
+
+def rgb(ink: str) -> tuple[float, float, float]:
+    """Return red, green and blue of a colour such as #0072B2, from 0 to 1."""
+    red, green, blue = (int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Return an image from 0 to 1: bytes as they are, others from their smallest value to their largest."""
+    low, high = (0.0, 255.0) if image.dtype == np.uint8 else (float(image.min()), float(image.max()))
+    stretched: np.ndarray = (image.astype(np.float64) - low) / max(high - low, 1e-9)
+    return stretched
 
 
 def check_picture(path: str | PathLike[str]) -> None:
@@ -200,7 +221,7 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _show(ax: Any, array: np.ndarray) -> Any:
+def show(ax: Any, array: np.ndarray) -> Any:
     """Show an array in grey, or probabilities in the colours of a scale from 0 to 1."""
     if array.dtype.kind == "f":
         return ax.imshow(array, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")

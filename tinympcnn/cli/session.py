@@ -11,9 +11,8 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import count
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +20,72 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from tinympcnn import __version__
+from tinympcnn.cli import charts
+from tinympcnn.cli.models import AnyPath, Echo
+from tinympcnn.cli.pictures import check_picture, grey
+from tinympcnn.cli.words import say
 from tinympcnn.engine import backend
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.io.atomic import check_writable, replacing
 from tinympcnn.io.outputs import check_outputs
+from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
 from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
 from tinympcnn.training.recipe import Recipe, check_same
 from tinympcnn.training.workers import worker_processes
 
-AnyPath = str | PathLike[str]
-
+Shown = Callable[[], dict[str, np.ndarray]]
+WATCHED = 256  # rows and columns, at most, of the image that --watch draws
 STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: what a run writes, in sizes of its net
 MOST_PROCESSES = 61 if os.name == "nt" else 2**31  # more are more than Windows can wait for
 
 
 @dataclass(frozen=True)
 class Session:
-    """How a training run is carried out."""
+    """How a training run is carried out.
 
-    device: str = "numpy"  # or "cupy" or "auto"
-    processes: int = 1  # of one thread each, over which L-BFGS spreads the images on a CPU; no bit depends on them
-    minutes: float = 10  # between two checkpoints
+    Attributes
+    ----------
+    device : {"numpy", "cupy", "auto"}
+        The library that computes.
+    processes : int
+        The number of processes, of one thread each, over which lbfgs spreads the images on a CPU. No bit of the result
+        depends on it.
+    minutes : float
+        The longest time between two checkpoints, in minutes.
+    resume : bool
+        Go on from the checkpoint beside MODEL.npz, if there is one. A finished run can go on for more epochs if its
+        learning rate does not depend on their number, as with --decay none.
+    force : bool
+        Replace the model, the checkpoint, the log and the picture of an earlier run. Inputs are never replaced. The
+        default is to keep what an earlier run wrote under a number, such as cells.1.npz.
+    log : path or None
+        Write a row for every epoch to this file, which plot draws. The default is to write none.
+    watch : path or None
+        Draw the curves, and a validation image with the answer to it, anew after every epoch. The default is to draw
+        nothing. This needs matplotlib.
+    echo : callable
+        It is told what was read and chosen.
+    begin : callable
+        It is told the log of a run that goes on, as training begins.
+    report : callable
+        It is told how every epoch went.
+    progress : callable or None
+        It is told the updates done and to do in an epoch, after every update.
+    """
+
+    device: str = "numpy"
+    processes: int = 1
+    minutes: float = 10
     resume: bool = False
-    force: bool = False  # replace a model, a log and a checkpoint that exist
-    log: AnyPath | None = None  # the CSV file that gets one row per epoch
-    echo: Callable[[str], None] = print  # is told what was read and chosen
-    report: Callable[[Record], None] = lambda record: None  # is told how every epoch went
-    progress: Callable[[int, int], None] | None = None  # is told the updates done and to do, after every update
+    force: bool = False
+    log: AnyPath | None = None
+    watch: AnyPath | None = None
+    echo: Echo = say
+    begin: Callable[[Sequence[Record]], None] = lambda records: None
+    report: Callable[[Record], None] = lambda record: None
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +94,14 @@ class Job:
 
     output: AnyPath  # the model file, written at the end; a checkpoint lies beside it
     choices: dict[str, Any]  # all that decides the result beside the recipe; a run that is resumed must have the same
-    about: dict[str, Any] = field(default_factory=dict)  # what decides nothing, such as the names of the images
+    about: dict[str, Any]  # what decides nothing: the names of the images, and of those for the validation
 
 
 def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
     """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
-    check_outputs((output, checkpoint_path(output), session.log), inputs, force=True)
+    check_outputs((output, checkpoint_path(output), session.log, session.watch), inputs, force=True)
+    if session.watch is not None:
+        check_picture(session.watch)
     xp, why = backend.load(session.device)
     if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
         raise UsageError(
@@ -79,7 +117,8 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
     echo, xp = session.echo, backend.load(session.device)[0]
     net = net.to("numpy" if xp is np else "cupy")
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
-    echo(", ".join(f"{name} {value!r}" for name, value in choices.items() if not name.endswith("sha256")))
+    n, held_out = (len(job.about[which]) for which in ("images", "validation"))
+    echo(f"training on {counted(n, 'image')}, validating on {held_out}: {_chosen(choices)}")
     net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": _versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
@@ -91,10 +130,12 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
         _set_aside(session, job.output)
         check_writable(checkpoint.path, STATE_SIZE * net.n_params * net.dtype.itemsize)
         said: set[str] = set()
-        _log(session, records, said)  # the last row may be missing, or the log may be a new one
+        shown = _shown(net, data if validation is None else validation)
+        _show(session, records, shown, said)  # the last row may be missing, or the log may be a new one
+        session.begin(records)
         for record in epochs:
             records.append(record)
-            _log(session, records, said)
+            _show(session, records, shown, said)
             session.report(record)
     net = net.to("numpy")
     kept = min(records, key=lambda record: record["loss_val"]) if recipe.keep == "best" else records[-1]
@@ -109,13 +150,13 @@ def _set_aside(session: Session, output: AnyPath) -> None:
     model, place = Path(output), checkpoint_path(output)
     if session.force or (session.resume and place.exists()):
         return
-    log = [] if session.log is None else [Path(session.log)]
+    others = [Path(path) for path in (session.log, session.watch) if path is not None]
     for n in count(1):
         aside = model.with_name(f"{model.name.removesuffix('.npz')}.{n}.npz")
         names = {
             model: aside,
             place: checkpoint_path(aside),
-            **{path: path.with_suffix(f".{n}{path.suffix}") for path in log},
+            **{path: path.with_suffix(f".{n}{path.suffix}") for path in others},
         }
         if not any(path.exists() for path in names.values()):
             break
@@ -145,15 +186,38 @@ def write_log(path: AnyPath, records: Sequence[Record]) -> None:
         writer.writerows(records)
 
 
-def _log(session: Session, records: Sequence[Record], said: set[str]) -> None:
-    """Write the log, if one is wanted. Where it cannot be written training goes on, and the next epoch tries again."""
+def _show(session: Session, records: Sequence[Record], shown: Shown, said: set[str]) -> None:
+    """Write the log and the picture that are wanted. Where they cannot be written training goes on, and they wait."""
     try:
         if session.log is not None and records:
             write_log(session.log, records)
+        if session.watch is not None and records:
+            charts.draw_watch(session.watch, records, shown())
     except DataError as error:
         if str(error) not in said:
-            session.echo(f"warning: {error}; training goes on, and writes the log when it can")
+            session.echo(f"warning: {error}; training goes on, and writes the file when it can")
         said.add(str(error))
+
+
+def _shown(net: Net, data: Data) -> Shown:
+    """Return a function that gives an image, the truth and the net's answer; nothing for images with one class each."""
+    if not isinstance(data, tuple):
+        return dict
+    image, truth = (_middle(arrays[0]) for arrays in data)
+
+    def now() -> dict[str, np.ndarray]:
+        p = net.segment(image)
+        last = f"probability of {net.class_values[-1] if net.class_values else p.shape[2] - 1}"
+        shown = (255 * grey(image.mean(axis=2, dtype=np.float64))).astype(np.uint8)
+        return {"image": shown, "truth": truth.astype(np.int64), last: p[:, :, -1], "answer": p.argmax(axis=2)}
+
+    return now
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    """Return the middle of an image, of at most `WATCHED` rows and columns."""
+    starts = [max(0, n - WATCHED) // 2 for n in image.shape[:2]]
+    return image[starts[0] : starts[0] + WATCHED, starts[1] : starts[1] + WATCHED]
 
 
 def _records_to_resume(
@@ -168,8 +232,18 @@ def _records_to_resume(
     for key in ("backend", "versions"):
         if before.get(key) != record[key]:
             echo(f"{key} is now {record[key]}, and was {before.get(key)}: the last bits may differ")
-    echo(f"going on from {checkpoint.path}, after {len(records)} epoch(s)")
+    echo(f"going on from {checkpoint.path}, after {counted(len(records), 'epoch')}")
     return records
+
+
+def _chosen(choices: dict[str, Any]) -> str:
+    """Return the choices that differ from their defaults, and the net."""
+    usual = {**asdict(Recipe()), **asdict(Reading()), "val": 0.0}
+    usual |= {name: value for name, value in choices.items() if name.endswith("sha256")}
+    chosen = {name: value for name, value in choices.items() if name == "epochs" or value != usual.get(name)}
+    options = chosen.pop("options", {})
+    said = {"net": None, **chosen, **options}
+    return ", ".join(f"{name} {value}" for name, value in said.items() if value not in (None, "none", []))
 
 
 def _versions() -> dict[str, str]:

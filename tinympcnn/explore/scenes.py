@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.nn.layers import Conv, FullyConnected, Layer, Logistic, MaxPoolFragment, Relu, Tanh
 from tinympcnn.nn.sequential import Sequential
 
@@ -115,7 +115,7 @@ def _check_layers(net: Sequential) -> None:
 def _check_sizes(net: Sequential, image: np.ndarray) -> None:
     """Raise UsageError unless the net takes the image, and both are small enough."""
     if image.ndim != 3 or image.shape[2] != net.in_maps:
-        raise UsageError(f"the net takes images with {net.in_maps} map(s), not an array {image.shape}")
+        raise UsageError(f"the net takes images with {counted(net.in_maps, 'map')}, not an array {image.shape}")
     H, W = image.shape[:2]
     padded = net.padded_size((H, W))
     work = sum(row.flop for row in net.plan((H, W))) // 2

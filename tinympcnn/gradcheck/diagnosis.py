@@ -13,6 +13,7 @@ from itertools import combinations, permutations
 import numpy as np
 
 from tinympcnn.engine import multiply
+from tinympcnn.errors import counted
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _place(e: Evidence) -> str:
         return f"it is zero {where}, where it should not be, and right elsewhere"
     unseen = ~e.jacobian.any(axis=1).reshape(e.tensor.shape)
     if n := int((e.analytic[unseen] != 0).sum()):
-        return f"it reaches {n} element(s) that no output depends on: in a max layer, those that have not won"
+        return f"it reaches {counted(n, 'element')} that no output depends on: in a max layer, those that have not won"
     gap = np.abs(e.analytic - e.numeric)
     at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
     wrong = int((gap > 1e-5 * np.abs(e.numeric).max()).sum())

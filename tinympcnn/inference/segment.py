@@ -16,7 +16,7 @@ import numpy as np
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.tiling import DEFAULT_MEMORY, spans, tile_size
 from tinympcnn.inference.views import Members, as_members
 from tinympcnn.nn.sequential import Sequential
@@ -62,8 +62,8 @@ def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
         raise UsageError(f"an image to segment is (H, W) or (H, W, C), not {image.shape}")
     if image.shape[2] != net.in_maps:
         raise UsageError(
-            f"the net takes images with {net.in_maps} map(s), not {image.shape[2]}; a stack (Z, H, W) goes one page at "
-            "a time: net.segment(stack[0])"
+            f"the net takes images with {counted(net.in_maps, 'map')}, not {image.shape[2]}; a stack (Z, H, W) goes "
+            "one page at a time: net.segment(stack[0])"
         )
     check_finite(image, "the image")
     return image

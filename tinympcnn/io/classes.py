@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinympcnn.data.downsample import downsample
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, counted
 from tinympcnn.io.image_file import reading as opening
 from tinympcnn.io.images import Paths, _natural, expand, open_image, page_names
 from tinympcnn.io.reading import Reading
@@ -33,7 +33,7 @@ class Classified(NamedTuple):
     def describe(self) -> str:
         """Return what was read in one line."""
         n, H, W, C = self.images.shape
-        what = f"{n} image(s) of {H}x{W} pixels, {C} channel(s)"
+        what = f"{counted(n, 'image')} of {H}x{W} pixels, {counted(C, 'channel')}"
         if self.classes is None:
             return what
         counts = np.bincount(self.classes, minlength=len(self.class_names))
@@ -134,6 +134,6 @@ def _check_sizes(pages: Sequence[np.ndarray], names: Sequence[str]) -> None:
     for page, name in zip(pages, names, strict=True):
         if page.shape != pages[0].shape or page.dtype != pages[0].dtype:
             one, other = (
-                f"{H}x{W} pixels, {C} channel(s), {p.dtype}" for p in (pages[0], page) for H, W, C in [p.shape]
+                f"{H}x{W} pixels, {counted(C, 'channel')}, {p.dtype}" for p in (pages[0], page) for H, W, C in [p.shape]
             )
             raise DataError(f"{names[0]} has {one} and {name} has {other}; bring all images to one size and kind")

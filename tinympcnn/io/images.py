@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinympcnn.errors import DataError, Notice
+from tinympcnn.errors import DataError, Notice, counted
 from tinympcnn.io.image_file import ImageFile, reading
 from tinympcnn.io.picture import PictureFile
 from tinympcnn.io.tiff.reader import TiffFile
@@ -65,7 +65,7 @@ def _inside(folder: Path, what: str) -> list[Path]:
         raise DataError(f"the folder {folder} holds no {what} ({', '.join(SUFFIXES)})")
     if others := Counter(path.suffix.lower() or "without suffix" for path in files if path not in set(images)):
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        warnings.warn(f"{others.total()} file(s) in {folder} are left out: {kinds}", Notice, stacklevel=3)
+        warnings.warn(f"{counted(others.total(), 'file')} in {folder} left out: {kinds}", Notice, stacklevel=3)
     return sorted(images, key=_natural)
 
 

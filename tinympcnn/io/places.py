@@ -8,7 +8,7 @@ import numpy as np
 
 from tinympcnn.data.downsample import downsample
 from tinympcnn.data.points import check_inside, disc_labels
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, expand, page_names
 from tinympcnn.io.labels import open_labels, read_labels
@@ -56,7 +56,8 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
         labels = labels if order is None else [labels[i] for i in order]
         if [file.n_pages for file in labels] != [file.n_pages for file in files]:
             raise DataError(
-                f"{len(files)} image(s) and {len(labels)} image(s) of numbered objects do not have the same pages"
+                f"{counted(len(files), 'image')} and {counted(len(labels), 'image')} of numbered objects do not have "
+                "the same pages"
             )
         for file, label in zip(files, labels, strict=True):
             if file.shape[:2] != label.shape[:2]:
@@ -119,9 +120,10 @@ def read_discs(images: Paths, truth: Paths, reading: Reading) -> Pairs:
         for page, some in zip(pages, places, strict=True)
     ]
     share = sum(int((y == 1).sum()) for y in labels) / sum(int((y >= 0).sum()) for y in labels)
+    discs = f"{counted(n, 'object')} as discs with a radius of {reading.radius:g} pixels"
     lines = [
-        f"{len(pages)} image(s), {files[0].describe()}" + (" and others" if len(files) > 1 else ""),
-        f"{n} object(s) as discs with a radius of {reading.radius:g} pixels, {share:.2%} of the pixels that count",
+        f"{counted(len(pages), 'image')}, {files[0].describe()}" + (" and others" if len(files) > 1 else ""),
+        f"{discs}, {share:.2%} of the pixels that count",
     ]
     lines += [f"down-sampled by {factor}"] if factor > 1 else []
     return Pairs(pages, labels, (0, 1), page_names(files), lines)

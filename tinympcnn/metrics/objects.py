@@ -158,9 +158,7 @@ def rank_objects(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], radiu
     (ObjectScores(hits=2, false_alarms=0, misses=1), 0.667)
     """
     if len(found) != len(truth):
-        raise UsageError(
-            f"there are objects found in {len(found)} image(s) and a truth for {len(truth)}: give one each"
-        )
+        raise UsageError(f"there are objects found in {len(found)} images and a truth for {len(truth)}: give one each")
     hits = [match_objects(f, t, radius) >= 0 for f, t in zip(found, truth, strict=True)]
     scores = np.concatenate([np.zeros(0), *(_points(f, 3, "found")[:, 2] for f in found)])
     order = np.argsort(-scores, kind="stable")

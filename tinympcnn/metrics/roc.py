@@ -129,7 +129,7 @@ def scores_and_truth(scores: ArrayLike, truth: ArrayLike, needs_both: str = "") 
     """Return scores as floats and truth as booleans, checked; `needs_both` says what needs images of both kinds."""
     values, defect = np.asarray(scores, float), np.asarray(truth, bool)
     if values.ndim != 1 or values.shape != defect.shape or not values.size:
-        raise DataError(f"every image needs a score and a truth; got {values.size} score(s), {defect.size} truth(s)")
+        raise DataError(f"every image needs a score and a truth; got {values.size} scores and {defect.size} truths")
     if not ((values >= 0) & (values <= 1)).all():
         raise DataError(f"scores are probabilities, from 0 to 1; got {values.min():g} to {values.max():g}")
     if needs_both and (defect.all() or not defect.any()):

@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from tinympcnn import engine
-from tinympcnn.engine.backend import Shape
+from tinympcnn.engine.backend import Pair, Shape
 from tinympcnn.nn.layers import Layer
 from tinympcnn.nn.layers.row import LayerRow
 
@@ -61,18 +61,19 @@ def block_bytes(rows: Sequence[Row], itemsize: int) -> int:
     )
 
 
-def table(layers: LayerRow) -> str:
-    """Return the layers as a table: name, maps, kernel, fragments, size, parameters."""
-    size, (P, Q), (s, t) = layers.smallest_image, layers.field_of_view, layers.stride
-    rows = list(plan(layers, (1, *size, layers.in_maps or 1)))
-    lines = [f"{'layer':>5}  {'':<24}{'maps':>6}{'fragments':>11}{'size':>9}{'parameters':>12}"]
+def table(layers: LayerRow, size: Pair | None = None) -> str:
+    """Return the layers as a table: name, maps, fragments, size, parameters and, for images of a `size`, operations."""
+    (P, Q), (s, t), (H, W) = layers.field_of_view, layers.stride, size or layers.smallest_image
+    rows = list(plan(layers, (1, H, W, layers.in_maps or 1)))
+    work = f"{'MFLOP':>11}" if size else ""
+    lines = [f"{'layer':>5}  {'':<24}{'maps':>6}{'fragments':>11}{'size':>9}{'parameters':>12}{work}"]
     for number, found in every(rows):
         F, h, w, maps = found.shape
         window = "x".join(map(str, found.layer.window if found.layer.up == (1, 1) else found.layer.up))
         name = f"{type(found.layer).__name__} {'' if window == '1x1' else window}"
-        lines.append(f"{number:>5}  {name:<24}{maps:>6}{F:>11}{f'{h}x{w}':>9}{found.n_params or '':>12}".rstrip())
+        work = f"{found.flop / 1e6:>11,.1f}" if size and found.flop else ""
+        line = f"{number:>5}  {name:<24}{maps:>6}{F:>11}{f'{h}x{w}':>9}{found.n_params or '':>12}{work}"
+        lines.append(line.rstrip())
     n_params = sum(found.n_params for found in rows)
-    lines.append(
-        f"{n_params:,} parameters, field of view {P}x{Q}, stride {s}x{t} (sizes for an image of {size[0]}x{size[1]})"
-    )
+    lines.append(f"{n_params:,} parameters, field of view {P}x{Q}, stride {s}x{t} (sizes for an image of {H}x{W})")
     return "\n".join(lines)

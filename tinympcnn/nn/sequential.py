@@ -16,7 +16,7 @@ import numpy as np
 from tinympcnn import engine
 from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Array, Pair
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import UsageError, counted
 from tinympcnn.nn import plan as planning
 from tinympcnn.nn.layers import Layer
 from tinympcnn.nn.layers.chain import Chain
@@ -121,7 +121,7 @@ class Sequential(Chain):
                 "one grey image is image[None, :, :, None]"
             )
         if images.shape[3] != self.in_maps:
-            raise UsageError(f"the net takes images with {self.in_maps} map(s), not {images.shape[3]}")
+            raise UsageError(f"the net takes images with {counted(self.in_maps, 'map')}, not {images.shape[3]}")
         with engine.single_threaded_blas():
             return super().forward(images.astype(self.dtype, copy=False), train, outputs)
 

@@ -16,7 +16,7 @@ from tinympcnn.data import augment as augmented
 from tinympcnn.data.augment import augmented_size, parse_kinds
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine.backend import Pair
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.nn.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.training.objective import Example, example
@@ -161,7 +161,9 @@ def _checked(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return images as (H, W, C), and targets as integers (H, W) or as (H, W, K); or say what does not fit."""
     if len(images) != len(targets) or not len(images):
-        raise DataError(f"{len(images)} image(s) and {len(targets)} label image(s) do not make a training set")
+        raise DataError(
+            f"{counted(len(images), 'image')} and {counted(len(targets), 'label image')} do not make a training set"
+        )
     whole = [image[:, :, None] if image.ndim == 2 else image for image in map(np.asarray, images)]
     wanted = [np.asarray(y) for y in targets]
     vectors = wanted[0].ndim == 3
@@ -208,6 +210,6 @@ def split_validation(n: int, fraction: float, in_order: bool, seed: int = 0) -> 
         raise UsageError(f"the validation fraction must be at least 0 and below 1, not {fraction}")
     held = 0 if fraction == 0 else max(1, round(n * fraction))
     if held >= n:
-        raise UsageError(f"holding out {held} of {n} image(s) leaves none to train on; use more images")
+        raise UsageError(f"holding out {held} of {counted(n, 'image')} leaves none to train on; use more images")
     order = np.arange(n) if in_order else np.random.default_rng([seed, n]).permutation(n)
     return sorted(order[: n - held].tolist()), sorted(order[n - held :].tolist())

@@ -15,7 +15,7 @@ import numpy as np
 from tinympcnn.data import augment as augmented
 from tinympcnn.data.augment import parse_kinds
 from tinympcnn.data.borders import mirrored
-from tinympcnn.errors import DataError, UsageError
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.segment import segment
 from tinympcnn.io import modelfile
 from tinympcnn.nn.sequential import Sequential
@@ -152,8 +152,8 @@ def focused(
         first = modelfile.load(focus, Sequential)
         if (first.in_maps, first.out_maps) != (net.in_maps, net.out_maps):
             raise UsageError(
-                f"the first net {focus} has {first.in_maps} map(s) in and {first.out_maps} classes; the net that is "
-                f"trained has {net.in_maps} and {net.out_maps}"
+                f"the first net {focus} has {counted(first.in_maps, 'map')} in and {first.out_maps} classes; the net "
+                f"that is trained has {net.in_maps} and {net.out_maps}"
             )
         wrong = [mistakes(first, *pair) for pair in zip(images, targets, strict=True)]
     return DrawnCrops(net, images, targets, recipe, wrong)

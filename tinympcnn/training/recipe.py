@@ -34,29 +34,29 @@ class Recipe:
     options : dict
         The arguments of the optimiser, such as ``{"lr": 0.01}``.
     balance : {"none", "classes", "images"}
-        "classes" weighs the classes so that each counts as much as the others. "images" also makes each update a mean
-        over weights: for classes so rare that the few images with them would otherwise make far larger updates.
+        How classes are weighed. "classes" lets each class count as much as the others. "images" also makes each update
+        a mean over weights: for classes so rare that the few images with them would otherwise make far larger updates.
     augment : str
         The changes that are made to an image each time the net sees it: "none", or some of "flip", "rotate" (which
-        includes "flip"), "elastic" and "intensity" with a + between them. See ``tinympcnn.data.augment``.
+        includes "flip"), "elastic" and "intensity" with a + between them.
     crop : int or None
         The largest number of rows and columns of a crop. Images are cut into crops, each with its true surroundings,
-        and each crop makes one update: more updates in a pass, and less memory. With None, as in the paper, each
+        and each crop makes one update: more updates in a pass, and less memory. By default, as in the paper, each
         whole image makes one update.
     focus : str
         The choice of crops. "none" cuts each image into a grid. "classes" draws them so that each class has the same
         share of the crops, for rare objects. The path of a first net's model draws, within each class, in proportion
-        to the mistakes of the first net. See `DrawnCrops`.
+        to the mistakes of the first net.
     decay : str
         The learning-rate schedule of adam and sgd: "none", "linear" or "cosine", which fall to zero over the run, or
-        a factor for each epoch such as "0.993".
+        a factor for each epoch such as "0.993" (down to a floor: "0.993:0.03").
     warmup : float
         The number of epochs over which the learning rate grows from zero. Adam's first steps are large and noisy; with
         a rare class they can drive the net to predict that class nowhere, and warm-up prevents this.
     keep : {"last", "best"}
         The epoch whose parameters the net is left with: the last one, or the one with the lowest validation loss.
     seed : int
-        The seed of the order of the images and of the augmentation.
+        The seed of everything random: first parameters, order of the images, augmentation.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from typing import Any
 
 import tifffile
 
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, counted
 from tinympcnn.io.image_file import refuse_if_implausible
 
 STACKS = ("shaped", "ome", "imagej", "uniform", "generic")  # the kinds of series that hold every page of a file
@@ -126,7 +126,7 @@ def stack_series(path: Path, tif: tifffile.TiffFile, offsets: set[int]) -> tuple
     if pyramid:
         notes.append("the full resolution of a pyramid")
     if left_out := len(series) - len(main):
-        notes.append(f"without {left_out} smaller or other picture(s)")
+        notes.append(f"without {counted(left_out, 'picture')} of another size or kind")
     own = {page.offset for one in main for page in one.pages if page}
     every = {page.offset for one in series for level in one.levels for page in level.pages if page}
     return main, len(offsets - every | own), notes
@@ -148,7 +148,9 @@ def check_promises(path: Path, tif: tifffile.TiffFile, series: list[Any], n_page
         refuse_if_implausible(path, n_pages * page.nbytes, size - first.dataoffset, compressed=False)
         return True
     if (n_pages != n_stored and first.kind in STACKS) or n_promised > max(n_pages, n_stored):
-        raise DataError(f"the description of {path} promises {n_promised} page(s), and the file holds {n_stored}")
+        raise DataError(
+            f"the description of {path} promises {counted(n_promised, 'page')}, and the file holds {n_stored}"
+        )
     return False
 
 
