@@ -237,19 +237,20 @@ def scores_table(names: list[str]) -> pages.Table:
         row["calibrated"], row["median"],
     ))  # fmt: skip
     heads = {
-        "nets": "nets", "views": "views", "calibrated": "calibrated", "median": "median (px)",
+        "nets": "nets", "views": "views", "finish": "finish",
         "pixel_error": "pixel error", "f1_error": "F1 error", "v_rand": "V_Rand", "v_info": "V_Info",
         "rand_error": "Rand error", "warping_error": "warping error", "seconds_per_slice": "s per slice",
     }  # fmt: skip
     for row in rows:
-        row |= {"calibrated": "yes" if row["calibrated"] == "True" else "no", "nets": row["nets"].upper()}
+        steps = ["calibrated"] * (row["calibrated"] == "True") + ["median"] * (row["median"] != "0")
+        row |= {"finish": ", ".join(steps), "nets": row["nets"].upper()}
         row["seconds_per_slice"] = f"{float(row['seconds_per_slice']):.0f}"
     return pages.chosen(rows, heads, digits=4)
 
 
 def runs_table(names: list[str]) -> pages.Table:
     """Return the times, losses and errors of training runs, from their logs."""
-    table = [["run", "passes", "images' worth", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
+    table = [["run", "passes", "slices' worth of windows", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
     for name in names:
         last = pages.read(FOLDER / f"{name}.csv")[-1]
         of_images = "loss_val" in last
