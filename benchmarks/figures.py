@@ -38,8 +38,9 @@ def draw(folder: Path) -> None:
         where = f"{machine['CPU']}; {machine['versions']}; {machine['date']}"
         if any("by size" in row["work"] for row in rows):
             sizes(rows, where, folder / "time_by_size.png")
-        rates(rows, where, folder / "patches_per_second.png")
-        speed(rows, folder / "speed.png")
+        if any(row["work"] == "train" for row in rows):
+            rates(rows, where, folder / "patches_per_second.png")
+            speed(rows, folder / "speed.png")
     if (folder / "words.log").exists():
         steps(told(folder / "words.log"), folder / "steps.png")
     elif (folder / "steps.csv").exists():
@@ -104,13 +105,16 @@ def speed(rows: list[dict], path: Path) -> None:
 def rates(rows: list[dict], where: str, path: Path) -> None:
     """Draw patches per second in training, from the slowest to the fastest round, and the paper's own figures."""
     nets = [net for net in dict.fromkeys(r["net"] for r in rows) if training(rows, net)]
-    contenders = (OURS, *TWINS[::-1], *PATCHES[::-1])
+    there = {contender for net in nets for contender in training(rows, net)}
+    contenders = [contender for contender in (OURS, *TWINS[::-1], *PATCHES[::-1]) if contender in there]
     with drawing() as new_figure:
         figure = new_figure(figsize=(2.2 * len(nets) + 2.6, 3.6))
         axes = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
         for axis, net in zip(axes, nets, strict=True):
             group = training(rows, net)
             for place, contender in enumerate(contenders):
+                if contender not in group:  # it needs more memory than there was
+                    continue
                 row, ink = group[contender], KINDS[kind(contender)]
                 value = row["patches_per_s"]
                 ends = [value * row["median_s"] / row[key] for key in ("max_s", "min_s")]

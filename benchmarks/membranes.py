@@ -250,7 +250,8 @@ def scores_table(names: list[str]) -> pages.Table:
 
 def runs_table(names: list[str]) -> pages.Table:
     """Return the times, losses and errors of training runs, from their logs."""
-    table = [["run", "passes", "slices' worth of windows", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
+    losses = ["training loss", "held-out loss", "held-out pixel error"]
+    table = [["run", "passes", "slices' worth of windows", "minutes", *losses]]
     for name in names:
         last = pages.read(FOLDER / f"{name}.csv")[-1]
         of_images = "loss_val" in last

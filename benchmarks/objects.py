@@ -281,7 +281,8 @@ def page(options: argparse.Namespace) -> None:
             row["interval"] = f"{float(row['f1_low']):.2f}&nbsp;to&nbsp;{float(row['f1_high']):.2f}"
             row["hits"] = f"{row['hits']}&nbsp;of&nbsp;{row['objects']}"
             row["nets"] = row.get("nets", "").replace("+", " + ")
-        told = [key for key in ("views", "within") if len({row.get(key) for row in rows}) == 1]  # by the text
+        by_text = ("views", "within", "distance")
+        told = [key for key in by_text if len({row.get(key) for row in rows}) == 1]
         order = ("part", "nets", "views", "within", "distance")  # the thresholds stand in the files
         first = [key for key in order if rows[0].get(key) and key not in told]
         units = {"within": "within (px)", "distance": "distance (px)"}

@@ -66,6 +66,7 @@ def system() -> str:
         f"tinympcnn {tinympcnn.__version__}, Python {platform.python_version()}, NumPy {np.__version__}, "
         f"SciPy {version('scipy')}",
         *(f"BLAS: {line}" for line in blas()),
+        f"products: {engine.describe_products()}",
         f"CPU: {cpu()}, {counted(engine.available_cores(), 'core')} available",
         f"vector units: {', '.join(vector_units()) or 'not known'}",
         f"environment: {', '.join(set_here) or 'nothing that overrides BLAS or threads'}",

@@ -93,6 +93,14 @@ def any_rows(dtype: np.dtype) -> bool:
     return True
 
 
+def describe_products() -> str:
+    """Return one sentence on the sizes of products that this BLAS gets."""
+    free = any_rows(np.dtype(np.float32)) and any_rows(np.dtype(np.float64))
+    large = f"any multiple of {STEP} rows" if free else f"{FIXED_ROWS} rows, as this BLAS rounds other sizes otherwise"
+    small = f"of {2 * LEAST_ROWS} or {LEAST_ROWS} rows up to {UNPACKED:,} multiplications, else "
+    return f"{small if small_products() else ''}of {large}"
+
+
 @cache
 def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
     """Return into how many equal parts a sum over `n` windows is cut; every part makes kh products of K x maps.
