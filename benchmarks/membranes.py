@@ -149,10 +149,10 @@ def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> 
 
 
 def curves(path: Path, logs: dict[str, str]) -> None:
-    """Draw training loss and held-out pixel error against minutes and against images seen."""
+    """Draw training loss and held-out pixel error against minutes and against windows seen."""
     along = {
         "minutes of training": lambda row: float(row["seconds"]) / 60,
-        "pixels trained on (in images)": lambda row: float(row["images"]),
+        "windows trained on (slices' worth)": lambda row: float(row["images"]),
     }
     whats = {"loss_train": "training loss", "pixel_error": "pixel error on the held-out slices"}
     with pictures.drawing() as new_figure:
@@ -172,7 +172,7 @@ def curves(path: Path, logs: dict[str, str]) -> None:
             "always answering interior", (1, INTERIOR_ERROR), (0, -3), xycoords=("axes fraction", "data"),
             textcoords="offset points", ha="right", va="top", fontsize=8,
         )  # fmt: skip
-        for ax, title in zip(axes[0], ("by time", "by images seen"), strict=True):
+        for ax, title in zip(axes[0], ("by time", "by windows seen"), strict=True):
             ax.set_title(title)
         for line, title in zip(axes, whats.values(), strict=True):
             line[0].set_ylabel(title)
