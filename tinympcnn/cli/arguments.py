@@ -206,7 +206,7 @@ def output(group: argparse._ActionsContainer, metavar: str, help: str, *flags: s
 
 
 THREADS = "The number of worker threads. The default is the number of cores that are available."
-IMAGES = "The images: TIFF, PNG or JPEG files, or folders that hold such files."
+IMAGES = "The images: TIFF, PNG, JPEG or OME-Zarr, or folders that hold such images."
 LABELS: dict[str, Any] = {
     "threshold": "VALUE",
     "ignore": {

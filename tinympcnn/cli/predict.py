@@ -12,6 +12,7 @@ from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_committee
 from tinympcnn.cli.pages import Pages
 from tinympcnn.cli.results import Job, Result
 from tinympcnn.cli.words import say
+from tinympcnn.errors import UsageError
 from tinympcnn.inference.predict import predictor
 from tinympcnn.io.reading import Reading
 
@@ -58,9 +59,14 @@ def predict_files(
 ) -> list[Path]:
     """Write what nets predict of image files into ``{name}_predicted.tif``, and return these files; see `Job.run`.
 
-    With `turns`, predictions are averaged over the eight flips and quarter turns of each image.
+    With `turns`, predictions are averaged over the eight flips and quarter turns of each image. A `UsageError` refuses
+    a model that was trained on classes.
     """
     committee, factor = load_committee(model, turns, machine, echo)
+    for net in committee.nets:
+        if classes := net.class_values or net.class_names:
+            command = "segment" if net.class_values else "classify"
+            raise UsageError(f"a net trained on the classes {classes} predicts no images; use 'tinympcnn {command}'")
     members = predictor(committee)
     result = Result("predicted", lambda band: band, (members.out_maps,), np.float32, None)
     pages = Pages(members, factor, machine=machine, echo=echo)
