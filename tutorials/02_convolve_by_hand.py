@@ -261,7 +261,7 @@ class YourConv(Conv):
         self.cache = x if train else None
         W, b = self.params["W"], self.params["b"]  # (kh, kw, C, M) and (M,)
         (kh, kw), (F, H, width, C) = self.kernel, x.shape
-        y = ...  # your code: loops, or columns
+        y = ...  # your code: columns, or loops into np.zeros(..., x.dtype)
         return y
 
 
