@@ -142,22 +142,22 @@ WRONG = r"""
 05b train_step | net.layers: | net.layers[1:]: | in 0.Conv.W, 0.Conv.b
 05b train_step | return value | return loss.forward(net.forward(x), target) | before the step
 05b train_step | layer.params[name] -= lr * | theta = layer.params[name] - lr * | have not moved
-05b adam | / (1 - b1**n) | NOTHING | m is not
-05b adam | / (1 - b2**n) | NOTHING | v is not
+05b adam | / (1 - b1**step) | NOTHING | m is not
+05b adam | / (1 - b2**step) | NOTHING | v is not
 05b adam | g**2 | g | mean of g**2
-05b adam | np.sqrt(v / (1 - b2**n)) | v / (1 - b2**n) | root is missing
+05b adam | np.sqrt(v / (1 - b2**step)) | v / (1 - b2**step) | root is missing
 05b adam | theta - lr | theta + lr | uphill
 05b adam | m = b1 * m + (1 - b1) * g | m = (1 - b1) * m + b1 * g | wrong at
-05b adam | (m / (1 - b1**n)) | g | along g
+05b adam | (m / (1 - b1**step)) | g | along g
 05b adam | theta = theta - | theta -= | changes the array it was given
 05b adam | m = b1 | m[...] = b1 | changes the array it was given
 05b adam | v = b2 | v[...] = b2 | changes the array it was given
 05b adam | theta - lr * | theta - | learning rate is missing
-05b adam | np.sqrt(v / (1 - b2**n)) | np.sqrt(v) / (1 - b2**n) | the root goes over the mended v
+05b adam | np.sqrt(v / (1 - b2**step)) | np.sqrt(v) / (1 - b2**step) | the root goes over the mended v
 05b adam | + 1e-8) | ) | eps is missing
-05b adam | (1 - b2**n)) + 1e-8) | (1 - b2**n) + 1e-8)) | inside the root
-05b adam | (np.sqrt(v / (1 - b2**n)) + 1e-8) | np.sqrt(v / (1 - b2**n)) + 1e-8 | below the line: a bracket is missing
-05b adam | np.sqrt(v / (1 - b2**n)) + 1e-8 | (np.sqrt(v) + 1e-8) / np.sqrt(1 - b2**n) | the root of the raw v
+05b adam | (1 - b2**step)) + 1e-8) | (1 - b2**step) + 1e-8)) | inside the root
+05b adam | (np.sqrt(v / (1 - b2**step)) + 1e-8) | np.sqrt(v / (1 - b2**step)) + 1e-8 | a bracket is missing
+05b adam | np.sqrt(v / (1 - b2**step)) + 1e-8 | (np.sqrt(v) + 1e-8) / np.sqrt(1 - b2**step) | the root of the raw v
 05b adam | return theta, m, v | return theta * (1 + 1e-8), m, v | 1.00000001 times
 05b adam | return theta, m, v | return theta + 1e-8 * theta**2, m, v | 0.650341467 in place of 0.650341462
 05b adam | return theta, m, v | return theta | 3 values
@@ -329,7 +329,7 @@ RIGHT = r"""
 04 YourLogistic | dy * y * (1 - y) | dy * (y - y**2)
 05b YourNet | dy = layer.backward(dy) | dx = layer.backward(dy); dy = dx
 05b train_step | layer.params[name] -= lr * | layer.params[name][...] -= lr *
-05b adam | theta - lr * (m / (1 - b1**n)) | theta - lr / (1 - b1**n) * m
+05b adam | theta - lr * (m / (1 - b1**step)) | theta - lr / (1 - b1**step) * m
 06 guess_error | 1 - np.bincount(labels.ravel()).max() / labels.size | 1 - max(np.bincount(labels.flat)) / labels.size
 12 backtracking | slope = loss_at(theta), g @ g | slope = loss_at(theta), (g**2).sum()
 """

@@ -21,7 +21,7 @@
 #
 # ## What you need
 #
-# NumPy, and a look at this page. About 20 minutes.
+# NumPy. About 20 minutes.
 
 # %%
 import numpy as np
@@ -97,7 +97,7 @@ assert net.n_params == 5742 and net.field_of_view == (28, 28)
 # For every pixel the net gives one **score** $s_k$ for each class $k$. Scores become probabilities by the
 # **softmax**:
 #
-# $$ p_k = \frac{e^{s_k}}{\sum_l e^{s_l}} . $$
+# $$ p_k = \frac{e^{s_k}}{\sum_{k'} e^{s_{k'}}} . $$
 #
 # By hand: the scores $(0, \ln 3)$ give $e^0 = 1$ and $e^{\ln 3} = 3$, so the probabilities are $1/4$ and $3/4$.
 # `net.segment` does everything, from the image to the probabilities of every pixel, borders included.
@@ -243,10 +243,8 @@ grade_softmax(your_softmax)
 # %% [markdown]
 # ## In practice
 #
-# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. `net.segment` mirrors the
-# image at its borders, so that border pixels have a window too, and cuts large images into tiles that give the same
-# numbers: see `tinympcnn/inference/segment.py`. Pixel error is not the last word on membranes: one wrong pixel can
-# merge two cells. Tutorial 13 measures that, on a workflow from TIFF files to scores.
+# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. Large images are cut into
+# tiles that give the same numbers. Tutorial 13 goes from TIFF files to scores that count merged cells, too.
 #
 # ## Next
 #

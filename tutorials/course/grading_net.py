@@ -182,7 +182,7 @@ def _places(net: Net) -> list[tuple[str, slice]]:
 
 
 def grade_adam(adam: Callable[..., Any]) -> Verdict:
-    """Judge ``adam(theta, g, m, v, n, lr)``, which returns the new theta, m and v."""
+    """Judge ``adam(theta, g, m, v, step, lr)``, which returns the new theta, m and v."""
     rng = np.random.default_rng(0)
     theta, g, m = rng.standard_normal((3, 2, 3))
     g, v = abs(g), rng.random((2, 3))
@@ -190,10 +190,10 @@ def grade_adam(adam: Callable[..., Any]) -> Verdict:
     for size in (4, 1e-8):  # the second is as small as eps, and tells where eps stands
         cases.append((theta, size * g, np.zeros((2, 3)), np.zeros((2, 3)), 1, 0.1))
     mistakes = {
-        "still blank: theta, m and v come back as they went in": lambda theta, g, m, v, n, lr: (theta, m, v),
-        "m and v must be mended: divide m by 1 - b1**n and v by 1 - b2**n in the step": _adam(m_raw=True, v_raw=True),
-        "m is mended and v is not: divide v by 1 - b2**n": _adam(v_raw=True),
-        "v is mended and m is not: divide m by 1 - b1**n": _adam(m_raw=True),
+        "still blank: theta, m and v come back as they went in": lambda theta, g, m, v, step, lr: (theta, m, v),
+        "m and v must be mended: divide m by 1 - b1**step and v by 1 - b2**step": _adam(m_raw=True, v_raw=True),
+        "m is mended and v is not: divide v by 1 - b2**step": _adam(v_raw=True),
+        "v is mended and m is not: divide m by 1 - b1**step": _adam(m_raw=True),
         "the mended m and v are for the step only: return them as they were before": _adam(keep=True),
         "v is the mean of g**2, and here it is that of g": _adam(plain=True),
         "the root is missing: divide by sqrt(v) + eps": _adam(rootless=True),
@@ -201,7 +201,7 @@ def grade_adam(adam: Callable[..., Any]) -> Verdict:
         "b1 and b2 are swapped": _adam(swapped=True),
         "the new share is 1 - b, not b: m = b1*m + (1 - b1)*g": _adam(new=True),
         "the learning rate is missing": _adam(lr=1),
-        "the root goes over the mended v: sqrt(v / (1 - b2**n))": _adam(root_first=True),
+        "the root goes over the mended v: sqrt(v / (1 - b2**step))": _adam(root_first=True),
         "eps is missing: where v is 0, nothing may be divided by 0": _adam(eps=0),
         "eps stands inside the root, and belongs behind it: sqrt(...) + eps": _adam(eps_in_root=True),
         "eps is added to the whole step, and belongs below the line: a bracket is missing": _adam(eps_outside=True),
@@ -217,24 +217,24 @@ def _adam(**parts: Any) -> Callable[..., Any]:
     def has(part: str) -> bool:
         return bool(parts.get(part))
 
-    def step(theta: Any, g: Any, m: Any, v: Any, n: int, lr: float) -> Any:
+    def adam(theta: Any, g: Any, m: Any, v: Any, step: int, lr: float) -> Any:
         lr, eps = parts.get("lr", lr), parts.get("eps", 1e-8)
         b1, b2 = (0.999, 0.9) if has("swapped") else (0.9, 0.999)
         old1, old2 = (1 - b1, 1 - b2) if has("new") else (b1, b2)
         m, v = old1 * m + (1 - old1) * g, old2 * v + (1 - old2) * (g if has("plain") else g * g)
-        mended_m = m if has("m_raw") else m / (1 - b1**n)
-        mended_v = v if has("v_raw") else v / (1 - b2**n)
+        mended_m = m if has("m_raw") else m / (1 - b1**step)
+        mended_v = v if has("v_raw") else v / (1 - b2**step)
         with np.errstate(invalid="ignore"):
             below = {
                 "rootless": mended_v + eps,
-                "root_first": np.sqrt(v) / (1 - b2**n) + eps,
+                "root_first": np.sqrt(v) / (1 - b2**step) + eps,
                 "eps_in_root": np.sqrt(mended_v + eps),
                 "eps_outside": np.sqrt(mended_v),
-                "eps_on_raw": (np.sqrt(v) + eps) / np.sqrt(1 - b2**n),
+                "eps_on_raw": (np.sqrt(v) + eps) / np.sqrt(1 - b2**step),
             }.get(next(iter(parts), ""), np.sqrt(mended_v) + eps)
             length = lr * (g if has("along_g") else mended_m) / below
         theta = theta + length if has("uphill") else theta - length
         theta = theta + eps if has("eps_outside") else theta
         return (theta, mended_m, mended_v) if has("keep") else (theta, m, v)
 
-    return step
+    return adam
