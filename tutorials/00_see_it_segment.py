@@ -203,19 +203,13 @@ show(
 # 1. What does the net answer, and for which pixels?
 #
 #    <details><summary>Answer</summary>The probability of each class, for every pixel of the image.</details>
-# 2. What is the pixel error?
-#
-#    <details><summary>Answer</summary>The share of pixels whose class is wrong.</details>
-# 3. Why does no threshold do well?
+# 2. Why does no threshold do well?
 #
 #    <details><summary>Answer</summary>Membranes and insides share many grey values. The shape around a pixel tells
 #    them apart.</details>
-# 4. What is the field of view?
+# 3. What is the field of view?
 #
 #    <details><summary>Answer</summary>The window of the image that one output pixel depends on, here 28 x 28.</details>
-# 5. What does softmax do to the scores (0, ln 3)?
-#
-#    <details><summary>Answer</summary>It makes the probabilities 1/4 and 3/4 of them.</details>
 
 # %% [markdown]
 # ## Exercises

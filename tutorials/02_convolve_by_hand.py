@@ -237,9 +237,8 @@ assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 # %% [markdown]
 # ## Exercises
 #
-# Solutions: `solutions/02.py`. In the second,
-# `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: both lines are there
-# already.
+# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: both lines are
+# there already. Solutions: `solutions/02.py`.
 
 
 # %% tags=["exercise"]

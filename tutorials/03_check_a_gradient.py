@@ -278,8 +278,7 @@ for layer, shape in ((Forgetful(2, 3, (3, 2), rng=0), None), (Swapped(2), (1, 5,
 # %% [markdown]
 # ## Exercises
 #
-# In the third, write the checker whole: return
-# True if `layer.backward` is right at `x`. Solutions: `solutions/03.py`.
+# In the third, write the checker whole: return True if `layer.backward` is right at `x`. Solutions: `solutions/03.py`.
 
 
 # %% tags=["exercise"]

@@ -360,24 +360,15 @@ assert abs(trained[0] - np.log(2)) < 0.1 and trained[-1] < 0.05 and held[-1] > m
 # %% [markdown]
 # ## Check yourself
 #
-# 1. What does the backward pass of a net hand from layer to layer, and in which order?
-#
-#    <details><summary>Answer</summary>The gradient of what lies between them, from the last layer to the first: the
-#    dx of a layer is the dy of the one before it.</details>
-#
-# 2. `cmp` says that layer 3 is wrong and layer 4 is not. Where is the mistake?
+# 1. `cmp` says that layer 3 is wrong and layer 4 is not. Where is the mistake?
 #
 #    <details><summary>Answer</summary>In the backward pass of layer 3: it received a right gradient.</details>
 #
-# 3. Why must two maps of one layer not start with the same weights?
+# 2. Why must two maps of one layer not start with the same weights?
 #
 #    <details><summary>Answer</summary>They would get the same gradients and stay the same.</details>
 #
-# 4. Where does the 1/N of the mean stand, and what do the layers do about it?
-#
-#    <details><summary>Answer</summary>In the gradient of the loss. The layers add up what arrives.</details>
-#
-# 5. A new net with ten classes has a first loss of 9. Is that fine?
+# 3. A new net with ten classes has a first loss of 9. Is that fine?
 #
 #    <details><summary>Answer</summary>No: ln 10 is 2.3. Probably the first scores are far too large.</details>
 
