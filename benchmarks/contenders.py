@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,16 @@ from tinympcnn.training.objective import Example, image_closure
 
 OURS = "tinympcnn"
 TWINS = ("fragments default", "fragments channels_last", "dilated default", "dilated channels_last")
+COMPILED = tuple(f"compiled {twin}" for twin in TWINS[2:])  # the fastest formulations, by torch.compile
+ENGINES = ("ONNX Runtime", "OpenVINO")  # on the net exported as a dilated graph
 PATCHES = ("patch by patch", "patches of 512")
+AVX2 = {  # what holds NumPy, PyTorch, torch.compile, oneDNN, OpenVINO and MKL to AVX2; ONNX Runtime has no such setting
+    "OPENBLAS_CORETYPE": "Haswell",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OV_CPU_MAX_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
 SAMPLE = {"patch by patch": 32, "patches of 512": 512}  # patches measured; the time is scaled to the whole image
 
 
@@ -29,11 +40,11 @@ class Case:
     Parameters
     ----------
     name : str
-        N3, N4, steel, or another net with a name.
+        The name of a net (N3, N4, steel, ...) or its layers.
     size : (rows, columns)
-        Of the images and, as their borders are mirrored, of the outputs.
+        The size of the images and, as their borders are mirrored, of the outputs.
     images : int
-        How many images one step takes.
+        The number of images that one step takes.
     """
 
     def __init__(self, name: str, size: tuple[int, int], images: int = 1, dtype: str = "float32") -> None:
@@ -44,9 +55,9 @@ class Case:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """The images (N, H, W, 1) with mirrored borders, as a training step and PyTorch take them."""
-        ((P, Q), (H, W)) = self.net.field_of_view, self.size
-        return np.ascontiguousarray(self.raw[:, mirrored(H, P)][:, :, mirrored(W, Q)])
+        """The images (N, H, W, C) with mirrored borders, as a training step and PyTorch take them."""
+        (rows, columns), (H, W) = self.net.input_size(self.size), self.size
+        return np.ascontiguousarray(self.raw[:, mirrored(H, rows - H + 1)][:, :, mirrored(W, columns - W + 1)])
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -72,15 +83,44 @@ def make(case: Case, contender: str, work: str) -> Callable[[], object]:
         if work == "segment":
             return lambda: [case.net.segment(image) for image in case.raw]
         return _step(case.net, case.images, case.labels)
+    if contender in ENGINES:
+        run, raw = _engine(case, contender), np.ascontiguousarray(case.raw.transpose(0, 3, 1, 2))
+        return lambda: [run(raw[i : i + 1]) for i in range(case.n)]
     import torch
     from pytorch_twins import Twin
 
     torch.set_num_threads(engine.get_threads())
-    twin, images = Twin(case.net, *contender.split()), torch.tensor(case.images.transpose(0, 3, 1, 2))
+    formulation, memory_format = contender.split()[-2:]
+    twin, images = Twin(case.net, formulation, memory_format), torch.tensor(case.images.transpose(0, 3, 1, 2))
     if work == "segment":
-        return lambda: [twin.segment(images[i : i + 1]) for i in range(case.n)]
+        segment = twin.compiled() if contender in COMPILED else twin.segment
+        return lambda: [segment(images[i : i + 1]) for i in range(case.n)]
     labels = torch.tensor(case.labels)
     return lambda: twin.step(images, labels)
+
+
+def _engine(case: Case, contender: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that gives the probabilities (1, K, H, W) of raw pixels (1, C, H, W) in float32."""
+    from tinympcnn.io.onnx.model import to_onnx
+
+    model, threads = to_onnx([case.net]).SerializeToString(), engine.get_threads()
+    if contender == "ONNX Runtime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        for axis, n in zip("NHW", (1, *case.size), strict=True):
+            options.add_free_dimension_override_by_name(axis, n)
+        session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return lambda image: session.run(None, {"image": image})[0]
+    import openvino
+
+    core = openvino.Core()
+    graph = core.read_model(model)
+    graph.reshape([1, case.net.in_maps, *case.size])
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    network = core.compile_model(graph, "CPU", settings)
+    return lambda image: network(image)[0]
 
 
 def _step(net: Net, images: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
@@ -130,6 +170,35 @@ def check(name: str, size: tuple[int, int] = (37, 29), echo: Callable[[str], obj
             if found[0] > scores_within or found[1] > grads_within or off > scores_within:
                 raise SystemExit(f"{name}, {dtype}: {contender} differs (scores, gradients, loss): {found}")
         echo(f"{name}, {dtype}: scores agree to {worst[0]:.1e}, gradients to {worst[1]:.1e}, loss to {worst[2]:.1e}")
+
+
+def inference(case: Case, contender: str, echo: Callable[[str], object] = print) -> Callable[[], object] | None:
+    """Return the segmentation by a contender of COMPILED or ENGINES, or say why it is left out and return None.
+
+    Its probabilities have to be those of ``net.segment``: with other numbers its time means nothing.
+    """
+    if contender == "ONNX Runtime" and limited() and "X86_V4" in info.vector_units():
+        echo(f"{contender} is left out: it has no setting that limits it to AVX2")
+        return None
+    try:
+        task = make(case, contender, "segment")
+        found: Any = task()
+    except (ImportError, RuntimeError) as error:  # torch.compile without a C++ compiler raises a RuntimeError
+        echo(f"{contender} is left out: {str(error).splitlines()[0]}")
+        return None
+    ours = np.stack([case.net.segment(image) for image in case.raw])
+    theirs = np.concatenate([np.asarray(p) for p in found]).transpose(0, 2, 3, 1)
+    off = float(np.abs(theirs - ours).max())
+    if not off < 1e-4:
+        echo(f"{case.name}: {contender} is left out: its probabilities differ by {off:.1e}")
+        return None
+    echo(f"{case.name}: the probabilities of {contender} agree to {off:.1e}")
+    return task
+
+
+def limited() -> bool:
+    """Return whether the environment of this process holds the contenders to AVX2."""
+    return all(os.environ.get(name) == value for name, value in AVX2.items())
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,6 +1,6 @@
 """Compare tinympcnn with PyTorch on this CPU: all contenders take turns in one process (A B A B ...).
 
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/cpu.py --output benchmarks/results/NAME
+    python benchmarks/cpu.py --kernels --output benchmarks/results/NAME
 
 See ``benchmarks/README.md``; ``contenders.py`` has the contenders and ``pytorch_twins.py`` has the nets in PyTorch.
 """
@@ -11,17 +11,19 @@ import argparse
 import csv
 import datetime
 import gc
-import json
 import os
+import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from contenders import OURS, PATCHES, SAMPLE, TWINS, Case, check, make
+from contenders import AVX2, COMPILED, ENGINES, OURS, PATCHES, SAMPLE, TWINS, Case, check, inference, limited, make
+from memory import memory
 
 import tinympcnn
 from tinympcnn import engine
@@ -33,6 +35,7 @@ SIZES = (128, 256, 512, 1024, 2048, 4096)  # of the figure; training stops where
 HALTS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 PAUSE = 0.05  # seconds for the other library's threads to stop waiting for work before the next is measured
 SHORTEST = 0.3  # seconds: shorter tasks are repeated until a round has taken this long
+LONGEST = 5.0  # seconds: longer tasks are measured in one round only
 FIELDS = (
     "net", "rows", "columns", "images", "work", "contender", "median_s", "min_s", "max_s", "rounds",
     "patches_per_s", "gflop", "gflop_per_s", "of_sgemm", "peak_mb", "import_mb", "scaled_from_patches",
@@ -42,8 +45,10 @@ FIELDS = (
 def main() -> None:
     """Check the contenders, measure them, write the results and draw the figures."""
     options = arguments()
+    if options.kernels:
+        sys.exit(rerun())
     for name in HALTS:
-        if name in os.environ:
+        if name in os.environ and not limited():
             print(f"warning: {name} is set, which may halve NumPy's speed; run with: env -u {name} ...")
     torch.set_num_threads(engine.get_threads())
     machine = describe_machine()
@@ -54,15 +59,32 @@ def main() -> None:
     rows = [row for name, size, images in cases for row in measure_case(name, size, images, options)]
     rows += [row for name in options.nets for row in measure_sizes(name, options)] if options.sizes else []
     options.output.mkdir(parents=True, exist_ok=True)
-    write(options.output / "cpu.csv", rows, machine)
+    results = options.output / ("cpu-avx2.csv" if limited() else "cpu.csv")
+    write(results, rows, machine)
     report_ratios(rows)
     report_limits(rows)
-    from figures import draw
+    if not limited():
+        from figures import draw
 
-    draw(options.output)
-    print(
-        f"wrote {options.output}/cpu.csv and three figures; docs/speed.md: python benchmarks/table.py {options.output}"
-    )
+        draw(options.output)
+    print(f"wrote {results}; docs/speed.md: python benchmarks/table.py {options.output}")
+
+
+def rerun() -> int:
+    """Run this script with the instructions of the machine, and once more with AVX2 only; return the exit status.
+
+    Each run has a cache of its own for torch.compile, which took code of one instruction set for that of the other
+    (PyTorch 2.13) and then gave wrong probabilities.
+    """
+    free = {name: value for name, value in os.environ.items() if name not in (*HALTS, *AVX2)}
+    command = [sys.executable, *(word for word in sys.argv if word != "--kernels")]
+    for limits in ({}, AVX2) if "X86_V4" in info.vector_units() else ({},):
+        print(*(f"{name}={value}" for name, value in limits.items()), "python", shlex.join(command[1:]), flush=True)
+        with tempfile.TemporaryDirectory() as cache:
+            status = subprocess.run(command, env=free | limits | {"TORCHINDUCTOR_CACHE_DIR": cache}).returncode
+        if status:
+            return status
+    return 0
 
 
 def arguments() -> argparse.Namespace:
@@ -78,6 +100,17 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--no-sizes", dest="sizes", action="store_false", help="Leave out the times of several image sizes."
+    )
+    parser.add_argument(
+        "--works", nargs="+", default=WORKS, choices=WORKS, help="What is measured. The default is both."
+    )
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="CONTENDER", help="The contenders that are left out, as OpenVINO."
+    )
+    parser.add_argument(
+        "--kernels",
+        action="store_true",
+        help="Measure twice, each time in a process of its own: with all instructions of the CPU, and with AVX2 only.",
     )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest"), metavar="DIR")
     options = parser.parse_args()
@@ -98,8 +131,7 @@ def cases_of(name: str, size: int) -> list[tuple[str, tuple[int, int], int]]:
 def measure_case(name: str, size: tuple[int, int], images: int, options: argparse.Namespace) -> list[dict]:
     """Measure all contenders on one case, each once in every round, and their memory in separate processes."""
     case = Case(name, size, images)
-    tasks = {("sgemm", "limit"): sgemm_task()}
-    tasks |= {(who, work): make(case, who, work) for who in (OURS, *TWINS, *PATCHES) for work in WORKS}
+    tasks = {("sgemm", "limit"): sgemm_task()} | tasks_of(case, options)
     print(f"\n{name}, {counted(images, 'image')} of {size[0]}x{size[1]}, {options.rounds} rounds")
     times = in_turn(tasks, options.rounds)
     sgemm = 2 * 2048**3 / float(np.median(times["sgemm", "limit"]))
@@ -113,18 +145,38 @@ def measure_case(name: str, size: tuple[int, int], images: int, options: argpars
         row = row_of(case, work, contender, seconds, case.flop(work, contender), sgemm)
         if contender in PATCHES:
             row["scaled_from_patches"] = SAMPLE[contender]
-        else:
+        elif not limited():  # instructions do not change what memory holds
             row |= memory(case, contender, work)
         rows.append(row)
         print(line_of(row))
     return rows
 
 
+def tasks_of(case: Case, options: argparse.Namespace) -> dict[tuple[str, str], Callable[[], object]]:
+    """Return what is measured by contender and work: all that is asked for, fits into memory and runs here."""
+    tasks = {}
+    for who in (OURS, *TWINS, *COMPILED, *ENGINES, *PATCHES):
+        for work in options.works:
+            extra = who in (*COMPILED, *ENGINES)
+            if who in options.without or (extra and work == "train"):
+                continue
+            if who not in PATCHES and not fits(case, who, work):
+                print(f"{who}, {work}, is left out: it needs more memory than is free")
+            elif task := inference(case, who) if extra else make(case, who, work):
+                tasks[who, work] = task
+    return tasks
+
+
 def in_turn(tasks: dict, rounds: int) -> dict:
-    """Return the times of every task: each has one turn in every round, of one call or SHORTEST seconds."""
+    """Return the times of every task: each has one turn in every round, of one call or SHORTEST seconds.
+
+    A task that takes LONGEST seconds has one round only.
+    """
     times: dict = {key: [] for key in tasks}
     for number in range(rounds + 1):  # the first round only warms up
         for key, task in tasks.items():
+            if times[key] and times[key][0] > LONGEST:
+                continue
             time.sleep(PAUSE)
             calls, start = 0, time.perf_counter()
             while calls == 0 or (number and time.perf_counter() - start < SHORTEST):
@@ -141,7 +193,12 @@ def measure_sizes(name: str, options: argparse.Namespace) -> list[dict]:
     print(f"\n{name}, time against image size")
     for size in SIZES[:2] if options.quick else SIZES:
         case = Case(name, (size, size))
-        who = [(contender, work) for contender in (OURS, TWINS[-1]) for work in WORKS if fits(case, contender, work)]
+        who = [
+            (contender, work)
+            for contender in (OURS, TWINS[-1])
+            for work in options.works
+            if fits(case, contender, work)
+        ]
         tasks = {key: make(case, *key) for key in who}
         for (contender, work), seconds in in_turn(tasks, 1 if size > 1024 else min(options.rounds, 3)).items():
             row = row_of(case, f"{work} by size", contender, seconds, case.flop(work), 0)
@@ -183,17 +240,6 @@ def row_of(case: Case, work: str, contender: str, seconds: list[float], flop: in
     }  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------------- memory
-
-
-def memory(case: Case, contender: str, work: str) -> dict:
-    """Return the peak memory of one contender, and the memory of its imports, net and image, in a separate process."""
-    args = [case.name, *map(str, case.size), str(case.n), contender, work]
-    script = str(Path(__file__).with_name("memory.py"))
-    output = subprocess.run([sys.executable, script, *args], check=True, capture_output=True, text=True)
-    return json.loads(output.stdout)
-
-
 # --------------------------------------------------------------------------------------------------- report
 
 
@@ -204,23 +250,30 @@ def line_of(row: dict) -> str:
     scaled = f"  (from {row['scaled_from_patches']} patches)" if "scaled_from_patches" in row else ""
     size = f"{row['rows']}" if "by size" in row["work"] else ""
     return (
-        f"{row['contender']:<25}{row['work'] + ' ' + size:<20}{row['median_s']:>10.4f} s "
+        f"{row['contender']:<31}{row['work'] + ' ' + size:<20}{row['median_s']:>10.4f} s "
         f"[{row['min_s']:.4f} to {row['max_s']:.4f}]{row['patches_per_s']:>12,.0f} patches/s"
         f"{row['gflop_per_s']:>8.1f} GFLOP/s {of_sgemm}{peak}{scaled}"
     )
 
 
 def report_ratios(rows: list[dict]) -> None:
-    """Print tinympcnn's time over the fastest PyTorch formulation's, and patch by patch over tinympcnn's."""
-    print("\ntinympcnn's time / the fastest PyTorch formulation's; patch by patch / tinympcnn")
+    """Print tinympcnn's time over the fastest of PyTorch's and of the engines', and patch by patch over tinympcnn's."""
+    print(
+        "\ntinympcnn's time / the fastest formulation's in PyTorch and the fastest engine's; patch by patch / tinympcnn"
+    )
     for net, height, images, work in dict.fromkeys((r["net"], r["rows"], r["images"], r["work"]) for r in rows):
         if work not in WORKS:
             continue
         group = {r["contender"]: r["median_s"] for r in rows if (r["net"], r["rows"], r["images"], r["work"])
                  == (net, height, images, work)}  # fmt: skip
-        fastest = min(TWINS, key=group.__getitem__)
-        slower = ", ".join(f"{name} {group[name] / group[OURS]:,.0f}" for name in PATCHES)
-        print(f"{net:<6}{counted(images, 'image')} {work:<8} {group[OURS] / group[fastest]:.2f} ({fastest}); {slower}")
+        words = []
+        for others in ((*TWINS, *COMPILED), ENGINES):
+            there = [other for other in others if other in group]
+            if there:
+                fastest = min(there, key=group.__getitem__)
+                words.append(f"{group[OURS] / group[fastest]:.2f} ({fastest})")
+        slower = ", ".join(f"{name} {group[name] / group[OURS]:,.0f}" for name in PATCHES if name in group)
+        print(f"{net:<9}{counted(images, 'image')} {work:<8} {', '.join(words)}; {slower}")
 
 
 def report_limits(rows: list[dict]) -> None:
@@ -241,7 +294,8 @@ def report_limits(rows: list[dict]) -> None:
 
 def describe_machine() -> dict[str, str]:
     """Return the properties of the machine and the software on which the numbers depend."""
-    overrides = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(info.OVERRIDES)]
+    decisive = (*info.OVERRIDES, *AVX2)
+    overrides = [f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.startswith(decisive)]
     return {
         "date": datetime.date.today().isoformat(),
         "CPU": f"{info.cpu()}, {engine.available_cores()} cores, {engine.get_threads()} threads used",

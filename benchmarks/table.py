@@ -1,16 +1,24 @@
-"""Write the tables of docs/speed.md between two markers: ``python benchmarks/table.py DIR [PAGE.md]``."""
+"""Write the tables of docs/speed.md between two markers: ``python benchmarks/table.py DIR [PAGE.md]``.
+
+DIR holds ``cpu.csv`` and, where ``cpu.py --kernels`` measured with AVX2 too, ``cpu-avx2.csv``: a row for each.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pages import Table, markdown
 
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
-OURS, PATCHES = "tinympcnn", ("patch by patch", "patches of 512")
+OURS, PATCHES, ENGINES = "tinympcnn", ("patch by patch", "patches of 512"), ("ONNX Runtime", "OpenVINO")
+FILES = ("cpu.csv", "cpu-avx2.csv")
+Results = list[tuple[dict[str, str], list[dict]]]
+"""The machine and the rows of every results file."""
 
 
 def read(path: Path) -> tuple[dict[str, str], list[dict]]:
@@ -28,44 +36,111 @@ def _number(text: str) -> float | str:
         return text
 
 
-def tables(machine: dict[str, str], rows: list[dict]) -> str:
-    """Return the Markdown: times, the machine, and the rest behind a fold; one line for each net and work."""
-    times: Table = [["", "tinympcnn (ms)", "fastest PyTorch (ms)", "ratio", "patch by patch (s)"]]
-    rest: Table = [[
-        "", "patches per second", "of sgemm (%)", "peak memory (MB)", "PyTorch's (MB)", "PyTorch's fastest formulation"
-    ]]  # fmt: skip
-    for case in dict.fromkeys((r["net"], r["rows"], r["columns"], r["images"], r["work"]) for r in rows):
-        if case[-1] not in ("train", "segment"):
-            continue
-        group = {r["contender"]: r for r in rows if tuple(r[key] for key in
-                 ("net", "rows", "columns", "images", "work")) == case}  # fmt: skip
+def tables(results: Results) -> str:
+    """Return the Markdown: times, engines, the machine, and the rest; one line for each net, work and kernel."""
+    times: Table = [["", "kernel", "tinympcnn (ms)", "fastest PyTorch (ms)", "times as fast as PyTorch",
+                     "patch by patch (s)"]]  # fmt: skip
+    engines: Table = [["", "kernel", "tinympcnn (ms)", "torch.compile (ms)", *(f"{name} (ms)" for name in ENGINES),
+                       "times as fast as the engines"]]  # fmt: skip
+    rest: Table = [["", "kernel", "patches per second", "of sgemm (%)", "peak memory (MB)", "PyTorch's (MB)",
+                    *(f"{name}'s (MB)" for name in ENGINES), "PyTorch's fastest formulation"]]  # fmt: skip
+    for what, kernel, group in cases(results):
         ours = group[OURS]
-        fastest = min((r for name, r in group.items() if name != OURS and name not in PATCHES),
-                      key=lambda row: row["median_s"])  # fmt: skip
+        torch = [row for name, row in group.items() if name not in (OURS, *PATCHES, *ENGINES)]
+        compiled = [row for row in torch if row["contender"].startswith("compiled")]
+        beside = [group.get(name) for name in ENGINES]
+        first, fastest, quickest = ours["median_s"], least(torch), least([row for row in beside if row])
+        times.append([what, kernel, *map(milliseconds, (ours, fastest)), times_as_fast(first, fastest),
+                      seconds(group.get(PATCHES[0]))])  # fmt: skip
+        if compiled or quickest:
+            engines.append([what, kernel, *map(milliseconds, (ours, least(compiled), *beside)),
+                            times_as_fast(first, quickest)])  # fmt: skip
+        rest.append([what, kernel, f"{ours['patches_per_s']:.0f}", f"{100 * ours['of_sgemm']:.0f}",
+                     *(f"{row['peak_mb']:.0f}" if row and row["peak_mb"] else "" for row in (ours, fastest, *beside)),
+                     fastest["contender"] if fastest else ""])  # fmt: skip
+    against = f"\n{markdown(telling(engines))}" if len(engines) > 1 else ""
+    behind = folded("Patches per second, memory", markdown(telling(rest)))
+    return f"{markdown(telling(times))}{against}\n{notes(results)}\n\n{behind}"
+
+
+def cases(results: Results) -> Iterator[tuple[str, str, dict[str, dict]]]:
+    """Yield what is measured, the kernel of BLAS, and the rows by contender: the kernels of a case in turn."""
+    keys = ("net", "rows", "columns", "images", "work")
+    found = dict.fromkeys(tuple(row[key] for key in keys) for _, rows in results for row in rows)
+    for case in found:
         net, height, width, images, work = case
+        if work not in ("train", "segment"):
+            continue
         many = f", {images:.0f} images" if images > 1 else ""
         what = f"{net}, {'training step' if work == 'train' else 'segmentation'}, {height:.0f}x{width:.0f}{many}"
-        milliseconds = [1e3 * row["median_s"] for row in (ours, fastest)]
-        ratio, one_by_one = ours["median_s"] / fastest["median_s"], group[PATCHES[0]]["median_s"]
-        times.append([what, *(f"{ms:.1f}" for ms in milliseconds), f"{ratio:.2f}", f"{one_by_one:.1f}"])
-        counts = (ours["patches_per_s"], 100 * ours["of_sgemm"], ours["peak_mb"], fastest["peak_mb"])
-        rest.append([what, *(f"{count:.0f}" for count in counts), fastest["contender"]])
-    return f"{markdown(times)}\n{notes(machine, rows)}\n\n{folded('Patches per second, memory', markdown(rest))}"
+        for machine, rows in results:
+            group = {row["contender"]: row for row in rows if tuple(row[key] for key in keys) == case}
+            if group:
+                yield what, kernel_of(machine), group
 
 
-def notes(machine: dict[str, str], rows: list[dict]) -> str:
+def telling(table: Table) -> Table:
+    """Return a table without columns that are empty, and without the kernel where there is one for all."""
+    columns = [column for column in zip(*table, strict=True) if any(column[1:])]
+    told = [column for column in columns if column[0] != "kernel" or len(set(column[1:])) > 1]
+    return [list(row) for row in zip(*told, strict=True)]
+
+
+def kernel_of(machine: dict[str, str]) -> str:
+    """Return the kernel with which NumPy's BLAS multiplies."""
+    found = re.search(r"kernel (\w+)", machine["BLAS"].split(";")[-1])
+    return found[1] if found else machine["BLAS"]
+
+
+def least(rows: list[dict]) -> dict | None:
+    """Return the row with the least time."""
+    return min(rows, key=lambda row: row["median_s"], default=None)
+
+
+def milliseconds(row: dict | None) -> str:
+    """Return the time of a row that may be missing."""
+    return f"{1e3 * row['median_s']:.1f}" if row else ""
+
+
+def seconds(row: dict | None) -> str:
+    """Return the time of a row that may be missing."""
+    return f"{row['median_s']:.1f}" if row else ""
+
+
+def times_as_fast(ours: float, other: dict | None) -> str:
+    """Return how many times as fast as another row, which may be missing, we are."""
+    return f"{other['median_s'] / ours:.2f}" if other else ""
+
+
+def notes(results: Results) -> str:
     """Return the sentences that say how, on what and when was measured."""
+    machine = results[0][0]
+    rows = [row for _, rows in results for row in rows]
     rounds = [row["rounds"] for row in rows if row["work"] in ("train", "segment")]
     few, many = min(rounds), max(rounds)
-    sgemm = [row["gflop_per_s"] for row in rows if row["contender"] == "sgemm"]
-    return (
-        f"Medians of {few:.0f}{f' to {many:.0f}' if many > few else ''} rounds, everybody in turn, on {machine['CPU']} "
-        f"({machine['vector units']}; sgemm of 2048: {min(sgemm):.0f} to {max(sgemm):.0f} GFLOP/s), "
-        f"{machine['date']}, {machine['versions']}, {machine['BLAS'].split(';')[-1].strip()}. "
-        "Ratio is tinympcnn's time over that of the fastest of four PyTorch formulations. "
-        "Patch by patch is tinympcnn on one patch at a time, measured on a sample and scaled. Peak memory is that of a "
-        "process of its own, libraries included."
+    products = "; ".join(
+        f"{kernel_of(about)} {min(rates):.0f} to {max(rates):.0f} GFLOP/s"
+        for about, rows in results
+        if (rates := [row["gflop_per_s"] for row in rows if row["contender"] == "sgemm"])
     )
+    found = {row["contender"] for row in rows}
+    compiled = any(name.startswith("compiled") for name in found)
+    words = [
+        f"Medians of {few:.0f}{f' to {many:.0f}' if many > few else ''} rounds, everybody in turn, on {machine['CPU']} "
+        f"({machine['vector units']}; sgemm of 2048: {products}), "
+        f"{machine['date']}, {machine['versions']}, {machine['BLAS'].split(';')[-1].strip()}.",
+        "The fastest PyTorch is that of four formulations"
+        + (" and, for segmentation, of two that torch.compile makes." if compiled else "."),
+    ]
+    if found & set(ENGINES):
+        words.append(f"Of the engines ({', '.join(ENGINES)}), which run the exported net, the faster one counts.")
+    if len(results) > 1:
+        words.append(f"{kernel_of(results[1][0])} is the same machine with AVX2 only, for all; ONNX Runtime has no "
+                     "setting for this, so it is left out there; memory was measured once.")  # fmt: skip
+    return " ".join([
+        *words, "Patch by patch is tinympcnn on one patch at a time, measured on a sample and scaled.",
+        "Peak memory is that of a process of its own, libraries included.",
+    ])  # fmt: skip
 
 
 def folded(summary: str, text: str) -> str:
@@ -83,7 +158,8 @@ def main() -> None:
         raise SystemExit(f"{page} must have one line {BEGIN} and one line {END}")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    new = f"{before}{BEGIN}\n{tables(*read(Path(sys.argv[1]) / 'cpu.csv'))}\n{END}{after}"
+    results = [read(path) for name in FILES if (path := Path(sys.argv[1]) / name).exists()]
+    new = f"{before}{BEGIN}\n{tables(results)}\n{END}{after}"
     page.write_text(new, encoding="utf-8")
 
 
