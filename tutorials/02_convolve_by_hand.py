@@ -237,7 +237,7 @@ assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 # %% [markdown]
 # ## Exercises
 #
-# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: both lines are
+# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: this line is
 # there already. Solutions: `solutions/02.py`.
 
 

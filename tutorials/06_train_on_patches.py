@@ -187,9 +187,9 @@ show(figures.segmentation(task.held_image[..., 0][at], task.held_labels[at], pro
 show(figures.best_offset(errors, vh // 2))
 
 # %% [markdown]
-# (This part is easier than the rest of the image, as the whole shows.) A shift of four pixels undoes what the
-# training has gained, and the picture still *looks* like membranes. If an error refuses to fall, draw this curve: its
-# smallest value should stand at `vh // 2`.
+# (The net is wrong less often here than on the whole image: this part is easier.) A shift of four pixels undoes
+# what the training has gained, and the picture still *looks* like membranes. If an error refuses to fall, draw this
+# curve: its smallest value should stand at `vh // 2`.
 
 # %% [markdown]
 # ## Check yourself
