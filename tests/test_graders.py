@@ -28,7 +28,7 @@ WRONG = r"""
 00 your_pixel_error | (prediction != labels) | (prediction - labels) | cancel
 00 your_pixel_error | .mean() | .sum() / len(labels) | not by that of a row
 00 your_softmax | - scores.max(axis=-1, keepdims=True) | NOTHING | exp(1000) overflows
-00 your_softmax | scores - scores.max(axis=-1, keepdims=True) | scores - scores.max() | largest score of each pixel
+00 your_softmax | scores.max(axis=-1, keepdims=True) | scores.max() | one maximum for all pixels makes 0/0
 00 your_softmax | / e.sum(axis=-1, keepdims=True) | / e.sum() | must sum to 1
 00 your_softmax | / e.sum(axis=-1, keepdims=True) | / e.sum(axis=0) | must sum to 1
 00 your_softmax | keepdims=True | keepdims=False | (line 3: e = np.exp
@@ -69,6 +69,10 @@ WRONG = r"""
 02 YourConv | return y.reshape( | y = y.reshape(F, H - kh + 1, -1, len(b)); y[:, -1] = 0; return y.reshape( | (the last)
 02 YourConv | W.reshape(-1, W.shape[3]) | W.reshape(W.shape[3], -1) | line
 02 YourConv | + b | + b.astype(float) | float32 went in and float64 came out
+02 YourConv | + b | + b + np.zeros(1) | np.zeros alone makes float64
+02 YourConv | W.reshape(-1, W.shape[3]) | W.transpose(2, 0, 1, 3).reshape(-1, W.shape[3]) | maps of W come first
+02 YourConv | @ W | .reshape(-1, kh * kw, x.shape[3]).swapaxes(1, 2).reshape(-1, W[..., 0].size) @ W | maps first
+02 YourConv | kw + 1, -1) | kw + 1, -1).transpose(0, 3, 1, 2) | maps came out first
 02 YourConv | W, b = | x += 1; W, b = | changes the array it was given
 03 central_difference | / (2 * h) | / 2 * h | a bracket is missing
 03 central_difference | (f(x + h) - f(x - h)) / (2 * h) | (f(x) - f(x - h)) / h | to the left
@@ -78,8 +82,11 @@ WRONG = r"""
 03 slope_along | .sum() | .mean() | mean of the products
 03 slope_along | (gradient * v).sum() | abs(gradient * v).sum() | signs are lost
 03 slope_along | .sum() | .sum(axis=0) | one axis only
+03 slope_along | (gradient * v).sum() | gradient @ v | multiply place by place
+03 slope_along | (gradient * v).sum() | np.dot(gradient, v) | multiply place by place
 03 slope_along | .sum() | .sum() / np.linalg.norm(v) | length of v
 04 YourLogistic | dy * y * (1 - y) | y * (1 - y) | dy has no part in it
+04 YourLogistic | dy * y * (1 - y) | dy * (1 - y**2) | the slope of tanh
 04 YourLogistic | dy * y * (1 - y) | dy * y | factor (1 - y) is missing
 04 YourLogistic | return dy * y * (1 - y) | y *= 1 - y; return dy * y | changes the y that forward has returned
 04 YourLogistic | return dy * y * (1 - y) | dy *= y * (1 - y); return dy | changed its input dy
@@ -91,7 +98,15 @@ WRONG = r"""
 04 YourConv | dy.sum(axis=(0, 1, 2)) | dy.mean(axis=(0, 1, 2)) | where the sum is wanted
 04 YourConv | dx[:, i : i + h, j : j + w] += | dx[:, i : i + h, j : j + w] = | must be added (+=)
 04 YourConv | self.grads["W"][i, j] += | self.grads["W"][i, j] = | you overwrote it
-04 YourConv | W[i, j].T | W[kh - 1 - i, kw - 1 - j].T | the taps are not flipped
+04 YourConv | W[i, j].T | W[kh - 1 - i, kw - 1 - j].T | you turned the kernel, but this loop spreads
+04 YourConv | dy @ W[i, j].T | dy @ W[kh - 1 - i, kw - 1 - j] | its output maps to its input maps: W[i, j].T
+04 YourConv | dy @ W[i, j].T | W[i, j].T @ dy | which product leaves the input maps
+04 YourConv | dy @ W[i, j].T | np.tensordot(dy, W[i, j], axes=1) | which product leaves the input maps
+04 YourConv | np.tensordot(met, dy, axes=MAPS) | met.T @ dy | sum met times dy over fragments, rows and columns
+04 YourConv | , axes=MAPS | NOTHING | axes=([0, 1, 2], [0, 1, 2])
+04 YourConv | axes=MAPS | axes=([1, 2], [1, 2]) | axes=([0, 1, 2], [0, 1, 2])
+04 YourConv | dy.sum(axis=(0, 1, 2)) | dy.sum() | dy is summed over the output maps, too
+04 YourConv | dy.sum(axis=(0, 1, 2)) | dy | db has one number for each output map
 04 YourConv | np.zeros_like(x) | np.zeros(x.shape) | float32 went in and float64 came out
 04 YourConv | self.grads["b"] += dy.sum(axis=(0, 1, 2)) | NOTHING | the gradient of b: it is zero everywhere
 04 YourConv | self.grads["W"][i, j] += np.tensordot(met, dy, axes=MAPS) | pass | the gradient of W: it is zero
@@ -115,21 +130,36 @@ WRONG = r"""
 05b YourNet | for layer in self.layers: | for layer in self.layers[1:]: | takes 3 input maps and got 1 (line 10
 05b YourNet | for layer in self.layers: | for layer in self.layers[:-1]: | layer 5 (FullyConnected) ran 0 times
 05b YourNet | for layer in self.layers: | for layer in [self.layers[0], *self.layers]: | ran 2 times
+05b YourNet | in reversed(self.layers): | in [self.layers.pop() for _ in range(6)]: | backward changes self.layers
+05b YourNet | in reversed(self.layers): | in self.layers.reverse() or self.layers: | backward changes self.layers
+05b YourNet | in self.layers: | in [self.layers.pop(0) for _ in range(6)]: | forward changes self.layers
 05b YourNet | dy = layer.backward(dy) | dy = layer.backward(2 * dy) | must get the dy of the net
 05b train_step | -= lr * | += lr * | uphill
 05b train_step | -= lr * | -= | learning rate is missing
 05b train_step | layer.grads[name][...] = 0 | pass | gradients of earlier steps
+05b train_step | -= lr * | -= lr / len(x) * | divided by the number of windows
+05b train_step | net.backward(loss.backward()) | return value | still blank, or its backward pass is missing
 05b train_step | net.layers: | net.layers[1:]: | in 0.Conv.W, 0.Conv.b
 05b train_step | return value | return loss.forward(net.forward(x), target) | before the step
 05b train_step | layer.params[name] -= lr * | theta = layer.params[name] - lr * | have not moved
-05b adam | / (1 - b1**n) | NOTHING | m is not
-05b adam | / (1 - b2**n) | NOTHING | v is not
+05b adam | / (1 - b1**step) | NOTHING | m is not
+05b adam | / (1 - b2**step) | NOTHING | v is not
 05b adam | g**2 | g | mean of g**2
-05b adam | np.sqrt(v / (1 - b2**n)) | v / (1 - b2**n) | root is missing
+05b adam | np.sqrt(v / (1 - b2**step)) | v / (1 - b2**step) | root is missing
 05b adam | theta - lr | theta + lr | uphill
 05b adam | m = b1 * m + (1 - b1) * g | m = (1 - b1) * m + b1 * g | wrong at
-05b adam | (m / (1 - b1**n)) | g | along g
+05b adam | (m / (1 - b1**step)) | g | along g
 05b adam | theta = theta - | theta -= | changes the array it was given
+05b adam | m = b1 | m[...] = b1 | changes the array it was given
+05b adam | v = b2 | v[...] = b2 | changes the array it was given
+05b adam | theta - lr * | theta - | learning rate is missing
+05b adam | np.sqrt(v / (1 - b2**step)) | np.sqrt(v) / (1 - b2**step) | the root goes over the mended v
+05b adam | + 1e-8) | ) | eps is missing
+05b adam | (1 - b2**step)) + 1e-8) | (1 - b2**step) + 1e-8)) | inside the root
+05b adam | (np.sqrt(v / (1 - b2**step)) + 1e-8) | np.sqrt(v / (1 - b2**step)) + 1e-8 | a bracket is missing
+05b adam | np.sqrt(v / (1 - b2**step)) + 1e-8 | (np.sqrt(v) + 1e-8) / np.sqrt(1 - b2**step) | the root of the raw v
+05b adam | return theta, m, v | return theta * (1 + 1e-8), m, v | 1.00000001 times
+05b adam | return theta, m, v | return theta + 1e-8 * theta**2, m, v | 0.650341467 in place of 0.650341462
 05b adam | return theta, m, v | return theta | 3 values
 06 corner | q - vh // 2, p - vw // 2 | p - vw // 2, q - vh // 2 | first is the row
 06 corner | q - vh // 2, p - vw // 2 | q - vw // 2, p - vh // 2 | rows belong to vh
@@ -139,7 +169,8 @@ WRONG = r"""
 06 guess_error | 1 - np.bincount | np.bincount | its error is the rest
 06 guess_error | max() | min() | rarest class
 06 guess_error | max() | argmax() | taken for its count
-06 guess_error | labels.ravel() | labels | line
+06 guess_error | labels.ravel() | labels | np.bincount wants one axis
+06 guess_error | 1 - np.bincount(labels.ravel()).max() | np.bincount(labels.ravel()).min() | share of the rarest class
 07 operations | (n - k + 1) ** 2 | (n - k + 1) | square it
 07 operations | k**2 | k | square k
 07 operations | (n - k + 1) | (n - k) | not n - k
@@ -298,7 +329,7 @@ RIGHT = r"""
 04 YourLogistic | dy * y * (1 - y) | dy * (y - y**2)
 05b YourNet | dy = layer.backward(dy) | dx = layer.backward(dy); dy = dx
 05b train_step | layer.params[name] -= lr * | layer.params[name][...] -= lr *
-05b adam | theta - lr * (m / (1 - b1**n)) | theta - lr / (1 - b1**n) * m
+05b adam | theta - lr * (m / (1 - b1**step)) | theta - lr / (1 - b1**step) * m
 06 guess_error | 1 - np.bincount(labels.ravel()).max() / labels.size | 1 - max(np.bincount(labels.flat)) / labels.size
 12 backtracking | slope = loss_at(theta), g @ g | slope = loss_at(theta), (g**2).sum()
 """

@@ -133,10 +133,10 @@ def test_the_seed_is_set_once_to_the_tutorials_number(path):
 
 
 @each_notebook
-def test_five_questions_have_folded_answers(path):
+def test_three_to_five_questions_have_folded_answers(path):
     found = [text(c["source"]) for c in cells_of(path) if text(c["source"]).startswith("## Check yourself")]
     assert len(found) == 1
-    assert found[0].count("<details>") == found[0].count("</details>") == 5
+    assert 3 <= found[0].count("<details>") == found[0].count("</details>") <= 5
 
 
 @each_notebook

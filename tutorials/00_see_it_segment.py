@@ -21,7 +21,7 @@
 #
 # ## What you need
 #
-# NumPy, and a look at this page. About 20 minutes.
+# NumPy. About 20 minutes.
 
 # %%
 import numpy as np
@@ -97,7 +97,7 @@ assert net.n_params == 5742 and net.field_of_view == (28, 28)
 # For every pixel the net gives one **score** $s_k$ for each class $k$. Scores become probabilities by the
 # **softmax**:
 #
-# $$ p_k = \frac{e^{s_k}}{\sum_l e^{s_l}} . $$
+# $$ p_k = \frac{e^{s_k}}{\sum_{k'} e^{s_{k'}}} . $$
 #
 # By hand: the scores $(0, \ln 3)$ give $e^0 = 1$ and $e^{\ln 3} = 3$, so the probabilities are $1/4$ and $3/4$.
 # `net.segment` does everything, from the image to the probabilities of every pixel, borders included.
@@ -203,19 +203,13 @@ show(
 # 1. What does the net answer, and for which pixels?
 #
 #    <details><summary>Answer</summary>The probability of each class, for every pixel of the image.</details>
-# 2. What is the pixel error?
-#
-#    <details><summary>Answer</summary>The share of pixels whose class is wrong.</details>
-# 3. Why does no threshold do well?
+# 2. Why does no threshold do well?
 #
 #    <details><summary>Answer</summary>Membranes and insides share many grey values. The shape around a pixel tells
 #    them apart.</details>
-# 4. What is the field of view?
+# 3. What is the field of view?
 #
 #    <details><summary>Answer</summary>The window of the image that one output pixel depends on, here 28 x 28.</details>
-# 5. What does softmax do to the scores (0, ln 3)?
-#
-#    <details><summary>Answer</summary>It makes the probabilities 1/4 and 3/4 of them.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -243,10 +237,8 @@ grade_softmax(your_softmax)
 # %% [markdown]
 # ## In practice
 #
-# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. `net.segment` mirrors the
-# image at its borders, so that border pixels have a window too, and cuts large images into tiles that give the same
-# numbers: see `tinympcnn/inference/segment.py`. Pixel error is not the last word on membranes: one wrong pixel can
-# merge two cells. Tutorial 13 measures that, on a workflow from TIFF files to scores.
+# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. Large images are cut into
+# tiles that give the same numbers. Tutorial 13 goes from TIFF files to scores that count merged cells, too.
 #
 # ## Next
 #

@@ -15,9 +15,8 @@
 #
 # ![A slice of tissue, the same after transpose, and nine small garbled pictures after reshape.](banners/01.png)
 #
-# The workbench: where each number of an image lies in memory, which slices cost
-# nothing, what a wrong `reshape` does to a picture, and how exact a float32 is. Every array of this course has the
-# axes that you meet here.
+# The workbench: where each number of an image lies in memory, which slices cost nothing, what a wrong `reshape` does to
+# a picture, and how exact a float32 is.
 #
 # ## What you need
 #
@@ -44,24 +43,25 @@ rng = np.random.default_rng(1)
 #
 # $$ \big((f\,H + q)\,W + p\big)\,C + c . $$
 #
-# These letters stay to the end of the course:
+# By hand, for the shape $(2, 3, 4, 2)$ and the index $(1, 2, 0, 1)$:
+# $((1\cdot3 + 2)\cdot4 + 0)\cdot2 + 1 = 20\cdot2 + 1 = 41$.
+#
+# <details><summary>The letters of the course, to come back to</summary>
 #
 # | letter | meaning |
 # |---|---|
 # | $f, q, p, c$ of $(F, H, W, C)$ | fragment, row, column, map; how many there are of each |
 # | `x`, `y`; `dx`, `dy` | what goes into a layer and comes out; how the loss $L$ changes with it |
-# | `W`, `b`; `theta`, `g` | weights and bias of a layer; parameters and their gradient in general |
+# | `W`, `b` | weights and bias of a layer; in a shape, `W` is the width |
+# | `theta`, `g`; `lr` | parameters in general and their gradient; the learning rate |
 # | `kh`, `kw`; `i`, `j` | rows and columns of a kernel or a pool; a place (tap) in it |
 # | `vh`, `vw` | rows and columns of the field of view: the window that the net sees |
 # | `(r, c)` | the offset of a fragment (from 08 on) |
-# | `C`, `M`; `K`, `t`, `s` | maps in, maps out; number of classes, the right class, scores |
-# | `N`; `lr` | how many pixels or windows are counted; the learning rate |
+# | `C`, `M` | maps in, maps out |
+# | `K`, `t`, `s` | number of classes, the right class, scores |
+# | `N` | how many pixels or windows are counted |
 #
-# Two letters work twice: `W` is the width in a shape and the weights everywhere else (code that needs both says
-# `width`), and `c` is a map in this notebook and the column of an offset from 08 on.
-#
-# By hand, for the shape $(2, 3, 4, 2)$ and the index $(1, 2, 0, 1)$:
-# $((1\cdot3 + 2)\cdot4 + 0)\cdot2 + 1 = 20\cdot2 + 1 = 41$.
+# </details>
 
 # %%
 F, H, W, C = 2, 3, 4, 2
@@ -211,7 +211,7 @@ assert (dark - bright)[0] == 246
 #
 # 1. What do the four letters of `(F, H, W, C)` mean?
 #
-#    <details><summary>Answer</summary>Fragments (images x fragments), rows, columns, maps.</details>
+#    <details><summary>Answer</summary>Fragments (for now: images), rows, columns, maps.</details>
 # 2. Which index runs fastest in memory?
 #
 #    <details><summary>Answer</summary>The last: the map. Neighbouring maps of one pixel lie side by side.</details>
@@ -229,7 +229,7 @@ assert (dark - bright)[0] == 246
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. Solutions: `solutions/01.py`.
+# Solutions: `solutions/01.py`.
 
 
 # %% tags=["exercise"]
@@ -262,10 +262,8 @@ grade_maps_last(as_storage)
 # %% [markdown]
 # ## In practice
 #
-# Maps last is not only tidy. Columns of windows can be copied in long runs, images come that way from TIFF readers and
-# go that way to plots, and the matrix products of a layer run faster (see `columns` in
-# `tinympcnn/engine/im2col.py`). Readers of this library turn files of any axis order into `(H, W, C)` and say what
-# they read: `tinympcnn/io/tiff/axes.py`. PyTorch keeps `(N, C, H, W)` and offers maps last as `channels_last`.
+# The readers of this library turn files of any axis order into `(H, W, C)` and say what they read. PyTorch keeps
+# `(N, C, H, W)`, and offers maps last as `channels_last`.
 #
 # ## Next
 #

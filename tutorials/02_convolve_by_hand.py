@@ -15,8 +15,8 @@
 #
 # ![An image with a framed window, a kernel, and the output pixel that they give.](banners/02.png)
 #
-# The forward pass of the convolutional layer, four times: one output pixel with pencil and paper, all pixels with
-# two loops, all pixels as one product of two matrices, and then the library's `Conv`. All four give the same numbers.
+# The forward pass of the convolutional layer, four times: with pencil and paper, with two loops, as one product of two
+# matrices, and by the library's `Conv`.
 #
 # ## What you need
 #
@@ -40,7 +40,7 @@ rng = np.random.default_rng(2)
 # %% [markdown]
 # ## Step 1: one output pixel
 #
-# Why convolve? A membrane looks the same wherever it lies, and what a pixel is shows in its neighbourhood. So look at a
+# Why convolve? A membrane looks the same wherever it lies, and a pixel's neighbourhood tells what it is. So look at a
 # small window, in the same way at every place. The answers then move as the image moves. It also saves: to make
 # $60 \times 60$ numbers of a $64 \times 64$ image with a weight for each pair takes $4096 \cdot 3600$, 14.7 million
 # weights; a convolution with windows of $5 \times 5$ has 25 and a bias.
@@ -121,7 +121,8 @@ show(figures.positions(7, 3))
 # makes a difference where two programs meet.
 #
 # By hand, in one dimension: $x = (0, 1, 0)$ and $W = (5, 7)$. Without turning, $y = (0\cdot5 + 1\cdot7,\;
-# 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$.
+# 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$. In the picture the kernel is an L, and the image holds an L and
+# a turned one. A kernel should answer most where the image looks like it.
 
 # %%
 pulse, kernel = np.array([[0.0, 1, 0]]), np.array([[5.0, 7]])
@@ -130,11 +131,6 @@ turned = convolve2d(pulse, kernel, mode="valid")
 print("cross-correlation:", unturned, " convolution with a turned kernel:", turned)
 assert unturned.tolist() == [[7, 5]] and turned.tolist() == [[5, 7]]
 
-# %% [markdown]
-# Now the same mistake in a picture. The kernel is a corner: an L. The image holds one L, in the lower left, and one
-# L that is turned by 180 degrees, in the upper right. A kernel should answer most where the image looks like it.
-
-# %%
 corner = np.array([[1, -1, -1], [1, -1, -1], [1, 1, 1]], float)
 scene = np.zeros((14, 14))
 scene[9:12, 2:5] = corner > 0
@@ -156,20 +152,22 @@ show(figures.responses(scene, right, wrong))
 # $$ y_{q,p} = b + \sum_{i,j} x_{q+i,\;p+j}\, W_{i,j}, \qquad
 #    x_{q,p} \in \mathbb{R}^{C},\; W_{i,j} \in \mathbb{R}^{C\times M},\; b \in \mathbb{R}^{M} . $$
 #
-# By hand, with one tap, $C = 2$, $M = 2$: the pixel $(1, 2)$ and the matrix with rows $(3, 0)$ and $(1, -1)$ give
-# $(1\cdot3 + 2\cdot1,\; 1\cdot0 - 2\cdot1) = (5, -2)$.
+# By hand, with two taps, $C = 2$, $M = 2$ and $b = 0$: the pixel $(1, 2)$ and the matrix with rows $(3, 0)$ and
+# $(1, -1)$ give $(1\cdot3 + 2\cdot1,\; 1\cdot0 - 2\cdot1) = (5, -2)$. The next pixel, $(0, 1)$, and the next tap, with
+# rows $(1, 1)$ and $(2, 0)$, give $(2, 0)$. Together they give $(7, -2)$.
 #
 # Here is the whole operation as the library's `reference.py` has it, one fragment at a time. The window gets a fourth
 # axis of length 1 (`None`), which is spread over the $M$ output maps. The sum over the first three axes then is the sum
-# over taps and, for each tap, the product of a vector with a matrix. (`rate` is 1 here, and `array_module` answers
-# NumPy, or CuPy for arrays on a GPU: tutorial 15.)
+# over taps and, for each tap, the product of a vector with a matrix. (`f` is our `x`, `rate` is 1 here, and
+# `array_module` answers NumPy, or CuPy for arrays on a GPU.)
 
 # %%
-pixel, tap = np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])
-print("pixel @ tap =", pixel @ tap)
-assert (pixel @ tap).tolist() == [5, -2]
+taps = [(np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])), (np.array([0.0, 1]), np.array([[1.0, 1], [2, 0]]))]
+products = [pixel @ tap for pixel, tap in taps]
+print("pixel @ tap:", *products, "  their sum:", sum(products))
+assert products[0].tolist() == [5, -2] and sum(products).tolist() == [7, -2]
 
-show(figures.many_maps(pixel, tap, pixel @ tap))
+show(figures.many_maps(taps, sum(products)))
 source(reference.conv_fwd)
 
 # %% [markdown]
@@ -239,9 +237,8 @@ assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. Solutions: `solutions/02.py`. In the second,
-# `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: both lines are there
-# already.
+# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: this line is
+# there already. Solutions: `solutions/02.py`.
 
 
 # %% tags=["exercise"]
@@ -261,7 +258,7 @@ class YourConv(Conv):
         self.cache = x if train else None
         W, b = self.params["W"], self.params["b"]  # (kh, kw, C, M) and (M,)
         (kh, kw), (F, H, width, C) = self.kernel, x.shape
-        y = ...  # your code: loops, or columns
+        y = ...  # your code: columns, or loops into np.zeros(..., x.dtype)
         return y
 
 
@@ -270,11 +267,8 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 # %% [markdown]
 # ## In practice
 #
-# The matrix of columns of a whole image would be $k_h k_w$ times as large as the image. So the library builds it for
-# a block of rows at a time: read `correlate` in `tinympcnn/engine/correlation.py`, and `tinympcnn/engine/` for how
-# the blocks are cut and spread over threads. A window's row of $k_w$ pixels with $C$ maps each lies in memory as one
-# run of $k_w C$ numbers; that is one of the reasons why maps come last (tutorial 01). A fully connected layer is the
-# same operation over all that is left of the window (tutorial 05b): `FullyConnected` in `tinympcnn/nn/layers/conv.py`.
+# The matrix of columns of a whole image would be $k_h k_w$ times as large as the image. So the library builds it for a
+# block of rows at a time, and spreads the blocks over threads: `correlate` in `tinympcnn/engine/correlation.py`.
 #
 # ## Next
 #

@@ -11,37 +11,31 @@
 # %% [markdown]
 # # 04 · Backpropagation through convolution and tanh
 #
-# A convolution turns windows of numbers into numbers. Its backward pass answers two questions about a loss that sits
-# somewhere behind it: how does the loss change with each weight, and how with each input pixel?
-#
 # ## What you will build
 #
 # ![Four matrices in which the kernel lies on the window of each output, and their sum, dx.](banners/04.png)
 #
-# The backward pass of `Conv` and of `Tanh`, derived from the chain rule on one sheet of paper, written in a few
-# lines, and approved by `check_layer`; and then two layers in a row. You will also see a wrong backward pass with which
-# a net learns all the same.
+# The backward pass of `Conv` and of `Tanh`, derived from the chain rule, written in a few lines, and approved by
+# `check_layer`; and a wrong backward pass with which a net learns all the same.
 #
 # ## What you need
 #
-# Tutorials 01 to 03: arrays are `(F, H, W, C)`, a convolution is a sliding sum of products, and a gradient is checked
-# with central differences. From calculus, the chain rule. About 45 minutes.
+# Tutorials 01 to 03, and from calculus the chain rule. About 45 minutes.
 #
-# Letters, here and in the library: `x` goes in, `y` comes out, `W` and `b` are the parameters. A `d` in front means
-# "the derivative of the loss with respect to": `dy` comes from behind, `dW`, `db` and `dx` are ours to compute.
+# **Behind** a layer always means nearer to the loss. So `dy` comes from behind; `dW`, `db` and `dx`, the derivatives of
+# the loss with respect to `W`, `b` and `x`, are ours to compute.
 
 # %%
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_layers import grade_conv_backward, grade_logistic
+from course.mistakes import Unturned
 from course.style import show, source
 
 from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.engine import correlation
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn import reference
-from tinympcnn.nn.layers.conv import plain_gradients
 from tinympcnn.nn.optim import SGD
 
 rng = np.random.default_rng(4)
@@ -87,7 +81,7 @@ assert dW[0, 0] == 10 and dW[1, 1] == 8 and db == 5
 # Read the formula for $\mathrm{d}W_{ij}$ again. It slides $\mathrm{d}y$ over $x$ and sums the products: a convolution
 # of $x$ **with the kernel** $\mathrm{d}y$. Nothing new has to be programmed. In the library's `reference.py`, where
 # arrays are `(H, W, C)` and kernels `(kh, kw, in maps, out maps)`, both readings stand side by side: `conv_fwd`
-# slides, `conv_grad` adds windows. (Its letters are the paper's: `f` is our `x`, and `delta` our `dy`.)
+# slides, `conv_grad` adds windows. (Its `delta` is our `dy`.)
 
 # %%
 source(reference.conv_grad)
@@ -145,7 +139,6 @@ conv.forward(np.array([1.0, 2.0]).reshape(1, 1, 1, 2))
 conv.backward(np.array([3.0, 4.0, 5.0]).reshape(1, 1, 1, 3))
 print(conv.grads["W"][0, 0])
 assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
-source(plain_gradients)  # all three gradients of the library's Conv, as products of matrices
 
 # %% [markdown]
 # ## Step 4: a mistake worth remembering
@@ -154,15 +147,8 @@ source(plain_gradients)  # all three gradients of the library's Conv, as product
 # and only the second layer of one has the mistake. Does it show in the loss? Guess before you look. (The training loop
 # is written in 05b. Here only its two curves matter.)
 
-
 # %%
-class Unturned(Conv):
-    def backward(self, dy):
-        super().backward_params(dy)  # dW and db are right
-        kh, kw = self.kernel
-        return correlation.correlate(dy, self.params["W"].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
-
-
+source(Unturned)
 images, labels = synthetic_membranes(1, 64, rng)
 x4 = ((images - images.mean()) / images.std())[..., None].astype(np.float32)
 target = (labels[:, 4:-4, 4:-4] > 0).astype(int)  # the net's window is 9 x 9: no output in a border of 4
@@ -188,16 +174,15 @@ assert not report and "the taps are not flipped" in str(report)
 
 # %% [markdown]
 # The loss falls with the wrong gradient too. The layers behind the mistake still learn rightly, and the layer before it
-# gets something roughly related to its gradient (the wrong net may even end lower, by luck). Nobody notices such a
-# mistake by looking at the loss. The check notices at once, and says what is wrong. So: first the check, then the
-# training.
+# gets something roughly related to its gradient (the wrong net may even end lower, by luck). The check notices at once,
+# and says what is wrong. So: first the check, then the training.
 #
 # ## Step 5: why a tanh, and what it lets through
 #
 # A convolution is *linear*: sums of products. Two in a row are sums of products of sums of products, which is again one
 # convolution, with a larger kernel:
 #
-# $$ W_{i+k,\;j+l} = \sum_{ij,\,kl} W^{(1)}_{ij}\; W^{(2)}_{kl} $$
+# $$ W_{rc} = \sum_{i+k=r,\;\, j+l=c} W^{(1)}_{ij}\; W^{(2)}_{kl} $$
 #
 # By hand, in one dimension: $(1, 2)$ and then $(1, -1)$ is $(1\cdot1,\; 1\cdot(-1) + 2\cdot1,\; 2\cdot(-1)) =
 # (1, 1, -2)$. A hundred such layers could do no more than one. Something bent must stand between them, and ours is
@@ -238,7 +223,7 @@ show(figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2]))
 # %% [markdown]
 # ## Step 6: two layers in a row, and adding up
 #
-# In a net, the `dy` of a layer is what the layer behind it has returned as its `dx`. Nothing else is handed on. Here is
+# In a net, the `dy` of a layer is the `dx` that the layer behind it has returned. Nothing else is handed on. Here is
 # the chain of a convolution, a tanh and another convolution, of one number each, with the loss $L = s^2/2$, so that
 # $\mathrm{d}s = s$. By hand, forward: $a = 0.5\cdot2 - 1 = 0$, $h = \tanh 0 = 0$, $s = 3\cdot0 + 1 = 1$. Backward:
 #
@@ -311,7 +296,7 @@ assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/04.py`.
+# Solutions: `solutions/04.py`.
 #
 # **First exercise.** The logistic function $y = 1 / (1 + e^{-x})$. Express its derivative in $y$, as for tanh.
 # `self.take_cache()` returns what `forward` has kept, and forgets it.
@@ -357,10 +342,8 @@ grade_conv_backward(YourConv(2, 3, (2, 3), rng=4))
 # %% [markdown]
 # ## In practice
 #
-# - The library computes the same three sums as products of large matrices: the windows are laid out as rows of a
-#   matrix (`tinympcnn/engine/correlation.py`), because a processor multiplies matrices much faster than it slides.
-# - It skips `dx` of the first layer (`backward_params`): nobody asks for the gradient of the image.
-# - Gradients are checked in float64. In float32 a central difference has too few digits to tell right from wrong.
+# The library computes the same three sums as products of large matrices (`tinympcnn/engine/correlation.py`). It skips
+# the `dx` of the first layer, because nobody asks for the gradient of the image.
 #
 # ## Next
 #

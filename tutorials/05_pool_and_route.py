@@ -11,19 +11,16 @@
 # %% [markdown]
 # # 05 · Pool, and route gradients to winners
 #
-# Max-pooling keeps the largest number of every small window and drops the others. What is its derivative, when it has
-# no weights and no formula but a comparison?
-#
 # ## What you will build
 #
 # ![A map with its winners marked, the maxima, the gradient that comes in, and where it goes.](banners/05.png)
 #
-# Your own `MaxPool`, forward and backward: it remembers which pixel of each window has won, and sends the gradient
-# there and nowhere else. And you will see a wrong layer that passes the check.
+# Your own `MaxPool`, which sends the gradient to the pixel that has won each window; and a wrong layer that passes the
+# check.
 #
 # ## What you need
 #
-# Tutorials 03 and 04: central differences, `check_layer`, and the letters `x`, `y`, `dy`, `dx`. About 30 minutes.
+# Tutorials 03 and 04. About 30 minutes.
 
 # %%
 import numpy as np
@@ -42,9 +39,9 @@ rng = np.random.default_rng(5)
 # ## Step 1: why pool, and the largest of each window
 #
 # To tell what a pixel is, a net must see far. Two convolutions of 5 look at $5 + 4 = 9$ pixels along an axis, and each
-# further one adds 4 more. Behind a pool of 2 a kernel of 5 spans 10 pixels of the map before it, and two pools double
-# that again. Pooled maps are also smaller, so the layers behind work less, and the largest answer of a window says
-# *that* something is there, whichever of its pixels it stands at. The price: a pooled map has one value for each $k
+# further one adds 4 more. Behind a pool of 2 a kernel of 5 spans 10 pixels of the map before it, and a second pool
+# doubles it again. Pooled maps are also smaller, so the layers behind work less, and the largest answer of a window
+# says that something is there, but not at which of the pixels. The price: a pooled map has one value for each $k
 # \times k$ pixels. By hand, from one output back to the image: through a kernel of 3, it sees 3; through a pool of 2,
 # 6; through another kernel of 3, 8; without the pool it would be 5.
 #
@@ -70,7 +67,7 @@ print(y)
 assert (y == [[9, 6], [8, 9]]).all()
 assert (MaxPool(2).forward(x[None, :, :, None])[0, :, :, 0] == y).all()
 assert Net([Conv(1, 1, 3), MaxPool(2), Conv(1, 1, 3)]).field_of_view == (8, 8)
-show(figures.field_of_view_by_pools([1, 3, 5, 7, 9], [1, 3, 6, 8, 16]))
+show(figures.field_of_view_by_pools(["conv 3", "conv 3"], ["conv 3", "pool 2", "conv 3"]))
 
 # %% [markdown]
 # ## Step 2: who has won
@@ -79,9 +76,8 @@ show(figures.field_of_view_by_pools([1, 3, 5, 7, 9], [1, 3, 6, 8, 16]))
 # k + j`; `argmax` gives the winner's code, and `divmod(code, k)` its row and column. By hand: the 9 of the first
 # window stands at $i = 1,\, j = 0$, so its code is $1 \cdot 2 + 0 = 2$.
 #
-# **Ties.** If several pixels are equal, the first in reading order wins. Any rule would do, but there must be one,
-# and it must be the same everywhere: later, one pixel will be part of many windows, on a CPU or on a GPU, and all
-# must agree.
+# **Ties.** If several pixels are equal, the first in reading order wins. Another rule would do as well, if it were the
+# same everywhere: a CPU and a GPU must choose the same pixel.
 
 # %%
 winners = np.zeros((2, 2), int)
@@ -116,15 +112,15 @@ assert dx[1, 0] == 1 and dx[1, 2] == 2 and dx[2, 1] == 3 and dx[2, 2] == 4 and d
 show(figures.pooled_and_routed(x, y, dy, dx, (2, 2), winners))
 
 # %% [markdown]
-# Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library keeps the codes as bytes and routes with
-# one multiplication for each place of the window, for all windows at once.
+# Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library's `reference.py` has the same loop, with
+# the letters of the paper: `f` is our `x`, `delta` our `dy`, and `idx` holds row and column of each winner.
 
 # %%
 pool = MaxPool(2)
 pool.forward(x[None, :, :, None])
 assert (pool.backward(dy[None, :, :, None])[0, :, :, 0] == dx).all()
-a, b = reference.mp_fwd(x[:, :, None], (2, 2))  # the paper's MP.fwd: maxima and their places
-assert (reference.mp_bkp(dy[:, :, None], b, x[:, :, None])[:, :, 0] == dx).all()
+maxima, places = reference.mp_fwd(x[:, :, None], (2, 2))
+assert (reference.mp_bkp(dy[:, :, None], places, x[:, :, None])[:, :, 0] == dx).all()
 print("layer, reference and our loops agree")
 source(reference.mp_bkp)
 
@@ -133,8 +129,7 @@ source(reference.mp_bkp)
 #
 # "The gradient goes to the pixels that equal the maximum." That reads well, and `x == y` is easy to write. By hand: in
 # a window of four equal pixels, four of them receive `dy`, and $4\,\mathrm{d}y$ arrives in place of $\mathrm{d}y$. But
-# will the check see it? Where two pixels tie, the maximum has a kink (tutorial 03), and differences are of no use
-# there: hence `check_layer` feeds max layers a shuffled range, in which no two values are close.
+# will the check see it?
 
 
 # %%
@@ -169,8 +164,8 @@ show(figures.route_to_equals(*arrays), colours=48)
 
 # %% [markdown]
 # **The check passes, and the layer is wrong.** On distinct values both rules are the same. On an image with clipped
-# pixels, or behind a saturated tanh, a window with four equal values gets four times the gradient. A check is as good
-# as its inputs; this mistake shows only where inputs tie. So test the sum, too: what was sent must arrive once.
+# pixels, or behind a saturated tanh, a window with four equal values gets four times the gradient. So test the sum,
+# too: what was sent must arrive once.
 
 # %% [markdown]
 # ## Check yourself
@@ -191,16 +186,11 @@ show(figures.route_to_equals(*arrays), colours=48)
 #
 #    <details><summary>Answer</summary>Otherwise the same window would send its gradient to different pixels in two
 #    programs that should be equal, and their weights would drift apart.</details>
-#
-# 5. Your check reports a kink. Is the layer wrong?
-#
-#    <details><summary>Answer</summary>It cannot tell: a winner changed within the step, so there is no derivative to
-#    compare with. Take an input of distinct values.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/05.py`.
+# Solutions: `solutions/05.py`.
 #
 # Your own `MaxPool`, with the windows as an axis of their own: `windows` has the shape `(F, h, w, C, k * k)`, one row
 # of `k * k` values for each window, in reading order. (`reshape` cuts rows and columns into windows and places in
@@ -246,11 +236,8 @@ grade_pool(YourMaxPool(2))
 # %% [markdown]
 # ## In practice
 #
-# - `window_max` in `tinympcnn/nn/layers/pool.py` compares one place of all windows after the other, k * k comparisons
-#   of whole maps: much faster than a loop over windows, and the first maximum wins because a later one must be
-#   *larger*.
-# - Pooling makes the output coarse. For segmentation we want an answer for *every* pixel. That is the question from
-#   tutorial 07 on.
+# `window_max` in `tinympcnn/nn/layers/pool.py` compares one place of all windows after the other. And pooling makes the
+# output coarse; how to get an answer for *every* pixel is the question from tutorial 07 on.
 #
 # ## Next
 #

@@ -11,17 +11,12 @@
 # %% [markdown]
 # # 05b · A net by hand
 #
-# The layers are written and checked. A net is a list of layers, and training it is a loop of four lines. This
-# notebook writes both, and uses neither a net nor an optimiser of the library before that.
-#
 # ## What you will build
 #
 # ![Two loss curves: on the windows a net trains on it falls to zero, on others it turns and rises.](banners/05b.png)
 #
-# - a loss and its gradient, the forward pass through a list of layers, and the backward pass through it, every
-#   intermediate gradient compared with a measured one;
-# - gradient descent, momentum and Adam, a line or three each;
-# - three checks that take seconds and save days, among them the picture above.
+# A loss and its gradient, a net as a list of layers, with every gradient on the way back compared with a measured one,
+# and gradient descent, momentum and Adam. Then three checks that take seconds and save days; the picture is one.
 #
 # ## What you need
 #
@@ -31,12 +26,12 @@
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_net import grade_adam, grade_net, grade_score_gradient, grade_train_step
+from course.mistakes import Unturned
 from course.style import show, source
 from course.yours import yours
 
 from tinympcnn import Conv, FullyConnected, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.data import synthetic_membranes
-from tinympcnn.engine import correlation
 from tinympcnn.gradcheck import check_loss
 from tinympcnn.nn.losses import softmax
 from tinympcnn.nn.optim import SGD
@@ -50,8 +45,8 @@ rng = np.random.default_rng(5)
 # (tutorial 00). If $t$ is the right class, the **cross-entropy** is $L = -\log p_t$: zero if the net is sure and
 # right, large if it is sure and wrong. Insert softmax and differentiate:
 #
-# $$L = -s_t + \log \sum_l e^{s_l}, \qquad
-#   \mathrm{d}s_k = \frac{\partial L}{\partial s_k} = \frac{e^{s_k}}{\sum_l e^{s_l}} - [k = t] = p_k - [k = t]$$
+# $$L = -s_t + \log \sum_{k'} e^{s_{k'}}, \qquad
+#   \mathrm{d}s_k = \frac{\partial L}{\partial s_k} = \frac{e^{s_k}}{\sum_{k'} e^{s_{k'}}} - [k = t] = p_k - [k = t]$$
 #
 # $[k = t]$ is 1 for the right class and 0 else: the *one-hot* vector of $t$. By hand, with the scores $(0, 0, \ln 2)$,
 # whose probabilities are $(0.25, 0.25, 0.5)$, and $t = 0$: $L = \ln 4 \approx 1.386$ and
@@ -59,8 +54,8 @@ rng = np.random.default_rng(5)
 # others, most of all the one that the net preferred wrongly.
 #
 # **Sum or mean?** The loss of many pixels or windows is the *mean* over all $N$ of them. The division by $N$ stands in
-# one place, here: $\mathrm{d}s = (p - \text{onehot}) / N$. Every layer before the loss only adds up, as tutorial 04 has
-# derived. What arrives in `grads` is then the gradient of the mean, although every layer has built a sum.
+# one place, here: $\mathrm{d}s = (p - \text{onehot}) / N$. The layers only add up (tutorial 04), so the gradient of the
+# mean arrives in `grads`.
 
 # %%
 loss, s = SoftmaxCrossEntropy(), np.array([0, 0, np.log(2)])
@@ -74,10 +69,10 @@ show(figures.score_gradients(softmax(s), 0))
 # %% [markdown]
 # ## Step 2: forward through a list, and back
 #
-# Forward, each layer takes what the one before it has made. Backward, each layer takes what the one *behind* it has
-# returned: the `dx` of a layer is the `dy` of the layer before. With $y_0$ the input, $y_n$ the scores, and $n$ layers,
+# The chain of tutorial 04, for any number of layers: $y_0$ is the input, and what the last layer returns are the
+# scores.
 #
-# $$y_{k+1} = \mathrm{layer}_k(y_k), \qquad \mathrm{d}y_k = \mathrm{layer}_k.\mathrm{backward}(\mathrm{d}y_{k+1}) .$$
+# $$y_{l+1} = \mathrm{layer}_l(y_l), \qquad \mathrm{d}y_l = \mathrm{layer}_l.\mathrm{backward}(\mathrm{d}y_{l+1}) .$$
 #
 # That is all of back-propagation. Here are 24 windows of 16 x 16 pixels, the class of their centre pixels, and six
 # layers, with your own convolution of 04 and your own pooling of 05. By hand, the sizes on the way: $16 - 5 + 1 = 12$,
@@ -109,7 +104,7 @@ def new_layers(Second=YourConv):
         Tanh(),
         FullyConnected(8, 2, 4, rng=3),
     ]
-    return Net(layers).astype(np.float64).layers
+    return Net(layers).astype(np.float64).layers  # the library's net changes the type here, and nothing else
 
 
 x, target = windows(0, 24)
@@ -125,32 +120,30 @@ dys = [ds]
 for layer in reversed(layers):
     dys.insert(0, layer.backward(dys[0]))
 
-names = [type(layer).__name__ for layer in layers]
 print("loss", round(value, 3), " gradient of the image:", dys[0].shape)
 assert [y.shape[1] for y in ys] == [16, 12, 12, 6, 4, 4, 1] and [d.shape for d in dys] == [y.shape for y in ys]
-sizes = ["x 16 16 1" if k == 0 else f"{y.shape[1]} {y.shape[2]} {y.shape[3]}" for k, y in enumerate(ys)]
-short = [name.replace("FullyConnected", "Fully\nconn.").replace("Your", "Your\n") for name in names]
-show(figures.chain(short, sizes, ["dx", *["dy"] * 5, "ds"], ["dW, db", "", "", "dW, db", "", "dW, db"]))
+show(figures.net_chain(layers, ys))
 
 # %% [markdown]
-# Is every one of these gradients right? Each can be measured as in tutorial 03: move $y_k$ a little along a random
-# direction, send it through the *rest* of the net, and see how the loss changes. `cmp` goes from the loss to the image
-# and names the first layer whose result is wrong. That layer has received a right gradient and returned a wrong one.
+# Is every one of these gradients right? Each can be measured as in tutorial 03: move $y_l$ a little along a random
+# direction `u`, send it through the *rest* of the net, and see how the loss changes. `cmp` goes from the loss to the
+# image and names the first layer whose result is wrong. That layer has received a right gradient and returned a wrong
+# one.
 
 
 # %%
 def cmp(layers, ys, dys, h=1e-5):
     """Compare all intermediate gradients with measured ones; return the name of the first wrong layer, or None."""
-    for k in reversed(range(len(ys))):
-        v = rng.standard_normal(ys[k].shape)
+    for at in reversed(range(len(ys))):
+        u = rng.standard_normal(ys[at].shape)
         values = []
-        for y in (ys[k] + h * v, ys[k] - h * v):
-            for layer in layers[k:]:
+        for y in (ys[at] + h * u, ys[at] - h * u):
+            for layer in layers[at:]:
                 y = layer.forward(y, train=False)
             values.append(loss.forward(y, target))
-        mine, measured = (dys[k] * v).sum(), (values[0] - values[1]) / (2 * h)
+        mine, measured = (dys[at] * u).sum(), (values[0] - values[1]) / (2 * h)
         right = abs(mine - measured) < 1e-4 * max(abs(mine), abs(measured))
-        name = "the loss" if k == len(layers) else f"layer {k}, {type(layers[k]).__name__}"
+        name = "the loss" if at == len(layers) else f"layer {at}, {type(layers[at]).__name__}"
         print(f"{name:<24} by backward {mine:+.7f}   measured {measured:+.7f}   {'ok' if right else 'WRONG'}")
         if not right:
             return name
@@ -162,15 +155,7 @@ assert cmp(layers, ys, dys) is None
 # %% [markdown]
 # And with the mistake of tutorial 04, a kernel that is not turned, in one of the layers:
 
-
 # %%
-class Unturned(Conv):
-    def backward(self, dy):
-        super().backward_params(dy)
-        W = self.params["W"].transpose(0, 1, 3, 2)
-        return correlation.correlate(dy, W, border=(self.kernel[0] - 1, self.kernel[1] - 1))
-
-
 bad, wrong_dys = new_layers(Unturned), [ds]
 for layer, y in zip(bad, ys, strict=False):  # the same weights, so the same numbers on the way
     layer.forward(y)
@@ -181,19 +166,20 @@ assert cmp(bad, ys, wrong_dys) == "layer 3, Unturned"
 # %% [markdown]
 # ## Step 3: the first weights
 #
-# Why random? Suppose that all weights are 0. Then each layer returns $\mathrm{d}x = 0$, and nothing before the last
-# layer learns. Suppose that all are equal. Then all maps of a layer are equal, get equal
-# gradients, and stay equal for ever: eight maps do the work of one. Random numbers make them differ.
+# Why random? Suppose that all weights are 0. Then all maps are 0 and each layer returns $\mathrm{d}x = 0$: only the
+# last bias learns. Suppose that all are equal. Then all maps of a layer are equal, get equal gradients, and stay equal
+# for ever: eight maps do the work of one. Random numbers make them differ.
 #
 # How large? One output is a sum of $n = k_h k_w C$ products. If the inputs have the variance 1 and the weights the
 # variance $\sigma^2$, all independent, the sum has the variance
 #
 # $$ n\,\sigma^2 , \qquad\text{which stays 1 for}\quad \sigma = 1/\sqrt{n} . $$
 #
-# By hand: a $3 \times 3$ kernel over 16 maps adds up $n = 144$ products, so $\sigma = 1/12$. With $\sigma$ three times
-# too small, every layer makes the numbers three times smaller, six layers $3^6 = 729$ times. With $\sigma$ three times
-# too large, every tanh is saturated, and its slope $1 - y^2$ lets hardly any gradient through. (The library draws
-# uniform numbers between $\pm 1/\sqrt n$, a little less than that.)
+# By hand: a $3 \times 3$ kernel over 16 maps adds up $n = 144$ products, so $\sigma = 1/12$. Each tanh then still
+# takes a little off. With $\sigma$ three times too small, every layer makes the numbers three times smaller, six
+# layers $3^6 = 729$ times. With $\sigma$ three times too large the numbers stay large, but every tanh is saturated,
+# and its slope $1 - y^2$ lets little gradient through. (The library draws uniform numbers between $\pm 1/\sqrt n$;
+# their deviation is $1/\sqrt{3n}$, 0.58 of $1/\sqrt n$: harmless in three layers, not in twenty.)
 
 # %%
 spread, passed = {}, {}
@@ -208,7 +194,8 @@ for factor in (3, 1, 1 / 3):
     print(f"{factor:.2g}/sqrt(n): behind six layers {spread[factor][-1]:.4f}, mean slope of tanh {passed[factor]:.2f}")
 assert spread[1 / 3][-1] < 3**-5 < 0.2 < spread[1][-1] and passed[3] < 0.4 < passed[1]
 names = {3: "3 / sqrt(n): saturated", 1: "1 / sqrt(n)", 1 / 3: "1 / (3 sqrt(n)): fades"}
-show(figures.first_weights({names[factor]: values for factor, values in spread.items()}))
+by_name = [{names[factor]: values for factor, values in found.items()} for found in (spread, passed)]
+show(figures.first_weights(*by_name))
 
 zero = new_layers()
 for layer in zero:
@@ -221,7 +208,8 @@ loss.forward(y, target)
 dy = loss.backward()
 for layer in reversed(zero):
     dy = layer.backward(dy)
-assert not zero[0].grads["W"].any() and not zero[3].grads["W"].any()  # from weights of zero nothing is learnt
+assert [name for layer in zero for name in layer.grads if layer.grads[name].any()] == ["b"]  # the last bias alone
+assert zero[-1].grads["b"].any()
 
 # %% [markdown]
 # ## Step 4: gradient descent, and a mistake worth remembering
@@ -237,12 +225,12 @@ assert not zero[0].grads["W"].any() and not zero[3].grads["W"].any()  # from wei
 # The mistake: layers *add* to `grads` (tutorial 04). Whoever does not set the gradients back to zero steps along the
 # sum of all gradients so far. On the parabola, with the rate $0.1$: the sums are $4$, then $4 + 2.4 = 6.4$, and
 # $\theta$ goes $1,\; 0.6,\; -0.04$, through the valley and up the other side, for ever. In the net below the loss
-# falls all the same, even faster than the right one. A falling loss proves nothing; that was the lesson of 04, too.
+# falls all the same, even faster than the right one.
 
 
 # %%
-def train(layers, steps, step, forget=True):
-    """Take some steps on the 24 windows; return the loss before each of them."""
+def train(layers, steps, rule, forget=True):
+    """Take some steps by a rule on the 24 windows; return the loss before each of them."""
     params = [(layer.params[name], layer.grads[name]) for layer in layers for name in layer.params]
     state, losses = [0 * theta for theta, _ in params], []
     for _ in range(steps):
@@ -254,7 +242,7 @@ def train(layers, steps, step, forget=True):
         for layer in reversed(layers):
             dy = layer.backward(dy)
         for i, (theta, g) in enumerate(params):
-            state[i] = step(theta, g, state[i])
+            state[i] = rule(theta, g, state[i])
             if forget:
                 g[...] = 0
     return losses
@@ -274,9 +262,9 @@ def walk(lr, steps, forget=True):
     return path
 
 
-paths = {"rate 0.1": walk(0.1, 5), "rate 0.6": walk(0.6, 1), "0.1, gradients kept": walk(0.1, 9, forget=False)}
-assert np.allclose(paths["rate 0.1"][:3], [1, 0.6, 0.36]) and np.isclose(paths["rate 0.6"][1], -1.4)
-assert np.isclose(paths["0.1, gradients kept"][2], -0.04) and max(np.abs(paths["0.1, gradients kept"][5:])) > 0.9
+paths = {"plain": walk(0.1, 5), "plain, rate 0.6": walk(0.6, 2), "gradients kept": walk(0.1, 9, forget=False)}
+assert np.allclose(paths["plain"][:3], [1, 0.6, 0.36]) and np.allclose(paths["plain, rate 0.6"], [1, -1.4, 1.96])
+assert np.isclose(paths["gradients kept"][2], -0.04) and max(np.abs(paths["gradients kept"][5:])) > 0.9
 
 curves = {"plain": train(new_layers(), 60, plain), "gradients kept": train(new_layers(), 60, plain, forget=False)}
 for name, values in curves.items():
@@ -293,19 +281,19 @@ assert curves["plain"][-1] < 0.5 * curves["plain"][0]
 # $$ v \leftarrow \mu\,v - \eta\,g, \qquad \theta \leftarrow \theta + v . $$
 #
 # **Adam** keeps a running mean $m$ of the gradient and a running mean $v$ of its square, for each parameter, and
-# divides the one by the root of the other. In step number $n = 1, 2, \dots$:
+# divides the one by the root of the other. In step number $z = 1, 2, \dots$ (`step` in the code):
 #
 # $$ m \leftarrow b_1 m + (1 - b_1)\,g, \qquad v \leftarrow b_2 v + (1 - b_2)\,g^2, \qquad
-#    \theta \leftarrow \theta - \eta\,\frac{m / (1 - b_1^n)}{\sqrt{v / (1 - b_2^n)} + \varepsilon} $$
+#    \theta \leftarrow \theta - \eta\,\frac{m / (1 - b_1^z)}{\sqrt{v / (1 - b_2^z)} + \varepsilon} $$
 #
-# Both means start at zero and are too small at first; the two brackets $1 - b^n$ mend that. By hand, with $b_1 = 0.9$,
+# Both means start at zero and are too small at first; the two brackets $1 - b^z$ mend that. By hand, with $b_1 = 0.9$,
 # $b_2 = 0.999$ and a first gradient of $4$: $m = 0.4$ and $v = 0.016$, mended $4$ and $16$, so the step is
 # $\eta \cdot 4 / \sqrt{16} = \eta$. The first step of Adam has the length $\eta$ in every parameter, however large the
 # gradient is: each parameter gets a rate of its own. You write Adam yourself, below.
 #
-# The library's `SGD` and `Adam` are these lines, seen from outside. They hold a net, and `step(closure)` takes one
-# step. They take a *function* that returns the loss and leaves the gradient in the net, because some of them ask for
-# the loss several times in one step, also without gradient: that is what the argument `grad` is for (tutorial 12).
+# The library's `SGD` and `Adam` are these lines. They hold a net, and `step(closure)` takes one step: `closure` returns
+# the loss and leaves the gradient in the net. Some optimisers ask for the loss alone, several times in one step; the
+# argument `grad` is for them (tutorial 12).
 
 
 # %%
@@ -315,8 +303,8 @@ def momentum(theta, g, v, lr=0.03, mu=0.9):
     return v
 
 
-m, v, n, lr = 0.1 * 4, 0.001 * 16, 1, 0.003
-first = lr * (m / (1 - 0.9**n)) / np.sqrt(v / (1 - 0.999**n))
+m, v, step, lr = 0.1 * 4, 0.001 * 16, 1, 0.003
+first = lr * (m / (1 - 0.9**step)) / np.sqrt(v / (1 - 0.999**step))
 print("first step of Adam, with lr = 0.003:", first)
 assert np.isclose(first, 0.003)
 
@@ -372,31 +360,22 @@ assert abs(trained[0] - np.log(2)) < 0.1 and trained[-1] < 0.05 and held[-1] > m
 # %% [markdown]
 # ## Check yourself
 #
-# 1. What does the backward pass of a net hand from layer to layer, and in which order?
-#
-#    <details><summary>Answer</summary>The gradient of what lies between them, from the last layer to the first: the
-#    dx of a layer is the dy of the one before it.</details>
-#
-# 2. `cmp` says that layer 3 is wrong and layer 4 is not. Where is the mistake?
+# 1. `cmp` says that layer 3 is wrong and layer 4 is not. Where is the mistake?
 #
 #    <details><summary>Answer</summary>In the backward pass of layer 3: it received a right gradient.</details>
 #
-# 3. Why must two maps of one layer not start with the same weights?
+# 2. Why must two maps of one layer not start with the same weights?
 #
 #    <details><summary>Answer</summary>They would get the same gradients and stay the same.</details>
 #
-# 4. Where does the 1/N of the mean stand, and what do the layers do about it?
-#
-#    <details><summary>Answer</summary>In the gradient of the loss. The layers add up what arrives.</details>
-#
-# 5. A new net with ten classes has a first loss of 9. Is that fine?
+# 3. A new net with ten classes has a first loss of 9. Is that fine?
 #
 #    <details><summary>Answer</summary>No: ln 10 is 2.3. Probably the first scores are far too large.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/05b.py`.
+# Solutions: `solutions/05b.py`.
 #
 # **First**, the gradient of the cross-entropy, mean over pixels, for `scores` (n, K) and classes `target` (n,).
 # **Second**, a net: forward and backward through a list of layers. Tutorials 06 and 11 train with *your* net, and with
@@ -445,8 +424,8 @@ grade_train_step(train_step)
 
 
 # %% tags=["exercise"]
-def adam(theta, g, m, v, n, lr, b1=0.9, b2=0.999):
-    ...  # your code: three lines, with eps = 1e-8; n is 1 in the first step
+def adam(theta, g, m, v, step, lr, b1=0.9, b2=0.999):
+    ...  # your code: three lines, with eps = 1e-8; step is 1 the first time
     return theta, m, v
 
 
@@ -455,11 +434,9 @@ grade_adam(adam)
 # %% [markdown]
 # ## In practice
 #
-# - `Sequential.forward` and `Sequential.backward` in `tinympcnn/nn/sequential.py` are your two loops. They skip the
-#   gradient of the image (`input_grad=False`), which costs as much as the gradient of the weights and which nobody
-#   needs for training.
-# - All parameters as one long vector, `net.flat()`, and all gradients, `net.flat_grads()`, make an optimiser a matter
-#   of a few lines for the whole net: `tinympcnn/nn/optim/adam.py`.
+# `Sequential` in `tinympcnn/nn/sequential.py` has your two loops, without the gradient of the image
+# (`input_grad=False`), which costs as much as that of the weights. An optimiser sees all parameters as one long vector:
+# `net.flat()`, `net.flat_grads()`.
 #
 # ## Next
 #

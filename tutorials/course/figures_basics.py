@@ -47,12 +47,14 @@ def pictures(
     low: float | None = None,
     high: float | None = None,
     size: float = 2.4,
+    note: str = "",
 ) -> Figure:
     """Draw images side by side, each below its title; `low` and `high` are black and white, by default each its own."""
     rows, shape = -(-len(images) // columns), next(iter(images.values())).shape
     lines = max(title.count("\n") + 1 for title in images)
     height = size * shape[0] / shape[1] + 0.2 * lines + 0.1
-    fig, axes = figure(rows, columns, height=height * rows, width=size * columns)
+    fig, axes = figure(rows, columns, height=height * rows + 0.2 * bool(note), width=size * columns)
+    fig.supxlabel(note, fontsize=9)
     for ax in axes.flat[len(images) :]:
         ax.axis("off")
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
@@ -208,20 +210,28 @@ def moved(scenes: Sequence[np.ndarray], answers: Sequence[np.ndarray]) -> Figure
     )
 
 
-def many_maps(pixel: np.ndarray, tap: np.ndarray, result: np.ndarray) -> Figure:
-    """Draw a pixel as a row of numbers, one for each map, the matrix of one tap, and their product."""
-    fig, axes = figure(1, 3, height=1.7, width=5.6, width_ratios=(len(pixel), tap.shape[1], len(result)))
-    maps = [INK[0], INK[1], INK[2]]
-    rows = {(i, j): maps[i] for i, j in np.ndindex(tap.shape)}
-    cells(axes[0, 0], pixel[None], {(0, i): maps[i] for i in range(len(pixel))}, "pixel: C maps in")
-    cells(axes[0, 1], tap, rows, "tap: C rows, M columns")
-    cells(axes[0, 2], result[None], {}, "M maps out")
-    for ax in axes[0]:
-        ax.set_ylim(len(tap) + 0.1, -0.1)
+def many_maps(taps: Sequence[tuple[np.ndarray, np.ndarray]], result: np.ndarray) -> Figure:
+    """Draw the sum over taps: a pixel, with one number for each map, times the matrix of its tap, and what it makes."""
+    fig, axes = figure(height=1.7)
+    ax, left = axes[0, 0], 0.0
+    for k, (pixel, tap) in enumerate(taps):
+        rows = {(i, j): INK[i] for i, j in np.ndindex(tap.shape)}
+        middle = len(tap) / 2
+        cells(ax, pixel[None], {(0, i): INK[i] for i in range(len(pixel))}, at=(middle - 0.5, left))
+        ax.text(left + len(pixel) / 2, -0.3, f"pixel {k}:\nC maps in", ha="center", va="bottom", size=9)
+        left += len(pixel) + 0.8
+        ax.text(left - 0.4, middle, "\N{MULTIPLICATION SIGN}", ha="center", va="center", size=13)
+        cells(ax, tap, rows, at=(0, left))
+        ax.text(left + tap.shape[1] / 2, -0.3, f"tap {k}: C rows,\nM columns", ha="center", va="bottom", size=9)
+        left += tap.shape[1] + 0.8
+        ax.text(left - 0.4, middle, "+" if k + 1 < len(taps) else "=", ha="center", va="center", size=13)
+    cells(ax, result[None], {}, at=(middle - 0.5, left))
+    ax.text(left + len(result) / 2, -0.3, "M maps out", ha="center", va="bottom", size=9)
+    ax.set_ylim(len(tap) + 0.1, -1.6)
     return told(
         fig,
-        "A row of numbers, one for each input map; a matrix with one row for each input map, in the same marks, and "
-        "one column for each output map; and their product, one number for each output map.",
+        "For each tap a row of numbers, one for each input map, times a matrix with one row for each input map, in the "
+        "same marks, and one column for each output map. The products are added up to one number for each output map.",
     )
 
 
@@ -268,24 +278,34 @@ def kink(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[float, float, str]],
 # ------------------------------------------------------------------------------------------ 05: why pool
 
 
-def field_of_view_by_pools(plain: Sequence[int], pooled: Sequence[int]) -> Figure:
-    """Draw how many pixels one output sees, layer after layer back to the image, without pools and with them."""
-    fig, axes = figure(1, 2, height=2.3, sharex=True)
-    widest = max(*plain, *pooled)
-    for ax, sizes, title in zip(axes[0], (plain, pooled), ("convolutions only", "with pools between"), strict=True):
+def field_of_view_by_pools(plain: Sequence[str], pooled: Sequence[str]) -> Figure:
+    """Draw how many pixels one output sees, layer after layer ("conv 3", "pool 2") back to the image."""
+    ends, nets = [], []
+    for layers in (plain, pooled):
+        sizes = [1]
+        for layer in layers:
+            kind, k = layer.split()
+            sizes.append(sizes[-1] * int(k) if kind == "pool" else sizes[-1] + int(k) - 1)
+        ends.append(sizes[-1])
+        nets.append((layers, sizes))
+    fig, axes = figure(1, 2, height=2.5, sharex=True, sharey=True)
+    widest, most = max(ends), max(len(plain), len(pooled))
+    for ax, (layers, sizes), title in zip(axes[0], nets, ("without a pool", "with a pool between"), strict=True):
         for k, n in enumerate(sizes):
-            left = (widest - n) / 2
-            ink = INK[1] if k and sizes[k] == 2 * sizes[k - 1] else INK[0]
-            cells(ax, [[""] * n], {(0, i): ink for i in range(n)}, at=(1.35 * (len(sizes) - 1 - k), left))
+            ink = INK[1] if k and layers[k - 1].startswith("pool") else INK[0]
+            top = 1.7 * (len(sizes) - 1 - k)
+            cells(ax, [[""] * n], {(0, i): ink for i in range(n)}, at=(top, (widest - n) / 2))
+            if k:
+                ax.text(widest + 0.4, top + 1.35, layers[k - 1], va="center", color=ink.edge)
         ax.set_aspect("auto")
         ax.set_title(f"{title}: {sizes[-1]} pixels")
-        ax.text(widest / 2 + 0.8, 1.35 * (len(sizes) - 1) + 0.5, "one output", va="center")
-        ax.set_xlim(-0.3, widest + 0.3)
-        ax.set_ylim(-0.2, 1.35 * len(sizes))
+        ax.text(widest / 2 + 0.8, 1.7 * (len(sizes) - 1) + 0.5, "one output", va="center")
+        ax.set_xlim(-0.3, widest + 2.6)
+        ax.set_ylim(-0.2, 1.7 * most + 1.1)
         ax.text(widest / 2, -0.3, "image", ha="center", va="top")
     return told(
         fig,
         "Two pyramids of rows of boxes. At the top of each stands one output, below it what it sees in the layer "
-        f"before, and so on down to the image. Without pools it sees {plain[-1]} pixels of the image, with pools "
-        f"{pooled[-1]}.",
+        "before, and so on down to the image; the hatched row is what a pool reads. "
+        f"Through {', '.join(plain)} it sees {ends[0]} pixels, and through {', '.join(pooled)} {ends[1]}.",
     )

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from course.style import INK, arrow, cells, figure, told
+from tinympcnn import Layer
 
-__all__ = ["by_heart", "chain", "descent", "first_weights", "two_in_one"]
+__all__ = ["by_heart", "chain", "descent", "first_weights", "net_chain", "two_in_one"]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -52,6 +53,15 @@ def chain(
     return told(fig, f"{words}At the arrows, forward and back: {ways}.{kept}".replace("\n", " "))
 
 
+def net_chain(layers: Sequence[Layer], ys: Sequence[np.ndarray]) -> Figure:
+    """Draw a net as a `chain`, with the sizes of what goes from layer to layer, `ys`, and which layers have weights."""
+    names = [type(layer).__name__.replace("FullyCon", "Fully\ncon").replace("nected", "n.") for layer in layers]
+    names = [name.replace("Your", "Your\n") for name in names]
+    sizes = [" ".join(str(n) for n in y.shape[1:]) for y in ys]
+    kept = ["dW, db" if layer.params else "" for layer in layers]
+    return chain(names, [f"x {sizes[0]}", *sizes[1:]], ["dx", *["dy"] * (len(layers) - 1), "ds"], kept)
+
+
 def two_in_one(first: np.ndarray, second: np.ndarray, both: np.ndarray) -> Figure:
     """Draw two kernels, and the one kernel that does what both do in a row."""
     fig, axes = figure(1, 3, height=2.3, width_ratios=(len(first), len(second), len(both)))
@@ -66,42 +76,47 @@ def two_in_one(first: np.ndarray, second: np.ndarray, both: np.ndarray) -> Figur
     )
 
 
-def first_weights(sizes: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw how large the numbers behind each layer are, for nets whose first weights differ in size."""
-    fig, axes = figure(height=2.7, width=5.6)
-    ax = axes[0, 0]
-    for ink, (name, values) in zip(INK, sizes.items(), strict=False):
+def first_weights(sizes: Mapping[str, Sequence[float]], slopes: Mapping[str, float]) -> Figure:
+    """Draw how large the numbers behind each layer are, for first weights of several sizes, and the slope of tanh."""
+    fig, axes = figure(1, 2, height=2.7, width_ratios=(1.7, 1))
+    ax, bars = axes[0]
+    for place, (ink, (name, values)) in enumerate(zip(INK, sizes.items(), strict=False)):
         ax.plot(range(len(values)), values, ls=ink.line, marker=ink.marker, color=ink.edge, label=name)
+        bars.bar(place, slopes[name], color=ink.fill, edgecolor=ink.edge, hatch=ink.hatch)
+        bars.annotate(f"{slopes[name]:.2f}", (place, slopes[name]), (0, 3), textcoords="offset points", ha="center")
     ax.set(yscale="log", xlabel="layers passed", ylabel="standard deviation", ylim=(None, 2))
     ax.legend(frameon=False)
-    ends = ", ".join(f"{values[-1]:.2g} ({name})" for name, values in sizes.items())
+    bars.set(title="mean slope of the last tanh", ylim=(0, 1.15))
+    bars.set_xticks(range(len(sizes)), [name.split(":")[0].replace(" / ", "\n/ ") for name in sizes])
+    ends = "; ".join(f"{name}, {values[-1]:.2g} and {slopes[name]:.2f}" for name, values in sizes.items())
     return told(
         fig,
-        "The standard deviation of the numbers that go through a net, against the number of layers passed, on a "
-        f"logarithmic axis. It starts at 1 and ends at {ends}.",
+        "Left, the standard deviation of the numbers that go through a net, against the number of layers passed, on a "
+        "logarithmic axis; it starts at 1. Right, the mean slope of the last tanh as bars. The ends and the slopes: "
+        f"{ends}.",
     )
 
 
 def descent(curves: Mapping[str, Sequence[float]], paths: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw a parabola with the steps of gradient descent, one path each, and loss curves, one for each rule."""
+    """Draw a parabola with the steps of gradient descent, one path each, and loss curves; equal names look equal."""
     fig, axes = figure(1, 2, height=3.0, width_ratios=(1.2, 1.4))
-    theta = np.linspace(-1.6, 1.6, 99)
+    theta, inks = np.linspace(-2.1, 2.1, 99), dict(zip(dict.fromkeys([*paths, *curves]), INK, strict=False))
     axes[0, 0].plot(theta, 2 * theta**2, color="black", lw=1)
-    for ink, (name, values) in zip(INK, paths.items(), strict=False):
-        at = np.asarray(values)
+    for name, values in paths.items():
+        at, ink = np.asarray(values), inks[name]
         axes[0, 0].plot(at, 2 * at**2, ls=ink.line, marker=ink.marker, color=ink.edge, lw=1, label=name)
-    axes[0, 0].set(xlabel="theta", ylabel="loss", title="one parameter", ylim=(-0.2, 8))
-    for ink, (name, values) in zip(INK[2:], curves.items(), strict=False):
-        axes[0, 1].plot(values, ls=ink.line, color=ink.edge, label=name)
+    axes[0, 0].set(xlabel="theta", ylabel="loss", title="one parameter", ylim=(-0.2, 13))
+    for name, values in curves.items():
+        axes[0, 1].plot(values, ls=inks[name].line, color=inks[name].edge, label=name)
     axes[0, 1].set(xlabel="update", ylim=(0, None), title="the net")
     axes[0, 0].legend(frameon=False, loc="upper center")
     axes[0, 1].legend(frameon=False, loc="upper right")
     ends = ", ".join(f"{values[-1]:.3f} ({name})" for name, values in curves.items())
     return told(
         fig,
-        "Left, a parabola. With a small rate the points walk down into its valley; with a large one the next point "
-        "lies on the other side and higher; with gradients that are kept they swing from side to side. Right, the "
-        f"loss of the net against updates, one curve for each rule; it starts near 0.65 and ends at {ends}.",
+        "Left, a parabola. With a small rate the points walk down into its valley; with a large one the next points "
+        "lie on the other side and higher each time; with gradients that are kept they swing from side to side. Right, "
+        f"the loss of the net against updates, one curve for each rule; it starts near 0.65 and ends at {ends}.",
     )
 
 

@@ -145,6 +145,8 @@ def route_to_equals(image: np.ndarray, wrong: np.ndarray, right: np.ndarray) -> 
     picture(axes[0, 0], image, "image, clipped at white")
     for ax, dx, name in ((axes[0, 1], right, "to the first winner"), (axes[0, 2], wrong, "to all that are equal")):
         picture(ax, -dx, f"dx, {name}:\nsum {dx.sum():.0f}", -high, 0)
+    axes[0, 1].set_xlabel("black: has received", fontsize=9)
+    axes[0, 2].set_xlabel("black: has received", fontsize=9)
     return told(
         fig,
         "A clipped image in which large areas are equally white. Next to it the gradient that reaches its pixels: one "
@@ -188,12 +190,13 @@ def patches_and_labels(
         frame(axes[0, 0], r - before - 0.5, c - before - 0.5, size, size, ink, lw=2)
         axes[0, 0].plot(c, r, "o", ms=5, mfc=ink.fill, mec=ink.edge)
         picture(ax, patch, f"label {label}:\n{names[label]}")
+        frame(ax, -0.5, -0.5, size, size, ink, lw=4)
         ax.plot(before, before, "o", ms=7, mfc="none", mec="white", mew=3)
         ax.plot(before, before, "o", ms=7, mfc="none", mec="black", mew=1.2)
     return told(
         fig,
         "A synthetic micrograph with dark membranes around bright cells, with some windows framed in it. Beside it "
-        "those windows, with a circle at the centre of each and the label of that pixel: "
+        "those windows in the same frames, with a circle at the centre of each and the label of that pixel: "
         + ", ".join(names[label] for label in labels)
         + ".",
     )
@@ -238,6 +241,7 @@ def kernels_and_maps(before: np.ndarray, after: np.ndarray, maps: np.ndarray) ->
         picture(axes[2, k], maps[:, :, k])
     for row, name in enumerate(("first\nweights", "learnt", "maps")):
         axes[row, 0].set_ylabel(name)
+    fig.supxlabel("weights: white is positive, black is negative", fontsize=9)
     return told(
         fig,
         f"The {n} kernels of the first layer as small pictures, positive weights white and negative ones black: above, "

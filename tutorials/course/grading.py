@@ -9,6 +9,7 @@ For anything else, write a checker that ends in ``return verdict(words)``. Every
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ import numpy as np
 from course.attempts import attempt
 from tinympcnn.gradcheck import check_layer
 from tinympcnn.nn.layers import Layer
+
+Gradient = Callable[[Layer, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Wrong(NamedTuple):
@@ -83,13 +86,14 @@ def difference(got: Any, want: Any, tolerance: float = 1e-9) -> str | None:
         return f"it is {got:.10g}, and should be {want:.10g}"
     factor = float((got * want).sum() / (want * want).sum()) if want.any() else 0.0
     if factor and same(got, factor * want):
-        return f"it is {factor:.6g} times what it should be"
+        return f"it is {factor:.{6 if abs(factor - 1) > 1e-5 else 12}g} times what it should be"
     if want.ndim and same(got - want, np.full_like(want, (got - want).flat[0])):
         return f"it is {(got - want).flat[0]:+.6g} off at every element"
     gap = np.nan_to_num(np.abs(got - want), nan=np.inf)
     wrong = gap > tolerance * scale
     at = tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
-    numbers = f"most at {list(at)}: {got[at]:.6g} in place of {want[at]:.6g}"
+    digits = next((n for n in (6, 9, 12) if f"{got[at]:.{n}g}" != f"{want[at]:.{n}g}"), 16)
+    numbers = f"most at {list(at)}: {got[at]:.{digits}g} in place of {want[at]:.{digits}g}"
     return f"it is wrong at {int(wrong.sum())} of {gap.size} elements{_where(wrong)}, {numbers}"
 
 
@@ -110,6 +114,7 @@ def grade(
     x: np.ndarray | None = None,
     shape: Sequence[int] | None = None,
     mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]] | None = None,
+    gradients: Mapping[str, tuple[str, Gradient]] | None = None,
     hints: Mapping[str, str] | None = None,
     ties: bool = False,
 ) -> Verdict:
@@ -125,14 +130,21 @@ def grade(
         The input of `check_layer`, or its shape.
     mistakes : dict of words to function, optional
         ``function(layer, x)`` returns what the forward pass gives if those words are true.
+    gradients : dict of words to (name, function), optional
+        ``function(layer, x, dy)`` returns what the gradient of `name`, such as "x" or "W", is if those words are true.
     hints : dict of str to str, optional
-        What to add to the words if they hold some text, such as a part of an exception's message.
+        What to add to the words if they match a regular expression, such as the line in which an exception was raised.
     ties : bool
         Compare dx with that of `like` where many pixels are equal, too: `check_layer` can not look there.
     """
-    words = _layer_words(layer, like, x, shape, mistakes or {}) or (_ties(layer, like) if ties and like else "")
-    hint = next((hint for part, hint in (hints or {}).items() if words and part in words), None)
-    return verdict(f"{words}; {hint}" if hint else words)
+    words = _layer_words(layer, like, x, shape, mistakes or {}, gradients or {})
+    return verdict(hinted(words or (_ties(layer, like) if ties and like else ""), hints))
+
+
+def hinted(words: str, hints: Mapping[str, str] | None) -> str:
+    """Return the words, and after them the hint of the first regular expression that they match."""
+    hint = next((hint for part, hint in (hints or {}).items() if re.search(part, words)), None)
+    return f"{words}; {hint}" if hint else words
 
 
 def _layer_words(
@@ -141,6 +153,7 @@ def _layer_words(
     x: np.ndarray | None,
     shape: Sequence[int] | None,
     mistakes: Mapping[str, Callable[[Layer, np.ndarray], np.ndarray]],
+    gradients: Mapping[str, tuple[str, Gradient]],
 ) -> str:
     """Say in words what is wrong with a layer, or return "" if nothing is."""
     name, rng = type(layer).__name__, np.random.default_rng(0)
@@ -168,11 +181,15 @@ def _layer_words(
         if words:
             return f"{name}.forward: {words}"
     kept = np.array(y)
-    dx, words = attempt(f"{name}.backward", yours.backward, rng.standard_normal(np.shape(y)).astype(np.float32))
+    dy = rng.standard_normal(np.shape(y)).astype(np.float32)
+    dx, words = attempt(f"{name}.backward", yours.backward, dy.copy())
     if words:
         return words
     report, words = attempt(name, check_layer, layer, x)
     words = words or "; ".join(check.message for check in report.checks if not check.ok)
+    for phrase, (of, gradient) in gradients.items() if words else ():
+        if difference(dx if of == "x" else yours.grads[of], gradient(yours, small, dy), 1e-4) is None:
+            return f"the gradient of {of}: {phrase}"
     if not words and changed((y,), (kept,)):
         return f"{name}.backward changes the y that forward has returned, which the next layer may hold: make a copy"
     return words or widened(f"{name}.forward", y) or widened(f"{name}.backward", dx)
@@ -201,7 +218,9 @@ def changed(args: Sequence[Any], before: Sequence[Any]) -> bool:
 def widened(name: str, array: Any) -> str:
     """Say in words that float32 has become another type on its way through a layer."""
     kind = getattr(array, "dtype", None)
-    return "" if kind == np.float32 else f"{name}: float32 went in and {kind} came out; the layer should keep the type"
+    if kind == np.float32:
+        return ""
+    return f"{name}: float32 went in and {kind} came out; the layer should keep the type (np.zeros alone makes float64)"
 
 
 def tie_words(name: str, got: np.ndarray, want: np.ndarray, dy: np.ndarray) -> str:
@@ -219,6 +238,7 @@ def grade_function(
     cases: Sequence[tuple[Any, ...]],
     mistakes: Mapping[str, Callable[..., Any]] | None = None,
     tolerance: float = 1e-9,
+    hints: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Judge a function by what it returns for `cases`, tuples of arguments.
 
@@ -226,6 +246,8 @@ def grade_function(
     ----------
     mistakes : dict of words to function, optional
         If `yours` is wrong and agrees with one of these on all cases, the verdict is its words.
+    hints : dict of str to str, optional
+        What to add to the words about a call that failed, if they match a regular expression.
     """
     name = getattr(yours, "__name__", "your answer")
     got, wrote = [], False
@@ -233,7 +255,7 @@ def grade_function(
         args = copy.deepcopy(case)
         value, words = attempt(name, yours, *args)
         if words:
-            return verdict(words)
+            return verdict(hinted(words, hints))
         got.append(value)
         wrote |= changed(args, case)
     found = [

@@ -60,8 +60,10 @@ def grade_softmax(yours: Function) -> Verdict:
     if result is not None and difference(result, softmax(scores), 1e-8) is None:
         with np.errstate(all="ignore"):
             large = attempt("your_softmax", yours, np.array([[1000.0, 0.0], [-1000.0, 0.0], [-1000.0, -1001.0]]))[0]
-        if large is None or not np.isfinite(large).all():
+        if large is None or not np.isfinite(large[0]).all():
             return verdict("exp(1000) overflows: subtract the largest score of each pixel first, which changes nothing")
+        if not np.isfinite(large).all():
+            return verdict("one maximum for all pixels makes 0/0 of some: subtract the largest score of each pixel")
     wrong_sum = result is not None and np.shape(result) == scores.shape and not np.allclose(np.sum(result, axis=-1), 1)
     if wrong_sum and all(difference(result, mistake(scores)) for mistake in mistakes.values()):
         return verdict("your_softmax: the probabilities of a pixel must sum to 1, over the classes, the last axis")
@@ -175,7 +177,10 @@ def grade_slope_along(yours: Function) -> Verdict:
         "signs are lost: no absolute values": lambda g, v: abs(g * v).sum(),
         "the slope is not divided by the length of v": lambda g, v: (g * v).sum() / np.linalg.norm(v),
     }
-    return grade_function(yours, lambda g, v: (g * v).sum(), cases, mistakes)
+    hints = {
+        r"line \d+: .*(@|dot|matmul)": "these are products of vectors and matrices; multiply place by place, and add up"
+    }
+    return grade_function(yours, lambda g, v: (g * v).sum(), cases, mistakes, hints=hints)
 
 
 class _Swapped(MaxPoolFragment):

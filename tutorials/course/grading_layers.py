@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course.grading import Verdict, grade
+from course.grading import Gradient, Verdict, grade
 from tinympcnn import Conv, Layer, Logistic, MaxPool
 
 # ------------------------------------------------------------------------------------- 02: convolve by hand
@@ -32,6 +32,19 @@ def grade_conv(layer: Conv) -> Verdict:
         "rows and columns of the kernel are swapped": (
             lambda layer, x: by(layer, x, layer.params["W"].swapaxes(0, 1).reshape(layer.params["W"].shape))
         ),
+        "the maps of W come first where those of the columns come last: W.reshape(-1, M) keeps the order": (
+            lambda layer, x: by(layer, x, layer.params["W"].transpose(2, 0, 1, 3).reshape(layer.params["W"].shape))
+        ),
+        "the columns hold the maps first; a window is read rows, columns, maps, as W is": (
+            lambda layer, x: by(
+                layer,
+                x,
+                layer.params["W"].reshape(-1, *layer.kernel, layer.params["W"].shape[3]).transpose(1, 2, 0, 3),
+            )
+        ),
+        "the maps came out first; y is (F, rows, columns, maps)": (
+            lambda layer, x: by(layer, x, layer.params["W"]).transpose(0, 3, 1, 2)
+        ),
         "the bias is missing": lambda layer, x: by(layer, x, layer.params["W"], 0),
         "the bias is added once for each tap; it comes once for each output pixel": (
             lambda layer, x: by(layer, x, layer.params["W"], layer.params["W"].shape[0] * layer.params["W"].shape[1])
@@ -54,18 +67,47 @@ def grade_conv(layer: Conv) -> Verdict:
 
 def grade_logistic(layer: Layer) -> Verdict:
     """Judge the logistic function, forward and backward."""
-    return grade(layer, Logistic())
+    gradients: dict[str, tuple[str, Gradient]] = {
+        "1 - y**2 is the slope of tanh; this is another function": (
+            "x",
+            lambda layer, x, dy: dy * (1 - layer.forward(x) ** 2),
+        )
+    }
+    return grade(layer, Logistic(), gradients=gradients)
 
 
 def grade_conv_backward(layer: Conv) -> Verdict:
     """Judge the backward pass of a Conv."""
-    hints = {
-        "matmul": "going back, W[i, j] leads from its output maps to its input maps: W[i, j].T",
-        "W[i, j]": "dy is (F, h, w, out maps) and W[i, j] is (in maps, out maps): which product leaves the input maps?",
-        "tensordot": "dW[i, j] is (in maps, out maps): met comes first, and dy second",
-        'grads["b"]': "db has one number for each output map: sum over fragments, rows and columns",
+
+    def by_turned(layer: Layer, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        W = layer.params["W"][::-1, ::-1]
+        twin = Conv(W.shape[2], W.shape[3], W.shape[:2])
+        twin.params = {"W": np.ascontiguousarray(W), "b": layer.params["b"]}
+        twin.forward(x)
+        return twin.backward(dy)
+
+    gradients: dict[str, tuple[str, Gradient]] = {
+        "you turned the kernel, but this loop spreads dy: the shift by (i, j) turns it already; use W[i, j]": (
+            "x",
+            by_turned,
+        ),
+        "dy is summed over the output maps, too; each map has a bias of its own": (
+            "b",
+            lambda layer, x, dy: np.full_like(layer.params["b"], dy.sum()),
+        ),
     }
-    return grade(layer, Conv(layer.in_maps, layer.out_maps, layer.kernel), hints=hints)
+    axes = "sum met times dy over fragments, rows and columns, axes=([0, 1, 2], [0, 1, 2])"
+    hints = {
+        r'line \d+: .*grads\["W"\].*tensordot\(dy': "dW[i, j] is (in maps, out maps): met comes first, and dy second",
+        r'line \d+: .*grads\["W"\]': f"dW[i, j] is (in maps, out maps): {axes}",
+        r"line \d+: .*dx\[.*dy @ W": "going back, W[i, j] leads from its output maps to its input maps: W[i, j].T",
+        r"line \d+: .*dx\[": (
+            "dy is (F, h, w, out maps) and W[i, j] is (in maps, out maps): which product leaves the input maps?"
+        ),
+        r'line \d+: .*grads\["b"\]': "db has one number for each output map: sum over fragments, rows and columns",
+    }
+    like = Conv(layer.in_maps, layer.out_maps, layer.kernel)
+    return grade(layer, like, gradients=gradients, hints=hints)
 
 
 # -------------------------------------------------------------------------------------- 05: max-pooling

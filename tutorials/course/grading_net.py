@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from course.attempts import attempt
+from course.attempts import BLANK, attempt
 from course.grading import Verdict, difference, grade_function, verdict
 from tinympcnn import Conv, FullyConnected, Layer, MaxPool, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.nn.losses import softmax
@@ -68,10 +68,13 @@ def grade_net(cls: type[Any]) -> Verdict:
     """Judge a net ``cls(layers)`` with ``forward(x, train=True)`` and ``backward(dy)``, layer by layer."""
     spies, x = _spies()
     name = [f"layer {k} ({type(spy.layer).__name__})" for k, spy in enumerate(spies)]
-    net, words = attempt(cls.__name__, cls, spies)
+    net, words = attempt(cls.__name__, cls, list(spies))
     if words:
         return verdict(words)
+    kept = list(getattr(net, "layers", ()))
     y, words = attempt(f"{cls.__name__}.forward", net.forward, x.copy())
+    if list(getattr(net, "layers", ())) != kept:
+        return verdict("forward changes self.layers, which backward needs: walk the list, and take nothing out")
     results = [x, *(spy.result for spy in spies)]
     whence = ["the input x", *(f"what {n} returned" for n in name)]
     if told := _handed(name, [spy.given for spy in spies], results, whence):
@@ -80,6 +83,8 @@ def grade_net(cls: type[Any]) -> Verdict:
         return verdict(words or f"forward must return what the last {name[-1]} returned")
     dy = np.random.default_rng(1).standard_normal(y.shape)
     dx, words = attempt(f"{cls.__name__}.backward", net.backward, dy.copy())
+    if list(getattr(net, "layers", ())) != kept:
+        return verdict("backward changes self.layers, and the next forward needs it: walk reversed(self.layers)")
     if spies[0].got and not spies[-1].got:
         return verdict("backward: the layers are walked from the first to the last; backward goes the other way")
     results = [dy, *(spy.returned for spy in spies[::-1])]
@@ -130,7 +135,7 @@ def grade_train_step(train_step: Callable[..., Any]) -> Verdict:
     """Judge ``train_step(net, loss, x, target, lr)``: one step of descent, which returns the loss before it."""
     spies, x = _spies()
     twin = Net([spy.layer for spy in spies])
-    net, target, lr = _Row(list(twin.layers)), np.array([0, 1, 1, 0]).reshape(4, 1, 1), 0.3
+    net, target, lr = _Row([*spies]), np.array([0, 1, 1, 0]).reshape(4, 1, 1), 0.3
 
     def gradient() -> tuple[float, np.ndarray]:
         loss, probe = SoftmaxCrossEntropy(), twin.astype(np.float64)
@@ -145,6 +150,8 @@ def grade_train_step(train_step: Callable[..., Any]) -> Verdict:
         got, words = attempt("train_step", train_step, net, SoftmaxCrossEntropy(), x.copy(), target.copy(), lr)
         if words:
             return verdict(words)
+        if not spies[-1].got:
+            return verdict(f"train_step is {BLANK}, or its backward pass is missing: no layer has got a gradient")
         moved = (twin.flat() - start) / lr
         known = {
             "the parameters have not moved; theta = theta - ... makes a new array, theta -= ... changes it": 0 * g,
@@ -152,6 +159,7 @@ def grade_train_step(train_step: Callable[..., Any]) -> Verdict:
             "the learning rate is missing": -g / lr,
             "the step uses the gradients of earlier steps too: set them to zero each time": -(g + older),
             "the step is taken twice": -2 * g,
+            "the step is divided by the number of windows; the loss is their mean already": -g / len(x),
         }
         if difference(moved, -g, 1e-6):
             why = next((why for why, move in known.items() if difference(moved, move, 1e-6) is None), None)
@@ -174,42 +182,59 @@ def _places(net: Net) -> list[tuple[str, slice]]:
 
 
 def grade_adam(adam: Callable[..., Any]) -> Verdict:
-    """Judge ``adam(theta, g, m, v, n, lr)``, which returns the new theta, m and v."""
+    """Judge ``adam(theta, g, m, v, step, lr)``, which returns the new theta, m and v."""
     rng = np.random.default_rng(0)
     theta, g, m = rng.standard_normal((3, 2, 3))
-    g, v, zero = abs(g), rng.random((2, 3)), np.zeros((2, 3))
-    cases = [(theta, 4 * g, zero, zero, 1, 0.1), (theta, g, m, v, 7, 0.01), (theta, g, m, v, 2000, 1.0)]
+    g, v = abs(g), rng.random((2, 3))
+    cases = [(theta, g, m, v, 7, 0.01), (theta, g, m, v, 2000, 1.0)]
+    for size in (4, 1e-8):  # the second is as small as eps, and tells where eps stands
+        cases.append((theta, size * g, np.zeros((2, 3)), np.zeros((2, 3)), 1, 0.1))
     mistakes = {
-        "still blank: theta, m and v come back as they went in": lambda theta, g, m, v, n, lr: (theta, m, v),
-        "m and v must be mended: divide m by 1 - b1**n and v by 1 - b2**n in the step": _adam(m_raw=True, v_raw=True),
-        "m is mended and v is not: divide v by 1 - b2**n": _adam(v_raw=True),
-        "v is mended and m is not: divide m by 1 - b1**n": _adam(m_raw=True),
+        "still blank: theta, m and v come back as they went in": lambda theta, g, m, v, step, lr: (theta, m, v),
+        "m and v must be mended: divide m by 1 - b1**step and v by 1 - b2**step": _adam(m_raw=True, v_raw=True),
+        "m is mended and v is not: divide v by 1 - b2**step": _adam(v_raw=True),
+        "v is mended and m is not: divide m by 1 - b1**step": _adam(m_raw=True),
         "the mended m and v are for the step only: return them as they were before": _adam(keep=True),
         "v is the mean of g**2, and here it is that of g": _adam(plain=True),
         "the root is missing: divide by sqrt(v) + eps": _adam(rootless=True),
         "the step goes uphill: subtract it": _adam(uphill=True),
         "b1 and b2 are swapped": _adam(swapped=True),
         "the new share is 1 - b, not b: m = b1*m + (1 - b1)*g": _adam(new=True),
+        "the learning rate is missing": _adam(lr=1),
+        "the root goes over the mended v: sqrt(v / (1 - b2**step))": _adam(root_first=True),
+        "eps is missing: where v is 0, nothing may be divided by 0": _adam(eps=0),
+        "eps stands inside the root, and belongs behind it: sqrt(...) + eps": _adam(eps_in_root=True),
+        "eps is added to the whole step, and belongs below the line: a bracket is missing": _adam(eps_outside=True),
+        "eps is added to the root of the raw v: mend v first": _adam(eps_on_raw=True),
         "m and v are right, but the step goes along g: it goes along m": _adam(along_g=True),
     }
     return grade_function(adam, _adam(), cases, mistakes)
 
 
-def _adam(**parts: bool) -> Callable[..., Any]:
-    """Return Adam with some of its parts left out, or in another way."""
-    wrong = dict.fromkeys(("m_raw", "v_raw", "keep", "plain", "rootless", "uphill", "along_g", "swapped", "new"), False)
-    wrong |= parts
+def _adam(**parts: Any) -> Callable[..., Any]:
+    """Return Adam with some of its parts left out, or in another way; `lr` and `eps` replace those numbers."""
 
-    def step(theta: Any, g: Any, m: Any, v: Any, n: int, lr: float) -> Any:
-        b1, b2 = (0.999, 0.9) if wrong["swapped"] else (0.9, 0.999)
-        old1, old2 = (1 - b1, 1 - b2) if wrong["new"] else (b1, b2)
-        m, v = old1 * m + (1 - old1) * g, old2 * v + (1 - old2) * (g if wrong["plain"] else g * g)
-        mended_m = m if wrong["m_raw"] else m / (1 - b1**n)
-        mended_v = v if wrong["v_raw"] else v / (1 - b2**n)
+    def has(part: str) -> bool:
+        return bool(parts.get(part))
+
+    def adam(theta: Any, g: Any, m: Any, v: Any, step: int, lr: float) -> Any:
+        lr, eps = parts.get("lr", lr), parts.get("eps", 1e-8)
+        b1, b2 = (0.999, 0.9) if has("swapped") else (0.9, 0.999)
+        old1, old2 = (1 - b1, 1 - b2) if has("new") else (b1, b2)
+        m, v = old1 * m + (1 - old1) * g, old2 * v + (1 - old2) * (g if has("plain") else g * g)
+        mended_m = m if has("m_raw") else m / (1 - b1**step)
+        mended_v = v if has("v_raw") else v / (1 - b2**step)
         with np.errstate(invalid="ignore"):
-            below = mended_v if wrong["rootless"] else np.sqrt(mended_v)
-        length = lr * (g if wrong["along_g"] else mended_m) / (below + 1e-8)
-        theta = theta + length if wrong["uphill"] else theta - length
-        return (theta, mended_m, mended_v) if wrong["keep"] else (theta, m, v)
+            below = {
+                "rootless": mended_v + eps,
+                "root_first": np.sqrt(v) / (1 - b2**step) + eps,
+                "eps_in_root": np.sqrt(mended_v + eps),
+                "eps_outside": np.sqrt(mended_v),
+                "eps_on_raw": (np.sqrt(v) + eps) / np.sqrt(1 - b2**step),
+            }.get(next(iter(parts), ""), np.sqrt(mended_v) + eps)
+            length = lr * (g if has("along_g") else mended_m) / below
+        theta = theta + length if has("uphill") else theta - length
+        theta = theta + eps if has("eps_outside") else theta
+        return (theta, mended_m, mended_v) if has("keep") else (theta, m, v)
 
-    return step
+    return adam

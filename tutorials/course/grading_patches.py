@@ -39,10 +39,14 @@ def grade_guess_error(yours: Callable[..., Any]) -> Verdict:
         "this is the error of always answering 1": lambda t: (t != 1).mean(),
         "this is the error of always answering 0": lambda t: (t != 0).mean(),
         "the most frequent class was taken for its count": lambda t: 1 - np.bincount(t.ravel()).argmax() / t.size,
+        "this is the share of the rarest class, not of all but the most frequent": lambda t: (
+            np.bincount(t.ravel()).min() / t.size
+        ),
         "this is the error of the rarest class": lambda t: 1 - np.bincount(t.ravel()).min() / t.size,
     }
     cases = [(np.array([[0, 0, 1, 0], [1, 0, 0, 0]]),), (np.array([[2, 2, 1], [2, 0, 1]]),), (np.array([1, 1, 1, 0]),)]
-    return grade_function(yours, right, cases, mistakes)
+    hints = {r"object too deep": "np.bincount wants one axis: labels.ravel()"}
+    return grade_function(yours, right, cases, mistakes, hints=hints)
 
 
 def grade_operations(yours: Callable[..., Any]) -> Verdict:

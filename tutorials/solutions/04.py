@@ -56,7 +56,7 @@ class YourConv(Conv):
         return dx
 
 
-class Unturned(Conv):
+class Turned(Conv):
     """Takes the taps in the wrong order for dx."""
 
     def backward(self, dy):
@@ -93,8 +93,8 @@ class Mean(YourConv):
 
 WRONG = {
     "a factor forgotten": Wrong("YourLogistic", HalfLogistic, says="the factor y is missing"),
-    "derivative of tanh": Wrong("YourLogistic", LogisticAsTanh, says="gradient of x"),
-    "kernel not turned": Wrong("YourConv", Unturned, says="the taps are not flipped"),
+    "derivative of tanh": Wrong("YourLogistic", LogisticAsTanh, says="slope of tanh"),
+    "kernel not turned": Wrong("YourConv", Turned, says="you turned the kernel"),
     "overwritten": Wrong("YourConv", Overwriting, says="you overwrote it"),
     "mean in place of sum": Wrong("YourConv", Mean, says="where the sum is wanted"),
 }

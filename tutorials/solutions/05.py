@@ -80,7 +80,7 @@ class Average(YourMaxPool):
 
 
 class ToEqual(YourMaxPool):
-    """Sends the gradient to all pixels that equal the maximum: the mistake of step 5."""
+    """Sends the gradient to all pixels that equal the maximum: the mistake of step 4."""
 
     def forward(self, x, train=True):
         """Return the maxima; keep which pixels equal them."""

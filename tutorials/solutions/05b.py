@@ -45,11 +45,11 @@ def train_step(net, loss, x, target, lr):
     return value
 
 
-def adam(theta, g, m, v, n, lr, b1=0.9, b2=0.999):
-    """Return theta, m and v after step number n."""
+def adam(theta, g, m, v, step, lr, b1=0.9, b2=0.999):
+    """Return theta, m and v after one step, the number `step`."""
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * g**2
-    theta = theta - lr * (m / (1 - b1**n)) / (np.sqrt(v / (1 - b2**n)) + 1e-8)
+    theta = theta - lr * (m / (1 - b1**step)) / (np.sqrt(v / (1 - b2**step)) + 1e-8)
     return theta, m, v
 
 
