@@ -83,20 +83,20 @@ def speed(rows: list[dict], path: Path) -> None:
     ]
     values = [group[contender]["patches_per_s"] for contender in shown]
     with drawing() as new_figure:
-        figure = new_figure(figsize=(7.5, 1.65))
+        figure = new_figure(figsize=(4.2, 2.4))
         ax = figure.subplots()
         for place, (contender, value) in enumerate(zip(shown, values, strict=True)):
             ink = KINDS[kind(contender)]
-            bar = ax.barh(place, value, 0.7, facecolor=ink["facecolor"], hatch=ink["hatch"], edgecolor=BLACK)
-            ax.bar_label(bar, [f"{value:,.0f} per second"], padding=4)
-        ax.set_yticks(range(len(names)), names)
+            ax.barh(place, value, 0.45, facecolor=ink["facecolor"], hatch=ink["hatch"], edgecolor=BLACK)
+            ax.annotate(
+                f"{names[place]}: {value:,.0f}", (0, place - 0.22), (4, 2), textcoords="offset points", va="bottom"
+            )
         ax.invert_yaxis()
-        ax.set(xlim=(0, 1.3 * max(values)), xticks=[])
-        ax.tick_params(axis="y", length=0)
+        ax.set(xlim=(0, 1.05 * max(values)), ylim=(len(names) - 0.6, -0.75), xticks=[], yticks=[])
         ax.spines[["bottom"]].set_visible(False)
         first = group[OURS]
         ax.set_title(
-            f"{first['net']}, training on an image of {first['rows']:.0f}x{first['columns']:.0f}: "
+            f"{first['net']}, training on {first['rows']:.0f}x{first['columns']:.0f} pixels:\n"
             "windows per second on two CPU cores", loc="left",
         )  # fmt: skip
         write_figure(figure, path)
@@ -140,10 +140,10 @@ def rates(rows: list[dict], where: str, path: Path) -> None:
 
 
 def sizes(rows: list[dict], where: str, path: Path) -> None:
-    """Draw time against image size, log-log, with the fitted slope, and the time per GFLOP at the largest size."""
+    """Draw time against image size, log-log, for every net."""
     nets = list(dict.fromkeys(row["net"] for row in rows if "by size" in row["work"]))
     with drawing() as new_figure:
-        figure = new_figure(figsize=(8.6, 5.4))
+        figure = new_figure(figsize=(7.5, 4.4))
         axes = figure.subplots(1, 2, sharey=True)
         for axis, work, title in zip(axes, ("train", "segment"), ("training step", "segmentation"), strict=True):
             for net, ink, mark in zip(nets, INK, MARKS, strict=False):
@@ -153,13 +153,11 @@ def sizes(rows: list[dict], where: str, path: Path) -> None:
                     if len(points) < 2:
                         continue
                     n, s = np.array([[r["rows"], r["median_s"]] for r in points]).T
-                    slope = np.polyfit(np.log(n), np.log(s), 1)[0]
-                    rate = points[-1]["median_s"] / points[-1]["gflop"]
                     ours = contender == OURS
                     axis.plot(
                         n, s, color=ink, marker=mark, markersize=5, linestyle="-" if ours else "--",
                         markerfacecolor=ink if ours else "white", linewidth=1.2,
-                        label=f"{net}, {OURS if ours else 'PyTorch'}: slope {slope:.2f}, {1e3 * rate:.2f} ms per GFLOP",
+                        label=f"{net}, {OURS if ours else 'PyTorch'}",
                     )  # fmt: skip
             axis.set(xscale="log", yscale="log", xlabel="rows = columns of the image (pixels)", title=title)
             ticks = sorted({row["rows"] for row in rows if "by size" in row["work"]})
@@ -167,7 +165,8 @@ def sizes(rows: list[dict], where: str, path: Path) -> None:
             axis.minorticks_off()
             axis.yaxis.set_major_formatter("{x:g}")
             axis.grid(color="0.85", linewidth=0.6)
-            axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
+        handles = axes[0].get_legend_handles_labels()
+        figure.legend(*handles, fontsize=8, loc="outside upper center", ncols=len(nets), frameon=False)
         axes[0].set_ylabel("time (s)")
         figure.supxlabel(where, fontsize=8)
         write_figure(figure, path)

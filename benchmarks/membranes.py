@@ -149,10 +149,10 @@ def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> 
 
 
 def curves(path: Path, logs: dict[str, str]) -> None:
-    """Draw training loss and held-out pixel error against minutes and against images seen."""
+    """Draw training loss and held-out pixel error against minutes and against windows seen."""
     along = {
         "minutes of training": lambda row: float(row["seconds"]) / 60,
-        "pixels trained on (in images)": lambda row: float(row["images"]),
+        "windows trained on (slices' worth)": lambda row: float(row["images"]),
     }
     whats = {"loss_train": "training loss", "pixel_error": "pixel error on the held-out slices"}
     with pictures.drawing() as new_figure:
@@ -172,7 +172,7 @@ def curves(path: Path, logs: dict[str, str]) -> None:
             "always answering interior", (1, INTERIOR_ERROR), (0, -3), xycoords=("axes fraction", "data"),
             textcoords="offset points", ha="right", va="top", fontsize=8,
         )  # fmt: skip
-        for ax, title in zip(axes[0], ("by time", "by images seen"), strict=True):
+        for ax, title in zip(axes[0], ("by time", "by windows seen"), strict=True):
             ax.set_title(title)
         for line, title in zip(axes, whats.values(), strict=True):
             line[0].set_ylabel(title)
@@ -237,19 +237,21 @@ def scores_table(names: list[str]) -> pages.Table:
         row["calibrated"], row["median"],
     ))  # fmt: skip
     heads = {
-        "nets": "nets", "views": "views", "calibrated": "calibrated", "median": "median (px)",
+        "nets": "nets", "views": "views", "finish": "finish",
         "pixel_error": "pixel error", "f1_error": "F1 error", "v_rand": "V_Rand", "v_info": "V_Info",
         "rand_error": "Rand error", "warping_error": "warping error", "seconds_per_slice": "s per slice",
     }  # fmt: skip
     for row in rows:
-        row |= {"calibrated": "yes" if row["calibrated"] == "True" else "no", "nets": row["nets"].upper()}
+        steps = ["calibrated"] * (row["calibrated"] == "True") + ["median"] * (row["median"] != "0")
+        row |= {"finish": ", ".join(steps), "nets": row["nets"].upper()}
         row["seconds_per_slice"] = f"{float(row['seconds_per_slice']):.0f}"
     return pages.chosen(rows, heads, digits=4)
 
 
 def runs_table(names: list[str]) -> pages.Table:
     """Return the times, losses and errors of training runs, from their logs."""
-    table = [["run", "passes", "images' worth", "minutes", "training loss", "held-out loss", "held-out pixel error"]]
+    losses = ["training loss", "held-out loss", "held-out pixel error"]
+    table = [["run", "passes", "slices' worth of windows", "minutes", *losses]]
     for name in names:
         last = pages.read(FOLDER / f"{name}.csv")[-1]
         of_images = "loss_val" in last

@@ -270,9 +270,8 @@ def _kept(committee: Committee, scene: Scene, folder: Path, models: Sequence[str
 
 def page(options: argparse.Namespace) -> None:
     """Fill the tables of the page from the CSV files in the folder of its name."""
-    shares = {name: name.replace("_", " ") for name in ("precision", "recall")}
-    counts = {name: name.replace("_", " ") for name in ("objects", "hits", "false_alarms")}
-    measured = {**counts, **shares, "f1": "F1", "interval": "F1, 95 %", "average_precision": "average precision"}
+    names = ("hits", "false_alarms", "precision", "recall", "f1", "interval", "average_precision")
+    measured = {name: name.replace("_", " ") for name in names} | {"f1": "F1", "interval": "F1, 95 %"}
 
     def table(names: list[str]) -> pages.Table:
         name, *within = names
@@ -280,9 +279,12 @@ def page(options: argparse.Namespace) -> None:
         rows = [row for row in rows if not within or row["within"] in within]
         for row in rows:
             row["interval"] = f"{float(row['f1_low']):.2f}&nbsp;to&nbsp;{float(row['f1_high']):.2f}"
-        told = [key for key in ("views", "within") if len({row.get(key) for row in rows}) == 1]  # by the text
-        order = ("part", "nets", "views", "within", "threshold", "distance")
-        first = [key for key in order if key in rows[0] and key not in told]
+            row["hits"] = f"{row['hits']}&nbsp;of&nbsp;{row['objects']}"
+            row["nets"] = row.get("nets", "").replace("+", " + ")
+        by_text = ("views", "within", "distance")
+        told = [key for key in by_text if len({row.get(key) for row in rows}) == 1]
+        order = ("part", "nets", "views", "within", "distance")  # the thresholds stand in the files
+        first = [key for key in order if rows[0].get(key) and key not in told]
         units = {"within": "within (px)", "distance": "distance (px)"}
         return pages.chosen(rows, {**{key: units.get(key, key) for key in first}, **measured}, digits=3)
 

@@ -38,9 +38,10 @@ def _number(text: str) -> float | str:
 
 def tables(results: Results) -> str:
     """Return the Markdown: times, engines, the machine, and the rest; one line for each net, work and kernel."""
-    times: Table = [["", "kernel", "tinympcnn (ms)", "fastest PyTorch (ms)", "ratio", "patch by patch (s)"]]
+    times: Table = [["", "kernel", "tinympcnn (ms)", "fastest PyTorch (ms)", "times as fast as PyTorch",
+                     "patch by patch (s)"]]  # fmt: skip
     engines: Table = [["", "kernel", "tinympcnn (ms)", "torch.compile (ms)", *(f"{name} (ms)" for name in ENGINES),
-                       "ratio"]]  # fmt: skip
+                       "times as fast as the engines"]]  # fmt: skip
     rest: Table = [["", "kernel", "patches per second", "of sgemm (%)", "peak memory (MB)", "PyTorch's (MB)",
                     *(f"{name}'s (MB)" for name in ENGINES), "PyTorch's fastest formulation"]]  # fmt: skip
     for what, kernel, group in cases(results):
@@ -49,16 +50,17 @@ def tables(results: Results) -> str:
         compiled = [row for row in torch if row["contender"].startswith("compiled")]
         beside = [group.get(name) for name in ENGINES]
         first, fastest, quickest = ours["median_s"], least(torch), least([row for row in beside if row])
-        times.append([what, kernel, *map(milliseconds, (ours, fastest)), ratio(first, fastest),
+        times.append([what, kernel, *map(milliseconds, (ours, fastest)), times_as_fast(first, fastest),
                       seconds(group.get(PATCHES[0]))])  # fmt: skip
         if compiled or quickest:
-            engines.append([what, kernel, *map(milliseconds, (ours, least(compiled), *beside)), ratio(first, quickest)])
+            engines.append([what, kernel, *map(milliseconds, (ours, least(compiled), *beside)),
+                            times_as_fast(first, quickest)])  # fmt: skip
         rest.append([what, kernel, f"{ours['patches_per_s']:.0f}", f"{100 * ours['of_sgemm']:.0f}",
                      *(f"{row['peak_mb']:.0f}" if row and row["peak_mb"] else "" for row in (ours, fastest, *beside)),
                      fastest["contender"] if fastest else ""])  # fmt: skip
-    against = f"\n{markdown(engines)}" if len(engines) > 1 else ""
-    behind = folded("Patches per second, memory", markdown(rest))
-    return f"{markdown(times)}{against}\n{notes(results)}\n\n{behind}"
+    against = f"\n{markdown(telling(engines))}" if len(engines) > 1 else ""
+    behind = folded("Patches per second, memory", markdown(telling(rest)))
+    return f"{markdown(telling(times))}{against}\n{notes(results)}\n\n{behind}"
 
 
 def cases(results: Results) -> Iterator[tuple[str, str, dict[str, dict]]]:
@@ -75,6 +77,13 @@ def cases(results: Results) -> Iterator[tuple[str, str, dict[str, dict]]]:
             group = {row["contender"]: row for row in rows if tuple(row[key] for key in keys) == case}
             if group:
                 yield what, kernel_of(machine), group
+
+
+def telling(table: Table) -> Table:
+    """Return a table without columns that are empty, and without the kernel where there is one for all."""
+    columns = [column for column in zip(*table, strict=True) if any(column[1:])]
+    told = [column for column in columns if column[0] != "kernel" or len(set(column[1:])) > 1]
+    return [list(row) for row in zip(*told, strict=True)]
 
 
 def kernel_of(machine: dict[str, str]) -> str:
@@ -98,9 +107,9 @@ def seconds(row: dict | None) -> str:
     return f"{row['median_s']:.1f}" if row else ""
 
 
-def ratio(ours: float, other: dict | None) -> str:
-    """Return our time over that of another row, which may be missing."""
-    return f"{ours / other['median_s']:.2f}" if other else ""
+def times_as_fast(ours: float, other: dict | None) -> str:
+    """Return how many times as fast as another row, which may be missing, we are."""
+    return f"{other['median_s'] / ours:.2f}" if other else ""
 
 
 def notes(results: Results) -> str:
@@ -120,12 +129,11 @@ def notes(results: Results) -> str:
         f"Medians of {few:.0f}{f' to {many:.0f}' if many > few else ''} rounds, everybody in turn, on {machine['CPU']} "
         f"({machine['vector units']}; sgemm of 2048: {products}), "
         f"{machine['date']}, {machine['versions']}, {machine['BLAS'].split(';')[-1].strip()}.",
-        "Ratio is tinympcnn's time over that of the fastest of four PyTorch formulations"
-        + (", and, for segmentation, of two that torch.compile makes." if compiled else "."),
+        "The fastest PyTorch is that of four formulations"
+        + (" and, for segmentation, of two that torch.compile makes." if compiled else "."),
     ]
     if found & set(ENGINES):
-        words.append(f"Beside the engines ({', '.join(ENGINES)}), which run the exported net, it is tinympcnn's time "
-                     "over that of the faster one.")  # fmt: skip
+        words.append(f"Of the engines ({', '.join(ENGINES)}), which run the exported net, the faster one counts.")
     if len(results) > 1:
         words.append(f"{kernel_of(results[1][0])} is the same machine with AVX2 only, for all; ONNX Runtime has no "
                      "setting for this, so it is left out there; memory was measured once.")  # fmt: skip

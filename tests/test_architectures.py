@@ -347,3 +347,17 @@ def test_predict_writes_what_the_net_predicts(run, tmp_path, rng):
         assert (page == net.predict(pixels).transpose(2, 0, 1)).all()
     code, _, err = run(*words, "--backend", "numpy")
     assert code == 2 and "exists already" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "command"),
+    [("class_values", (0, 255), "segment"), ("class_names", ("cat", "dog"), "classify")],
+)
+def test_predict_refuses_a_net_of_classes_and_names_its_command(run, tmp_path, kind, classes, command):
+    written(tmp_path / "image.tif", np.zeros((21, 26), np.uint8), **PLAIN)
+    net = Net.from_spec(UNET, rng=0)
+    setattr(net, kind, classes)
+    net.save(tmp_path / "net.npz")
+    code, _, err = run("predict", "-i", tmp_path / "image.tif", "-m", tmp_path / "net.npz", "-o", tmp_path / "out")
+    assert code == 2 and f"classes {classes}" in err and f"'tinympcnn {command}'" in err
+    assert not (tmp_path / "out").exists()

@@ -51,10 +51,10 @@ def test_every_kernel_has_a_row_in_each_table(results, monkeypatch):
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     times, engines, rest = (rows_of(text)[i : i + 2] for i in (0, 2, 4))
     assert [row[1:] for row in times] == [
-        ["SkylakeX", "300.0", "400.0", "0.75", "90.0"],
-        ["Haswell", "600.0", "800.0", "0.75", "90.0"],
+        ["SkylakeX", "300.0", "400.0", "1.33", "90.0"],
+        ["Haswell", "600.0", "800.0", "1.33", "90.0"],
     ]
-    assert [row[3:] for row in engines] == [["400.0", "600.0", "2,000.0", "0.50"], ["", "", "3,000.0", "0.20"]]
+    assert [row[3:] for row in engines] == [["400.0", "600.0", "2,000.0", "2.00"], ["", "", "3,000.0", "5.00"]]
     assert [row[4:8] for row in rest] == [["100", "300", "90", "80"], ["", "", "", ""]]
     assert "ONNX Runtime has no setting" in text and "sgemm of 2048: SkylakeX 9 to 9" in text
 

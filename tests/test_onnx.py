@@ -422,10 +422,10 @@ def test_a_folder_of_a_net_for_images_that_are_shrunk(run, tmp_path):
 # --------------------------------------------------------------------------------------------------------- the page
 
 
-def test_the_lines_of_the_page_run(made, tmp_path, monkeypatch, capsys):
-    page = (Path(__file__).parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(lines.splitlines()) <= 8
+def test_the_lines_of_the_page_and_of_the_readme_run(made, tmp_path, monkeypatch, capsys):
+    root = Path(__file__).parents[1]
+    (lines,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "onnx.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(lines.splitlines()) <= 8 and lines in (root / "README.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     seen = pixels(21, 17)
     written(tmp_path / "slice.tif", seen, **PLAIN)

@@ -20,7 +20,6 @@ CHOSEN = {
     "00": "six pictures of one slice",
     "08": "each with the number of its fragment",
     "10": "where each fragment sends",
-    "12": "four ways over the same valley",
     "13": "test slice, grey and noisy",
     "14": "six grey pictures of steel strip",
     "17": "eight distortions of one",

@@ -11,6 +11,7 @@ from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_committee
 from tinympcnn.cli.results import Job, Result
 from tinympcnn.cli.words import say
+from tinympcnn.errors import UsageError
 from tinympcnn.inference.predict import predictor
 from tinympcnn.io.reading import Reading
 
@@ -56,9 +57,14 @@ def predict_files(
 ) -> list[Path]:
     """Write what nets predict of image files into ``{name}_predicted.tif``, and return these files; see `Job.run`.
 
-    With `turns`, predictions are averaged over the eight flips and quarter turns of each image.
+    With `turns`, predictions are averaged over the eight flips and quarter turns of each image. A `UsageError` refuses
+    a model that was trained on classes.
     """
     committee, factor = load_committee(model, turns, machine.device, echo)
+    for net in committee.nets:
+        if classes := net.class_values or net.class_names:
+            command = "segment" if net.class_values else "classify"
+            raise UsageError(f"a net trained on the classes {classes} predicts no images; use 'tinympcnn {command}'")
     members = predictor(committee)
     result = Result("predicted", lambda band: band, (members.out_maps,), np.float32, None)
     job = Job(members, factor, [result], machine=machine, reading=reading, force=force, echo=echo)
