@@ -128,14 +128,11 @@ show(figures.split_forward(x, list(pooled.values()), [place[:, :, 0] for place i
 # By hand: in fragment $(1,1)$ the winner of the first window is at $(0, 0)$ of `x[1:, 1:]`. Its place in `x` is
 # $(0,0) + (1,1) = (1,1)$.
 #
-# <details><summary>If you have the paper beside you: three more things in its print</summary>
+# <details><summary>If you have the paper beside you: `ind2sub` and the remainder</summary>
 #
-# - `[r, c] = ind2sub(j, size(P))`: Matlab counts by columns, so its $j = 2$ (the second offset, as Matlab counts from
-#   1) is the second *row*. We count by rows. Either works if splitting and merging agree; Step 5 shows what happens if
-#   not.
-# - `f(r:end, c:end)`: Matlab counts from 1. From 0 it is `f[r:, c:]`, with `r` and `c` from 0.
-# - `MP.fwd(...)` says nothing of a remainder, though `f[r:, c:]` rarely divides by $k$. Rows and columns that fill no
-#   pooling window are dropped (Step 6).
+# Matlab counts by columns, so in `[r, c] = ind2sub(j, size(P))` the second offset is the second *row*. We count by
+# rows. Either works if splitting and merging agree; Step 5 shows what happens if not. And `MP.fwd(...)` says nothing of
+# rows and columns that fill no pooling window: they are dropped (Step 6).
 #
 # </details>
 

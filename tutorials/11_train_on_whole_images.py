@@ -62,8 +62,8 @@ rng = np.random.default_rng(11)
 #
 # With max-pooling this takes fragments. Here is a net of your own parts: `YourNet` from 05b, the convolution from 04,
 # the layer from 10. It gives fragments. `merge` makes one map of scores from them, and on the way back `split` deals
-# the gradients out again. Beside it stands the library's net with the same weights, once as an image net and once as the
-# patch net on all $32 \cdot 32$ windows.
+# the gradients out again. Beside it stands the library's net with the same weights, once as an image net and once as
+# the patch net on all $32 \cdot 32$ windows.
 #
 # `example` normalises the image, mirrors its border so that each pixel has a window, and keeps it together with its
 # labels. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the

@@ -175,9 +175,8 @@ show(figures.u_shape(rows=[28, 12, 2], up=[4, 4], last=[2, 2]))
 # %% [markdown]
 # ## Step 5: one job, four nets, and what a skip copies
 #
-# The job is to give back the image that comes in (an *autoencoder*). Nothing is easier, and a net that pools cannot do
-# it without a way to recover the detail. Four nets of about as many weights learn it from eight small images.
-# "Plain" pools and comes up, without skips.
+# The job is to give back the image that comes in (an *autoencoder*). Four nets of about as many weights learn it from
+# eight small images. "Plain" pools and comes up, without skips.
 
 # %%
 SPECS = {
@@ -226,8 +225,7 @@ show(
 #
 # **A mistake worth remembering:** to read from this that the U-Net has *understood* the image best. Its outer skip
 # hands the first convolution's maps to the last one, and three convolutions in a row can copy. Do the layers inside
-# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image. (Zeros would say
-# as little, but would also shift what the next convolution is used to.)
+# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image.
 
 
 # %%
@@ -384,9 +382,8 @@ grade_alignment(alignment)
 # | fragments with skips | 1.04 | 7.07 | 8.34 | 4.2 |
 #
 # - **Skips decide**, not the way in which resolution comes back. Where copying is the job they win by far. With weak
-#   noise they are the worst of all: they have learnt to copy, noise included. With more noise copying does not pay.
-#   There the inner layers do the work, and skips win again. (Zeros also shift what the next layer is used to, so the
-#   row of zeros is an upper bound of what the inner layers are worth.)
+#   noise they are the worst of all: they have learnt to copy, noise included. Where copying does not pay, at sigma 0.2,
+#   the inner layers do the work, and skips win again. (Zeros also shift the next layer, so this is an upper bound.)
 # - **Fragments and skips go together.** `[ MPF2x2 ... ]` merges its fragments inside the brackets. Such a net is exact
 #   at every pixel, and has the detail.
 # - **A U-Net has a third of the operations, and takes half of the time.** Its inner maps are small. Fragments have as
@@ -396,11 +393,9 @@ grade_alignment(alignment)
 # - For *labels* of pixels, the job of this course, none of these numbers decides. That comparison has not been made.
 #
 # `fit(net, (images, targets), recipe)` with images as targets trains such nets, and `tinympcnn predict` writes what
-# they give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed. To
-# see what a part is for, take it away, as Step 5 does.
+# they give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed.
 #
 # ## Next
 #
-# There is no next tutorial. You have derived, written and checked a convolutional network, trained it on patches and on
-# whole images, and compared it with what others use in its place. `tinympcnn/nn/reference.py` has the paper's four
-# algorithms on one page; read it once more, and see how short it has become.
+# There is no next tutorial. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read it once more,
+# and see how short it has become.

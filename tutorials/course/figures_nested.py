@@ -118,7 +118,7 @@ def gaps(rates: Sequence[int], n: int) -> Figure:
 
 def skip_both_ways(x: np.ndarray, y: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> Figure:
     """Draw a skip: x (H, W) with its two output maps, and the two gradients of these with dx; the crop is framed."""
-    fig, axes = figure(2, 4, height=2.7, width_ratios=[2, 1, 1, 2])
+    fig, axes = figure(2, 4, height=2.7, width_ratios=[2.2, 1.6, 1.6, 2.2])
     grid = axes[0, 0].get_subplotspec().get_gridspec()
     for ax in axes[:, [0, 3]].ravel():
         ax.remove()
@@ -133,8 +133,8 @@ def skip_both_ways(x: np.ndarray, y: np.ndarray, dy: np.ndarray, dx: np.ndarray)
             _board(ax, values.shape[:2], f"{name}: {part}", numbered=False)
             _numbers(ax, values[..., i], INK[i], size=9)
         row = len(x) * (0.3 + 0.4 * i)
-        _between((ends[0], row, x.shape[1] + 0.1), (axes[i, 1], 0.5, -0.05), INK[i].edge)
-        _between((axes[i, 2], 0.5, y.shape[1] + 0.05), (ends[1], row, -0.1), INK[i].edge)
+        _between((ends[0], row, x.shape[1] + 0.05), (axes[i, 1], 0.5, -0.05), INK[i].edge)
+        _between((axes[i, 2], 0.5, y.shape[1] + 0.05), (ends[1], row, -0.05), INK[i].edge)
     words = """Forward: two arrows go from a map x of 3 by 3, whose middle pixel is framed: to the cropped pixel, 5, and
         to 45, the sum of all pixels that the inner convolution makes. Backward: two arrows go to dx, from the gradient
         2 of the crop and from the gradient 3 of the inner map. In dx stands 3 at every pixel and 3 + 2 = 5 in the
