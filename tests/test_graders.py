@@ -197,6 +197,7 @@ WRONG = r"""
 09 your_padded_size | -(-n // S) * S | n // S * S | round up
 09 your_padded_size | + vh - 1 | + vh | vh - 1 rows are added
 09 your_padded_size | n = H - vh + 1 | n = H | it is
+09 your_padded_size | n = H - vh + 1 | n = H - vh | outputs, not H - vh
 10 your_gradient | dW += | dW = | only the last fragment counts
 10 your_gradient | return dW | return dW / len(x) | mean over the fragments
 10 your_gradient | return dW | return dW.T | transpose
@@ -207,15 +208,20 @@ WRONG = r"""
 10 YourMaxPoolFragment | return dx | return -dx | sign
 10 YourMaxPoolFragment | dtype=dy.dtype | dtype=float | float32
 11 loss_over_set | np.dot(losses, counts) / np.sum(counts) | np.mean(losses) | every image counts the same
+11 image_step | net.zero_grads() | pass | zero the gradients each time
 11 loss_over_set | / np.sum(counts) | NOTHING | sum over pixels
+11 loss_over_set | / np.sum(counts) | / len(losses) | not by that of images
 12 backtracking | t = t * shrink | t * shrink | asks for the loss without end
 12 backtracking | - c * t * slope | - c * slope | asks for the loss without end
 12 backtracking | t = t * shrink | t = t * 0.5 | use shrink
 12 backtracking | return t | return t * shrink | one shrink too many
 12 backtracking | slope = loss_at(theta), g @ g | slope = loss_at(theta), 0 | any decrease
 12 backtracking | return t | return theta - t * g | return the step length
+12 backtracking | theta - t * g | theta + t * g | goes uphill
 12b two_loops | q = -g | q = g | the direction is -H g
 12b two_loops | (alpha - beta) * s | alpha * s | beta is missing
+12b two_loops | reversed(alphas) | alphas | each pair needs its own alpha
+12b two_loops | pairs[-1] | pairs[0] | that of the newest pair
 13 best_threshold | argmax | argmin | smallest F1
 13 best_threshold | p > t | p >= t | not where they are equal
 14 class_weights | counts.sum() / (present.sum() * counts[present]) | 1 / counts[present] | sum to the classes
@@ -239,7 +245,11 @@ WRONG = r"""
 18 draw | side="right" | side="left" | never wrong
 19 YourFragment | y[i::K] = | y[i * len(x) : (i + 1) * len(x)] = | offsets come before the source fragments
 19 YourFragment | dy[i::K] | dy[i::K] * (i == 0) | it is
+19 YourFragment | return y | return x.reshape(y.shape) | x was only reshaped
+19 YourFragment | return dx | return dy.reshape(dx.shape) | dy was only reshaped
 19 YourSkip | += dy | = dy | must be added (+=)
+19 YourSkip | top : top + dy.shape[1] | top : -top | let it end at t + dy.shape[1]
+19 YourSkip | self.window[0] // 2, self.window[1] // 2 | 0, 0 | belongs there
 19 rows_after | H * layer[1] | H | it is
 19 alignment | scale //= layer[1] | scale //= 1 | U undoes a pool
 """

@@ -31,6 +31,7 @@
 # %%
 import numpy as np
 from course import MODELS, figures  # not found? start Jupyter with `make tutorials`
+from course.example import x
 from course.grading_fragments import grade_fragment_index, grade_split
 from course.style import show, source
 
@@ -56,7 +57,7 @@ net = Net.load(MODELS / "first_net.npz")
 picture = synthetic_membranes(1, (97, 97), rng=8)[0][0]
 conv, tanh, pool = net.layers[:3]
 maps = tanh.forward(conv.forward(net.normalised(picture[None, :, :, None])))
-four = pool.forward(maps[:, :91, :91])  # a size that splits: Step 6
+four = pool.forward(maps)
 print("maps", maps.shape, " fragments", four.shape)
 assert len(four) == 4
 assert all((four[i] != four[j]).any() for i in range(4) for j in range(i))
@@ -100,20 +101,11 @@ show(figures.windows_of_a_pool(size, window, k, (2, 3)))
 #
 # $$ y^{(r,c)}[q, p] = \max_{i, j}\; x[\,r + k_h q + i,\; c + k_w p + j\,]. $$
 #
-# By hand, on the map below ($5 \times 5$, $k = 2$): fragment $(0,0)$ starts with $\max(0.3, 0.6, 0.2, 1.0) = 1.0$,
-# and fragment $(1,1)$ with $\max(1.0, 0.5, 0.4, 0.8) = 1.0$. Both times the **same pixel** wins, the 1.0 at $(1,1)$.
-# The paper's Figure 2 shows such a pixel.
+# By hand, on the map $x$ of the figure below ($5 \times 5$, $k = 2$): fragment $(0,0)$ starts with
+# $\max(0.3, 0.6, 0.2, 1.0) = 1.0$, and fragment $(1,1)$ with $\max(1.0, 0.5, 0.4, 0.8) = 1.0$. Both times the **same
+# pixel** wins, the 1.0 at $(1,1)$. The paper's Figure 2 shows such a pixel.
 
 # %%
-x = np.array(
-    [
-        [0.3, 0.6, 1.2, 0.1, 0.4],
-        [0.2, 1.0, 0.5, 0.7, 0.0],
-        [1.3, 0.4, 0.8, 0.2, 0.9],
-        [0.1, 0.5, 0.3, 1.1, 0.6],
-        [0.7, 0.0, 0.2, 0.4, 0.8],
-    ]
-)
 storage = x[None, :, :, None]  # (F, H, W, C)
 offsets = [(r, c) for r in range(2) for c in range(2)]
 pooled = {(r, c): MaxPool(2).forward(storage[:, r:, c:])[0, :, :, 0] for r, c in offsets}
@@ -127,22 +119,20 @@ show(figures.split_forward(x, list(pooled.values()), [place[:, :, 0] for place i
 # %% [markdown]
 # ## Step 3: Algorithm 3, line by line
 #
-# The paper states this as Algorithm 3. `reference.py` holds it literally, on a Python list of fragments; the comments
-# name the printed lines, and `P` is the pool. Besides the maxima it returns `mpIDXS`, the place of each winner.
-# Tutorial 10 sends gradients there. One line needs care: a winner is found in the *cropped* map `f[r:, c:]`, and its
-# place in `f` is $r$ rows and $c$ columns further.
+# The paper states this as Algorithm 3. `reference.py` holds it literally, on a Python list of fragments. The comments
+# name the printed lines. In the print, `P` is the pool, `a` and `b` are the maxima and their places, and `j` numbers
+# the offsets. Besides the maxima it returns `mpIDXS`, the place of each winner. Tutorial 10 sends gradients there. One
+# line needs care: a winner is found in the *cropped* map `f[r:, c:]`, and its place in `f` is $r$ rows and $c$ columns
+# further.
 #
 # By hand: in fragment $(1,1)$ the winner of the first window is at $(0, 0)$ of `x[1:, 1:]`. Its place in `x` is
 # $(0,0) + (1,1) = (1,1)$.
 #
-# <details><summary>If you have the paper beside you: three more things in its print</summary>
+# <details><summary>If you have the paper beside you: `ind2sub` and the remainder</summary>
 #
-# - `[r, c] = ind2sub(j, size(P))`: Matlab counts by columns, so its $j = 2$ (the second offset, as Matlab counts from
-#   1) is the second *row*. We count by rows. Either works if splitting and merging agree; Step 5 shows what happens if
-#   not.
-# - `f(r:end, c:end)`: Matlab counts from 1. From 0 it is `f[r:, c:]`, with `r` and `c` from 0.
-# - `MP.fwd(...)` says nothing of a remainder, though `f[r:, c:]` rarely divides by $k$. Rows and columns that fill no
-#   pooling window are dropped (Step 6).
+# Matlab counts by columns, so in `[r, c] = ind2sub(j, size(P))` the second offset is the second *row*. We count by
+# rows. Either works if splitting and merging agree; Step 5 shows what happens if not. And `MP.fwd(...)` says nothing of
+# rows and columns that fill no pooling window: they are dropped (Step 6).
 #
 # </details>
 
@@ -161,7 +151,7 @@ assert all(np.array_equal(fast[r * 2 + c, :, :, 0], pooled[r, c]) for r, c in of
 # %% [markdown]
 # ## Step 4: all offsets at once
 #
-# The grids of the four offsets together hold *every* position exactly once. So compute the maximum at every position,
+# Together, exactly one pooling window starts at *every* position. So compute the maximum at every position,
 #
 # $$ m[a, b] = \max_{i, j}\; x[a + i,\; b + j], \qquad\text{then}\qquad y^{(r,c)} = m[r::k_h,\; c::k_w]. $$
 #

@@ -30,6 +30,7 @@
 # %%
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
+from course.example import x
 from course.grading_fragments import grade_field_of_view, grade_merge, grade_padded_size
 from course.style import show, source
 
@@ -53,15 +54,6 @@ rng = np.random.default_rng(9)
 # assignment places one fragment of every source.
 
 # %% tags=["banner"]
-x = np.array(
-    [
-        [0.3, 0.6, 1.2, 0.1, 0.4],
-        [0.2, 1.0, 0.5, 0.7, 0.0],
-        [1.3, 0.4, 0.8, 0.2, 0.9],
-        [0.1, 0.5, 0.3, 1.1, 0.6],
-        [0.7, 0.0, 0.2, 0.4, 0.8],
-    ]
-)
 storage = MaxPoolFragment(2).forward(np.stack([x, -x])[..., None])  # two sources, eight fragments
 m = np.empty((2, 4, 4, 1))
 for r in range(2):
@@ -107,7 +99,7 @@ source(fragments.merge, fold=True)
 # ## Step 3: the field of view
 #
 # How much of the image does one output see? Walk back from the output. If a layer has windows of $w$ rows that stand
-# $s$ rows apart, then $n$ of its outputs in a row see
+# $s$ rows apart, then $n$ neighbouring outputs see
 #
 # $$ (n - 1)\,s + w $$
 #
@@ -173,7 +165,8 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 # By hand, $H = 10$: $n = 3$, $n' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $n = 6$, $n' = 8$, so 15.
 #
 # This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + v_h - 1$. A kept output,
-# $u \le n - 1 = H - v_h$, sees at most row $H - 1$, the last of the image. Let us put nonsense into the padding:
+# $u \le n - 1 = H - v_h$, sees at most row $H - 1$, the last of the image. The cropped outputs have no part in the
+# loss, so on the way back they bring zero. Let us put nonsense into the padding:
 
 # %%
 vh, vw, S = 8, 8, 4
@@ -251,14 +244,14 @@ show(figures.mirrored_border(extended[:, :, 0], (vh // 2, vw // 2), picture.shap
 #    <details><summary>Answer</summary>n = 512 − 95 + 1 = 418, the next multiple of 16 is 432, so 432 + 94 = 526
 #    rows.</details>
 #
-# 4. Why is padding at the bottom and right exact, whatever is put there?
+# 4. The net of Step 3 gets an image of 15 x 16 pixels. To what size is the image padded?
 #
-#    <details><summary>Answer</summary>An output that is kept has its whole window inside the image. Only outputs that
-#    are cropped look at the padding.</details>
+#    <details><summary>Answer</summary>15 x 19. The 8 windows of 15 rows are a multiple of 4 already; the 9 of 16
+#    columns become 12.</details>
 #
-# 5. And why is mirroring the border *not* exact in this sense?
+# 5. Padding at the bottom and right is exact, whatever is put there. Why is mirroring the border *not* exact?
 #
-#    <details><summary>Answer</summary>Those pixels are seen by outputs that are kept. They are a decision about what
+#    <details><summary>Answer</summary>Outputs that are kept see the mirrored pixels. These are a decision about what
 #    lies beyond the image, made alike in training and segmentation.</details>
 
 # %% [markdown]
@@ -305,7 +298,8 @@ grade_padded_size(your_padded_size)
 # steel net is said to work on windows of 31 x 31, but walked back as in Step 3 it sees 34 x 34.
 #
 # Neighbouring pixels have different offsets, so different grids pooled their windows. In the probability maps of a net
-# that has not learnt enough this shows as fine combs and checkers. They are real, and no error of the drawing.
+# that has not learnt enough this shows as fine combs and checkers. They are real, and no error of the drawing. (The
+# answer is still the same function of each window; but neighbours share no pooled value, and pixels 2 apart do.)
 #
 # ## Next
 #

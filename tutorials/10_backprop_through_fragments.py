@@ -31,6 +31,7 @@
 # %%
 import numpy as np
 from course import figures  # not found? start Jupyter with `make tutorials`
+from course.example import x
 from course.grading_fragments import grade_fragment_layer, grade_sum
 from course.style import show, source
 from course.yours import yours
@@ -45,31 +46,22 @@ rng = np.random.default_rng(10)
 # %% [markdown]
 # ## Step 1: follow one gradient through four fragments
 #
-# The loss sends a number down to every pooled value: the *delta* $\delta_i[q, p]$ of fragment $i$. A maximum depends
-# on its winner alone (05), so the whole delta goes to the winner's place in the source. If one place $(a, b)$ has won
-# several times, the chain rule adds:
+# The loss sends a number down to every pooled value: the *delta* $\delta_f[q, p]$ of fragment $f$ (what a layer calls
+# `dy`). A maximum depends on its winner alone (05), so the whole delta goes to the winner's place in the source. If one
+# place $(a, b)$ has won several times, the chain rule adds:
 #
-# $$ \mathrm{d}x[a, b] = \sum_{i}\;\sum_{q, p}\; \delta_i[q, p]\;
-# \big[\,(a, b)\text{ won window }(q, p)\text{ of fragment } i\,\big]. $$
+# $$ \mathrm{d}x[a, b] = \sum_{f}\;\sum_{q, p}\; \delta_f[q, p]\;
+# \big[\,(a, b)\text{ won window }(q, p)\text{ of fragment } f\,\big]. $$
 #
 # By hand, with the map of tutorial 08 and the deltas $1, 2, \dots, 16$. The 1.0 at $(1, 1)$ won window $(0,0)$ of
 # fragment 0 and window $(0,0)$ of fragment 3: it gets $1 + 13 = 14$. The 1.1 at $(3, 3)$ won window $(1,1)$ of **all
 # four** fragments: $4 + 8 + 12 + 16 = 40$. The 0.3 at $(0, 0)$ never won, and gets nothing.
 
 # %% tags=["banner"]
-x = np.array(
-    [
-        [0.3, 0.6, 1.2, 0.1, 0.4],
-        [0.2, 1.0, 0.5, 0.7, 0.0],
-        [1.3, 0.4, 0.8, 0.2, 0.9],
-        [0.1, 0.5, 0.3, 1.1, 0.6],
-        [0.7, 0.0, 0.2, 0.4, 0.8],
-    ]
-)
 F_in = [x[:, :, None]]  # a storage of the reference: a list of fragments (H, W, C)
 F_out, mpIDXS = reference.mpf_forward(F_in, (2, 2))
 deltas = np.arange(1.0, 17).reshape(4, 2, 2, 1)
-routed = [reference.mp_bkp(deltas[i], mpIDXS[i], F_in[0])[:, :, 0] for i in range(4)]
+routed = [reference.mp_bkp(deltas[f], mpIDXS[f], F_in[0])[:, :, 0] for f in range(4)]
 total = sum(routed)
 print("(1,1) collects", [part[1, 1].item() for part in routed], "=", total[1, 1])
 print("(3,3) collects", [part[3, 3].item() for part in routed], "=", total[3, 3])
@@ -92,11 +84,11 @@ show(figures.split_backward(deltas[:, :, :, 0], routed, total, (3, 3)))
 # %%
 storage = x[None, :, :, None]
 dx = np.zeros(storage.shape)
-for i in range(4):
-    r, c = divmod(i, 2)
+for f in range(4):
+    r, c = divmod(f, 2)
     pool = MaxPool(2)
     pool.forward(storage[:, r:, c:])
-    dx[:, r:, c:] += pool.backward(deltas[i : i + 1])
+    dx[:, r:, c:] += pool.backward(deltas[f : f + 1])
     print(f"after offset {r, c}: place (3,3) has", dx[0, 3, 3, 0])
 assert np.array_equal(dx[0, :, :, 0], total)
 
@@ -105,9 +97,9 @@ layer.forward(storage)
 assert np.array_equal(layer.backward(deltas), dx)  # the library's layer does the same
 
 # %% [markdown]
-# The paper's Algorithm 4 says just that, fragment by fragment: add $\mathrm{MP\_bkp}(\delta_i, \mathrm{mpIDXS}_i)$ to
-# the gradient of the source $s = \lfloor i / (k_h k_w) \rfloor$, which starts at zero. Here are its lines as
-# `reference.py` has them.
+# The paper's Algorithm 4 says just that, fragment by fragment: add $\mathrm{MP\_bkp}(\delta_f, \mathrm{mpIDXS}_f)$ to
+# the gradient of the source $s = \lfloor f / (k_h k_w) \rfloor$, which starts at zero. Here are its lines as
+# `reference.py` has them; there, as in the paper, the fragment is `i`.
 #
 # <details><summary>If you have the paper beside you: Algorithm 4 cannot run as it is printed</summary>
 #
@@ -190,15 +182,13 @@ show(figures.fragment_gradients([part[:, :, 0, 0] for part in parts], dW[:, :, 0
 # ## Step 5: gradient = sum over all patches
 #
 # Every layer adds up: over fragments, over pixels, over windows. So the backward pass turns the gradients of the
-# scores, one $\mathrm{d}s_u$ for each window $u$, into
+# scores, one $\mathrm{d}s_{uv}$ for each window $(u, v)$, into
 #
-# $$ \mathrm{d}\theta = \sum_u \mathrm{d}\theta_u, $$
+# $$ \mathrm{d}\theta = \sum_{u, v} \mathrm{d}\theta_{uv}, $$
 #
-# where $\mathrm{d}\theta_u$ is what the patch net makes of window $u$ and its $\mathrm{d}s_u$ alone. That holds **if**
-# the image net computes what the patch net computes on each window (09), since derivatives of a sum are sums.
-#
-# **Sum or mean?** As in 05b: the layers sum, always. If the loss is a *mean* over the $N$ windows, the $1/N$ is in the
-# $\mathrm{d}s_u$ that `loss.backward()` hands to the net, and nowhere else.
+# where $\mathrm{d}\theta_{uv}$ is what the patch net makes of window $(u, v)$ and its $\mathrm{d}s_{uv}$ alone. That
+# holds **if** the image net computes what the patch net computes on each window (09), since derivatives of a sum are
+# sums. As in 05b, the layers sum, always. If the loss is a *mean* over $N$ windows, the $1/N$ is in $\mathrm{d}s_{uv}$.
 #
 # By hand you have done it already: Step 1 is a net whose window is $2 \times 2$. Its 16 windows each send one number to
 # their winner; $(3,3)$ wins 4 of the 16, and collects 40. Now a real net, one patch after the other. The curve shows

@@ -48,45 +48,22 @@ from tinympcnn.training.recipe import Recipe
 rng = np.random.default_rng(11)
 
 # %% [markdown]
-# ## Step 1: one image, one gradient
+# ## Step 1: your net on a whole image
 #
-# The loss of an image is the mean over its $N$ pixels, and the score $s_u$ of pixel $u$ depends on the window around
-# it:
+# The loss of an image is the mean over its $N$ pixels, and the score $s_{uv}$ of pixel $(u, v)$ depends on the window
+# around it. So the gradient is the sum of tutorial 10 (Step 5, with a case by hand):
 #
-# $$L(\theta) = \frac{1}{N} \sum_u \ell(s_u(\theta), t_u), \qquad
-# \frac{\partial L}{\partial \theta} = \sum_u \Big(\frac{1}{N}
-# \frac{\partial \ell}{\partial s_u}\Big) \frac{\partial s_u}{\partial \theta}.$$
+# $$L(\theta) = \frac{1}{N} \sum_{u, v} \ell(s_{uv}(\theta), t_{uv}), \qquad
+# \frac{\partial L}{\partial \theta} = \sum_{u, v} \mathrm{d}s_{uv}\,
+# \frac{\partial s_{uv}}{\partial \theta}, \qquad
+# \mathrm{d}s_{uv} = \frac{1}{N} \frac{\partial \ell}{\partial s_{uv}}.$$
 #
-# The bracket is what `loss.backward()` returns: the mean is in there, once. Everything behind it is the sum of tutorial
-# 10. (A pixel with the label $-1$ does not count: it has no term, and $N$ is the number of the others.)
-#
-# By hand: the image is the row $1, 2, 3$ and the net one kernel $(w_0, w_1)$. There are two windows, $(1, 2)$ and
-# $(2, 3)$. Let the gradients of the two scores be $1$ and $-1$. Patch by patch, $\mathrm{d}W$ is
-# $1 \cdot (1, 2) + (-1) \cdot (2, 3) = (-1, -1)$.
-
-# %%
-row = np.array([1.0, 2.0, 3.0], np.float32).reshape(1, 1, 3, 1)
-dy = np.array([1.0, -1.0], np.float32).reshape(1, 1, 2, 1)
-
-conv = Conv(1, 1, (1, 2), rng=0)
-for p in range(2):  # patch by patch: the gradients add up in conv.grads
-    conv.forward(row[:, :, p : p + 2])
-    conv.backward(dy[:, :, p : p + 1])
-by_patches = conv.grads["W"].ravel().copy()
-
-conv.grads["W"][...] = 0
-conv.forward(row)
-conv.backward(dy)
-print("by patches", by_patches, "  whole image", conv.grads["W"].ravel())
-assert by_patches.tolist() == conv.grads["W"].ravel().tolist() == [-1, -1]
-
-# %% [markdown]
-# ## Step 2: your net on a whole image
+# (A pixel with the label $-1$ does not count: it has no term, and $N$ is the number of the others.)
 #
 # With max-pooling this takes fragments. Here is a net of your own parts: `YourNet` from 05b, the convolution from 04,
-# the layer from 10. It gives fragments. `merge` makes one map of scores of them, and on the way back `split` deals the
-# gradients out again. Beside it stands the library's net with the same weights, once as an image net and once as the
-# patch net on all $32 \cdot 32$ windows.
+# the layer from 10. It gives fragments. `merge` makes one map of scores from them, and on the way back `split` deals
+# the gradients out again. Beside it stands the library's net with the same weights, once as an image net and once as
+# the patch net on all $32 \cdot 32$ windows.
 #
 # `example` normalises the image, mirrors its border so that each pixel has a window, and keeps it together with its
 # labels. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the
@@ -150,18 +127,14 @@ for name in ("yours", "patches"):
     gap = np.linalg.norm(results[name] - results["image"]) / np.linalg.norm(results["image"])
     print(f"relative difference of the gradients, {name} and image: {gap:.1e}")
     assert gap < 1e-5
-whole = sum(line.flop for line in net.plan(pair.image.shape[1:3]))
-patches = 32**2 * sum(line.flop for line in net.as_patch().plan((vh, vw)))
-print(f"operations forward, patches to image: {patches / whole:.0f} to 1 (tutorial 07)")
 
 # %% [markdown]
-# ## Step 3: the same curve, against the clock
+# ## Step 2: the same curve, against the clock
 #
 # Equal gradients make equal updates, and equal updates make equal curves. We take 15 steps of plain descent both ways.
 #
-# **A mistake worth remembering:** to forget the $1/N$ in the bracket of Step 1. The gradient then is $N = 1024$ times
-# as long, and with the same learning rate so are the steps. This is the third curve. (The paper's Algorithm 2 is a sum,
-# rightly: it is about layers. The mean belongs to the loss.)
+# **A mistake worth remembering:** to forget the $1/N$ in $\mathrm{d}s_{uv}$. The gradient then is $N = 1024$ times as
+# long, and with the same learning rate so are the steps. This is the third curve.
 
 
 # %% tags=["banner"]
@@ -213,7 +186,7 @@ show(
 )
 
 # %% [markdown]
-# ## Step 4: the library's loop
+# ## Step 3: the library's loop
 #
 # `fit` does this for a set of images. The loss of one image and its gradient come from `image_closure`, which is as
 # short as yours (unfold it below the figure).
@@ -270,7 +243,7 @@ show(
 source(image_closure, fold=True)
 
 # %% [markdown]
-# Read this with care, because it is not Step 3. A window of a whole image costs a small part of what a patch costs. But
+# Read this with care, because it is not Step 2. A window of a whole image costs a small part of what a patch costs. But
 # 32 windows from all over the images also teach more, window for window, than 4,096 neighbours that resemble each
 # other. On a task this small the two effects nearly cancel. What breaks the tie is the field of view: how many times
 # dearer is a patch? Ours sees 40 x 40 pixels, N4 of the paper 95 x 95.
@@ -296,13 +269,14 @@ show(
 )
 
 # %% [markdown]
-# ## Step 5: what has it learnt?
+# ## Step 4: what has it learnt?
 #
 # A net is not a black box for the one who wrote it. Three things can be looked at as they are. The **kernels** of the
 # first layer: small patterns of bright and dark. The **maps** they make of an image: where the pattern was found. And
 # the **pixels that speak for an answer**. The backward pass goes on to the image, so take the score of interior less
 # that of membrane at *one* pixel, and send its gradient back. It is positive where a brighter pixel would speak for
-# interior, and zero outside of the window of that pixel.
+# interior, and zero outside of the window of that pixel: 40 x 40 pixels of the mirrored image, in which the pixel is
+# number 20 of 40 on either axis.
 
 # %%
 first = learner.layers[0]
@@ -328,19 +302,21 @@ at = tuple(places[0].tolist())
 dscores[0, *at] = -1, 1  # interior less membrane, at one pixel
 speaks = learner.backward(dscores)[0, :, :, 0]
 rows, columns = np.flatnonzero(speaks.any(axis=1)), np.flatnonzero(speaks.any(axis=0))
-print("pixel", at, "looks at rows", rows[[0, -1]], "and columns", columns[[0, -1]])
+seen = f"rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]} of the mirrored image"
+print("pixel", at, "looks at", seen)
 assert len(rows) <= 40 and len(columns) <= 40
 window = np.s_[at[0] : at[0] + 40, at[1] : at[1] + 40]
 strongest = abs(speaks).max()
 show(
     figures.picture_grid(
         [held.image[0, :, :, 0][window], speaks[window]],
-        ["the window of one pixel", "brighter here speaks for interior"],
+        ["the window of one pixel, the dot", "white: a brighter pixel speaks for interior;\nblack: for membrane"],
         columns=2,
         limits=[None, (-strongest, strongest)],
+        dot=(20, 20),
     ),
-    alt="""Left: a window of 40 by 40 pixels of the slice. Right: the gradient for its centre
-    pixel: bright and dark spots close to the centre, fainter ones further out, grey at the rim.""",
+    alt="""Left: a window of 40 by 40 pixels of the slice, with a dot at its centre pixel. Right: the
+    gradient for that pixel: bright and dark spots close to the centre, fainter ones further out, grey at the rim.""",
     colours=64,
 )
 
@@ -351,9 +327,10 @@ show(
 #
 #    <details><summary>Answer</summary>Every score of the image net equals the score of its patch, and differentiation
 #    is linear: the gradient of the sum is the sum of the gradients.</details>
-# 2. The loss is a mean over pixels, and the layers sum. Where does the 1/N enter the backward pass?
+# 2. Your net gives fragments. What happens if `split` counts offsets by columns and `merge` by rows?
 #
-#    <details><summary>Answer</summary>In the gradient of the scores, `loss.backward()`, and nowhere else.</details>
+#    <details><summary>Answer</summary>The loss is right, but each fragment gets the gradients of other windows. All
+#    shapes fit, so only the comparison with the patches shows it.</details>
 # 3. What changes if an update sees 4,096 windows of one image in place of 32 windows from anywhere?
 #
 #    <details><summary>Answer</summary>The gradient has less noise, but its windows resemble each other, and there are
@@ -403,8 +380,7 @@ grade_loss_over_set(loss_over_set)
 # - The command is `tinympcnn train -i IMAGES -l LABELS -o MODEL.npz`. It calls `fit`, keeps a checkpoint, and goes on
 #   from it with `--resume`.
 # - `--augment rotate` shows every image at another angle each time, as the paper does with its 30 slices.
-# - `tinympcnn info N4` prints the ratio of operations, `tinympcnn bench` measures times. The paper's "1500-fold" is a
-#   ratio of times in Matlab.
+# - `tinympcnn bench` measures times. The paper's "1500-fold" is a ratio of times in Matlab.
 #
 # ## Next
 #

@@ -25,7 +25,7 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorial 12 (the valley, and what a closure is). About 15 minutes.
+# Tutorial 12 (the valley). About 20 minutes.
 
 # %%
 import numpy as np
@@ -72,8 +72,10 @@ assert (y / s, lowest) == (4, 2)
 # One pair first. Split $q = -g$ into a part that the pair knows about and a rest. The pair says $H^{-1} y = s$. So take
 # out of $q$ as much $y$ as leaves nothing along $s$: $q - \alpha y$ with $\alpha = \frac{s \cdot q}{s \cdot y}$. The
 # part $\alpha y$ is answered exactly, with $\alpha s$. The rest is answered as well as one number can, by the scale
-# $\frac{s \cdot y}{y \cdot y}$. That answer may point along $s$ in a way that contradicts the pair, and $\beta$ takes
-# this back. With several pairs the rest goes on to the older ones. So there are two loops: one on the way in, from the
+# $\frac{s \cdot y}{y \cdot y}$. But $H$ is symmetric, so the pair also says $y \cdot (H^{-1} q) = s \cdot q$, which is
+# 0 for the rest. $\beta$ takes out what the scaled rest has along $y$.
+#
+# With several pairs the rest goes on to the older ones. So there are two loops: one on the way in, from the
 # newest pair to the oldest, which takes parts out, and one on the way back, which puts their answers in:
 #
 # $$
@@ -127,6 +129,8 @@ assert uphill[0] > 0  # up
 
 # %% [markdown]
 # ## Step 3: down the valley of tutorial 12
+#
+# The start is $(0, 3)$ again.
 
 # %%
 net, closure = line_net([0, 1, 2, 3], [1, 3, 5, 7])

@@ -184,10 +184,6 @@ else:
 # A call on a GPU *queues* the work and returns at once. A clock that is read then has measured the queueing. To read it
 # honestly, synchronise: wait until the queue is empty. We can see this without a GPU. A thread that works through a
 # queue behaves in the same way.
-#
-# By hand: 4 calls of 0.02 ms on the host each queue 10 ms of work. Without waiting the clock shows about
-# $4 \cdot 0.02 = 0.08$ ms. After waiting it shows about $40$ ms, five hundred times as much. Only one of the two is the
-# time of the work.
 
 # %% tags=["banner"]
 queue = ThreadPoolExecutor(1)  # the "device": works through its queue in its own time

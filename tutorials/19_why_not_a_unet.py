@@ -26,7 +26,7 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 08 to 11 (fragments, and training on whole images). About 25 minutes.
+# Tutorials 08 to 11 (fragments, and training on whole images). About 40 minutes.
 
 # %%
 import numpy as np
@@ -72,7 +72,7 @@ print("MaxPoolFragment is a maximum at every position, then Fragment")
 show(figures.split_only(x[0, :, :, 0]))
 
 # %% [markdown]
-# ## Step 2: convolutions between the splits have gaps
+# ## Step 2: convolutions behind the splits have gaps
 #
 # Neighbours in a fragment lie $k$ pixels apart in the map. A convolution of the fragments therefore takes pixels that
 # lie $k$ apart: it is a convolution with gaps (*dilated*, or *a trous*, "with holes") of rate $k$. Behind a second
@@ -151,6 +151,9 @@ source(Skip.forward, Skip.backward, fold=True)
 # By hand, from 30 rows: C 28, pool 14, C 12, pool 6, C 4, C 2, repeat 4. The inner skip crops its 12 to 4. C 2, repeat
 # 4. The outer skip crops its 28 to 4. C 2. So 2 of 30 rows come out.
 #
+# The table below says "field of view 34x34". That is the widest view of any output; output $(0, 0)$ sees 30 rows. So
+# the $n = H - v_h + 1$ of tutorial 09 does not hold for a U-Net. Here it is $n = H - 28$.
+#
 # Not every size divides. Behind a C3, the first pool wants an even number; half of it, less 2, must be even, too. The
 # net takes 30, 34, 38, ... rows. A net with fragments pads such an image without harm, because no output that is kept
 # sees the padding (tutorial 09). Here that would change outputs, so the library refuses, and `net.predict` and
@@ -172,9 +175,8 @@ show(figures.u_shape(rows=[28, 12, 2], up=[4, 4], last=[2, 2]))
 # %% [markdown]
 # ## Step 5: one job, four nets, and what a skip copies
 #
-# The job is to give back the image that comes in (an *autoencoder*). Nothing is easier, and a net that pools cannot do
-# it without a way to recover the detail. Four nets of about as many weights learn it from eight small images.
-# "Plain" pools and comes up, without skips.
+# The job is to give back the image that comes in (an *autoencoder*). Four nets of about as many weights learn it from
+# eight small images. "Plain" pools and comes up, without skips.
 
 # %%
 SPECS = {
@@ -200,7 +202,7 @@ for name, spec in SPECS.items():
     weights, wrong = nets[name].n_params, error(nets[name])
     print(f"{name:<9} {weights:,} weights, {work:.2f} GFLOP for 512x512, error {wrong:.5f}")
 errors = {name: error(net) for name, net in nets.items()}
-assert errors["U-Net"] < errors["a trous"] < errors["plain"] < errors["fragments"]
+assert errors["U-Net"] < errors["a trous"] < min(errors["plain"], errors["fragments"])
 
 names = ["plain", "fragments", "a trous", "U-Net"]
 show(
@@ -210,21 +212,20 @@ show(
         columns=5,
         limits=[(0, 1)] * 5,
     ),
-    alt="""An image of membranes, and what four nets make of it. Plain pooling and fragments
-    give back blurred membranes, the a trous net sharper ones, and the U-Net can hardly be
-    told from the image.""",
+    alt="""An image of membranes, and what four nets make of it. Of plain pooling come blurred
+    membranes, of fragments a nearly even grey with a few shadows, of the a trous net sharper
+    membranes, and the U-Net's picture can hardly be told from the image.""",
     colours=48,
 )
 
 # %% [markdown]
-# Fragments keep every position, but only the maxima, and a maximum forgets the three smaller values of its window. That
-# is right for "is there a membrane", and wrong for "give me the pixels back". The a trous net forgets nothing, and pays
-# three times the operations of a net that pools.
+# Plain and fragments lose the same thing, the three smaller values of each window. Which of the two is ahead after 20
+# passes is chance of the seed; in the table at the end they are equal. The a trous net loses nothing, and pays three
+# times the operations of a net that makes its maps small.
 #
 # **A mistake worth remembering:** to read from this that the U-Net has *understood* the image best. Its outer skip
 # hands the first convolution's maps to the last one, and three convolutions in a row can copy. Do the layers inside
-# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image. (Zeros would say
-# as little, but would also shift what the next convolution is used to.)
+# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image.
 
 
 # %%
@@ -253,9 +254,9 @@ assert error(muted) < 1.05 * errors["U-Net"] < errors["plain"]
 #
 # A net of fragments gives every pixel the answer of its window, wherever the window lies. Move the image by one pixel,
 # and the answers move by one pixel. In a net that comes up again an answer depends on where the pixel falls in the grid
-# of the pools. Only moves by a multiple of all pools together, $2 \cdot 2 = 4$, leave the answers as they are: that
-# number is the net's **alignment**. So a U-Net has no patch net, and tiles must begin at multiples of 4 to fit together
-# (`net.segment` sees to that).
+# of the pools. Only moves by a multiple of the pools inside one another, $2 \cdot 2 = 4$, leave the answers as they
+# are: that number is the net's **alignment**. (A `U` undoes its pool: `MP2x2 U2x2 MP2x2 U2x2` has the alignment 2.) So
+# a U-Net has no patch net, and tiles must begin at multiples of 4 to fit together (`net.segment` sees to that).
 
 # %%
 large = synthetic_membranes(1, 120, rng=20)[0][..., None] / 255
@@ -348,7 +349,7 @@ grade_skip(YourSkip)
 # %% [markdown]
 # The third: the sizes. `layers` is a list of `("C", k)`, `("MP", k)` and `("U", k)`; a list inside the list is a skip,
 # as in `[("C", 3), [("MP", 2), ("C", 3), ("U", 2)], ("C", 3)]`. How many rows come out for `H` rows (0 if a pool leaves
-# rows over)? And by how many pixels must an image move so that its answers move with it?
+# rows over)? And by how many pixels must an image move so that its answers move with it (Step 6)?
 
 
 # %% tags=["exercise"]
@@ -377,24 +378,24 @@ grade_alignment(alignment)
 # | a trous | 2.51 | 6.08 | 9.61 | 3.7 |
 # | fragments | 3.49 | 6.39 | 9.86 | 4.1 |
 # | U-Net | 1.06 | 7.14 | 8.51 | 2.0 |
+# | U-Net, inner branch zero | 2.91 | 7.75 | 47.2 | |
 # | fragments with skips | 1.04 | 7.07 | 8.34 | 4.2 |
 #
 # - **Skips decide**, not the way in which resolution comes back. Where copying is the job they win by far. With weak
-#   noise they are the worst of all: they have learnt to copy, noise included. With more noise they win again.
+#   noise they are the worst of all: they have learnt to copy, noise included. Where copying does not pay, at sigma 0.2,
+#   the inner layers do the work, and skips win again. (Zeros also shift the next layer, so this is an upper bound.)
 # - **Fragments and skips go together.** `[ MPF2x2 ... ]` merges its fragments inside the brackets. Such a net is exact
 #   at every pixel, and has the detail.
-# - **A U-Net is half as expensive.** Its inner maps are small. Fragments have as many pixels in every layer as the
-#   image.
-# - **Exact at every pixel** are only nets without U: for them image net == patch net holds, any size fits, and any
+# - **A U-Net has a third of the operations, and takes half of the time.** Its inner maps are small. Fragments have as
+#   many pixels in every layer as the image.
+# - **Only nets without U are exact at every pixel.** For these, image net == patch net holds, any size fits, and any
 #   tile.
 # - For *labels* of pixels, the job of this course, none of these numbers decides. That comparison has not been made.
 #
 # `fit(net, (images, targets), recipe)` with images as targets trains such nets, and `tinympcnn predict` writes what
-# they give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed. To
-# see what a part is for, take it away, as Step 5 does. It often does less than its name says.
+# they give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed.
 #
 # ## Next
 #
-# There is no next tutorial. You have derived, written and checked a convolutional network, trained it on patches and on
-# whole images, and compared it with what others use in its place. `tinympcnn/nn/reference.py` has the paper's four
-# algorithms on one page; read it once more, and see how short it has become.
+# There is no next tutorial. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read it once more,
+# and see how short it has become.

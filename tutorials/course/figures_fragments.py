@@ -84,7 +84,7 @@ def _note(ax: Axes, at: tuple[float, float], text: str, color: str = BLACK) -> N
     ax.text(at[1], at[0], text, ha="center", va="center", size=9, color=color, bbox=back)
 
 
-def _arrow(start: tuple[Axes, float, float], end: tuple[Axes, float, float], color: str = BLACK) -> None:
+def _between(start: tuple[Axes, float, float], end: tuple[Axes, float, float], color: str = BLACK) -> None:
     """Draw an arrow from (axes, row, column) to (axes, row, column), under the numbers of the latter axes."""
     line = ConnectionPatch(start[:0:-1], end[:0:-1], "data", "data", axesA=start[0], axesB=end[0], clip_on=False,
                            arrowstyle="-|>", mutation_scale=11, lw=1.4, color=color, zorder=2)  # fmt: skip
@@ -318,7 +318,7 @@ def split_backward(deltas: np.ndarray, routed: Sequence[np.ndarray], total: np.n
         _frame(middle, follow, (1, 1), edgecolor=ACCENT)
         for q, p in np.argwhere(deltas[i] == routed[i][follow]):
             _frame(top, (q, p), (1, 1), edgecolor=ACCENT)
-            _arrow((top, q + 1, p + 0.85), (middle, follow[0], follow[1] + 0.97), ACCENT)  # between the numbers
+            _between((top, q + 1, p + 0.85), (middle, follow[0], follow[1] + 0.97), ACCENT)  # between the numbers
     words = """Top: the deltas of the four fragments, 1 to 4, 5 to 8, 9 to 12 and 13 to 16. Middle: where each fragment
         sends them in the 5 by 5 source map, empty elsewhere. Bottom: the sum of the four maps. Arrows
         follow the lower right delta of every fragment, 4, 8, 12 and 16, to place (3,3). In the sum 40

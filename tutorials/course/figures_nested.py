@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from course.figures_fragments import _board, _box, _frame, _numbers
+from course.figures_fragments import _between, _board, _box, _frame, _numbers
 from course.style import INK, PLAIN, Ink, figure, told
 
 __all__ = ["gaps", "skip_both_ways", "split_only", "u_shape"]
@@ -117,18 +117,26 @@ def gaps(rates: Sequence[int], n: int) -> Figure:
 
 
 def skip_both_ways(x: np.ndarray, y: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> Figure:
-    """Draw a skip: x (H, W) and its two output maps, and the two gradients of these with dx; the crop is framed."""
-    fig, (axes,) = figure(1, 6, height=2.0, width_ratios=[len(x), len(y), len(y), len(y), len(y), len(x)])
-    top = (len(x) - len(y)) // 2
-    parts = [("x", x), ("y: crop", y[..., 0]), ("y: inner", y[..., 1]),
-             ("dy: crop", dy[..., 0]), ("dy: inner", dy[..., 1]), ("dx", dx)]  # fmt: skip
-    for i, (ax, (name, values)) in enumerate(zip(axes, parts, strict=True)):
-        _board(ax, values.shape, name, numbered=False)
-        ax.title.set_fontsize(9)
-        _numbers(ax, values, INK[0] if i in (1, 3) else INK[1] if i in (2, 4) else PLAIN, size=9)
-        if values.shape == x.shape:
-            _frame(ax, (top, top), y.shape[:2], edgecolor=INK[0].edge)  # type: ignore[arg-type]
-    words = """Forward: a map x of 3 by 3 whose middle pixel is framed, the cropped pixel, and the sum of all pixels
-        that the inner convolution makes. Backward: a gradient for each of the two outputs, and dx, in which the inner
-        one stands at every pixel, and the other one is added in the middle."""
+    """Draw a skip: x (H, W) with its two output maps, and the two gradients of these with dx; the crop is framed."""
+    fig, axes = figure(2, 4, height=2.7, width_ratios=[2.2, 1.6, 1.6, 2.2])
+    grid = axes[0, 0].get_subplotspec().get_gridspec()
+    for ax in axes[:, [0, 3]].ravel():
+        ax.remove()
+    ends = []
+    for column, name, values in ((0, "forward: x", x), (3, "backward: dx", dx)):
+        ends.append(fig.add_subplot(grid[:, column]))
+        _board(ends[-1], values.shape, name, numbered=False)
+        _numbers(ends[-1], values, PLAIN, size=9)
+        _frame(ends[-1], ((len(x) - len(y)) // 2,) * 2, y.shape[:2], edgecolor=INK[0].edge)  # type: ignore[arg-type]
+    for i, part in enumerate(("crop", "inner")):
+        for ax, name, values in ((axes[i, 1], "y", y), (axes[i, 2], "dy", dy)):
+            _board(ax, values.shape[:2], f"{name}: {part}", numbered=False)
+            _numbers(ax, values[..., i], INK[i], size=9)
+        row = len(x) * (0.3 + 0.4 * i)
+        _between((ends[0], row, x.shape[1] + 0.05), (axes[i, 1], 0.5, -0.05), INK[i].edge)
+        _between((axes[i, 2], 0.5, y.shape[1] + 0.05), (ends[1], row, -0.05), INK[i].edge)
+    words = """Forward: two arrows go from a map x of 3 by 3, whose middle pixel is framed: to the cropped pixel, 5, and
+        to 45, the sum of all pixels that the inner convolution makes. Backward: two arrows go to dx, from the gradient
+        2 of the crop and from the gradient 3 of the inner map. In dx stands 3 at every pixel and 3 + 2 = 5 in the
+        middle."""
     return told(fig, words)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from course.figures_fragments import ACCENT
 from course.style import INK, WIDTH, arrow, cells, figure, picture, told
 
 __all__ = [
@@ -67,8 +68,9 @@ def picture_grid(
     columns: int = 3,
     outlines: Sequence[np.ndarray | None] | None = None,
     limits: Sequence[tuple[float, float] | None] | None = None,
+    dot: tuple[int, int] | None = None,
 ) -> Figure:
-    """Show images in grey, each with its title, and the outline of a mask over those that have one."""
+    """Show images in grey, each with its title, the outline of a mask over those that have one, a dot on a pixel."""
     rows = -(-len(images) // columns)
     aspect = images[0].shape[0] / images[0].shape[1]
     fig, axes = figure(rows, columns, rows * (7.2 / columns * aspect + 0.32))
@@ -81,6 +83,8 @@ def picture_grid(
         if outlines is not None and outlines[i] is not None and outlines[i].any():
             ax.contour(outlines[i], levels=[0.5], colors="white", linewidths=2.6)
             ax.contour(outlines[i], levels=[0.5], colors="black", linewidths=1.2, linestyles="--")
+        if dot:
+            ax.plot(dot[1], dot[0], "o", color=ACCENT, mec="white", ms=6)
     return fig
 
 
@@ -178,7 +182,7 @@ def descent_directions(
         handles += ax.plot([], [], color=ink.edge, ls=ink.line, lw=2, label=name)
     ax.plot(*at, "o", color="black", ms=7)
     ax.plot(0, 0, "*", color="black", ms=11)
-    ax.legend(handles=handles, loc="lower right")
+    ax.legend(handles=handles, loc="lower right", title="drawn equally long")
     words = """Level lines of a valley that is steep in w and flat in b: long ellipses, twice as high as wide. From the
         point (2.5, 5) three arrows of equal length: steepest descent points mostly to the left, at a right angle to
         the level line; Newton points straight to the lowest point at (0, 0); L-BFGS with a single pair points between
@@ -269,8 +273,8 @@ def roc_curve(
     ax.grid(True, lw=0.4, color="0.85")
     ax.legend(loc="lower right")
     words = """Hit rate against false-alarm rate for three cuts of the probability. All curves rise steeply at the
-        left, far above the dotted diagonal of chance, and stay below 1 until the very end: two defects
-        are not seen at any threshold. A square at the left edge marks the paper's threshold."""
+        left, far above the dotted diagonal of chance, and stay below 1 until the very end: in two defects,
+        and in a third for p > 0.8, no pixel exceeds the cut. A square at the left edge marks the paper's threshold."""
     return told(fig, words)
 
 

@@ -50,6 +50,8 @@ def _forward(layer: Layer) -> str | None:
     least = np.stack([_pooled(x[f], (kh, kw), r, c, np.min) for f in (0, 1) for r, c in np.ndindex(kh, kw)])
     first = np.stack([_pooled(x[f], (kh, kw), r, c, _corner) for f in (0, 1) for r, c in np.ndindex(kh, kw)])
     one_source = np.concatenate([want[: kh * kw]] * 2)
+    everywhere = merge(want, [(kh, kw)]).reshape(2, kh, want.shape[1], kw, *want.shape[2:])
+    blocks = everywhere.swapaxes(2, 3).reshape(want.shape)
     mistakes = {
         "this is the mean of each window, not its maximum": pooled,
         "this is the smallest of each window, not its maximum": least,
@@ -58,6 +60,7 @@ def _forward(layer: Layer) -> str | None:
         "offsets are counted by columns: (r, c) must have index f*kh*kw + r*kw + c": by_columns,
         "all fragments of a source are alike: the grid of windows did not move to offset (r, c)": still,
         "the offsets come before the source fragments: the index is f*kh*kw + r*kw + c, f first": offset_first,
+        "these are blocks of neighbouring positions; a fragment takes every kh-th row and kw-th column": blocks,
     }
     for phrase, wrong in mistakes.items():
         if words and difference(y, wrong) is None:
@@ -289,7 +292,10 @@ def grade_padded_size(yours: Callable[..., Any]) -> bool:
             ),
             "that is the number of outputs; the image has vh - 1 rows more": lambda H, vh, S: -(-(H - vh + 1) // S) * S,
             "rounded down, rows of the image are lost: round up": lambda H, vh, S: (H - vh + 1) // S * S + vh - 1,
-            "H rows hold H - vh + 1 outputs, not H - vh": lambda H, vh, S: -(-(H - vh) // S) * S + vh,
+            "H rows hold H - vh + 1 outputs, not H - vh": lambda H, vh, S: -(-(H - vh) // S) * S + vh - 1,
+            "H rows hold H - vh + 1 outputs, and n outputs need n + vh - 1 rows": lambda H, vh, S: (
+                -(-(H - vh) // S) * S + vh
+            ),
             "vh - 1 rows are added, not vh": lambda H, vh, S: -(-(H - vh + 1) // S) * S + vh,
             "this is how many rows are added; the size of the padded image is wanted": lambda H, vh, S: (
                 -(-(H - vh + 1) // S) * S + vh - 1 - H

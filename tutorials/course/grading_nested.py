@@ -34,6 +34,9 @@ def grade_fragment(layer: Layer) -> Verdict:
         "these are blocks of neighbouring pixels; a fragment takes every kh-th row and kw-th column": (
             x.reshape(F, kh, 2, kw, 3, 2).transpose(0, 1, 3, 2, 4, 5).reshape(want.shape)
         ),
+        "x was only reshaped, so pixels keep their order; a fragment takes every kh-th row and kw-th column": (
+            x.reshape(want.shape)
+        ),
     }
     if words := _named(y, want, mistakes):
         return verdict(f"{name}.forward: {words}")
@@ -46,6 +49,7 @@ def grade_fragment(layer: Layer) -> Verdict:
     last[:, kh - 1 :: kh, kw - 1 :: kw] = parts[:, -1]
     mistakes = {
         "only the last offset arrives: an array was made anew for each offset": last,
+        "dy was only reshaped; pixels of a fragment belong kh rows and kw columns apart": dy.reshape(x.shape),
         "offsets are counted by columns on the way back": (
             right.backward(dy.reshape(F, kw, kh, *dy.shape[1:]).swapaxes(1, 2).reshape(dy.shape))
         ),
@@ -56,16 +60,25 @@ def grade_fragment(layer: Layer) -> Verdict:
 
 
 def grade_skip(cls: type[Skip]) -> Verdict:
-    """Judge the backward pass of a class that derives from Skip, with inner layers that shrink their input."""
-    name, rng = cls.__name__, np.random.default_rng(0)
-    inner = [MaxPool(2), Conv(3, 3, (3, 2), rng), Upsample(2)]
+    """Judge the backward pass of a class that derives from Skip, with inner windows that are odd, even, and 1."""
+    rng = np.random.default_rng(0)
+    for inner in ([MaxPool(2), Conv(3, 3, (3, 2), rng), Upsample(2)], [Conv(3, 3, 2, rng)], [Conv(3, 3, 1, rng)]):
+        if words := _skip_words(cls, inner):
+            return verdict(f"{words} (the inner layers are {inner})")
+    return verdict()
+
+
+def _skip_words(cls: type[Skip], inner: list[Layer]) -> str | None:
+    """Say in words what is wrong with the backward pass of a skip around `inner`, or return None."""
+    name, rng = f"{cls.__name__}.backward", np.random.default_rng(0)
     x = rng.permutation(np.linspace(-2, 2, 2 * 10 * 12 * 3)).reshape(2, 10, 12, 3)
     yours, right = cls(copy.deepcopy(inner)), Skip(copy.deepcopy(inner))
     dy = rng.standard_normal(right.forward(x).shape)
     yours.forward(x.copy())
-    dx, words = attempt(f"{name}.backward", yours.backward, dy.copy())
+    dx, words = attempt(name, yours.backward, dy.copy())
     if words:
-        return verdict(words)
+        slices = "; a slice [t:-t] is empty for t = 0, and too short for even windows: let it end at t + dy.shape[1]"
+        return words + slices * ("broadcast" in words)
     want = right.backward(dy)
     (top, left), C = (w // 2 for w in right.window), x.shape[3]
     past = np.zeros_like(x)  # what comes back past the inner layers
@@ -79,16 +92,16 @@ def grade_skip(cls: type[Skip]) -> Verdict:
         "the gradient past the inner layers is missing: x goes two ways, and both come back": through,
         "the gradient through the inner layers is missing: x goes two ways, and both come back": past,
         "x goes two ways, so the two gradients must be added (+=); you assigned (=)": assigned,
-        "the crop was taken from the middle, P // 2 rows from the top, and its gradient belongs there": corner,
-        "the crop begins P // 2 rows from the top; its gradient does not belong at the end": end,
+        "the crop begins self.window[0] // 2 rows from the top, and its gradient belongs there": corner,
+        "the crop begins self.window[0] // 2 rows from the top; its gradient does not belong at the end": end,
     }
     if words := _named(dx, want, mistakes):
-        return verdict(f"{name}.backward: {words}")
+        return f"{name}: {words}"
     for (at, got), expected in zip(yours.grads.items(), right.grads.values(), strict=True):
         if words := difference(got, expected):
-            return verdict(f"{name}.backward: the gradient of {at}: {words}")
+            return f"{name}: the gradient of {at}: {words}"
     report = check_layer(cls(inner), x)
-    return verdict(None if report.ok else str(report))
+    return None if report.ok else str(report)
 
 
 def _named(got: Any, want: np.ndarray, mistakes: dict[str, np.ndarray]) -> str | None:

@@ -60,6 +60,14 @@ class _OffsetsFirst(YourMaxPoolFragment):
         return y.reshape(len(x), -1, *y.shape[1:]).swapaxes(0, 1).reshape(y.shape)
 
 
+class _Blocks(YourMaxPoolFragment):
+    def forward(self, x, train=True):
+        y = super().forward(x, train)
+        (kh, kw), (h, w, C) = self.k, y.shape[1:]
+        everywhere = y.reshape(-1, kh, kw, h, w, C).transpose(0, 3, 1, 4, 2, 5)
+        return everywhere.reshape(-1, kh, h, kw, w, C).swapaxes(2, 3).reshape(y.shape)
+
+
 class _OneSource(YourMaxPoolFragment):
     def output_shape(self, shape):
         return super().output_shape((1, *shape[1:]))
@@ -71,5 +79,6 @@ WRONG = {
     "fragments by columns": Wrong("YourMaxPoolFragment", _ByColumns, "counted by columns"),
     "one offset only": Wrong("YourMaxPoolFragment", _NotMoved, "did not move"),
     "offsets before sources": Wrong("YourMaxPoolFragment", _OffsetsFirst, "offsets come before the source fragments"),
+    "blocks": Wrong("YourMaxPoolFragment", _Blocks, "blocks of neighbouring positions"),
     "one source only": Wrong("YourMaxPoolFragment", _OneSource, "output_shape: (6,"),
 }

@@ -38,22 +38,22 @@ class YourMaxPoolFragment(solutions("08").YourMaxPoolFragment):
 class _Codes(YourMaxPoolFragment):
     """The forward pass that keeps the numbers of the winning taps, for the wrong answers below."""
 
-    def taps(self, array, j, h, w):
-        """Return for offset number j the kh*kw strided views of `array`, one for each tap of the windows."""
-        (kh, kw), (r, c) = self.k, divmod(j, self.k[1])
+    def taps(self, array, n, h, w):
+        """Return for offset number n the kh*kw strided views of `array`, one for each tap of the windows."""
+        (kh, kw), (r, c) = self.k, divmod(n, self.k[1])
         return [
-            array[:, r + i : r + i + kh * h : kh, c + t : c + t + kw * w : kw][:, :h, :w]
+            array[:, r + i : r + i + kh * h : kh, c + j : c + j + kw * w : kw][:, :h, :w]
             for i in range(kh)
-            for t in range(kw)
+            for j in range(kw)
         ]
 
     def forward(self, x, train=True):
         """Return the storage of fragments; keep the codes of the winners."""
         y = np.empty(self.output_shape(x.shape), x.dtype)
         winners, K = np.empty(y.shape, int), self.k[0] * self.k[1]
-        for j in range(K):
-            taps = np.stack(self.taps(x, j, *y.shape[1:3]))
-            y[j::K], winners[j::K] = taps.max(axis=0), taps.argmax(axis=0)
+        for n in range(K):
+            taps = np.stack(self.taps(x, n, *y.shape[1:3]))
+            y[n::K], winners[n::K] = taps.max(axis=0), taps.argmax(axis=0)
         self.cache = (x.shape, winners) if train else None
         return y
 
@@ -61,9 +61,9 @@ class _Codes(YourMaxPoolFragment):
         """Add each fragment's deltas to its source, at the winners."""
         shape, winners = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
-        for j in range(K):
-            for code, tap in enumerate(self.taps(dx, j, *dy.shape[1:3])):
-                tap += dy[j::K] * (winners[j::K] == code)
+        for n in range(K):
+            for code, tap in enumerate(self.taps(dx, n, *dy.shape[1:3])):
+                tap += dy[n::K] * (winners[n::K] == code)
         return dx
 
 
@@ -71,9 +71,9 @@ class _Overwrites(_Codes):
     def backward(self, dy):
         shape, winners = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
-        for j in range(K):
-            for code, tap in enumerate(self.taps(dx, j, *dy.shape[1:3])):
-                tap[...] = np.where(winners[j::K] == code, dy[j::K], tap)
+        for n in range(K):
+            for code, tap in enumerate(self.taps(dx, n, *dy.shape[1:3])):
+                tap[...] = np.where(winners[n::K] == code, dy[n::K], tap)
         return dx
 
 
@@ -87,9 +87,9 @@ class _Cropped(_Codes):
     def backward(self, dy):
         shape, winners = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
-        for j in range(K):
+        for n in range(K):
             for code, tap in enumerate(self.taps(dx, 0, *dy.shape[1:3])):
-                tap += dy[j::K] * (winners[j::K] == code)
+                tap += dy[n::K] * (winners[n::K] == code)
         return dx
 
 
@@ -97,9 +97,9 @@ class _EveryTap(_Codes):
     def backward(self, dy):
         shape, _ = self.take_cache()
         dx, K = np.zeros(shape, dy.dtype), self.k[0] * self.k[1]
-        for j in range(K):
-            for tap in self.taps(dx, j, *dy.shape[1:3]):
-                tap += dy[j::K]
+        for n in range(K):
+            for tap in self.taps(dx, n, *dy.shape[1:3]):
+                tap += dy[n::K]
         return dx
 
 
@@ -107,8 +107,8 @@ class _LastOfTies(_Codes):
     def forward(self, x, train=True):
         y, K = super().forward(x), self.k[0] * self.k[1]
         winners = np.empty(y.shape, int)
-        for j in range(K):
-            winners[j::K] = K - 1 - np.stack(self.taps(x, j, *y.shape[1:3]))[::-1].argmax(axis=0)
+        for n in range(K):
+            winners[n::K] = K - 1 - np.stack(self.taps(x, n, *y.shape[1:3]))[::-1].argmax(axis=0)
         self.cache = (x.shape, winners)
         return y
 
@@ -122,9 +122,9 @@ class _AllOfTies(_Codes):
     def backward(self, dy):
         x, y = self.take_cache()
         dx, K = np.zeros(x.shape, dy.dtype), self.k[0] * self.k[1]
-        for j in range(K):
-            for tap, pixel in zip(self.taps(dx, j, *y.shape[1:3]), self.taps(x, j, *y.shape[1:3]), strict=True):
-                tap += dy[j::K] * (pixel == y[j::K])
+        for n in range(K):
+            for tap, pixel in zip(self.taps(dx, n, *y.shape[1:3]), self.taps(x, n, *y.shape[1:3]), strict=True):
+                tap += dy[n::K] * (pixel == y[n::K])
         return dx
 
 

@@ -27,6 +27,13 @@ def gradients_pile_up(net, image, target, loss, lr):
     return value
 
 
+def zeroed_after(net, image, target, loss, lr):
+    """Set the gradients to zero after the step, and start with old ones."""
+    value = gradients_pile_up(net, image, target, loss, lr)
+    net.zero_grads()
+    return value
+
+
 def uphill(net, image, target, loss, lr):
     """Add the gradient."""
     value = loss.forward(net.forward(image), target)
@@ -55,6 +62,7 @@ def no_rate(net, image, target, loss, lr):
 
 WRONG = {
     "gradients pile up": Wrong("image_step", gradients_pile_up, "zero the gradients each time"),
+    "zeroed after the step": Wrong("image_step", zeroed_after, "before net.backward adds to them"),
     "uphill": Wrong("image_step", uphill, "goes uphill"),
     "not moved": Wrong("image_step", not_moved, "have not moved"),
     "no learning rate": Wrong("image_step", no_rate, "the learning rate is missing"),

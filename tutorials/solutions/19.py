@@ -141,6 +141,15 @@ class _Assigns(Skip):
         return dx
 
 
+class _OddWindows(Skip):
+    def backward(self, dy):
+        C, _ = self.take_cache()
+        dx = self.inner.backward(dy[..., C:])
+        top, left = self.window[0] // 2, self.window[1] // 2
+        dx[:, top:-top, left:-left] += dy[..., :C]
+        return dx
+
+
 class _Corner(Skip):
     def backward(self, dy):
         C, _ = self.take_cache()
@@ -183,7 +192,8 @@ WRONG = {
     "through only": Wrong("YourSkip", _Through, "past the inner layers is missing"),
     "past only": Wrong("YourSkip", _Past, "through the inner layers is missing"),
     "assigns": Wrong("YourSkip", _Assigns, "must be added (+=)"),
-    "corner": Wrong("YourSkip", _Corner, "P // 2 rows from the top"),
+    "odd windows": Wrong("YourSkip", _OddWindows, "let it end at t + dy.shape[1]"),
+    "corner": Wrong("YourSkip", _Corner, "self.window[0] // 2 rows from the top"),
     "never 0": Wrong("rows_after", _never_zero, "makes the answer 0"),
     "as large as its input": Wrong("rows_after", _as_large_as_its_input, "cropped to fit"),
     "largest pool": Wrong("alignment", _largest_pool, "pools inside one another multiply"),
