@@ -360,6 +360,7 @@ def test_models_that_do_not_fit_together_or_the_options(run, made, tmp_path):
         run("export", model, output, "--calibration", tmp_path / "cal.json"), 1, "was fitted for the classes (0, 1)"
     )
     refused(run("export", model, output, "--predict", "--calibration", tmp_path / "cal.json"), 2, "--predict")
+    refused(run("export", model, output, "--predict"), 2, "was trained on the classes (0, 255): leave out --predict")
     assert not output.exists()
 
 

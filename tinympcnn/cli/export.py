@@ -164,6 +164,8 @@ def _joined(models: Paths, choices: Choices) -> tuple[Sequence[Sequential], Step
         raise UsageError(f"{names[0]} classifies whole images: leave out --turns, --calibration and --predict")
     if choices.predict and choices.calibration:
         raise UsageError("a calibration corrects probabilities: leave out --calibration or --predict")
+    if choices.predict and nets[0].class_values:
+        raise UsageError(f"{names[0]} was trained on the classes {nets[0].class_values}: leave out --predict")
     if whole:
         check_columns(nets, names)
     calibration = load_calibration(choices.calibration, tuple(nets[0].class_values or range(nets[0].out_maps)))
