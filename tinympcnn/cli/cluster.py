@@ -15,7 +15,6 @@ import socket
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from tinympcnn import __version__, engine
 from tinympcnn.cli.versions import versions
 from tinympcnn.engine.workers import Crew
-from tinympcnn.errors import DataError, Notice, UsageError
+from tinympcnn.errors import Notice, UsageError
 from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.net import Net
 from tinympcnn.nn.sequential import Sequential
@@ -51,7 +50,7 @@ def joined(name: str, nets: Sequence[Sequential] = (), folders: Sequence[Path] =
     ------
     UsageError
         If the cluster does not answer, has no workers, or a worker lacks this library or a folder.
-    DataError
+    BrokenExecutor
         If the workers are lost while they compute, and no others take their place.
     """
     with _connected(name) as client:
@@ -64,11 +63,7 @@ def joined(name: str, nets: Sequence[Sequential] = (), folders: Sequence[Path] =
         shares = [one["memory_limit"] // one["nthreads"] // 2 for one in workers if one["memory_limit"]]
         ahead = 2 * sum(one["nthreads"] for one in workers)
         with _sent_ahead(client, nets):
-            try:
-                yield Crew(client.get_executor(pure=False), ahead, min([DEFAULT_MEMORY, *shares]))
-            except BrokenExecutor as error:
-                reason = " ".join(str(error).split())[:300]
-                raise DataError(f"the cluster {name} was lost, perhaps for lack of memory: {reason}") from error
+            yield Crew(client.get_executor(pure=False), ahead, min([DEFAULT_MEMORY, *shares]))
 
 
 @contextmanager

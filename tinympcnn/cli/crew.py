@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from tinympcnn.engine import backend
 from tinympcnn.engine.workers import Crew
-from tinympcnn.errors import UsageError
+from tinympcnn.errors import DataError, UsageError
 from tinympcnn.nn.sequential import Sequential
 
 
@@ -32,5 +33,15 @@ def crew_for(cluster: str | None, nets: Sequence[Sequential] = (), folders: Sequ
         if error.name not in ("dask", "distributed"):
             raise
         raise UsageError('--cluster needs dask: pip install "tinympcnn[dask]"') from None
-    with clusters.joined(cluster, nets, folders) as crew:
+    with clusters.joined(cluster, nets, folders) as crew, loss_named(cluster):
         yield crew
+
+
+@contextmanager
+def loss_named(cluster: str | None) -> Iterator[None]:
+    """Say in one sentence that all workers were lost, which is a `BrokenExecutor`."""
+    try:
+        yield
+    except BrokenExecutor as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(f"the cluster {cluster} was lost, perhaps for lack of memory: {reason}") from error

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import methodcaller
 from typing import Any
 
-from tinympcnn.cli.crew import crew_for
+from tinympcnn.cli.crew import crew_for, loss_named
 from tinympcnn.cli.models import Echo, Machine
 from tinympcnn.cli.usable import Failures
 from tinympcnn.cli.words import say
@@ -17,7 +16,7 @@ from tinympcnn.engine.limits import available_memory, resident_memory
 from tinympcnn.engine.workers import Crew
 from tinympcnn.errors import counted
 from tinympcnn.inference import tiling
-from tinympcnn.inference.bands import Bands, Store
+from tinympcnn.inference.bands import Band, Bands, Store
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members
@@ -56,7 +55,12 @@ class Pages:
                 work.store = stored(work.height(self.size(files[0])))
             pages = self._pages(files, size[0], failures, owners)
             for file, bands in groupby(work(pages), lambda band: owners[band.number]):
-                yield file, map(methodcaller("take"), bands)
+                yield file, self._taken(bands)
+
+    def _taken(self, bands: Iterator[Band]) -> Iterator[Any]:
+        with loss_named(self.machine.cluster):
+            for band in bands:
+                yield band.take()
 
     def _pages(
         self, files: Sequence[ImageFile], height: int, failures: Failures, owners: list[ImageFile]

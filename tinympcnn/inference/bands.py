@@ -175,7 +175,7 @@ class Bands:
                 found: np.ndarray | None = result_of(futures.pop())
                 return found
             except backend.out_of_memory_errors() as error:
-                self._shrink(size, members, error)
+                self._shrink(image.shape[:2], size, members, error)
             return self._again(number, image, rows)
 
         return Band(number, rows, take, lambda: [future.cancel() for future in futures])
@@ -187,11 +187,11 @@ class Bands:
         found = [band for part in parts if (band := self._submit(number, image, part).take()) is not None]
         return np.concatenate(found) if found else None
 
-    def _shrink(self, size: Pair, members: Members, error: BaseException) -> None:
-        """Make the tiles smaller than `size`, which did not fit, or leave the device; say so."""
-        if members is not self._members or (isinstance(self._tile, int) and self._tile < min(size)):
+    def _shrink(self, page: Pair, size: Pair, members: Members, error: BaseException) -> None:
+        """Make the tiles of a page smaller than `size`, which did not fit, or leave the device; say so."""
+        if members is not self._members or self._size(page) != size:
             return  # another band was told before
-        smaller = tile_size(members, min(size) // 2, self._memory)
+        smaller = tile_size(members, min(size) // 2, self._memory, largest=page)
         if smaller != size:
             self._echo(f"out of memory with tiles of {size[0]}x{size[1]}: going on with {smaller[0]}x{smaller[1]}")
             self._tile = min(size) // 2
