@@ -51,23 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Write the model to this folder, with the description rdf.yaml and test images, for DeepImageJ, ilastik "
         "and QuPath. All files are models then.",
     )  # fmt: skip
-    parser.add_argument(
-        "--turns", action="store_true",
-        help="Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--calibration", type=arguments.path, metavar="CAL.json",
-        help="Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--predict", action="store_true",
-        help="Give the images that nets trained on target images predict, in place of probabilities.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--pixels", choices=PIXELS,
-        help="The type of the pixels that go in. The default is float32. For nets that classify whole images the "
-        "default is uint8.",
-    )  # fmt: skip
+    arguments.fields(parser, Choices, turns={}, calibration="CAL.json", predict={}, pixels={"choices": PIXELS})
     arguments.force(parser, "Replace files that exist.")
 
 
@@ -81,18 +65,32 @@ def run(options: argparse.Namespace) -> None:
         )
     if not models:
         raise UsageError(f"{output} needs the model to export before it: tinympcnn export MODEL.npz {output}")
-    chosen = Choices(options.turns, options.calibration, options.predict, options.pixels)
-    export_files(models, output, chosen, folder=options.bioimageio is not None, force=options.force)
+    export_files(
+        models, output, arguments.made(Choices, options), folder=options.bioimageio is not None, force=options.force
+    )
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What decides the exported model besides the models."""
+    """What decides the exported model besides the models.
 
-    turns: bool = False  # average the probabilities over the eight flips and quarter turns of each image
-    calibration: AnyPath | None = None  # the file of calibrate, which corrects the average
-    predict: bool = False  # give the predictions of nets trained on target images
-    pixels: str | None = None  # the type of the pixels; None for float32, and uint8 for nets that classify whole images
+    Attributes
+    ----------
+    turns : bool
+        Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation.
+    calibration : path or None
+        Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.
+    predict : bool
+        Give the images that nets trained on target images predict, in place of probabilities.
+    pixels : str or None
+        The type of the pixels that go in. The default is float32. For nets that classify whole images the default is
+        uint8.
+    """
+
+    turns: bool = False
+    calibration: AnyPath | None = None
+    predict: bool = False
+    pixels: str | None = None
 
 
 def export_files(
