@@ -42,7 +42,7 @@ THRESHOLDS = np.linspace(0.3, 0.95, 14)
 
 EXAMPLES = """
   tinympcnn demo
-  tinympcnn demo -o /tmp/demo --threads 1
+  tinympcnn demo -o pictures --threads 1
 """
 
 
