@@ -182,9 +182,12 @@ class Bands:
 
     def _again(self, number: int, image: Rows, rows: slice) -> np.ndarray | None:
         """Compute a band once more, in as many bands as the tiles ask for now."""
-        height = self.height(image.shape[:2])
-        parts = (slice(top, min(top + height, rows.stop)) for top in range(rows.start, rows.stop, height))
-        found = [band for part in parts if (band := self._submit(number, image, part).take()) is not None]
+        found, top = [], rows.start
+        while top < rows.stop:
+            part = slice(top, min(top + self.height(image.shape[:2]), rows.stop))  # the tiles may have become smaller
+            if (band := self._submit(number, image, part).take()) is not None:
+                found.append(band)
+            top = part.stop
         return np.concatenate(found) if found else None
 
     def _shrink(self, page: Pair, size: Pair, members: Members, error: BaseException) -> None:
