@@ -297,7 +297,7 @@ def test_a_blas_that_rounds_by_the_number_of_rows_gets_products_of_one_number(mo
     monkeypatch.setattr(engine.matmul, "multiply", rounds_otherwise)
     for measured in (any_rows, product_rows):
         monkeypatch.setattr(engine.matmul, measured.__name__, measured.__wrapped__)
-    assert product_rows(3000, 300, np.dtype("f4")) == Rows(FIXED_ROWS, FIXED_ROWS)
+    assert engine.matmul.product_rows(3000, 300, np.dtype("f4")) == Rows(FIXED_ROWS, FIXED_ROWS)
     assert "of 192 rows, as this BLAS rounds" in engine.describe_products()
 
 
