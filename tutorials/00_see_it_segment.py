@@ -15,8 +15,8 @@
 #
 # ![A noisy image of cells, its true membranes, the best threshold, and the answer of the net.](banners/00.png)
 #
-# A small trained net says for every pixel of an image of cells whether the pixel lies on a membrane or inside a cell.
-# You compare its answer with what a threshold on the grey values can do. From tutorial 01 on you take the net apart.
+# For every pixel of an image of cells, a small trained net says: membrane, or interior of a cell. You compare its
+# answers with those of a threshold on the grey values. From tutorial 01 on you take the net apart.
 #
 # ## What you need
 #
@@ -62,10 +62,10 @@ assert always_interior == (labels == 0).mean()
 # %% [markdown]
 # ## Step 2: the best threshold is not enough
 #
-# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. (Where
-# class 1 is the darker one, it is $x_{q,p} \le \theta$.) By hand: the grey values $10, 20, 30, 40$ have the classes
-# $1, 1, 0, 1$. "Class 1 where the value is at most 20" is wrong once, an error of $1/4$, and no threshold does better.
-# The library tries every threshold and both sides; `bright` says whether class 1 is the brighter one.
+# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. By hand:
+# the grey values $10, 20, 30, 40$ have the classes $1, 1, 0, 1$. "Class 1 where the value is at most 20" is wrong once,
+# an error of $1/4$, and no threshold does better. The library tries every threshold, and class 1 on either side;
+# `bright` says whether class 1 is the brighter one.
 
 # %%
 print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
@@ -79,14 +79,14 @@ show(
 )
 
 # %% [markdown]
-# The histograms overlap, because mitochondria and vesicles inside the cells are dark too. Not the grey value of a pixel
-# but the shape around the pixel tells what it is.
+# The histograms overlap, because mitochondria and vesicles inside the cells are dark too. The shape around a pixel
+# tells what the pixel is; its grey value does not.
 #
 # ## Step 3: a net that looks at shapes
 #
 # `models/make_first_net.py` has trained this small net on 16 other synthetic images. Every row of the table is a layer;
-# you will write most of them. The sizes are those for the smallest image that the net takes without padding; skip them,
-# and the fragments, until 08.
+# you will write most of them. The sizes are for the smallest image that the net takes without padding; skip them, and
+# the fragments, until 08.
 
 # %%
 net = Net.load(MODELS / "first_net.npz")
@@ -174,8 +174,8 @@ show(figures.window_of_a_pixel(image, (q, p), (vh, vw), words), colours=24)
 # $$ x' = \frac{x - \mu}{\sigma} . $$
 #
 # By hand, with $\mu = 134$ and $\sigma = 41$: the grey value $175$ becomes $(175 - 134)/41 = 1$. `net.segment` does
-# that with the numbers kept in the model; `net.forward` takes the image as it is, and grey values raise no error. (With
-# `train=False` it keeps nothing for learning.)
+# that; `net.forward` takes the image as it is, and grey values raise no error. (With `train=False` it keeps nothing for
+# learning.)
 
 # %%
 print(f"mean {mean[0]:.1f}, standard deviation {std[0]:.1f}")
@@ -207,8 +207,7 @@ show(
 #    <details><summary>Answer</summary>The probability of each class, for every pixel of the image.</details>
 # 2. Why does no threshold do well?
 #
-#    <details><summary>Answer</summary>Membranes and insides share many grey values. The shape around a pixel tells
-#    them apart.</details>
+#    <details><summary>Answer</summary>Membranes and insides share many grey values.</details>
 # 3. What is the field of view?
 #
 #    <details><summary>Answer</summary>The window of the image that one output pixel depends on, here 28 x 28.</details>
@@ -239,8 +238,7 @@ grade_softmax(your_softmax)
 # %% [markdown]
 # ## In practice
 #
-# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. Large images are cut into
-# tiles that give the same numbers.
+# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`.
 #
 # ## Next
 #
