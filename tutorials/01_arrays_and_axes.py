@@ -61,7 +61,7 @@ rng = np.random.default_rng(1)
 # | `K`, `t`, `s` | number of classes, the right class, scores |
 # | `N` | how many pixels or windows are counted |
 #
-# </details>
+#</details>
 
 # %%
 F, H, W, C = 2, 3, 4, 2
@@ -110,8 +110,7 @@ show(
 )
 
 # %% [markdown]
-# Whoever writes into a view writes into the original. The library's layers never write into the storage that they are
-# given.
+# Whoever writes into a view writes into the original. The library's layers never write into their input.
 #
 # ## Step 3: why maps come last
 #
@@ -187,13 +186,13 @@ show(
 # %% [markdown]
 # ## Step 5: how exact is a float32, and what is a uint8?
 #
-# Nets compute in float32, in half the memory of float64 and at twice the speed. A float32 has 24 binary digits, so near
-# $x$ the numbers that it can hold stand
+# Nets compute in float32, in half the memory of float64 and at twice the speed. A float32 has 24 binary digits, so
+# neighbours near $x$ differ by
 #
 # $$ 2^{\lfloor \log_2 |x| \rfloor - 23} $$
 #
-# apart. By hand: near $1$ that is $2^{-23} \approx 1.2\cdot10^{-7}$, and near $2^{24} = 16\,777\,216$ it is $2$, so
-# adding $1$ there changes nothing. Gradient checks (tutorial 03) subtract almost equal numbers and need float64.
+# By hand: near $1$ that is $2^{-23} \approx 1.2\cdot10^{-7}$, and near $2^{24} = 16\,777\,216$ it is $2$, so adding $1$
+# there changes nothing. Gradient checks (tutorial 03) subtract almost equal numbers and need float64.
 #
 # Images are often uint8, whole numbers from 0 to 255: $10 - 20$ wraps around to $246$. Convert first, then subtract.
 
@@ -219,9 +218,6 @@ assert (dark - bright)[0] == 246
 # 3. What does `x[:, 1:, 1:]` copy?
 #
 #    <details><summary>Answer</summary>Nothing. It is a view with another start.</details>
-# 4. Why are images converted before their mean is subtracted?
-#
-#    <details><summary>Answer</summary>uint8 wraps around: 10 - 20 is 246.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -259,8 +255,8 @@ grade_maps_last(as_storage)
 # %% [markdown]
 # ## In practice
 #
-# The library's readers turn files of any axis order into `(H, W, C)` and say what they read. PyTorch keeps
-# `(N, C, H, W)`, and offers maps last as `channels_last`.
+# The library's readers turn files of any axis order into `(H, W, C)`. PyTorch keeps `(N, C, H, W)`, and offers maps
+# last as `channels_last`.
 #
 # ## Next
 #
