@@ -15,12 +15,12 @@
 #
 # ![An image with a framed window, a kernel, and the output pixel that they give.](banners/02.png)
 #
-# The forward pass of the convolutional layer, four times: with pencil and paper, with two loops, as one product of two
-# matrices, and by the library's `Conv`.
+# The forward pass of the convolutional layer, four times: by hand, with two loops, as one product of matrices, and by
+# the library's `Conv`.
 #
 # ## What you need
 #
-# Tutorial 01 (storages of shape `(F, H, W, C)`), and the product of two matrices. About 35 minutes.
+# Tutorial 01, and the product of two matrices. About 35 minutes.
 
 # %%
 import numpy as np
@@ -46,8 +46,7 @@ rng = np.random.default_rng(2)
 # convolution with windows of $5 \times 5$ has 25 and a bias.
 #
 # A convolutional layer lays the **kernel** `W` over a window of the image `x`, multiplies each weight with the pixel
-# under it, and adds up all products and one more number, the **bias** `b`. The pixel of row $q$ and column $p$ of the
-# output is
+# under it, and adds up the products and the **bias** `b`. In row $q$ and column $p$, the output is
 #
 # $$ y_{q,p} = b + \sum_{i}\sum_{j} x_{q+i,\;p+j}\; W_{i,j} . $$
 #
@@ -75,7 +74,7 @@ print("y[0, 1] =", b + (window * W).sum())
 assert b + (window * W).sum() == 7
 
 # %% [markdown]
-# Two loops slide the window over all positions at which it fits.
+# Two loops slide the window over all positions.
 
 # %% tags=["banner"]
 y = np.array([[b + (x[q : q + 3, p : p + 3] * W).sum() for p in range(3)] for q in range(2)])
@@ -100,8 +99,7 @@ show(figures.moved(scenes, answers))
 #
 # $$ H_{\text{out}} = H - k + 1 , $$
 #
-# and the same holds for columns. By hand: $H = 7$ and $k = 3$ leave the five positions $0, 1, 2, 3, 4$. In the library,
-# `geometry.correlated` is this formula.
+# and the same holds for columns. By hand: $H = 7$ and $k = 3$ leave the five positions $0, 1, 2, 3, 4$.
 
 # %%
 print("7 rows, kernel of 3:", len([q for q in range(7) if q + 3 <= 7]), "positions")
@@ -122,8 +120,8 @@ show(figures.positions(7, 3))
 # same. A net learns turned weights just as well; the difference matters where two programs meet.
 #
 # By hand, in one dimension: $x = (0, 1, 0)$ and $W = (5, 7)$. Without turning,
-# $y = (0\cdot5 + 1\cdot7,\; 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$. In the picture the kernel is an L,
-# and the image holds an L and a turned one. A kernel should answer most where the image looks like the kernel.
+# $y = (0\cdot5 + 1\cdot7,\; 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$. The image below holds an L and a
+# turned L, and the kernel is an L. It should answer most at the L.
 
 # %%
 pulse, kernel = np.array([[0.0, 1, 0]]), np.array([[5.0, 7]])
@@ -178,7 +176,7 @@ source(reference.conv_fwd)
 # ## Step 5: columns, and one product of matrices
 #
 # Loops are slow in Python, but all sums can be written as **one** matrix product. Lay the window of each output pixel
-# out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (other texts lay windows out
+# out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (other texts lay windows
 # upright). Weights of shape `(kh, kw, C, M)`, read in the same order, are a matrix of $k_h\,k_w\,C$ rows. Then
 #
 # $$ Y = \operatorname{columns}(x)\; W + b . $$
@@ -225,20 +223,17 @@ assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 # 1. What size does a $5\times 5$ kernel leave of a $31\times 31$ image?
 #
 #    <details><summary>Answer</summary>27 x 27: on each axis 31 - 5 + 1.</details>
-# 2. What is the difference between a cross-correlation and a convolution?
-#
-#    <details><summary>Answer</summary>The convolution turns the kernel by 180 degrees. This library does not.</details>
-# 3. Which shape do the weights of a layer with 3 input maps, 8 output maps and a 7 x 5 kernel have?
+# 2. Which shape do the weights of a layer with 3 input maps, 8 output maps and a 7 x 5 kernel have?
 #
 #    <details><summary>Answer</summary>(7, 5, 3, 8): rows, columns, input maps, output maps.</details>
-# 4. How many biases does a convolutional layer have?
+# 3. How many biases does a convolutional layer have?
 #
 #    <details><summary>Answer</summary>One for each output map, whatever the size of the image.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what the backward pass needs.
+# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that pass needs.
 # Solutions: `solutions/02.py`.
 
 
@@ -273,5 +268,4 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 #
 # ## Next
 #
-# Before any backward pass comes the tool that tells whether it is right:
-# [03 · Check a gradient](03_check_a_gradient.ipynb).
+# The tool that tells whether a backward pass is right: [03 · Check a gradient](03_check_a_gradient.ipynb).
