@@ -35,8 +35,7 @@ rng = np.random.default_rng(3)
 # %% [markdown]
 # ## Step 1: a slope from two values
 #
-# The derivative says how much $f$ changes if $x$ does. So change $x$ and look. A step to both sides gives the **central
-# difference**:
+# The derivative says how much $f$ changes if $x$ does. A step to both sides gives the **central difference**:
 #
 # $$ f'(x) \approx \frac{f(x+h) - f(x-h)}{2h}, \qquad \text{error} \approx \frac{h^2}{6} f'''(x) . $$
 #
@@ -235,9 +234,8 @@ assert report.checks[0].kink and not report.ok
 #
 # $$ \text{error} = \frac{|\text{analytic} - \text{numeric}|}{\max(|\text{analytic}|, |\text{numeric}|, \dots)} . $$
 #
-# Up to $10^{-6}$ is right. (Most mistakes make far larger errors, so the exercise may allow $10^{-5}$.) The dots keep
-# the error from exploding where the slope is near zero. By hand: $2.001$ against $2$ is an error of
-# $0.001/2.001 \approx 5\cdot10^{-4}$, five hundred times what is allowed.
+# Up to $10^{-6}$ is right. The dots keep the error from exploding where the slope is near zero. By hand: $2.001$
+# against $2$ is an error of $0.001/2.001 \approx 5\cdot10^{-4}$, five hundred times what is allowed.
 
 # %%
 print(check_layer(Conv(2, 3, (3, 2), rng=rng)).raise_if_wrong())
@@ -262,17 +260,13 @@ for layer, shape in ((Forgetful(2, 3, (3, 2), rng=0), None), (Swapped(2), (1, 5,
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Why not h = 1e-12?
-#
-#    <details><summary>Answer</summary>f(x+h) and f(x-h) then differ in their last digits only, which are
-#    rounding.</details>
-# 2. How many forward passes check a layer with 1,000 weights?
+# 1. How many forward passes check a layer with 1,000 weights?
 #
 #    <details><summary>Answer</summary>Two, besides the one before backward.</details>
-# 3. Why must dy be random?
+# 2. Why must dy be random?
 #
 #    <details><summary>Answer</summary>With ones, all outputs count alike, and a wrong order passes.</details>
-# 4. What is a kink, and is it a mistake in your code?
+# 3. What is a kink, and is it a mistake in your code?
 #
 #    <details><summary>Answer</summary>A place where a maximum changes its winner. The function has no derivative there,
 #    so the check says nothing about your code.</details>
@@ -313,7 +307,7 @@ grade_checker(is_right)
 # ## In practice
 #
 # `check_layer` also checks that `backward` adds to the gradients it finds and writes into neither `x` nor `dy`
-# (`tinympcnn/gradcheck/differences.py`); `diagnosis.py` beside it tries typical mistakes, to find the words.
+# (`tinympcnn/gradcheck/differences.py`).
 #
 # ## Next
 #
