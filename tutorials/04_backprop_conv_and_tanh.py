@@ -15,12 +15,11 @@
 #
 # ![Four matrices in which the kernel lies on the window of each output, and their sum, dx.](banners/04.png)
 #
-# The backward passes of `Conv` and `Tanh`, derived from the chain rule, written and checked; and a wrong backward pass
-# with which a net learns all the same.
+# The backward passes of `Conv` and `Tanh`, and a wrong one with which a net learns all the same.
 #
 # ## What you need
 #
-# Tutorials 01 to 03, and from calculus the chain rule. About 45 minutes.
+# Tutorials 01 to 03, and the chain rule. About 45 minutes.
 #
 # **Behind** a layer means nearer to the loss. So `dy` comes from behind, and we compute `dW`, `db` and `dx`, the
 # derivatives of the loss with respect to `W`, `b` and `x`.
@@ -43,7 +42,7 @@ rng = np.random.default_rng(4)
 # %% [markdown]
 # ## Step 1: every output pixel sends its gradient back
 #
-# Take one map in and one map out:
+# One map in, one map out:
 #
 # $$y_{qp} = b + \sum_{ij} W_{ij}\, x_{q+i,\,p+j}$$
 #
@@ -59,8 +58,7 @@ rng = np.random.default_rng(4)
 #   \mathrm{d}y = \begin{pmatrix} 1 & -1 \\ 2 & 3 \end{pmatrix}:$$
 #
 # tap $(0, 0)$ meets the upper left $2 \times 2$ pixels of $x$, so
-# $\mathrm{d}W_{00} = 1 \cdot 1 - 1 \cdot 0 + 2 \cdot 3 + 3 \cdot 1 = 10$. Tap $(1, 1)$ meets the lower right ones:
-# $\mathrm{d}W_{11} = 1 \cdot 1 - 1 \cdot 0 + 2 \cdot 2 + 3 \cdot 1 = 8$. And $\mathrm{d}b = 1 - 1 + 2 + 3 = 5$.
+# $\mathrm{d}W_{00} = 1 \cdot 1 - 1 \cdot 0 + 2 \cdot 3 + 3 \cdot 1 = 10$. And $\mathrm{d}b = 1 - 1 + 2 + 3 = 5$.
 
 # %%
 x = np.array([[1.0, 0, 2], [3, 1, 0], [0, 2, 1]])
@@ -78,9 +76,8 @@ assert dW[0, 0] == 10 and dW[1, 1] == 8 and db == 5
 # %% [markdown]
 # ## Step 2: the gradient of the weights is a correlation
 #
-# The formula for $\mathrm{d}W_{ij}$ slides $\mathrm{d}y$ over $x$ and sums the products: a convolution of $x$ **with
-# the kernel** $\mathrm{d}y$. In the library's `reference.py`, `conv_grad` adds windows as above (its `delta` is our
-# `dy`), and `conv_fwd` slides.
+# The formula for `dW` slides `dy` over `x` and sums the products: a convolution of `x` **with the kernel** `dy`. In the
+# library's `reference.py`, `conv_grad` adds windows as above (its `delta` is our `dy`), and `conv_fwd` slides.
 
 # %%
 source(reference.conv_grad)
@@ -101,7 +98,7 @@ assert (by_windows[:, :, 0, 0] == dW).all() and (by_sliding[:, :, 0] == dW).all(
 # $\mathrm{d}x_{11} = \mathrm{d}y_{11} W_{00} + \mathrm{d}y_{10} W_{01} + \mathrm{d}y_{01} W_{10} + \mathrm{d}y_{00}
 # W_{11} = 3 \cdot 1 + 2 \cdot 2 + (-1) \cdot 0 + 1 \cdot (-1) = 6.$
 #
-# Seen from the outputs, each output pixel lays the kernel, times its `dy`, on its window.
+# Seen from the outputs, each lays the kernel, times its `dy`, on its window.
 
 # %% tags=["banner"]
 dx = np.zeros_like(x)
@@ -113,9 +110,9 @@ assert dx[1, 1] == 6
 show(figures.stamps(W, dy, dx))
 
 # %% [markdown]
-# Seen from the input pixel, the minus signs mean that the kernel runs backwards. Turn it by 180 degrees, put
-# $k - 1$ rows and columns of zeros around $\mathrm{d}y$, and slide as always. A correlation in which the kernel may
-# stick out of the map is called *full*.
+# Seen from the input pixel, the minus signs mean that the kernel runs backwards. Turn it by 180 degrees, put $k - 1$
+# rows and columns of zeros around `dy`, and slide as always. A correlation in which the kernel may stick out of the map
+# is called *full*.
 
 # %%
 turned = W[::-1, ::-1]
@@ -126,9 +123,9 @@ assert (full == dx).all()
 show(figures.full_correlation(dy, W, dx, at=(1, 1)))
 
 # %% [markdown]
-# With several maps, a pixel is a vector, and a tap a matrix $W_{ij}$ (in maps $\times$ out maps). On the way back,
-# $\mathrm{d}W_{ij}$ collects outer products, and $\mathrm{d}x$ goes through $W_{ij}^{\mathsf T}$, from output maps to
-# input maps; the shapes leave no other way. By hand: with one tap, $x = (1, 2)$ and $\mathrm{d}y = (3, 4, 5)$ give
+# With several maps, a pixel is a vector, and a tap a matrix $W_{ij}$ (in maps $\times$ out maps). On the way back, `dW`
+# collects outer products, and `dx` goes through $W_{ij}^{\mathsf T}$, from output maps to input maps; the shapes leave
+# no other way. By hand: with one tap, $x = (1, 2)$ and $\mathrm{d}y = (3, 4, 5)$ give
 # $\mathrm{d}W = \begin{pmatrix} 3 & 4 & 5 \\ 6 & 8 & 10 \end{pmatrix}$.
 
 # %%
@@ -143,7 +140,7 @@ assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
 #
 # Suppose we forget to turn the kernel. Nothing raises an error. We train two small nets from the same weights; only the
 # second layer of one has the mistake. Does the loss show it? Guess before you look. (You write the training loop in
-# 05b; here only its two curves matter.)
+# 05b; here only the curves matter.)
 
 # %%
 source(Unturned)
@@ -172,8 +169,8 @@ assert not report and "the taps are not flipped" in str(report)
 
 # %% [markdown]
 # The loss falls with the wrong gradient too, and may end even lower, by luck. The layers behind the mistake still learn
-# rightly, and the layer before it gets something related to its gradient. The check notices the mistake at once. So:
-# first the check, then the training.
+# rightly, and the layer before it gets something related to its gradient. The check notices the mistake at once: check
+# first, then train.
 #
 # ## Step 5: why a tanh, and what it lets through
 #
@@ -210,7 +207,7 @@ show(figures.two_in_one(first, second, both))
 # %% [markdown]
 # Going back, tanh needs its output only: $\mathrm{d}x = \mathrm{d}y\,(1 - y^2)$. By hand: where $y = 0.5$ the slope is
 # $1 - 0.25 = 0.75$, so $\mathrm{d}y = 2$ becomes $\mathrm{d}x = 1.5$. Where $|y|$ is close to 1, the tanh is
-# *saturated*: hardly anything comes through, and the layers before it learn hardly anything.
+# *saturated*: hardly anything comes through to the layers before it.
 
 # %%
 tanh = Tanh()
@@ -271,21 +268,17 @@ assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 # %% [markdown]
 # ## Check yourself
 #
-# 1. A kernel of $3 \times 3$ on a map of $10 \times 10$: how many products are summed in one element of `dW`?
-#
-#    <details><summary>Answer</summary>64: one for each of the 8 x 8 output pixels.</details>
-#
-# 2. A pixel in the corner of the input enters how many outputs, and one in the middle?
+# 1. A pixel in the corner of the input enters how many outputs, and one in the middle?
 #
 #    <details><summary>Answer</summary>The corner pixel one, a pixel in the middle 9. That is why dx is smaller at the
 #    border.</details>
 #
-# 3. Why is the kernel turned for `dx` and not for `dW`?
+# 2. Why is the kernel turned for `dx` and not for `dW`?
 #
 #    <details><summary>Answer</summary>Input pixel (q, p) went through tap (i, j) into output (q - i, p - j): the sum
 #    runs backwards. For dW, tap (i, j) pairs output (q, p) with pixel (q + i, p + j): forwards.</details>
 #
-# 4. The loss of your net goes down. What does that say about its backward pass?
+# 3. The loss of your net goes down. What does that say about its backward pass?
 #
 #    <details><summary>Answer</summary>Very little: see step 4.</details>
 
