@@ -95,8 +95,8 @@ assert winners[0, 0] == 2 and np.full((2, 2), 7.0).argmax() == 0
 #   0 & \text{else} \end{cases}$$
 #
 # and the backward pass starts from zeros and writes each `dy` to the place of its winner. By hand, with
-# $\mathrm{d}y = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$: the 1 goes to row 1, column 0 (where the 9 stands),
-# the 2 to row 1, column 2, the 3 to row 2, column 1, and the 4 to row 2, column 2.
+# $\mathrm{d}y = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$: the 1 goes to row 1, column 0, where the 9 stands, the 2
+# to row 1, column 2, and so on.
 
 # %% tags=["banner"]
 dy = np.array([[1.0, 2], [3, 4]])
@@ -126,8 +126,7 @@ source(reference.mp_bkp)
 # ## Step 4: a mistake worth remembering
 #
 # "The gradient goes to the pixels that equal the maximum" reads well, and `x == y` is easy to write. By hand: in a
-# window of four equal pixels all four receive `dy`, and $4\,\mathrm{d}y$ arrives in place of $\mathrm{d}y$. Will the
-# check see it?
+# window of four equal pixels all four receive `dy`, so `4 * dy` arrives. Will the check see it?
 
 
 # %%
