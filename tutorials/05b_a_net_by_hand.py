@@ -15,12 +15,12 @@
 #
 # ![Two loss curves: on the windows a net trains on it falls to zero, on others it turns and rises.](banners/05b.png)
 #
-# A loss and its gradient; a net as a list of layers, with every gradient on the way back compared with a measured one;
-# gradient descent, momentum and Adam; and three checks that take seconds and save days.
+# A loss and its gradient; a net as a list of layers, with every gradient checked; gradient descent, momentum and Adam;
+# and three checks that take seconds and save days.
 #
 # ## What you need
 #
-# Tutorials 03 to 05. From calculus, the derivative of $\exp$ and $\log$. About 50 minutes.
+# Tutorials 03 to 05, and the derivatives of $\exp$ and $\log$. About 50 minutes.
 
 # %%
 import numpy as np
@@ -50,8 +50,7 @@ rng = np.random.default_rng(5)
 #
 # $[k = t]$ is 1 for the right class and 0 else: the *one-hot* vector of $t$. By hand, with the scores $(0, 0, \ln 2)$,
 # whose probabilities are $(0.25, 0.25, 0.5)$, and $t = 0$: $L = \ln 4 \approx 1.386$ and
-# $\mathrm{d}s = (-0.75,\; 0.25,\; 0.5)$. A step against the gradient raises the score of the right class and lowers the
-# others.
+# $\mathrm{d}s = (-0.75,\; 0.25,\; 0.5)$. A step against the gradient raises the right score and lowers the others.
 #
 # **Sum or mean?** The loss of $N$ pixels or windows is the *mean* over them. The division by $N$ stands here and
 # nowhere else: $\mathrm{d}s = (p - \text{onehot}) / N$. The layers only add up (tutorial 04), so the gradient of the
@@ -75,9 +74,9 @@ show(figures.score_gradients(softmax(s), 0))
 # $$y_{l+1} = \mathrm{layer}_l(y_l), \qquad \mathrm{d}y_l = \mathrm{layer}_l.\mathrm{backward}(\mathrm{d}y_{l+1}) .$$
 #
 # That is all of back-propagation. Here are 24 windows of 16 x 16 pixels, the classes of their centre pixels, and six
-# layers, with your own convolution of 04 and your own pooling of 05. By hand, the sizes on the way: $16 - 5 + 1 = 12$,
-# pooled $6$, $6 - 3 + 1 = 4$. The fully connected layer is a convolution whose kernel is as large as what is left of
-# the window, here $4 \times 4$, so that each of its outputs sees every number.
+# layers, with your own convolution and pooling. By hand, the sizes on the way: $16 - 5 + 1 = 12$, pooled $6$,
+# $6 - 3 + 1 = 4$. The fully connected layer is a convolution whose kernel is as large as what is left of the window,
+# here $4 \times 4$, so that each of its outputs sees every number.
 
 # %%
 images, label_images = synthetic_membranes(2, 128, rng)
@@ -179,8 +178,7 @@ assert cmp(bad, ys, wrong_dys) == "layer 3, Unturned"
 # By hand: a $3 \times 3$ kernel over 16 maps adds up $n = 144$ products, so $\sigma = 1/12$. (Each tanh still takes a
 # little off.) With $\sigma$ three times too small, six layers make the numbers $3^6 = 729$ times smaller. With $\sigma$
 # three times too large, every tanh is saturated, and its slope $1 - y^2$ lets little gradient through. (The library
-# draws uniform numbers between $\pm 1/\sqrt n$, whose deviation is $0.58/\sqrt n$: harmless in three layers, not in
-# twenty.)
+# draws uniform numbers between $\pm 1/\sqrt n$.)
 
 # %%
 spread, passed = {}, {}
@@ -292,8 +290,7 @@ assert curves["plain"][-1] < 0.5 * curves["plain"][0]
 # ## Step 5: momentum, and Adam
 #
 # **Momentum** repeats a share $\mu$ of the last step, like a ball that rolls on. Where gradients agree, steps grow to
-# $1/(1 - \mu)$ times the plain one; where they point to and fro, they cancel. (The mistake above is $\mu = 1$: a ball
-# without friction.)
+# $1/(1 - \mu)$ times the plain one; where they point to and fro, they cancel.
 #
 # $$ v \leftarrow \mu\,v - \eta\,g, \qquad \theta \leftarrow \theta + v . $$
 #
