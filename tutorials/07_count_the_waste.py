@@ -15,9 +15,8 @@
 #
 # ![Bars for six layers: window by window the first one works 6100 times as much as shared.](banners/07.png)
 #
-# In tutorial 06 the net looked at one window for every pixel, and neighbouring windows share nearly all their pixels.
-# You count how often the same work is done, by formula and by the clock, and see what windows can share and what they
-# can not.
+# In tutorial 06 the net looked at a window for every pixel, and neighbouring windows share nearly all pixels. You count
+# how often the same work is done, and see what windows can share and what they can not.
 
 # %% [markdown]
 # ## What you need
@@ -109,7 +108,7 @@ show(figures.operation_counts(names, [row[1] for row in work], [row[2] for row i
 
 # %% [markdown]
 # The early layers waste most: their windows overlap nearly completely. The last ones waste nothing: they have one
-# output per window anyway.
+# output per window.
 #
 # ## Step 3: convolution can be shared
 #
@@ -133,8 +132,8 @@ assert (conv.forward(row)[:, :, 1:] == conv.forward(row[:, :, 1:])).all()
 #
 # Pooling lays a grid on the map, and the grid starts **where the window starts**. By hand, with a pool of 2 and the map
 # $(3, 1, 4, 1, 5, 9, 2, 6)$: window 0 pairs $(3, 1)(4, 1)(5, 9)$ and gets $3, 4, 9$. Window 1, one pixel further, pairs
-# $(1, 4)(1, 5)(9, 2)$ and gets $4, 5, 9$. None of its pairs is a pair of window 0. But window 2 pairs
-# $(4, 1)(5, 9)(2, 6)$: two of them are pairs of window 0.
+# $(1, 4)(1, 5)(9, 2)$ and gets $4, 5, 9$. It shares no pair with window 0. But window 2 pairs $(4, 1)(5, 9)(2, 6)$ and
+# shares two.
 
 # %%
 row = np.array([3.0, 1, 4, 1, 5, 9, 2, 6])
@@ -172,8 +171,8 @@ show(figures.blocks(images[0], truth, dense, blocky), colours=64)
 #
 # ## Step 5: by the clock
 #
-# Operations are not time. So here are windows per second on this machine: one window per call, batches of 64, and the
-# image net on the whole image.
+# Small calls cost more time than their operations. Here are windows per second, with one window per call, in batches of
+# 64, and by the image net.
 
 # %%
 corners = rng.integers(0, 64, (512, 2))
@@ -212,19 +211,15 @@ show(figures.timings(list(speed), list(speed.values())))
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Which layer of a net wastes most when windows are treated one by one, and why?
-#
-#    <details><summary>Answer</summary>The first: its outputs are shared by the most windows.</details>
-#
-# 2. Batches make better use of the machine. Do they reduce the number of operations?
+# 1. Batches make better use of the machine. Do they reduce the number of operations?
 #
 #    <details><summary>Answer</summary>No. Each window is still computed on its own.</details>
 #
-# 3. Windows 0 and 3, a pool of 3: can they share pooled values?
+# 2. Windows 0 and 3, a pool of 3: can they share pooled values?
 #
 #    <details><summary>Answer</summary>Yes: their grids are shifted by a multiple of the pool.</details>
 #
-# 4. A net with pools 2, 2 and 3: how many alignments are there in all, rows and columns together?
+# 3. A net with pools 2, 2 and 3: how many alignments are there in all, rows and columns together?
 #
 #    <details><summary>Answer</summary>12 per axis, 144 in the plane.</details>
 
@@ -252,9 +247,8 @@ grade_alignments(alignments)
 # %% [markdown]
 # ## In practice
 #
-# - Counted operations and measured time differ: in small calls, the call itself costs most.
-# - The paper's speed-up of 1500 is a ratio of the times of two programs in Matlab; the operations differ 83-fold. Ask
-#   of every speed-up what was divided by what.
+# The paper's speed-up of 1500 is a ratio of the times of two programs in Matlab; the operations differ 83-fold. Ask of
+# every speed-up what was divided by what.
 #
 # ## Next
 #
