@@ -80,7 +80,7 @@ show(figures.patches_and_labels(image, places, cut[..., 0], labels, vh // 2), co
 # tutorial 05 in its place, and **shares** all parameters. Your net of 05b can hold the list of its layers.
 #
 # One update: draw 32 random windows, forward, loss, backward, and Adam for each parameter. By hand: 300 updates look at
-# 9,600 of the $4 \cdot 128^2 = 65\,536$ windows. A pass over all of them is called an **epoch**.
+# 9,600 of the $4 \cdot 128^2 = 65\,536$ windows. A pass over all is called an **epoch**.
 
 # %%
 YourNet, adam = yours("05b", "YourNet"), yours("05b", "adam")
@@ -144,10 +144,9 @@ print(f"trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
 # %% [markdown]
 # ## Step 3: what has it learnt?
 #
-# The eight kernels of the first layer began as noise, and after so short a training they still resemble it. The map of
-# a kernel tells more, because it shows where the image looks like the kernel: one map is blurred and shows membranes
-# bright, others answer to edges of one direction. By hand: a map of a $128 \times 128$ image has $128 - 5 + 1 = 124$
-# rows.
+# The eight kernels of the first layer began as noise, and after so short a training they still resemble it. Their maps
+# tell more: one is blurred and shows membranes bright, others answer to edges of one direction. By hand: a map of a
+# $128 \times 128$ image has $128 - 5 + 1 = 124$ rows.
 
 # %%
 kernels = layers[0].params["W"]
@@ -208,8 +207,7 @@ show(figures.best_offset(errors, vh // 2))
 #
 # 2. With which mean and deviation is the held-out image normalised?
 #
-#    <details><summary>Answer</summary>With those of the training images, which the net keeps. The mean of its own image
-#    can not be had from a single patch.</details>
+#    <details><summary>Answer</summary>With those of the training images, which the net keeps.</details>
 #
 # 3. The net is wrong on 15 % of the pixels. Is that good?
 #
