@@ -61,7 +61,7 @@ rng = np.random.default_rng(1)
 # | `K`, `t`, `s` | number of classes, the right class, scores |
 # | `N` | how many pixels or windows are counted |
 #
-#</details>
+# </details>
 
 # %%
 F, H, W, C = 2, 3, 4, 2
