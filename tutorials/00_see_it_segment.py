@@ -64,8 +64,8 @@ assert always_interior == (labels == 0).mean()
 #
 # Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. By hand:
 # the grey values $10, 20, 30, 40$ have the classes $1, 1, 0, 1$. "Class 1 where the value is at most 20" is wrong once,
-# an error of $1/4$, and no threshold does better. The library tries every threshold, and class 1 on either side;
-# `bright` says whether class 1 is the brighter one.
+# an error of $1/4$, and no threshold does better. The library tries every threshold and both sides; `bright` says
+# whether class 1 is the brighter one.
 
 # %%
 print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
@@ -84,9 +84,9 @@ show(
 #
 # ## Step 3: a net that looks at shapes
 #
-# `models/make_first_net.py` has trained this small net on 16 other synthetic images. Every row of the table is a layer;
-# you will write most of them. The sizes are for the smallest image that the net takes without padding; skip them, and
-# the fragments, until 08.
+# `models/make_first_net.py` has trained the small net below on 16 other synthetic images. Every row of the table is a
+# layer; you will write most of them. The sizes are for the smallest image that the net takes without padding; skip
+# them, and the fragments, until 08.
 
 # %%
 net = Net.load(MODELS / "first_net.npz")
