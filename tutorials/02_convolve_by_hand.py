@@ -121,7 +121,7 @@ show(figures.positions(7, 3))
 #
 # By hand, in one dimension: $x = (0, 1, 0)$ and $W = (5, 7)$. Without turning,
 # $y = (0\cdot5 + 1\cdot7,\; 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$. The image below holds an L and a
-# turned L, and the kernel is an L. It should answer most at the L.
+# turned L. The kernel, an L, should answer most at the unturned one.
 
 # %%
 pulse, kernel = np.array([[0.0, 1, 0]]), np.array([[5.0, 7]])
