@@ -194,9 +194,9 @@ show(figures.segmentation(*pictures, errors[vh // 2]), colours=64)
 show(figures.best_offset(errors, vh // 2))
 
 # %% [markdown]
-# (This part is easier than the whole image.) A shift of four pixels undoes what the training has gained, and the
-# picture still *looks* like membranes. If an error refuses to fall, draw this curve: its smallest value should stand at
-# `vh // 2`.
+# (The segmented part is easier than the whole image.) A shift of four pixels undoes what the training has gained, and
+# the picture still *looks* like membranes. If an error refuses to fall, draw this curve: its smallest value should
+# stand at `vh // 2`.
 
 # %% [markdown]
 # ## Check yourself
