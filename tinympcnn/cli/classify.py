@@ -15,18 +15,17 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.crew import crew_for, load_backend
-from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, resolution
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_nets
 from tinympcnn.cli.pictures import check_picture
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.inference.average import agreed, average
+from tinympcnn.inference.average import average
 from tinympcnn.inference.classify import check_columns, classify, opinions
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
 from tinympcnn.metrics import confusion, mcnemar, rejection_curve, top_error
-from tinympcnn.net import Net
 
 EXAMPLES = """
   tinympcnn classify -i signs/test -m plain.npz
@@ -40,12 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn classify``."""
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     text = "The images: one folder with a subfolder for each class, one CSV with the columns file and class, or files "
-    arguments.images(data, text + "and folders without classes.")
+    arguments.images(data, help=text + "and folders without classes.")
     arguments.fields(data, Outputs, csv="ROWS.csv", confusion="CONFUSION.png", sheet="MISTAKES.png")
     text = "The columns, as train wrote them. The probabilities of several are averaged."
     arguments.files(net, "-m", "--model", help=text, required=True, metavar="MODEL.npz")
-    arguments.machine(machine)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    arguments.machine(machine, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -100,11 +98,10 @@ def classify_files(
             check_picture(picture)
     xp, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
-    nets, names = [Net.load(path) for path in models], [str(path) for path in models]
+    nets, names, factor = load_nets(models)
     check_columns(nets, names)
     if nets[0].class_names is None:
         raise DataError(f"{names[0]} does not classify whole images: it was trained on label images; use segment")
-    factor = agreed("down-sampling", [resolution(net) for net in nets], names)
     data = read_classified(images, nets[0].class_names, Reading(axes=axes, downsample=factor))
     echo(data.describe())
     nets = [net.to("numpy" if xp is np else "cupy") for net in nets]

@@ -24,8 +24,7 @@ def add_arguments(group: argparse._ActionsContainer, help: str) -> None:
     """Add predictions and the label images to compare them with, and how the label images are read and changed."""
     arguments.files(group, "-p", "--predictions", help=help, required=True)
     arguments.files(group, "-l", "--labels", help="The label images, one for each prediction.", required=True)
-    shrink = {"type": arguments.ranged(int, 1), "metavar": "N"}
-    arguments.fields(group, Reading, axes={"type": arguments.axes}, **arguments.LABELS, downsample=shrink)
+    arguments.reading(group, "axes", "threshold", "ignore", "downsample")
     group.add_argument(
         "--map", type=arguments.mapping, dest="mapping", metavar="A:B,...",
         help="Replace label value A by B, and so on. The default is to change no value.",

@@ -39,7 +39,7 @@ EXAMPLES = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn detect``."""
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
-    arguments.images(data, **arguments.LABELS)
+    arguments.images(data, "threshold", "ignore")
     text = "The label images, where the truth is known. Every value but that of the first class is a defect."
     arguments.files(data, "-l", "--labels", help=text)
     text = "The validation images, on which the threshold is chosen, and with --pixels auto the number of pixels too."
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.fields(
         net, Rule, threshold={**probability, "metavar": "P"},
         pixels={"type": arguments.ranged(float, 0, auto=True), "metavar": "auto|N"},
-        downsample={"type": arguments.ranged(int, 1), "metavar": "N"},
+        downsample=arguments.FACTOR,
     )  # fmt: skip
     arguments.machine(machine)
 

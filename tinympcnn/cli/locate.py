@@ -59,9 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.fields(data, Outputs, overlay="DIR", roi="DIR", force={})
     arguments.models(net, "The models that train wrote with --radius. The probabilities of several are averaged.")
     score = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
-    arguments.fields(net, Search, radius={"type": arguments.ranged(float, 0), "metavar": "R"}, threshold=score)
-    arguments.machine(machine)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    arguments.fields(net, Search, radius=arguments.RADIUS, threshold=score)
+    arguments.machine(machine, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:

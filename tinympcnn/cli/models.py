@@ -51,10 +51,15 @@ def load_committee(
     """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
     xp, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
-    names = [str(path) for path in ([models] if isinstance(models, str | PathLike) else models)]
+    nets, names, factor = load_nets([models] if isinstance(models, str | PathLike) else models)
+    return Committee(nets, turns, names).to("numpy" if xp is np else "cupy"), factor
+
+
+def load_nets(models: Paths) -> tuple[list[Net], list[str], int]:
+    """Read nets; return them, the names by which errors call them, and the factor by which all shrink their images."""
+    names = [str(path) for path in models]
     nets = [Net.load(name) for name in names]
-    committee = Committee(nets, turns, names).to("numpy" if xp is np else "cupy")
-    return committee, agreed("down-sampling", [resolution(net) for net in nets], names)
+    return nets, names, agreed("down-sampling", [resolution(net) for net in nets], names)
 
 
 def load_calibration(path: AnyPath | None, values: tuple[int, ...]) -> Calibration | None:

@@ -33,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     arguments.force(data)
     arguments.models(net, "The models, saved by Net.save after fit. The predictions of several models are averaged.")
-    arguments.machine(machine, tiles=True)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    arguments.machine(machine, tiles=True, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:

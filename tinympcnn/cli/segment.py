@@ -45,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.force(data)
     arguments.models(net, "The models that train wrote. The probabilities of several models are averaged.")
     arguments.fields(net, Steps, calibration="CAL.json", median="R")
-    arguments.machine(machine, tiles=True)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    arguments.machine(machine, tiles=True, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:

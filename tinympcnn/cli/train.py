@@ -6,7 +6,6 @@ Everything is checked before the work begins. A checkpoint beside the model surv
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath
 from tinympcnn.cli.progress import Progress
-from tinympcnn.cli.session import Job, Session, check_session, checkpoint_path, train
+from tinympcnn.cli.session import Job, Session, check_session, checkpoint_path, digest, train
 from tinympcnn.cli.train_classes import Column, train_classes
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.images import expand
@@ -46,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data, net, training, column, machine = (parser.add_argument_group(title) for title in titles)
     text = f"{arguments.IMAGES} Without label images: one folder with a subfolder for each class, or one CSV with the "
     arguments.images(
-        data, text + "columns file and class.", radius={"type": arguments.ranged(float, 0), "metavar": "R"},
-        downsample={"type": arguments.ranged(int, 1), "metavar": "N"}, **arguments.LABELS,
+        data, "radius", "downsample", "threshold", "ignore", help=text + "columns file and class."
     )  # fmt: skip
     arguments.files(
         data, "-l", "--labels",
@@ -172,10 +170,11 @@ def train_files(
     for k, value in enumerate(pairs.class_values):
         if k not in present:
             echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
+    data = digest(pairs.class_values, [*pairs.images, *pairs.labels])
     names = {"images": [pairs.names[i] for i in kept], "validation": [pairs.names[i] for i in held]}
-    choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": _digest(pairs)}
+    choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": data}
     if recipe.focus not in ("none", "classes"):
-        choices["focus_sha256"] = hashlib.sha256(Net.load(recipe.focus).flat().tobytes()).hexdigest()
+        choices["focus_sha256"] = digest((), [Net.load(recipe.focus).flat()])
     validation = pick(held) if held else None
     return train(model, pick(kept), recipe, validation=validation, job=Job(output, choices, names), session=session)
 
@@ -185,7 +184,7 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
     in_maps, classes, start = pairs.images[0].shape[2], len(pairs.class_values), None
     if net.endswith(".npz"):
         loaded = Net.load(net)
-        model, start = Net(loaded.layers), hashlib.sha256(loaded.flat().tobytes()).hexdigest()
+        model, start = Net(loaded.layers), digest((), [loaded.flat()])
         if model.in_maps != in_maps or model.out_maps != classes:
             raise UsageError(
                 f"{net} takes {counted(model.in_maps, 'channel')} and tells {model.out_maps} classes apart; here "
@@ -201,12 +200,3 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
         )
     model.class_values = pairs.class_values
     return model, start
-
-
-def _digest(pairs: Pairs) -> str:
-    """Return the SHA-256 of all pixels, labels and class values, by which a record tells if the data are the same."""
-    digest = hashlib.sha256(repr(pairs.class_values).encode())
-    for array in [*pairs.images, *pairs.labels]:
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinympcnn.cli.models import AnyPath
-from tinympcnn.cli.session import Job, Session, check_session, train
+from tinympcnn.cli.session import Job, Session, check_session, digest, train
 from tinympcnn.data.distort import Distortion
 from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine import backend
@@ -79,7 +78,8 @@ def train_classes(
     kept, held = split_stratified(read.classes, val, recipe.seed)
     data = ClassifiedImages(model, read.images[kept], read.classes[kept], distortion, column.batch, recipe.seed)
     validation = ClassifiedImages(model, read.images[held], read.classes[held], batch=column.batch) if val else None
-    choices = {"net": net, **asdict(column), **asdict(reading), "val": val, "data_sha256": _digest(read)}
+    same = digest(read.class_names, [read.images, read.classes])
+    choices = {"net": net, **asdict(column), **asdict(reading), "val": val, "data_sha256": same}
     names = {"images": [read.names[i] for i in kept], "validation": [read.names[i] for i in held]}
     return train(model, data, recipe, validation=validation, job=Job(output, choices, names), session=session)
 
@@ -100,11 +100,3 @@ def _model(net: str | None, column: Column, read: Classified, seed: int) -> Net:
     model.class_names = read.class_names
     model.preprocessing = Preprocessing.parse(column.preprocess).config()
     return model
-
-
-def _digest(read: Classified) -> str:
-    """Return the SHA-256 of all pixels, classes and class names, by which a record tells if the data are the same."""
-    digest = hashlib.sha256(repr((read.class_names, read.images.shape, read.images.dtype.str)).encode())
-    for array in (read.images, np.asarray(read.classes)):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
