@@ -16,7 +16,7 @@ from tinympcnn.cli import arguments
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.crew import crew_for, load_backend
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_nets
-from tinympcnn.cli.pictures import check_picture
+from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import average
@@ -93,9 +93,7 @@ def classify_files(
             "a confusion matrix and a sheet of mistakes need the true classes: a folder for each, or a CSV"
         )
     check_outputs(outputs, [*models, *(path for path in images if Path(path).is_file())])
-    for picture in (outputs.confusion, outputs.sheet):
-        if picture is not None:
-            check_picture(picture)
+    check_pictures(outputs.confusion, outputs.sheet)
     xp, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
     nets, names, factor = load_nets(models)

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tinympcnn.cli import arguments, pictures
+from tinympcnn.cli import arguments
 from tinympcnn.cli.findings import Outputs, report
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
+from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.words import say
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference import inspection
@@ -155,9 +156,7 @@ def _check(images: Paths, models: Paths, labels: Paths | None, rule: Rule, outpu
     for paths, what in ((images, "images"), (labels, "labels"), (held_images, "images"), (held_labels, "labels")):
         inputs += [] if paths is None else expand(paths, what)
     check_outputs((outputs.csv, outputs.sheet, outputs.roc), inputs, outputs.force)
-    for picture in (outputs.sheet, outputs.roc):
-        if picture is not None:
-            pictures.check_picture(picture)
+    check_pictures(outputs.sheet, outputs.roc)
 
 
 def _read(

@@ -21,7 +21,7 @@ from tinympcnn.cli import arguments
 from tinympcnn.cli.crew import crew_for
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
-from tinympcnn.cli.pictures import check_picture
+from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.bands import Bands
@@ -196,7 +196,7 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
             written += [Path(folder, name + ending) for name in page_names(files)]
     check_outputs(written, [*inputs, *(file.path for file in files)], outputs.force)
     if outputs.overlay is not None:
-        check_picture(written[1])
+        check_pictures(written[1])
     if outputs.roi is not None:
         roifile()
 

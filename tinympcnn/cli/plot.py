@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinympcnn.cli import arguments, charts
 from tinympcnn.cli.models import AnyPath, Echo, Paths
-from tinympcnn.cli.pictures import check_picture
+from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.words import say
 from tinympcnn.errors import DataError
 from tinympcnn.io.outputs import check_outputs
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
 def plot_files(logs: Paths, output: AnyPath, *, force: bool = False, echo: Echo = say) -> None:
     """Draw the curves of the logs of training runs: loss and mistakes over the epochs, a colour for each run."""
     check_outputs([output], logs, force)
-    check_picture(output)
+    check_pictures(output)
     names = [Path(log).stem for log in logs]
     names = names if len(set(names)) == len(names) else [str(log) for log in logs]
     charts.plot_curves(output, dict(zip(names, map(read_log, logs), strict=True)))

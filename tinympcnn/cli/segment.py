@@ -104,7 +104,7 @@ def segment_files(
     """
     draw = None
     if steps.preview:
-        pictures.check_picture("preview.png")
+        pictures.check_pictures("preview.png")
         known = pair(images, steps.labels, reading) if steps.labels else []
         draw = partial(draw_preview, truth={page.image.path: page for page in known if page.number == 0})
     committee, factor = load_committee(model, steps.turns, machine, echo)

@@ -22,7 +22,7 @@ import numpy as np
 from tinympcnn.cli import charts
 from tinympcnn.cli.crew import crew_for, load_backend
 from tinympcnn.cli.models import AnyPath, Echo
-from tinympcnn.cli.pictures import check_picture, grey
+from tinympcnn.cli.pictures import check_pictures, grey
 from tinympcnn.cli.versions import versions
 from tinympcnn.cli.words import say
 from tinympcnn.engine.workers import worker_processes
@@ -104,8 +104,7 @@ class Job:
 def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
     """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
     check_outputs((output, checkpoint_path(output), session.log, session.watch), inputs, force=True)
-    if session.watch is not None:
-        check_picture(session.watch)
+    check_pictures(session.watch)
     xp, why = load_backend(session.device, session.cluster)
     if session.cluster is not None and (session.processes != 1 or recipe.optimizer != "lbfgs"):
         raise UsageError(
