@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,6 @@ class Outputs:
     confusion: AnyPath | None = None
     sheet: AnyPath | None = None
 
-    def __iter__(self) -> Iterator[AnyPath | None]:
-        return iter((self.csv, self.confusion, self.sheet))
-
 
 def classify_files(
     images: Paths,
@@ -92,9 +89,9 @@ def classify_files(
         raise UsageError(
             "a confusion matrix and a sheet of mistakes need the true classes: a folder for each, or a CSV"
         )
-    check_outputs(outputs, [*models, *(path for path in images if Path(path).is_file())])
+    check_outputs(vars(outputs).values(), [*models, *(path for path in images if Path(path).is_file())])
     check_pictures(outputs.confusion, outputs.sheet)
-    xp, why = load_backend(machine.device, machine.cluster)
+    device, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
     nets, names, factor = load_nets(models)
     check_columns(nets, names)
@@ -102,7 +99,7 @@ def classify_files(
         raise DataError(f"{names[0]} does not classify whole images: it was trained on label images; use segment")
     data = read_classified(images, nets[0].class_names, Reading(axes=axes, downsample=factor))
     echo(data.describe())
-    nets = [net.to("numpy" if xp is np else "cupy") for net in nets]
+    nets = [net.to(device) for net in nets]
     classify(nets, data.images[:1])  # the first call makes threads and memory, which is not what an image costs
     with crew_for(machine.cluster, nets) as crew:
         start = time.perf_counter()
@@ -119,36 +116,28 @@ def classify_files(
 
 def measures(p: np.ndarray, classes: np.ndarray) -> dict[str, float]:
     """Return the error rate, the top-2 error, and what rejecting the least certain images leaves, by name."""
+    values: dict[str, float] = {"wrong": int((p.argmax(axis=1) != classes).sum())}
+    values |= {"error": top_error(p, classes), "top-2 error": top_error(p, classes, 2)}
     curve = rejection_curve(p, classes)
-    left = {
-        f"error after rejecting {100 * share:g} %": float(curve.error[np.searchsorted(curve.rejected, share)])
-        for share in REJECTED
-        if share <= curve.rejected[-1]
-    }
-    return {
-        "wrong": int((p.argmax(axis=1) != classes).sum()),
-        "error": top_error(p, classes),
-        "top-2 error": top_error(p, classes, 2),
-        **left,
-    }
+    for share in REJECTED:
+        if share <= curve.rejected[-1]:
+            left = curve.error[np.searchsorted(curve.rejected, share)]
+            values[f"error after rejecting {100 * share:g} %"] = float(left)
+    return values
 
 
 def compared(opinions: Sequence[np.ndarray], classes: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Return each column's error, what the committee gains on their mean, and McNemar's test against the best column.
-
-    Nothing for a single column.
-    """
+    """Return the error of each of several columns, what their committee gains, and McNemar's p, by name."""
     if len(opinions) < 2:
         return {}
-    errors = [top_error(p, classes) for p in opinions]
-    best = int(np.argmin(errors))
-    together = average(opinions)
+    errors, together = [top_error(p, classes) for p in opinions], average(opinions)
+    mean, best = float(np.mean(errors)), opinions[int(np.argmin(errors))]
     return {
         **{f"error of {name}": error for name, error in zip(names, errors, strict=True)},
-        "mean error of the columns": float(np.mean(errors)),
-        "gain of the committee on that mean": float(np.mean(errors)) - top_error(together, classes),
+        "mean error of the columns": mean,
+        "gain of the committee on that mean": mean - top_error(together, classes),
         "McNemar's p against the best column": mcnemar(
-            together.argmax(axis=1) != classes, opinions[best].argmax(axis=1) != classes
+            together.argmax(axis=1) != classes, best.argmax(axis=1) != classes
         ),
     }
 
@@ -161,11 +150,12 @@ def write_rows(path: AnyPath, data: Classified, p: np.ndarray) -> None:
         writer.writerow(["image", "class", "predicted", "probability", "second", "second_probability"])
         for i, (first, second) in enumerate(order[:, :2].tolist()):
             true = "" if data.classes is None else data.class_names[data.classes[i]]
-            first_row = [data.class_names[first], f"{p[i, first]:.5f}"]
-            writer.writerow([data.names[i], true, *first_row, data.class_names[second], f"{p[i, second]:.5f}"])
+            ranked = [part for k in (first, second) for part in (data.class_names[k], f"{p[i, k]:.5f}")]
+            writer.writerow([data.names[i], true, *ranked])
 
 
 def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Echo) -> None:
+    """Write the files that are asked for."""
     if outputs.csv is not None:
         write_rows(outputs.csv, data, p)
     if outputs.confusion is not None and data.classes is not None:
@@ -173,6 +163,5 @@ def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Echo) -> Non
         draw_confusion(outputs.confusion, C, data.class_names)
     if outputs.sheet is not None and data.classes is not None:
         draw_mistakes(outputs.sheet, data.images, data.classes, p, data.class_names)
-    for path in outputs:
-        if path is not None:
-            echo(f"wrote {path}")
+    for path in filter(None, vars(outputs).values()):
+        echo(f"wrote {path}")

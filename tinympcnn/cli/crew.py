@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 from tinympcnn.engine import backend
 from tinympcnn.engine.workers import Crew
@@ -14,11 +13,12 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.nn.sequential import Sequential
 
 
-def load_backend(device: str, cluster: str | None) -> tuple[ModuleType, str]:
-    """Return the array module to compute with, and why: the workers of a cluster compute with NumPy."""
+def load_backend(device: str, cluster: str | None) -> tuple[str, str]:
+    """Return the array module to compute with, numpy or cupy, and why: the workers of a cluster compute with NumPy."""
     if cluster is not None and device == "cupy":
         raise UsageError("the workers of a cluster compute with NumPy; leave out --backend cupy or --cluster")
-    return backend.load(device if cluster is None else "numpy")
+    xp, why = backend.load(device if cluster is None else "numpy")
+    return xp.__name__, why
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tinympcnn.cli.crew import crew_for
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
 from tinympcnn.cli.pictures import check_pictures
+from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.bands import Bands
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     table = {"flags": ["-o", "--output"], "dest": "table", "required": True, "metavar": "OBJECTS.csv"}
     arguments.fields(data, Outputs, table=table)
     arguments.fields(
-        data, Truth, places={"flags": ["--truth"], "dest": "places", **arguments.FILES},
+        data, Search, places={"flags": ["--truth"], "dest": "places", **arguments.FILES},
         validation={"flags": ["--val"], "dest": "validation", **arguments.FILES},
         within={"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"},
     )  # fmt: skip
@@ -65,17 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Find objects as the options of ``tinympcnn locate`` say."""
-    known = options.places or options.validation
-    locate_files(
-        options.images, options.model, arguments.made(Outputs, options),
-        arguments.made(Truth, options) if known else None, arguments.made(Search, options),
-        reading=Reading(axes=options.axes, radius=options.radius), machine=arguments.made(Machine, options),
-    )  # fmt: skip
+    outputs, search = arguments.made(Outputs, options), arguments.made(Search, options)
+    machine = arguments.made(Machine, options)
+    locate_files(options.images, options.model, outputs, search, machine=machine, axes=options.axes)
 
 
 @dataclass(frozen=True)
 class Search:
-    """What an object is.
+    """What an object is, and the objects that are there.
 
     Attributes
     ----------
@@ -85,19 +82,6 @@ class Search:
         The smallest score of an object, if it is not chosen on validation images. The default is then 0.5.
     turns : bool
         Average over the eight flips and quarter turns of each image.
-    """
-
-    radius: float | None = None
-    threshold: float | None = None
-    turns: bool = False
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The objects that are there.
-
-    Attributes
-    ----------
     places : sequence of path or None
         The objects that are there: a table of points, or images of numbered objects. By default they are not known.
     validation : sequence of path or None
@@ -107,23 +91,29 @@ class Truth:
         The largest distances of a hit, in pixels; the first decides. The default is the radius.
     """
 
+    radius: float | None = None
+    threshold: float | None = None
+    turns: bool = False
     places: Paths | None = None
     validation: Paths | None = None
     within: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.places:
-            raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Truth.places)")
+        if self.validation and not self.places:
+            raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Search.places)")
+        if self.validation and self.threshold is not None:
+            raise UsageError(
+                "a score is either given or chosen on validation images, not both; leave out --score or --val"
+            )
 
 
 def locate_files(
     images: Paths,
-    model: AnyPath | Paths,
+    models: Paths,
     outputs: Outputs,
-    truth: Truth | None = None,
     search: Search = Search(),
     *,
-    reading: Reading = Reading(),  # noqa: B008
+    axes: str | None = None,
     machine: Machine = Machine(),  # noqa: B008
     echo: Echo = say,
 ) -> dict[str, Any]:
@@ -132,20 +122,17 @@ def locate_files(
     The models have two classes, background and object; the probabilities of several are averaged. The models say by
     how much images are down-sampled.
     """
-    models = [model] if isinstance(model, str | PathLike) else list(model)
+    reading = Reading(axes=axes, radius=search.radius)
     committee, factor = load_committee(models, search.turns, machine, echo)
-    radius = _radius(committee, search.radius)
-    files = _open(images, reading, committee)
     if committee.out_maps != 2:
         raise UsageError(f"objects are found by models of two classes; {models[0]} has {committee.out_maps}")
-    held = _open(truth.validation, reading, committee) if truth and truth.validation else []
-    if held and search.threshold is not None:
-        raise UsageError("a score is either given or chosen on validation images, not both; leave out --score or --val")
-    places = read_places(truth.places or [], [*files, *held], reading) if truth else None
+    radius = _radius(committee, search.radius)
+    files = _open(images, reading, committee)
+    held = _open(search.validation, reading, committee) if search.validation else []
+    places = read_places(search.places, [*files, *held], reading) if search.places else None
     _check_outputs(outputs, files, [*models, *(file.path for file in held)])
 
-    n = sum(file.n_pages for file in files)
-    within = truth.within if truth and truth.within else (radius,)
+    n, within = sum(file.n_pages for file in files), search.within or (radius,)
     threshold = 0.5 if search.threshold is None else search.threshold
     shared = [file.path for file in [*files, *held] if file.opened_by_workers]
     with crew_for(machine.cluster, committee.nets, shared) as crew:
@@ -192,8 +179,7 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
     written: list[AnyPath] = [outputs.table]
     for folder, ending in ((outputs.overlay, ".png"), (outputs.roi, ".zip")):
         if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            written += [Path(folder, name + ending) for name in page_names(files)]
+            written += [made_folder(Path(folder)) / (name + ending) for name in page_names(files)]
     check_outputs(written, [*inputs, *(file.path for file in files)], outputs.force)
     if outputs.overlay is not None:
         check_pictures(written[1])

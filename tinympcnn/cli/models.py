@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-import numpy as np
-
 from tinympcnn.cli.crew import load_backend
 from tinympcnn.cli.words import say
 from tinympcnn.errors import DataError, counted
@@ -49,10 +47,10 @@ def load_committee(
     models: AnyPath | Paths, turns: bool = False, machine: Machine = Machine(), echo: Echo = say
 ) -> tuple[Committee, int]:
     """Read models that will be averaged, and return also the factor by which all want their images down-sampled."""
-    xp, why = load_backend(machine.device, machine.cluster)
+    device, why = load_backend(machine.device, machine.cluster)
     echo(f"backend: {why}")
     nets, names, factor = load_nets([models] if isinstance(models, str | PathLike) else models)
-    return Committee(nets, turns, names).to("numpy" if xp is np else "cupy"), factor
+    return Committee(nets, turns, names).to(device), factor
 
 
 def load_nets(models: Paths) -> tuple[list[Net], list[str], int]:

@@ -105,12 +105,12 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
     """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
     check_outputs((output, checkpoint_path(output), session.log, session.watch), inputs, force=True)
     check_pictures(session.watch)
-    xp, why = load_backend(session.device, session.cluster)
+    device, why = load_backend(session.device, session.cluster)
     if session.cluster is not None and (session.processes != 1 or recipe.optimizer != "lbfgs"):
         raise UsageError(
             "a cluster is for --optimizer lbfgs, which sums over images, and takes the place of --processes"
         )
-    if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
+    if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or device != "numpy"):
         raise UsageError(
             f"{session.processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images"
         )
@@ -121,12 +121,12 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
 
 def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
     """Train a copy of a net, or go on with its training, write it to the job's output, and return it, on the CPU."""
-    echo, xp = session.echo, load_backend(session.device, session.cluster)[0]
-    net = net.to("numpy" if xp is np else "cupy")
+    echo, (device, _) = session.echo, load_backend(session.device, session.cluster)
+    net = net.to(device)
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     n, held_out = (len(job.about[which]) for which in ("images", "validation"))
     echo(f"training on {counted(n, 'image')}, validating on {held_out}: {_chosen(choices)}")
-    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": versions()}
+    net.record = {**choices, "backend": device, "dtype": net.dtype.name, **job.about, "versions": versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
     with crew_for(session.cluster) as crew, worker_processes(session.processes) as processes:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
+from tinympcnn.cli.crew import load_backend
 from tinympcnn.cli.models import AnyPath
 from tinympcnn.cli.session import Job, Session, check_session, digest, train
 from tinympcnn.data.distort import Distortion
 from tinympcnn.data.preprocessing import Preprocessing
-from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.reading import Reading
@@ -73,7 +71,7 @@ def train_classes(
     check_session(session, output, [path for path in map(Path, images) if path.is_file()], recipe)
     read = read_classified(images, reading=reading)
     session.echo(read.describe())
-    model = _model(net, column, read, recipe.seed).to("numpy" if backend.load(session.device)[0] is np else "cupy")
+    model = _model(net, column, read, recipe.seed).to(load_backend(session.device, None)[0])
     assert read.classes is not None
     kept, held = split_stratified(read.classes, val, recipe.seed)
     data = ClassifiedImages(model, read.images[kept], read.classes[kept], distortion, column.batch, recipe.seed)
