@@ -14,8 +14,7 @@ import numpy as np
 
 from tinympcnn.cli import arguments
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
-from tinympcnn.cli.crew import crew_for, load_backend
-from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_nets
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, crew_for, load_backend, load_nets
 from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError

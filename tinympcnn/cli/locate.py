@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.crew import crew_for
-from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, crew_for, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
 from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.results import made_folder

@@ -123,13 +123,16 @@ def segment_files(
     return Job(pages, results, reading, force).run(images, Path(output), draw)
 
 
-def draw_preview(file: ImageFile, results: Sequence[Path], path: Path, *, truth: Mapping[Path, Page]) -> None:
-    """Draw the first page of an image with the outlines of its labels and, if it has a label image, the mistakes."""
-    _, pages, values = read_prediction(results[1])
+def draw_preview(file: ImageFile, paths: Sequence[Path], *, truth: Mapping[Path, Page]) -> None:
+    """Draw the first page of an image with the outlines of its labels and, if it has a label image, the mistakes.
+
+    The `paths` are those of the probabilities, of the labels, and of the picture.
+    """
+    _, pages, values = read_prediction(paths[1])
     assert values is not None  # for they are ours
     classes, factor, true = data.class_indices(pages.page(0)[:, :, 0], values), file.shape[0] // pages.shape[0], None
     if file.path in truth:
         page = truth[file.path]
         [raw] = read_labels([(page.label, page.label_number)], Reading())
         true = data.downsample_labels(data.class_indices(raw, values), factor)
-    pictures.draw_preview(path, data.downsample(file.page(0), factor), classes, values, true)
+    pictures.draw_preview(paths[2], data.downsample(file.page(0), factor), classes, values, true)

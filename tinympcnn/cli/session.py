@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import charts
-from tinympcnn.cli.crew import crew_for, load_backend
-from tinympcnn.cli.models import AnyPath, Echo
+from tinympcnn.cli.models import AnyPath, Echo, crew_for, load_backend
 from tinympcnn.cli.pictures import check_pictures, grey
 from tinympcnn.cli.versions import versions
 from tinympcnn.cli.words import say

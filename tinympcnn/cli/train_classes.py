@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tinympcnn.cli.crew import load_backend
-from tinympcnn.cli.models import AnyPath
+from tinympcnn.cli.models import AnyPath, load_backend
 from tinympcnn.cli.session import Job, Session, check_session, digest, train
 from tinympcnn.data.distort import Distortion
 from tinympcnn.data.preprocessing import Preprocessing
