@@ -1,8 +1,4 @@
-"""``tinympcnn detect``: from image files and model files to a decision for each image.
-
-The decisions themselves are made in ``inference/inspection.py``. Results are a table, a CSV with a row for every image,
-and pictures.
-"""
+"""``tinympcnn detect``: from image files and model files to a decision for each image (``inference/inspection.py``)."""
 
 from __future__ import annotations
 
@@ -114,11 +110,10 @@ def detect_files(
     device: str = "numpy",
     echo: Echo = say,
 ) -> dict[str, Any]:
-    """Decide for every image whether it has a defect, and compare with the truth where that is known.
+    """Decide for every image whether it has a defect, compare with the truth if that is known, and return the table.
 
     The first class of the models is sound, their other classes are defects, and a pixel of `labels` of any value but
-    that of the first class is a defect; with a threshold in `reading`, every pixel above it. Return what was echoed as
-    a table; the keys that need a truth are missing without `labels`.
+    that of the first class is a defect; with a threshold in `reading`, every pixel above it.
     """
     models = [model] if isinstance(model, str | PathLike) else list(model)
     _check(images, models, labels, rule, outputs, reading)
@@ -151,10 +146,9 @@ def _check(images: Paths, models: Paths, labels: Paths | None, rule: Rule, outpu
         raise UsageError("a threshold of the labels needs labels; decisions take --probability (Rule.threshold)")
     if outputs.roc is not None and labels is None:
         raise UsageError("a ROC curve compares with the truth; give labels too")
-    held_images, held_labels = rule.validation or (None, None)
     inputs = [*models]
-    for paths, what in ((images, "images"), (labels, "labels"), (held_images, "images"), (held_labels, "labels")):
-        inputs += [] if paths is None else expand(paths, what)
+    for paths, what in zip((images, labels, *(rule.validation or ())), 2 * ("images", "labels"), strict=False):
+        inputs += expand(paths, what) if paths is not None else []
     check_outputs((outputs.csv, outputs.sheet, outputs.roc), inputs, outputs.force)
     check_pictures(outputs.sheet, outputs.roc)
 

@@ -17,7 +17,7 @@ from tinympcnn.inference.inspection import PAPER_PIXELS, Inspected, summary
 from tinympcnn.io.atomic import replacing
 
 NAMED = 20  # flagged images that are named
-PAPER_SIZE = 240 * 548  # pixels of an image of the paper, four times 60 by four times 137
+PAPER_SHARE = PAPER_PIXELS / (240 * 548)  # of an image of the paper, four times 60 by four times 137 pixels
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,8 @@ def _warnings(committee: Committee, found: Sequence[Inspected], pixels: float, f
     if pixels > size / 4:
         yield (
             f"--pixels {pixels:g} is more than a quarter of image {smallest.name}, which has {size} pixels, so smaller "
-            f"defects are missed; try --pixels {_share(size)}, or auto with validation images"
+            f"defects are missed; try --pixels {max(1, int(PAPER_SHARE * size))}, or auto with validation images"
         )
-
-
-def _share(size: int) -> int:
-    """Return the number of pixels that is as large a share of an image of this size as the paper's is of its own."""
-    return max(1, size * PAPER_PIXELS // PAPER_SIZE)
 
 
 def write_rows(path: AnyPath, found: Sequence[Inspected], threshold: float, factor: int = 1) -> None:
