@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.labels import read_labels
 from tinympcnn.io.matching import pair
-from tinympcnn.io.predictions import Prediction, read_prediction
+from tinympcnn.io.predictions import read_prediction
 from tinympcnn.io.reading import Reading
 
 
@@ -67,8 +67,10 @@ def read_compared(
         raise DataError(
             "the predictions are of different kinds or classes; take them one kind at a time, such as *_prob.tif"
         )
-    for prediction in opened:
-        _check_classes(prediction)
+    for file in (prediction.pages for prediction in opened if prediction.class_values is None):
+        if (n := len(_values(file))) > MAX_CLASSES:
+            way_out = "give a _prob.tif or _labels.tif that segment wrote"
+            raise DataError(f"{file.path} is no prediction, for it holds {n} values; {way_out}")
     ((kind, values),) = kinds
     matched = pair(predictions, labels, reading, predictions=True)
     pages = [page.image.page(page.number) for page in matched]
@@ -107,21 +109,14 @@ def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], factor: int) ->
     raise DataError(f"a prediction of {page[0]}x{page[1]} meets labels of {labels[0]}x{labels[1]}{shrunk}{hint}")
 
 
-def _check_classes(prediction: Prediction) -> None:
-    """Refuse a file that was not written by `segment` and has too many values to be labels."""
-    if prediction.class_values is None:
-        found = {value for page in prediction.pages for value in np.unique(page).tolist()}
-        if len(found) > MAX_CLASSES:
-            raise DataError(
-                f"{prediction.pages.path} is no prediction, for it holds {len(found)} values; "
-                "give a _prob.tif or _labels.tif that segment wrote"
-            )
+def _values(pages: Iterable[np.ndarray]) -> set[int]:
+    """Return the distinct values of pages."""
+    return {value for page in pages for value in np.unique(page).tolist()}
 
 
 def _mapped(labels: list[np.ndarray], mapping: Mapping[int, int]) -> list[np.ndarray]:
     """Return the labels with their values exchanged; refuse a mapping that was meant for other labels."""
-    found = {value for y in labels for value in np.unique(y).tolist()} if mapping else set()
-    found -= {IGNORED} - mapping.keys()
+    found = _values(labels) - ({IGNORED} - mapping.keys()) if mapping else set()
     if absent := [value for value in mapping if value not in found]:
         raise DataError(f"--map names {absent[0]}, which the labels do not hold; they are {min(found)} to {max(found)}")
     left = {mapping.get(value, value) for value in found}

@@ -48,17 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn locate``."""
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     arguments.images(data)
-    table = {"flags": ["-o", "--output"], "dest": "table", "required": True, "metavar": "OBJECTS.csv"}
-    arguments.fields(data, Outputs, table=table)
-    arguments.fields(
-        data, Search, places={"flags": ["--truth"], "dest": "places", **arguments.FILES},
-        validation={"flags": ["--val"], "dest": "validation", **arguments.FILES},
-        within={"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"},
-    )  # fmt: skip
+    text = "The table of objects to write: file, page, row, column and score, in pixels from 0."
+    arguments.output(data, "OBJECTS.csv", text, required=True)
+    within = {"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"}
+    arguments.fields(data, Search, truth=arguments.FILES, val=arguments.FILES, within=within)
     arguments.fields(data, Outputs, overlay="DIR", roi="DIR", force={})
     arguments.models(net, "The models that train wrote with --radius. The probabilities of several are averaged.")
-    score = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
-    arguments.fields(net, Search, radius=arguments.RADIUS, threshold=score)
+    score = {"type": arguments.ranged(float, 0, 1), "metavar": "P"}
+    arguments.fields(net, Search, radius=arguments.RADIUS, score=score)
     arguments.machine(machine, cluster=True)
 
 
@@ -77,13 +74,13 @@ class Search:
     ----------
     radius : float or None
         The radius of the objects, in pixels of the files. The default is the radius that the models were trained with.
-    threshold : float or None
+    score : float or None
         The smallest score of an object, if it is not chosen on validation images. The default is then 0.5.
     turns : bool
         Average over the eight flips and quarter turns of each image.
-    places : sequence of path or None
+    truth : sequence of path or None
         The objects that are there: a table of points, or images of numbered objects. By default they are not known.
-    validation : sequence of path or None
+    val : sequence of path or None
         The validation images, on which the threshold is chosen by F1. Their objects are in --truth as well. By default
         there are none.
     within : tuple of float
@@ -91,16 +88,16 @@ class Search:
     """
 
     radius: float | None = None
-    threshold: float | None = None
+    score: float | None = None
     turns: bool = False
-    places: Paths | None = None
-    validation: Paths | None = None
+    truth: Paths | None = None
+    val: Paths | None = None
     within: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.validation and not self.places:
-            raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Search.places)")
-        if self.validation and self.threshold is not None:
+        if self.val and not self.truth:
+            raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Search.truth)")
+        if self.val and self.score is not None:
             raise UsageError(
                 "a score is either given or chosen on validation images, not both; leave out --score or --val"
             )
@@ -127,12 +124,12 @@ def locate_files(
         raise UsageError(f"objects are found by models of two classes; {models[0]} has {committee.out_maps}")
     radius = _radius(committee, search.radius)
     files = _open(images, reading, committee)
-    held = _open(search.validation, reading, committee) if search.validation else []
-    places = read_places(search.places, [*files, *held], reading) if search.places else None
+    held = _open(search.val, reading, committee) if search.val else []
+    places = read_places(search.truth, [*files, *held], reading) if search.truth else None
     _check_outputs(outputs, files, [*models, *(file.path for file in held)])
 
     n, within = sum(file.n_pages for file in files), search.within or (radius,)
-    threshold = 0.5 if search.threshold is None else search.threshold
+    threshold = 0.5 if search.score is None else search.score
     shared = [file.path for file in [*files, *held] if file.opened_by_workers]
     with crew_for(machine.cluster, committee.nets, shared) as crew:
         room = crew.memory or machine.memory or DEFAULT_MEMORY
@@ -175,7 +172,7 @@ def _open(images: Paths, reading: Reading, committee: Committee) -> list[ImageFi
 
 def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) -> None:
     """Refuse before any work what could not be written at the end."""
-    written: list[AnyPath] = [outputs.table]
+    written: list[AnyPath] = [outputs.output]
     for folder, ending in ((outputs.overlay, ".png"), (outputs.roi, ".zip")):
         if folder is not None:
             written += [made_folder(Path(folder)) / (name + ending) for name in page_names(files)]

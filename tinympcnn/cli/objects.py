@@ -25,8 +25,8 @@ class Outputs:
 
     Attributes
     ----------
-    table : path
-        The table of objects to write: file, page, row, column and score, in pixels from 0.
+    output : path
+        The table of objects to write.
     overlay : path or None
         Draw hits, misses and false alarms into a PNG for each page in this folder. This needs matplotlib. The default
         is to draw nothing.
@@ -37,7 +37,7 @@ class Outputs:
         Replace results that exist. Inputs are never replaced.
     """
 
-    table: AnyPath
+    output: AnyPath
     overlay: AnyPath | None = None
     roi: AnyPath | None = None
     force: bool = False
@@ -89,8 +89,8 @@ def write_objects(outputs: Outputs, found: Sequence[Found], within: float, radiu
         for one in found
         for row, column, score in one.objects.tolist()
     ]
-    write_points(outputs.table, points)
-    echo(f"wrote {outputs.table}")
+    write_points(outputs.output, points)
+    echo(f"wrote {outputs.output}")
     for one in found:
         if outputs.overlay is not None:
             hits = None if one.truth is None else match_objects(one.objects, one.truth, within)

@@ -50,10 +50,9 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: AnyPath, ca
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     side_by_side([np.eye(40), np.eye(40) > 0], ["probability", "labels"], folder + "/both.png")
     """
-    arrays = [np.asarray(panel) for panel in panels]
-    if not arrays or len(arrays) != len(titles):
-        both = f"{counted(len(arrays), 'panel')} and {counted(len(titles), 'title')}"
-        raise UsageError(f"{both} do not make a picture; give one to each")
+    arrays, n = [np.asarray(panel) for panel in panels], len(titles)
+    if not arrays or len(arrays) != n:
+        raise UsageError(f"{counted(len(arrays), 'panel')} cannot have {counted(n, 'title')}; give one to each")
     for array in arrays:
         if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
             raise UsageError(f"a panel is an array (H, W) or (H, W, 3), not {array.shape}")
@@ -113,8 +112,9 @@ def draw_preview(
     step = -(-max(classes.shape) // PREVIEW)
     image, classes = image[::step, ::step], classes[::step, ::step]
     truth = None if truth is None else truth[::step, ::step]
-    marks = [(INK[k % len(INK)], classes == k, f"edge of {values[k]}") for k in range(1, len(values))]
-    marks = [(YELLOW if truth is not None else ink, outlines(mask), words) for ink, mask, words in marks]
+    inks = INK if truth is None else (YELLOW,)
+    edges = ((k, outlines(classes == k)) for k in range(1, len(values)))
+    marks = [(inks[k % len(inks)], mask, f"edge of {values[k]}") for k, mask in edges]
     if truth is not None:
         wrong, n = (classes != truth) & (truth >= 0), max(1, np.count_nonzero(truth >= 0))
         others = str(values[1]) if len(values) == 2 else "another"
@@ -146,12 +146,8 @@ def draw_objects(
     """
     kinds = [("object", BLUE, "o", objects)]
     if truth is not None and matched is not None:
-        missed = np.delete(truth, matched[matched >= 0], axis=0)
-        kinds = [
-            ("hit", BLUE, "o", objects[matched >= 0]),
-            ("false alarm", VERMILLION, "s", objects[matched < 0]),
-            ("miss", YELLOW, "D", missed),
-        ]
+        kinds = [("hit", BLUE, "o", objects[matched >= 0]), ("false alarm", VERMILLION, "s", objects[matched < 0])]
+        kinds += [("miss", YELLOW, "D", np.delete(truth, matched[matched >= 0], axis=0))]
     with picture_of(path, image) as (figure, ax):
         size = (2 * 72 / DPI * (radius * enlarged(image) + 2)) ** 2
         for name, colour, mark, some in kinds:
@@ -194,8 +190,7 @@ def rgb(ink: str) -> tuple[float, float, float]:
 def grey(image: np.ndarray) -> np.ndarray:
     """Return an image from 0 to 1: bytes as they are, others from their smallest value to their largest."""
     low, high = (0.0, 255.0) if image.dtype == np.uint8 else (float(image.min()), float(image.max()))
-    stretched: np.ndarray = (image.astype(np.float64) - low) / max(high - low, 1e-9)
-    return stretched
+    return np.asarray((image.astype(np.float64) - low) / max(high - low, 1e-9))
 
 
 def check_pictures(*paths: AnyPath | None) -> None:
