@@ -190,10 +190,8 @@ def images(group: argparse._ActionsContainer, *names: str, help: str = IMAGES) -
 def models(group: argparse._ActionsContainer, help: str) -> None:
     """Add the models whose answers are averaged, and test-time augmentation."""
     files(group, "-m", "--model", help=help, required=True, metavar="MODEL.npz")
-    group.add_argument(
-        "--turns", action="store_true",
-        help="Average over the eight flips and quarter turns of each image: test-time augmentation.",
-    )  # fmt: skip
+    text = "Average over the eight flips and quarter turns of each image: test-time augmentation."
+    group.add_argument("--turns", action="store_true", help=text)
 
 
 def machine(group: argparse._ActionsContainer, tiles: bool = False, cluster: bool = False) -> None:
@@ -201,10 +199,8 @@ def machine(group: argparse._ActionsContainer, tiles: bool = False, cluster: boo
     if tiles:
         tile = {"type": ranged(int, 1, auto=True), "metavar": "auto|N"}
         fields(group, Machine, tile=tile, memory={"type": memory, "metavar": "SIZE"})
-    group.add_argument(
-        "--backend", choices=BACKENDS, default="auto", dest="device",
-        help="The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise.",
-    )  # fmt: skip
+    text = "The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise."
+    group.add_argument("--backend", choices=BACKENDS, default="auto", dest="device", help=text)
     threads(group)
     if cluster:
         fields(group, Machine, cluster="local|ADDRESS")

@@ -25,17 +25,14 @@ def add_arguments(group: argparse._ActionsContainer, help: str) -> None:
     arguments.files(group, "-p", "--predictions", help=help, required=True)
     arguments.files(group, "-l", "--labels", help="The label images, one for each prediction.", required=True)
     arguments.reading(group, "axes", "threshold", "ignore", "downsample")
-    group.add_argument(
-        "--map", type=arguments.mapping, dest="mapping", metavar="A:B,...",
-        help="Replace label value A by B, and so on. The default is to change no value.",
-    )  # fmt: skip
+    text = "Replace label value A by B, and so on. The default is to change no value."
+    group.add_argument("--map", type=arguments.mapping, dest="mapping", metavar="A:B,...", help=text)
     group.add_argument("--invert", action="store_true", help="Exchange the two values of the label images.")
 
 
 def how(options: argparse.Namespace) -> dict[str, Any]:
     """Return how label images are read and changed, as `read_compared` takes it."""
-    reading = arguments.made(Reading, options)
-    return {"reading": reading, "mapping": options.mapping, "invert": options.invert}
+    return {"reading": arguments.made(Reading, options), "mapping": options.mapping, "invert": options.invert}
 
 
 class Compared(NamedTuple):

@@ -28,10 +28,8 @@ Crop = tuple[slice, slice]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn explore``."""
-    parser.add_argument(
-        "model", type=arguments.path, metavar="MODEL.npz",
-        help="The model to show, of a small net: C, FC, MPF, tanh, logistic and relu layers, with a few small pools.",
-    )  # fmt: skip
+    text = "The model to show, of a small net: C, FC, MPF, tanh, logistic and relu layers, with a few small pools."
+    parser.add_argument("model", type=arguments.path, metavar="MODEL.npz", help=text)
     parser.add_argument("image", type=arguments.path, metavar="IMAGE", help="The image: a TIFF, PNG or JPEG file.")
     text = "The page to write, which any browser opens without a network. The default is %(default)s."
     arguments.output(parser, "PAGE.html", text, default="explorer.html")
@@ -40,10 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="The rows and columns of the image to show, such as 40:58,50:71: from the first number up to, but not "
         "with, the second. The default is a piece in the middle that gives about a dozen outputs along each side.",
     )  # fmt: skip
-    parser.add_argument(
-        "--page", type=arguments.ranged(int, 0), default=0, metavar="N",
-        help="The page of a stack to show, counted from 0. The default is %(default)s.",
-    )  # fmt: skip
+    text = "The page of a stack to show, counted from 0. The default is %(default)s."
+    parser.add_argument("--page", type=arguments.ranged(int, 0), default=0, metavar="N", help=text)
     arguments.reading(parser, "axes")
     arguments.force(parser, "Replace a page that exists.")
 

@@ -63,16 +63,9 @@ def compared(found: Sequence[Found], threshold: float, within: float) -> dict[st
     """Return what the comparison with the truth gives at one distance, by name."""
     ranking = ranked(found, within)
     scores = ranking.at(threshold)
-    values = {
-        "hits": scores.hits,
-        "false alarms": scores.false_alarms,
-        "misses": scores.misses,
-        "precision": scores.precision,
-        "recall": scores.recall,
-        "F1": scores.f1,
-        "average precision": ranking.average_precision,
-        "recall at 1 false alarm a page": ranking.froc([1])[0],
-    }
+    values: dict[str, float] = {"hits": scores.hits, "false alarms": scores.false_alarms, "misses": scores.misses}
+    values |= {"precision": scores.precision, "recall": scores.recall, "F1": scores.f1}
+    values |= {"average precision": ranking.average_precision, "recall at 1 false alarm a page": ranking.froc([1])[0]}
     if len(found) > 1:  # else no other images could have been drawn
 
         def f1(drawn: list[int]) -> float:

@@ -22,9 +22,8 @@ EXAMPLES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tinympcnn plot``."""
-    parser.add_argument(
-        "logs", nargs="+", type=arguments.path, metavar="LOG.csv", help="The logs that train --log wrote."
-    )  # fmt: skip
+    text = "The logs that train --log wrote."
+    parser.add_argument("logs", nargs="+", type=arguments.path, metavar="LOG.csv", help=text)
     arguments.output(parser, "PICTURE.png", "The picture to write.", required=True)
     arguments.force(parser, "Replace a picture that exists.")
 

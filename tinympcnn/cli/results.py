@@ -42,9 +42,10 @@ class Job:
     results: Sequence[Result]
     reading: Reading = Reading()  # noqa: RUF009, it is immutable
     force: bool = False  # make results again that exist
+    draw: Draw | None = None  # add NAME_preview.png to each
 
-    def run(self, images: Paths, output: Path, draw: Draw | None = None) -> list[Path]:
-        """Write the results of image files, and return what was written; `draw` adds NAME_preview.png to each.
+    def run(self, images: Paths, output: Path) -> list[Path]:
+        """Write the results of image files, and return what was written.
 
         The results go into a folder, or those of a single image into one OME-Zarr, ``NAME.zarr``. Images whose results
         exist are left out, unless `force` is given. If some images cannot be used, the others have their results when
@@ -55,16 +56,14 @@ class Job:
         if self.pages.factor > 1:
             self.pages.echo(f"images are down-sampled by {self.pages.factor}, as for training")
         into = self._into_zarr if output.suffix.lower() == ".zarr" else self._into_folder
-        written = into(output, files, inputs, failures, draw)
+        written = into(output, files, inputs, failures)
         failures.tell(len(inputs))
         return written
 
-    def _into_folder(
-        self, folder: Path, files: list[ImageFile], inputs: list[Path], failures: Failures, draw: Draw | None
-    ) -> list[Path]:
+    def _into_folder(self, folder: Path, files: list[ImageFile], inputs: list[Path], failures: Failures) -> list[Path]:
         """Write NAME_kind.tif for each result of each image."""
         made_folder(folder)
-        kinds = [*(f"{result.kind}.tif" for result in self.results), *(["preview.png"] if draw else [])]
+        kinds = [*(f"{result.kind}.tif" for result in self.results), *(["preview.png"] if self.draw else [])]
         paths = {file: [folder / f"{file.stem}_{kind}" for kind in kinds] for file in files}
         missing = [file for file in files if not all(path.exists() for path in paths[file])]
         if not self.force and (missing or failures):
@@ -85,14 +84,12 @@ class Job:
                         for writer, result in zip(writers[file], self.results, strict=True):
                             writer.write(result.form(band))
                         del band  # before the next one is made
-                if draw is not None:
-                    draw(file, paths[file])
+                if self.draw is not None:
+                    self.draw(file, paths[file])
                 self._tell(file, paths[file])
         return written
 
-    def _into_zarr(
-        self, path: Path, files: list[ImageFile], inputs: list[Path], failures: Failures, draw: Draw | None
-    ) -> list[Path]:
+    def _into_zarr(self, path: Path, files: list[ImageFile], inputs: list[Path], failures: Failures) -> list[Path]:
         """Write the probabilities and the labels of a single image, each band by whoever computed it."""
         values = self.results[0].values
         if values is None:
@@ -102,16 +99,16 @@ class Job:
         check_zarr(path, inputs, self.force)
         [file] = files
         picture = path.with_name(f"{file.stem}_preview.png")
-        check_outputs([picture if draw else None], inputs, self.force)
+        check_outputs([picture if self.draw else None], inputs, self.force)
         with replacing_folder(path) as temporary:
             store = partial(made_store, temporary, file, values, self.pages.factor)
             for _, bands in self.pages.bands(files, failures, store):
                 with failures.of(file.path):
                     deque(bands, maxlen=0)
             failures.tell(1)
-        if draw is not None:
-            draw(file, [path, path / LABELS, picture])
-        written = [path, picture] if draw else [path]
+        if self.draw is not None:
+            self.draw(file, [path, path / LABELS, picture])
+        written = [path, picture] if self.draw else [path]
         self._tell(file, written)
         return written
 

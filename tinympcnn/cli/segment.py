@@ -120,7 +120,7 @@ def segment_files(
         Result("labels", lambda band: labels[band.argmax(axis=-1)], (), kind, values),
     ]
     pages = Pages(committee, factor, post, machine, echo)
-    return Job(pages, results, reading, force).run(images, Path(output), draw)
+    return Job(pages, results, reading, force, draw).run(images, Path(output))
 
 
 def draw_preview(file: ImageFile, paths: Sequence[Path], *, truth: Mapping[Path, Page]) -> None:
