@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from tinympcnn.cli.models import Machine
@@ -117,11 +118,11 @@ def size(text: str) -> tuple[int, int]:
 
 
 def fields(group: argparse._ActionsContainer, source: type, **options: str | dict[str, Any]) -> None:
-    """Add an option for each named field of a dataclass, which tells type, default and, in its docstring, the help.
+    """Add an option for each named field of a dataclass, which tells the type, the default and the help.
 
     The value of a name is the metavar of the option, or what `add_argument` takes besides.
     """
-    hints, texts = get_type_hints(source), _attributes(source)
+    hints, texts = get_type_hints(source), _texts(source)
     for name, given in options.items():
         more: dict[str, Any] = {"metavar": given} if isinstance(given, str) else dict(given)
         text, kinds = texts[name].replace("%", "%%"), (hints[name], *get_args(hints[name]))
@@ -137,10 +138,12 @@ def fields(group: argparse._ActionsContainer, source: type, **options: str | dic
         group.add_argument(*more.pop("flags", [f"--{name.replace('_', '-')}"]), help=text, **more)
 
 
-def _attributes(source: type) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of each attribute, without Python's marks."""
-    found = re.findall(r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.getdoc(source) or "", re.MULTILINE)
-    return {name: " ".join(text.split()).replace("``", "").replace('"', "") for name, text in found}
+@cache
+def _texts(source: type) -> dict[str, str]:
+    """Return what the string below each field says, or the table in the docstring, without Python's marks."""
+    table = re.findall(r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.getdoc(source) or "", re.MULTILINE)
+    below = re.findall(r'^    (\w+): .*\n    """((?:.|\n)*?)"""$', inspect.getsource(source), re.MULTILINE)
+    return {name: " ".join(text.split()).replace("``", "").replace('"', "") for name, text in [*table, *below]}
 
 
 def made(source: type[Made], options: argparse.Namespace, /, **given: Any) -> Made:

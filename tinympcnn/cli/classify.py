@@ -53,21 +53,14 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files that are asked for, each of them optional.
-
-    Attributes
-    ----------
-    csv : path or None
-        Write a row for each image to this file. The default is to write none.
-    confusion : path or None
-        Draw the confusion matrix to this file. This needs classes and matplotlib. The default is to draw none.
-    sheet : path or None
-        Draw the surest mistakes to this file. This needs classes and matplotlib. The default is to draw none.
-    """
+    """The files that are asked for, each of them optional."""
 
     csv: AnyPath | None = None
+    """Write a row for each image to this file. The default is to write none."""
     confusion: AnyPath | None = None
+    """Draw the confusion matrix to this file. This needs classes and matplotlib. The default is to draw none."""
     sheet: AnyPath | None = None
+    """Draw the surest mistakes to this file. This needs classes and matplotlib. The default is to draw none."""
 
 
 def classify_files(

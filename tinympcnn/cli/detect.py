@@ -66,29 +66,20 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Rule:
-    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`.
-
-    Attributes
-    ----------
-    pixels : float or None
-        Flag images with more than N defect pixels, counted at full resolution. The default is 5000, as in the paper.
-        auto chooses N on the validation images.
-    threshold : float or None
-        The probability above which a pixel is a defect pixel, if it is not chosen on validation images. The default
-        is then 0.5.
-    validation : pair of sequences of path, or None
-        The images and labels on which pixels and threshold are chosen.
-    turns : bool
-        Average over the eight flips and quarter turns of each image.
-    downsample : int or None
-        Shrink the images by this factor. The default is the factor that the model was trained with.
-    """
+    """When an image is flagged: if more than `pixels` of its pixels have a defect probability above `threshold`."""
 
     pixels: float | None = PAPER_PIXELS
+    """Flag images with more than N defect pixels, counted at full resolution. The default is 5000, as in the paper.
+    auto chooses N on the validation images."""
     threshold: float | None = None
+    """The probability above which a pixel is a defect pixel, if it is not chosen on validation images. The default is
+    then 0.5."""
     validation: tuple[Paths, Paths] | None = None
+    """The images and labels on which pixels and threshold are chosen."""
     turns: bool = False
+    """Average over the eight flips and quarter turns of each image."""
     downsample: int | None = None
+    """Shrink the images by this factor. The default is the factor that the model was trained with."""
 
     def __post_init__(self) -> None:
         if self.threshold is not None and self.validation is not None:

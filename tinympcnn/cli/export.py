@@ -67,25 +67,17 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Choices:
-    """What decides the exported model besides the models.
-
-    Attributes
-    ----------
-    turns : bool
-        Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation.
-    calibration : path or None
-        Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.
-    predict : bool
-        Give the images that nets trained on target images predict, in place of probabilities.
-    pixels : str or None
-        The type of the pixels that go in. The default is float32. For nets that classify whole images the default is
-        uint8.
-    """
+    """What decides the exported model besides the models."""
 
     turns: bool = False
+    """Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation."""
     calibration: AnyPath | None = None
+    """Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing."""
     predict: bool = False
+    """Give the images that nets trained on target images predict, in place of probabilities."""
     pixels: str | None = None
+    """The type of the pixels that go in. The default is float32. For nets that classify whole images the default is
+    uint8."""
 
 
 def export_files(

@@ -22,25 +22,17 @@ PAPER_SHARE = PAPER_PIXELS / (240 * 548)  # of an image of the paper, four times
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write, and whether files that exist are replaced.
-
-    Attributes
-    ----------
-    csv : path or None
-        Write a row for every image to this file. The default is to write none.
-    sheet : path or None
-        Draw the worst mistakes to this file. This needs matplotlib. The default is to draw none.
-    roc : path or None
-        Draw the ROC curve with the chosen point to this file. This needs labels and matplotlib. The default is to draw
-        none.
-    force : bool
-        Replace results that exist. Inputs are never replaced.
-    """
+    """The files to write, and whether files that exist are replaced."""
 
     csv: AnyPath | None = None
+    """Write a row for every image to this file. The default is to write none."""
     sheet: AnyPath | None = None
+    """Draw the worst mistakes to this file. This needs matplotlib. The default is to draw none."""
     roc: AnyPath | None = None
+    """Draw the ROC curve with the chosen point to this file. This needs labels and matplotlib. The default is to draw
+    none."""
     force: bool = False
+    """Replace results that exist. Inputs are never replaced."""
 
 
 def report(

@@ -68,31 +68,22 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Search:
-    """What an object is, and the objects that are there.
-
-    Attributes
-    ----------
-    radius : float or None
-        The radius of the objects, in pixels of the files. The default is the radius that the models were trained with.
-    score : float or None
-        The smallest score of an object, if it is not chosen on validation images. The default is then 0.5.
-    turns : bool
-        Average over the eight flips and quarter turns of each image.
-    truth : sequence of path or None
-        The objects that are there: a table of points, or images of numbered objects. By default they are not known.
-    val : sequence of path or None
-        The validation images, on which the threshold is chosen by F1. Their objects are in --truth as well. By default
-        there are none.
-    within : tuple of float
-        The largest distances of a hit, in pixels; the first decides. The default is the radius.
-    """
+    """What an object is, and the objects that are there."""
 
     radius: float | None = None
+    """The radius of the objects, in pixels of the files. The default is the radius that the models were trained
+    with."""
     score: float | None = None
+    """The smallest score of an object, if it is not chosen on validation images. The default is then 0.5."""
     turns: bool = False
+    """Average over the eight flips and quarter turns of each image."""
     truth: Paths | None = None
+    """The objects that are there: a table of points, or images of numbered objects. By default they are not known."""
     val: Paths | None = None
+    """The validation images, on which the threshold is chosen by F1. Their objects are in --truth as well. By default
+    there are none."""
     within: tuple[float, ...] = ()
+    """The largest distances of a hit, in pixels; the first decides. The default is the radius."""
 
     def __post_init__(self) -> None:
         if self.val and not self.truth:

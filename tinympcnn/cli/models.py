@@ -26,26 +26,17 @@ Echo = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to compute, and in which pieces. Only the last bits of the result depend on the device.
-
-    Attributes
-    ----------
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    tile : int or None
-        Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory.
-    memory : int or None
-        Keep to this much memory, such as 2G or 500M. The default is half of what is free.
-    cluster : str or None
-        Spread the work over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its scheduler.
-        local starts a worker for each core of this machine. The default is to compute in this process. This needs
-        dask.
-    """
+    """Where to compute, and in which pieces. Only the last bits of the result depend on the device."""
 
     device: str = "numpy"
+    """The library that computes."""
     tile: int | None = None
+    """Compute tiles of NxN pixels. The result does not depend on it. auto, the default, fits --memory."""
     memory: int | None = None
+    """Keep to this much memory, such as 2G or 500M. The default is half of what is free."""
     cluster: str | None = None
+    """Spread the work over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its scheduler. local
+    starts a worker for each core of this machine. The default is to compute in this process. This needs dask."""
 
 
 def load_backend(device: str, cluster: str | None) -> tuple[str, str]:

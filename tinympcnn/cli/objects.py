@@ -21,26 +21,18 @@ from tinympcnn.metrics.objects import Ranking, bootstrap_interval, match_objects
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write.
-
-    Attributes
-    ----------
-    output : path
-        The table of objects to write.
-    overlay : path or None
-        Draw hits, misses and false alarms into a PNG for each page in this folder. This needs matplotlib. The default
-        is to draw nothing.
-    roi : path or None
-        Write the objects of each page as points for ImageJ's ROI manager into this folder. This needs roifile. The
-        default is to write none.
-    force : bool
-        Replace results that exist. Inputs are never replaced.
-    """
+    """The files to write."""
 
     output: AnyPath
+    """The table of objects to write."""
     overlay: AnyPath | None = None
+    """Draw hits, misses and false alarms into a PNG for each page in this folder. This needs matplotlib. The default is
+    to draw nothing."""
     roi: AnyPath | None = None
+    """Write the objects of each page as points for ImageJ's ROI manager into this folder. This needs roifile. The
+    default is to write none."""
     force: bool = False
+    """Replace results that exist. Inputs are never replaced."""
 
 
 class Found(NamedTuple):

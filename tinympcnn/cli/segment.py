@@ -57,29 +57,20 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Steps:
-    """What decides the result besides images and models.
-
-    Attributes
-    ----------
-    turns : bool
-        Average over the eight flips and quarter turns of each image.
-    calibration : path or None
-        Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.
-    median : int
-        Smooth the probabilities by a median filter with a radius of R pixels. The default, 0, is no filter.
-    preview : bool
-        Draw also NAME_preview.png, the first page of each image with the outlines of its segments. This needs
-        matplotlib, and the memory of a page.
-    labels : sequence of path or None
-        The label images, where the truth is known. --preview then shows the mistakes in two colours. By default there
-        are none.
-    """
+    """What decides the result besides images and models."""
 
     turns: bool = False
+    """Average over the eight flips and quarter turns of each image."""
     calibration: AnyPath | None = None
+    """Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing."""
     median: int = 0
+    """Smooth the probabilities by a median filter with a radius of R pixels. The default, 0, is no filter."""
     preview: bool = False
+    """Draw also NAME_preview.png, the first page of each image with the outlines of its segments. This needs
+    matplotlib, and the memory of a page."""
     labels: Paths | None = None
+    """The label images, where the truth is known. --preview then shows the mistakes in two colours. By default there
+    are none."""
 
     def __post_init__(self) -> None:
         if self.labels and not self.preview:

@@ -41,54 +41,38 @@ MOST_PROCESSES = 61 if os.name == "nt" else 2**31  # more are more than Windows 
 
 @dataclass(frozen=True)
 class Session:
-    """How a training run is carried out.
-
-    Attributes
-    ----------
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    processes : int
-        The number of processes, of one thread each, over which lbfgs spreads the images on a CPU. No bit of the result
-        depends on it.
-    cluster : str or None
-        Spread the images of lbfgs over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its
-        scheduler. local starts a worker for each core of this machine. The default is to compute in this process. This
-        needs dask.
-    minutes : float
-        The longest time between two checkpoints, in minutes.
-    resume : bool
-        Go on from the checkpoint beside MODEL.npz, if there is one. A finished run can go on for more epochs if its
-        learning rate does not depend on their number, as with --decay none.
-    force : bool
-        Replace the model, the checkpoint, the log and the picture of an earlier run. Inputs are never replaced. The
-        default is to keep what an earlier run wrote under a number, such as cells.1.npz.
-    log : path or None
-        Write a row for every epoch to this file, which plot draws. The default is to write none.
-    watch : path or None
-        Draw the curves, and a validation image with the answer to it, anew after every epoch. The default is to draw
-        nothing. This needs matplotlib.
-    echo : callable
-        It is told what was read and chosen.
-    begin : callable
-        It is told the log of a run that goes on, as training begins.
-    report : callable
-        It is told how every epoch went.
-    progress : callable or None
-        It is told the updates done and to do in an epoch, after every update.
-    """
+    """How a training run is carried out."""
 
     device: str = "numpy"
+    """The library that computes."""
     processes: int = 1
+    """The number of processes, of one thread each, over which lbfgs spreads the images on a CPU. No bit of the result
+    depends on it."""
     cluster: str | None = None
+    """Spread the images of lbfgs over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its
+    scheduler. local starts a worker for each core of this machine. The default is to compute in this process. This
+    needs dask."""
     minutes: float = 10
+    """The longest time between two checkpoints, in minutes."""
     resume: bool = False
+    """Go on from the checkpoint beside MODEL.npz, if there is one. A finished run can go on for more epochs if its
+    learning rate does not depend on their number, as with --decay none."""
     force: bool = False
+    """Replace the model, the checkpoint, the log and the picture of an earlier run. Inputs are never replaced. The
+    default is to keep what an earlier run wrote under a number, such as cells.1.npz."""
     log: AnyPath | None = None
+    """Write a row for every epoch to this file, which plot draws. The default is to write none."""
     watch: AnyPath | None = None
+    """Draw the curves, and a validation image with the answer to it, anew after every epoch. The default is to draw
+    nothing. This needs matplotlib."""
     echo: Echo = say
+    """It is told what was read and chosen."""
     begin: Callable[[Sequence[Record]], None] = lambda records: None
+    """It is told the log of a run that goes on, as training begins."""
     report: Callable[[Record], None] = lambda record: None
+    """It is told how every epoch went."""
     progress: Callable[[int, int], None] | None = None
+    """It is told the updates done and to do in an epoch, after every update."""
 
 
 @dataclass(frozen=True)

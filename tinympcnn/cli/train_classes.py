@@ -23,23 +23,16 @@ USUAL = "32x32-16C5-MP2-32C3-MP2-64C3-MP2-100N"  # the net where none is given, 
 
 @dataclass(frozen=True)
 class Column:
-    """What happens to an image before the net of a column sees it, and how many images make an update.
-
-    Attributes
-    ----------
-    preprocess : str
-        What happens to each image first, in training and in use: none, width12 (or another width, for digits),
-        imadjust, histeq, adapthisteq or conorm.
-    distort : str
-        How each image is distorted each time it is seen in training: digits, signs, or some of translation, scale,
-        rotation, shear, alpha and sigma, as in rotation=10,scale=0.1.
-    batch : int
-        The number of images of one update.
-    """
+    """What happens to an image before the net of a column sees it, and how many images make an update."""
 
     preprocess: str = "none"
+    """What happens to each image first, in training and in use: none, width12 (or another width, for digits), imadjust,
+    histeq, adapthisteq or conorm."""
     distort: str = "none"
+    """How each image is distorted each time it is seen in training: digits, signs, or some of translation, scale,
+    rotation, shear, alpha and sigma, as in rotation=10,scale=0.1."""
     batch: int = 32
+    """The number of images of one update."""
 
 
 def train_classes(
