@@ -75,8 +75,7 @@ def contact_sheet(path: AnyPath, found: Sequence[Inspected], threshold: float, p
             line[2].set_title(f"{np.count_nonzero(above)} of at most {counted(int(pixels), 'pixel')}", loc="left")
             for ax in line:
                 ax.tick_params(labelsize=7, labelleft=ax is line[0], labelbottom=one is rows[-1])
-                for spine in ax.spines.values():
-                    spine.set(visible=True, color=FALSE if wrong else GREY, linewidth=4 if wrong else 0.8)
+                ax.spines[:].set(visible=True, color=FALSE if wrong else GREY, linewidth=4 if wrong else 0.8)
         titles = ("image", "probability of a defect", "pixels above the threshold")
         for ax, title in zip(grid[0], titles, strict=True):
             ax.annotate(title, (0.5, 1), (0, 24), "axes fraction", "offset points", ha="center", weight="bold")

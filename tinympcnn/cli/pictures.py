@@ -202,13 +202,7 @@ def check_pictures(*paths: AnyPath | None) -> None:
 
 
 def printable(name: str) -> str:
-    r"""Return a name in which bytes that are no text are written out.
-
-    Examples
-    --------
-    >>> print(printable("d\udce9faut"))
-    d\udce9faut
-    """
+    """Return a name in which bytes that are no text are written out."""
     return name.encode(errors="backslashreplace").decode()
 
 

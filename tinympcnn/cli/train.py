@@ -137,7 +137,8 @@ def train_files(
     pairs = read_pairs(images, labels, reading) if reading.radius is None else read_discs(images, labels, reading)
     for line in pairs.description:
         echo(line)
-    model, start = _model(net, pairs, recipe.seed)
+    model = _model(net, pairs, recipe.seed)
+    start = digest((), [model.flat()]) if net.endswith(".npz") else None
     stacks = all(name.endswith("]") for name in pairs.names)
     kept, held = split_validation(len(pairs.images), val, stacks, recipe.seed)
     train_on, held_out = (([pairs.images[i] for i in some], [pairs.labels[i] for i in some]) for some in (kept, held))
@@ -154,12 +155,11 @@ def train_files(
     return train(model, train_on, recipe, validation=validation, job=Job(output, choices, names), session=session)
 
 
-def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
-    """Return the net to train and, if it starts from a model file, the SHA-256 of its parameters."""
-    in_maps, classes, start = pairs.images[0].shape[2], len(pairs.class_values), None
+def _model(net: str, pairs: Pairs, seed: int) -> Net:
+    """Return the net to train: new, or from a model file."""
+    in_maps, classes = pairs.images[0].shape[2], len(pairs.class_values)
     if net.endswith(".npz"):
-        loaded = Net.load(net)
-        model, start = Net(loaded.layers), digest((), [loaded.flat()])
+        model = Net(Net.load(net).layers)
         if model.in_maps != in_maps or model.out_maps != classes:
             raise UsageError(
                 f"{net} takes {counted(model.in_maps, 'channel')} and tells {model.out_maps} classes apart; here "
@@ -174,4 +174,4 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
             f"{pairs.class_values}; {way_out}"
         )
     model.class_values = pairs.class_values
-    return model, start
+    return model
