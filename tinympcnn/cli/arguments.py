@@ -77,10 +77,9 @@ def ranged(
         except ValueError:
             number = math.nan
         if not (low <= number <= high and number < math.inf):
-            wanted = (
-                f"a {'whole ' if kind is int else ''}number from {low} {'up' if high == math.inf else f'to {high}'}"
-            )
-            raise argparse.ArgumentTypeError(f"expected {'auto or ' if auto else ''}{wanted}, not {text!r}")
+            wanted = "a whole number" if kind is int else "a number"
+            limits = f"from {low} up" if high == math.inf else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"expected {'auto or ' * auto}{wanted} {limits}, not {text!r}")
         return number
 
     return read

@@ -61,9 +61,7 @@ def calibrate_files(
     check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force)
     kind, values, pages, truth = compare.read_compared(predictions, labels, reading, mapping, invert)
     if kind != "prob" or len(values) != 2:
-        raise DataError(
-            f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"
-        )
+        raise DataError(f"a calibration is fitted on _prob.tif of two classes, not on {kind} of {len(values)}")
     examples = ((page[y >= 0, 1], y[y >= 0] == 1) for page, y in zip(pages, truth, strict=True))  # -1 does not count
     fit = fit_calibration(examples, values)
     rise = sum(fit.calibration.coefficients[1:])  # from p = 0 to p = 1

@@ -78,9 +78,7 @@ def classify_files(
     classes. Return the measures by name; those that need a truth are missing without one.
     """
     if not has_classes(images) and (outputs.confusion or outputs.sheet):
-        raise UsageError(
-            "a confusion matrix and a sheet of mistakes need the true classes: a folder for each, or a CSV"
-        )
+        raise UsageError("pictures of mistakes need the true classes: a folder for each class, or a CSV")
     check_outputs(vars(outputs).values(), [*models, *(path for path in images if Path(path).is_file())])
     check_pictures(outputs.confusion, outputs.sheet)
     device, why = load_backend(machine.device, machine.cluster)

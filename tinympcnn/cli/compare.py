@@ -62,7 +62,7 @@ def read_compared(
     kinds = {(prediction.kind, prediction.class_values) for prediction in opened}
     if len(kinds) > 1:
         raise DataError(
-            "the predictions are of different kinds or classes; take them one kind at a time, such as *_prob.tif"
+            "the predictions are of different kinds or classes; take one kind at a time, such as *_prob.tif"
         )
     for file in (prediction.pages for prediction in opened if prediction.class_values is None):
         if (n := len(_values(file))) > MAX_CLASSES:

@@ -89,9 +89,7 @@ class Search:
         if self.val and not self.truth:
             raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Search.truth)")
         if self.val and self.score is not None:
-            raise UsageError(
-                "a score is either given or chosen on validation images, not both; leave out --score or --val"
-            )
+            raise UsageError("a score is given, or chosen on validation images; leave out --score or --val")
 
 
 def locate_files(

@@ -166,11 +166,8 @@ def picture_of(path: AnyPath, image: np.ndarray) -> Iterator[tuple[Any, Any]]:
     inches, room = (scale * width / DPI, scale * height / DPI), 0.4
     with drawing(path, figsize=(max(inches[0], 4.6), inches[1] + room), layout="none") as figure:
         ax = figure.add_axes((0, room / (inches[1] + room), 1, inches[1] / (inches[1] + room)))
-        if image.dtype == np.uint8 and image.shape[2] == 3:
-            ax.imshow(image, interpolation="nearest")
-        else:
-            shown = grey(image.mean(axis=2, dtype=np.float64) if image.shape[2] != 3 else image)
-            ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        shown = grey(image if image.shape[2] == 3 else image.mean(axis=2, dtype=np.float64))
+        ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         ax.set_axis_off()
         yield figure, ax

@@ -55,7 +55,5 @@ def read_log(path: AnyPath) -> Sequence[dict[str, float]]:
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} is not a log of training: {error}") from error
     if not found or not {"epoch", "loss_train"} <= found[0].keys():
-        raise DataError(
-            f"{path} is not a log of training; train --log writes one with the columns epoch and loss_train"
-        )
+        raise DataError(f"{path} is not a log of training; train --log writes the columns epoch and loss_train")
     return found
