@@ -24,8 +24,8 @@ import pages
 
 from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics
 from tinympcnn.cli import pictures
+from tinympcnn.cli.results import write_table
 from tinympcnn.cli.segment import Steps, segment_files
-from tinympcnn.cli.session import write_log
 from tinympcnn.data import augment
 from tinympcnn.data.borders import mirrored
 from tinympcnn.inference import postprocess
@@ -127,7 +127,7 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
         losses = []
         print(*(f"{k}={v:.5g}" for k, v in log[-1].items()), flush=True)
         net.save(f"{name}.npz")
-        write_log(f"{name}.csv", log)
+        write_table(f"{name}.csv", log)
 
 
 def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from tinympcnn.cli import arguments
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, crew_for, load_backend, load_nets
 from tinympcnn.cli.pictures import check_pictures
+from tinympcnn.cli.results import write_table
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import average
 from tinympcnn.inference.classify import check_columns, classify, opinions
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
@@ -134,14 +133,12 @@ def compared(opinions: Sequence[np.ndarray], classes: np.ndarray, names: Sequenc
 
 def write_rows(path: AnyPath, data: Classified, p: np.ndarray) -> None:
     """Write a CSV with a row for each image: its class if known, and the two most probable classes."""
-    order = np.argsort(-p, axis=1, kind="stable")
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "class", "predicted", "probability", "second", "second_probability"])
-        for i, (first, second) in enumerate(order[:, :2].tolist()):
-            true = "" if data.classes is None else data.class_names[data.classes[i]]
-            ranked = [part for k in (first, second) for part in (data.class_names[k], f"{p[i, k]:.5f}")]
-            writer.writerow([data.names[i], true, *ranked])
+    rows = []
+    for i, (first, second) in enumerate(np.argsort(-p, axis=1, kind="stable")[:, :2].tolist()):
+        row = {"image": data.names[i], "class": "" if data.classes is None else data.class_names[data.classes[i]]}
+        row |= {"predicted": data.class_names[first], "probability": f"{p[i, first]:.5f}"}
+        rows.append(row | {"second": data.class_names[second], "second_probability": f"{p[i, second]:.5f}"})
+    write_table(path, rows)
 
 
 def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Echo) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,14 +12,14 @@ import numpy as np
 
 from tinympcnn.cli import arguments, charts
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
-from tinympcnn.cli.pictures import check_pictures, printable
+from tinympcnn.cli.pictures import check_pictures
+from tinympcnn.cli.results import write_table
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference import inspection
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.inspection import PAPER_PIXELS, Inspected, inspect, recounted, summary
-from tinympcnn.io.atomic import replacing
 from tinympcnn.io.images import expand, page_names
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.pairs import read_masks
@@ -219,17 +218,15 @@ def _warnings(committee: Committee, found: Sequence[Inspected], pixels: float, f
 
 
 def write_rows(path: AnyPath, found: Sequence[Inspected], threshold: float, factor: int = 1) -> None:
-    """Write a CSV in UTF-8 with a row for every image: what was found, what was decided, and what is true.
+    """Write a CSV with a row for every image: what was found, what was decided, and what is true.
 
     Pixels are counted at full resolution, `factor` times that of the net.
     """
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "defect", "flagged", "outcome", "score", "pixels_above_threshold", "seconds"])
-        for one in found:
-            known = one.defect is not None
-            writer.writerow([
-                printable(one.name), int(one.truth) if known else "", int(one.score > threshold),
-                one.outcome(threshold) if known else "", f"{one.score:.5f}",
-                int((one.probability > threshold).sum()) * factor**2, f"{one.seconds:.5f}",
-            ])  # fmt: skip
+    rows = []
+    for one in found:
+        known = one.defect is not None
+        row = {"image": one.name, "defect": int(one.truth) if known else "", "flagged": int(one.score > threshold)}
+        row |= {"outcome": one.outcome(threshold) if known else "", "score": f"{one.score:.5f}"}
+        row["pixels_above_threshold"] = int((one.probability > threshold).sum()) * factor**2
+        rows.append(row | {"seconds": f"{one.seconds:.5f}"})
+    write_table(path, rows)

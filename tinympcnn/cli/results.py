@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn.cli.models import Paths
+from tinympcnn.cli.models import AnyPath, Paths
 from tinympcnn.cli.pages import Failures, Pages, usable
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.atomic import replacing
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
@@ -119,6 +121,17 @@ class Job:
 
     def _writer(self, file: ImageFile, path: Path, result: Result) -> PageWriter:
         return PageWriter(path, len(file), (*self.pages.size(file), *result.pixel), result.dtype, result.values, file)
+
+
+def write_table(path: AnyPath, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows, one at least and all with the same columns, as a CSV in UTF-8, whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def made_folder(folder: Path) -> Path:

@@ -5,7 +5,6 @@ What is trained, and on what, is the affair of the command that calls `train`.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -22,11 +21,12 @@ import numpy as np
 from tinympcnn.cli import charts
 from tinympcnn.cli.models import AnyPath, Echo, crew_for, load_backend
 from tinympcnn.cli.pictures import check_pictures, grey
+from tinympcnn.cli.results import write_table
 from tinympcnn.cli.versions import versions
 from tinympcnn.cli.words import say
 from tinympcnn.engine.workers import worker_processes
 from tinympcnn.errors import DataError, UsageError, counted
-from tinympcnn.io.atomic import check_writable, replacing
+from tinympcnn.io.atomic import check_writable
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
@@ -174,19 +174,11 @@ def digest(names: object, arrays: Iterable[np.ndarray]) -> str:
     return found.hexdigest()
 
 
-def write_log(path: AnyPath, records: Sequence[Record]) -> None:
-    """Write the whole log, one row per epoch: no row is missing or double, also after a resumed run."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
-
-
 def _show(session: Session, records: Sequence[Record], net: Net, data: Data, said: set[str]) -> None:
     """Write the log and the picture that are wanted. Where they cannot be written training goes on, and they wait."""
     try:
         if session.log is not None and records:
-            write_log(session.log, records)
+            write_table(session.log, records)  # whole: no row is missing or double, also after a resumed run
         if session.watch is not None and records:
             charts.draw_watch(session.watch, records, _watched(net, data))
     except DataError as error:
