@@ -153,6 +153,7 @@ def made(source: type[Made], options: argparse.Namespace, /, **given: Any) -> Ma
 
 
 FILES: dict[str, Any] = {"action": Files, "nargs": "+", "type": path, "metavar": "FILE"}
+MODELS: dict[str, Any] = {**FILES, "metavar": "MODEL.npz"}
 FACTOR: dict[str, Any] = {"type": ranged(int, 1), "metavar": "N"}
 RADIUS: dict[str, Any] = {"type": ranged(float, 0), "metavar": "R"}
 VALUES: dict[str, Any] = {"type": ranged(int, -LARGEST_VALUE, LARGEST_VALUE), "metavar": "VALUE"}
@@ -165,11 +166,6 @@ READING: dict[str, str | dict[str, Any]] = {
 }
 """How the command line takes the fields of `Reading`."""
 IMAGES = "The images: TIFF, PNG, JPEG or OME-Zarr, or folders that hold such images."
-
-
-def files(group: argparse._ActionsContainer, *flags: str, help: str, **more: Any) -> None:
-    """Add an option that takes files and folders."""
-    group.add_argument(*flags, help=help, **{**FILES, **more})
 
 
 def output(group: argparse._ActionsContainer, metavar: str, help: str, **more: Any) -> None:
@@ -185,13 +181,13 @@ def reading(group: argparse._ActionsContainer, *names: str) -> None:
 
 def images(group: argparse._ActionsContainer, *names: str, help: str = IMAGES) -> None:
     """Add the images that a command reads, their axes, and the other fields of `Reading` that are named."""
-    files(group, "-i", "--images", help=help, required=True)
+    group.add_argument("-i", "--images", help=help, required=True, **FILES)
     reading(group, "axes", *names)
 
 
 def models(group: argparse._ActionsContainer, help: str) -> None:
     """Add the models whose answers are averaged, and test-time augmentation."""
-    files(group, "-m", "--model", help=help, required=True, metavar="MODEL.npz")
+    group.add_argument("-m", "--model", help=help, required=True, **MODELS)
     text = "Average over the eight flips and quarter turns of each image: test-time augmentation."
     group.add_argument("--turns", action="store_true", help=text)
 

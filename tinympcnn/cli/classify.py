@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.images(data, help=text + "and folders without classes.")
     arguments.fields(data, Outputs, csv="ROWS.csv", confusion="CONFUSION.png", sheet="MISTAKES.png")
     text = "The columns, as train wrote them. The probabilities of several are averaged."
-    arguments.files(net, "-m", "--model", help=text, required=True, metavar="MODEL.npz")
+    net.add_argument("-m", "--model", help=text, required=True, **arguments.MODELS)
     arguments.machine(machine, cluster=True)
 
 

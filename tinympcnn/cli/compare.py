@@ -22,8 +22,9 @@ from tinympcnn.io.reading import Reading
 
 def add_arguments(group: argparse._ActionsContainer, help: str) -> None:
     """Add predictions and the label images to compare them with, and how the label images are read and changed."""
-    arguments.files(group, "-p", "--predictions", help=help, required=True)
-    arguments.files(group, "-l", "--labels", help="The label images, one for each prediction.", required=True)
+    group.add_argument("-p", "--predictions", help=help, required=True, **arguments.FILES)
+    text = "The label images, one for each prediction."
+    group.add_argument("-l", "--labels", help=text, required=True, **arguments.FILES)
     arguments.reading(group, "axes", "threshold", "ignore", "downsample")
     text = "Replace label value A by B, and so on. The default is to change no value."
     group.add_argument("--map", type=arguments.mapping, dest="mapping", metavar="A:B,...", help=text)

@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     arguments.images(data, "threshold", "ignore")
     text = "The label images, where the truth is known. Every value but that of the first class is a defect."
-    arguments.files(data, "-l", "--labels", help=text)
+    data.add_argument("-l", "--labels", help=text, **arguments.FILES)
     text = "The validation images, on which the threshold is chosen, and with --pixels auto the number of pixels too."
-    arguments.files(data, "--val-images", help=text)
-    arguments.files(data, "--val-labels", help="The label images of the validation images.")
+    data.add_argument("--val-images", help=text, **arguments.FILES)
+    data.add_argument("--val-labels", help="The label images of the validation images.", **arguments.FILES)
     arguments.fields(data, Outputs, csv="ROWS.csv", sheet="SHEET.png", roc="ROC.png", force={})
     arguments.models(net, "The models that train wrote. The first class is sound. The probabilities are averaged.")
     probability = {"flags": ["--probability"], "dest": "probability", "type": arguments.ranged(float, 0, 1)}

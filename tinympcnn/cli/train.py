@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.images(data, "radius", "downsample", "threshold", "ignore", help=text)
     text = "The label images. Each value that they hold stands for a class. With --radius: a table of points, or "
     text += "images of numbered objects. The default is one class for each image."
-    arguments.files(data, "-l", "--labels", help=text)
+    data.add_argument("-l", "--labels", help=text, **arguments.FILES)
     arguments.output(data, "MODEL.npz", "The model file to write. A checkpoint is kept beside it.", required=True)
     text = "The share of the images that is held out for validation. The default, 0, holds out none."
     data.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help=text)
