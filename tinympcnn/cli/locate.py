@@ -8,29 +8,26 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, crew_for, load_committee
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
+from tinympcnn.cli.pages import Failures, Pages
 from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError, counted
-from tinympcnn.inference.bands import Bands
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.locate import objects_in
-from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import page_names
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.places import grown, read_places
 from tinympcnn.io.predictions import open_images
 from tinympcnn.io.reading import Reading
@@ -117,20 +114,20 @@ def locate_files(
     places = read_places(search.truth, [*files, *held], reading) if search.truth else None
     _check_outputs(outputs, files, [*models, *(file.path for file in held)])
 
-    n, within = sum(file.n_pages for file in files), search.within or (radius,)
-    threshold = 0.5 if search.score is None else search.score
-    shared = [file.path for file in [*files, *held] if file.opened_by_workers]
-    with crew_for(machine.cluster, committee.nets, shared) as crew:
-        room = crew.memory or machine.memory or DEFAULT_MEMORY
-        work = Bands(committee, machine.tile, room, crew=crew, echo=echo)
-        find = partial(_find, work, radius, factor)
-        if held and places is not None:
-            threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
-            if threshold == float("inf"):
-                raise DataError("no object was found on the validation images to choose a threshold; see --within")
-            pages = counted(sum(file.n_pages for file in held), "validation page")
-            echo(f"score of at least {threshold:.4f}, chosen on {pages}")
-        found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
+    names = [*page_names(files), *page_names(held)]
+    truth = places if places is not None else [None] * len(names)
+    within, threshold = search.within or (radius,), 0.5 if search.score is None else search.score
+    lowest = threshold if places is None else min(threshold, LOWEST)
+    pages = Pages(committee, factor, machine=machine, echo=echo)
+    seen = _seen(pages, [*files, *held], radius, lowest)
+    found = [Found(name, *one, true) for name, one, true in zip(names, seen, truth, strict=True)]
+    n = sum(file.n_pages for file in files)
+    found, validation = found[:n], found[n:]
+    if validation:
+        threshold = ranked(validation, within[0]).best_threshold()
+        if threshold == float("inf"):
+            raise DataError("no object was found on the validation images to choose a threshold; see --within")
+        echo(f"score of at least {threshold:.4f}, chosen on {counted(len(validation), 'validation page')}")
     kept = [one._replace(objects=one.objects[one.objects[:, 2] >= threshold]) for one in found]
     report: dict[str, Any] = {"pages": n, "objects": sum(len(one.objects) for one in kept), "threshold": threshold}
     for distance in within if places is not None else ():
@@ -172,21 +169,17 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
         roifile()
 
 
-def _find(
-    work: Bands,
-    radius: float,
-    factor: int,
-    files: Sequence[ImageFile],
-    threshold: float,
-    places: Sequence[np.ndarray] | None,
-) -> list[Found]:
-    """Return what is found on each page, in pixels of the images as they are in the files."""
-    pages = [(file, index) for file in files for index in range(file.n_pages)]
-    names, truth = page_names(files), places if places is not None else [None] * len(pages)
-    found = []
-    for number, bands in groupby(work(PageRows(*page, factor) for page in pages), attrgetter("number")):
-        objects = objects_in(((band.rows, band.take()) for band in bands), radius / factor, threshold)
-        objects[:, :2] = grown(objects[:, :2], factor)
-        file, index = pages[number]
-        found.append(Found(names[number], file, index, objects, truth[number]))
-    return found
+def _seen(
+    pages: Pages, files: Sequence[ImageFile], radius: float, lowest: float
+) -> list[tuple[ImageFile, int, np.ndarray]]:
+    """Return the file and the number of each page, and its objects in pixels of the image as it is in the file."""
+    seen, failures = [], Failures()
+    for file, bands in pages.bands(files, failures):
+        with failures.of(file.path):
+            for page, some in groupby(bands, itemgetter(0)):
+                objects = objects_in(((rows, band) for _, rows, band in some), radius / pages.factor, lowest)
+                objects[:, :2] = grown(objects[:, :2], pages.factor)
+                seen.append((file, page, objects))
+        failures.tell(1)
+    failures.tell(1)
+    return seen

@@ -93,30 +93,30 @@ class Pages:
 
     def bands(
         self, files: Sequence[ImageFile], failures: Failures, stored: Callable[[int], Store] | None = None
-    ) -> Iterator[tuple[ImageFile, Iterator[Any]]]:
-        """Yield each file that did not fail, and its bands from the top, page by page.
+    ) -> Iterator[tuple[ImageFile, Iterator[tuple[int, slice, Any]]]]:
+        """Yield each file that did not fail, and its bands from the top, as (number of the page, rows, band).
 
         With `stored`, which is told the height of the bands, a single file's bands are stored where they are computed,
         and come as None.
         """
-        owners: list[ImageFile] = []  # of the pages
+        pages: list[tuple[ImageFile, int]] = []  # that were read so far
         shared = [file.path for file in files if file.opened_by_workers]
         with crew_for(self.machine.cluster, self.members.nets, shared) as crew:
             size = self._plan(files, crew, stored is not None)
             work = Bands(self.members, size, finish=self.post, crew=crew, echo=self.echo)
             if stored is not None:
                 work.store = stored(work.height(self.size(files[0])))
-            pages = self._pages(files, size[0], failures, owners)
-            for file, bands in groupby(work(pages), lambda band: owners[band.number]):
-                yield file, self._taken(bands)
+            read = self._read(files, size[0], failures, pages)
+            for file, bands in groupby(work(read), lambda band: pages[band.number][0]):
+                yield file, self._taken(bands, pages)
 
-    def _taken(self, bands: Iterator[Band]) -> Iterator[Any]:
+    def _taken(self, bands: Iterator[Band], pages: Sequence[tuple[ImageFile, int]]) -> Iterator[tuple[int, slice, Any]]:
         with loss_named(self.machine.cluster):
             for band in bands:
-                yield band.take()
+                yield pages[band.number][1], band.rows, band.take()
 
-    def _pages(
-        self, files: Sequence[ImageFile], height: int, failures: Failures, owners: list[ImageFile]
+    def _read(
+        self, files: Sequence[ImageFile], height: int, failures: Failures, pages: list[tuple[ImageFile, int]]
     ) -> Iterator[PageRows]:
         """Yield the pages of files that did not fail so far, and warn of files on another scale."""
         for file in files:
@@ -129,7 +129,7 @@ class Pages:
                             self.echo(f"warning: {file.path} has {wrong}")
                 if file.path in failures:
                     break
-                owners.append(file)
+                pages.append((file, index))
                 yield page
 
     def _plan(self, files: Sequence[ImageFile], crew: Crew, stored: bool) -> Pair:

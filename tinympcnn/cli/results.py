@@ -82,7 +82,7 @@ class Job:
                 with ExitStack() as opened:
                     for writer in writers[file]:
                         opened.enter_context(writer)
-                    for band in bands:
+                    for _, _, band in bands:
                         for writer, result in zip(writers[file], self.results, strict=True):
                             writer.write(result.form(band))
                         del band  # before the next one is made
