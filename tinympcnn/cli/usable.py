@@ -31,7 +31,7 @@ def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple
     for file in other_than_results(opened):
         with failures.of(file.path):
             if min(file.shape[:2]) < factor:
-                raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")
+                raise DataError(f"{file} is too small to be down-sampled by {factor}")
             check_channels(file.path, file.shape[2], channels)
             files.append(file)
     if not files:

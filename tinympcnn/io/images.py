@@ -129,6 +129,13 @@ def page_names(files: Sequence[ImageFile]) -> list[str]:
     return names
 
 
+def check_same_channels(files: Sequence[ImageFile]) -> None:
+    """Raise DataError if the images differ in their number of channels."""
+    for file in files:
+        if file.shape[2] != files[0].shape[2]:
+            raise DataError(f"{file} and {files[0]} differ in their number of channels")
+
+
 def all_notes(files: Sequence[ImageFile]) -> list[str]:
     """Return one sentence for every note of the files, with the number of files that it is true of."""
     paths: dict[str, list[Path]] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.data.labels import IGNORED, advice, class_indices, class_shares, find_class_values
 from tinympcnn.errors import DataError
-from tinympcnn.io.images import Paths, all_notes, page_names
+from tinympcnn.io.images import Paths, all_notes, check_same_channels, page_names
 from tinympcnn.io.labels import read_labels
 from tinympcnn.io.matching import pair
 from tinympcnn.io.reading import Reading
@@ -84,18 +84,14 @@ def _read(
     """Return images and label values that fit each other, the images' names, and lines to print of the files."""
     matched = pair(images, labels, reading)
     files = list(dict.fromkeys((page.image, page.label) for page in matched))
-    first = files[0][0]
     for image, label in files:
         if image.shape[:2] != label.shape[:2]:
-            both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
-            raise DataError(f"{both} differ in size")
-        if image.shape[2] != first.shape[2]:
-            others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
-            raise DataError(f"{others} differ in their number of channels")
+            raise DataError(f"{image} and its labels {label} differ in size")
+    opened, label_files = ([*dict.fromkeys(side)] for side in zip(*files, strict=True))
+    check_same_channels(opened)
     lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in files[:3]]
     if len(files) > 3:
         lines[2:] = [f"and {len(files) - 2} more files"]
-    opened, label_files = ([*dict.fromkeys(side)] for side in zip(*files, strict=True))
     pages = [page.image.page(page.number) for page in matched]
     values = read_labels([(page.label, page.label_number) for page in matched], reading, training)
     return pages, values, page_names(opened), lines + all_notes(opened + label_files)

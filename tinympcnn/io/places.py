@@ -10,7 +10,7 @@ from tinympcnn.data.downsample import downsample
 from tinympcnn.data.points import check_inside, disc_labels
 from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import Paths, expand, page_names
+from tinympcnn.io.images import Paths, check_same_channels, expand, page_names
 from tinympcnn.io.labels import open_labels, read_labels
 from tinympcnn.io.names import match
 from tinympcnn.io.pairs import Pairs
@@ -61,7 +61,7 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
             )
         for file, label in zip(files, labels, strict=True):
             if file.shape[:2] != label.shape[:2]:
-                raise DataError(f"{file.path} ({file.describe()}) and {label.path} ({label.describe()}) differ in size")
+                raise DataError(f"{file} and {label} differ in size")
         numbered = [(label, i) for label in labels for i in range(label.n_pages)]
         places = [centroids(y) for y in read_labels(numbered, Reading())]
     for (file, _), some in zip(pages, places, strict=True):
@@ -108,10 +108,7 @@ def read_discs(images: Paths, truth: Paths, reading: Reading) -> Pairs:
         raise UsageError("thresholds and ignored values are for label images of classes; leave them out with a radius")
     files, factor = open_images(images, reading), reading.downsample
     places = read_places(truth, files, reading)
-    for file in files:
-        if file.shape[2] != files[0].shape[2]:
-            both = f"{file.path} ({file.describe()}) and {files[0].path} ({files[0].describe()})"
-            raise DataError(f"{both} differ in their number of channels")
+    check_same_channels(files)
     if not (n := sum(map(len, places))):
         raise DataError("there is no object in the images, so there is nothing to learn")
     pages = [downsample(page, factor) for file in files for page in file]

@@ -103,4 +103,4 @@ def read_prediction(path: str | PathLike[str]) -> Prediction:
         return Prediction("prob", file, tuple(values))
     if file.shape[2] == 1 and file.dtype.kind in "ui":
         return Prediction("labels", file, tuple(values) if values else None)
-    raise DataError(f"{file.path} ({file.describe()}) is neither a label image nor a _prob.tif")
+    raise DataError(f"{file} is neither a label image nor a _prob.tif")
