@@ -21,7 +21,7 @@ from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.labels import read_labels
 from tinympcnn.io.matching import Page, pair
-from tinympcnn.io.predictions import label_dtype, read_prediction
+from tinympcnn.io.predictions import label_dtype, most_probable, read_prediction
 from tinympcnn.io.reading import Reading
 
 EXAMPLES = """
@@ -114,11 +114,9 @@ def segment_files(
     if committee.size > 1:
         views = counted(len(committee.views), "view")
         echo(f"mean of {counted(len(committee.nets), 'net')}, each on {views} of the image")
-    kind = label_dtype(values)
-    labels = np.array(values, kind)
     results = [
         Result("prob", lambda band: band, (len(values),), np.float32, values),
-        Result("labels", lambda band: labels[band.argmax(axis=-1)], (), kind, values),
+        Result("labels", partial(most_probable, class_values=values), (), label_dtype(values), values),
     ]
     pages = Pages(committee, factor, post, machine, echo)
     return Job(pages, results, reading, force).run(images, Path(output), draw)

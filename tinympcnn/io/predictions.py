@@ -65,6 +65,12 @@ def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
     return next(kind.dtype for kind in types if kind.min <= low and high <= kind.max)
 
 
+def most_probable(probabilities: np.ndarray, class_values: Sequence[int]) -> np.ndarray:
+    """Return the value of the most probable class of each pixel, array, shape (H, W), of probabilities (H, W, K)."""
+    values = np.array(class_values, label_dtype(class_values))
+    return np.asarray(values[probabilities.argmax(axis=-1)])
+
+
 def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
     """Leave out what this library has written, as descriptions tell, unless there is nothing else."""
     ours = ("labels", "probabilities", "prediction")
