@@ -159,8 +159,7 @@ def _look_up(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
     top = pixels[corner] * (1 - beside) + pixels[corner + step_c] * beside
     corner += step_r
     bottom = pixels[corner] * (1 - beside) + pixels[corner + step_c] * beside
-    between: np.ndarray = top * (1 - below) + bottom * below
-    return between
+    return np.asarray(top * (1 - below) + bottom * below)
 
 
 def _parts(points: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -34,8 +34,7 @@ def unit(images: np.ndarray) -> np.ndarray:
     [0.0, 1.0]
     """
     scale = np.iinfo(images.dtype).max if images.dtype.kind in "ui" else 1
-    scaled: np.ndarray = np.divide(images, scale, dtype=np.float32)
-    return scaled
+    return np.asarray(np.divide(images, scale, dtype=np.float32))
 
 
 def width(images: np.ndarray, pixels: int = 20) -> np.ndarray:
@@ -65,8 +64,7 @@ def _stretched(n: int, pixels: int) -> np.ndarray:
     edges = np.linspace(0, n, pixels + 1)
     starts = np.arange(n)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    means: np.ndarray = (np.clip(overlap, 0, None) * (pixels / n)).astype(np.float32)
-    return means
+    return np.asarray(np.clip(overlap, 0, None) * (pixels / n), np.float32)
 
 
 def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
@@ -76,8 +74,7 @@ def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
 
     def stretch(value: np.ndarray) -> np.ndarray:
         low, high = np.quantile(value, [saturated, 1 - saturated], axis=(1, 2), keepdims=True)
-        stretched: np.ndarray = np.clip((value - low) / np.maximum(high - low, 1 / LEVELS), 0, 1)
-        return stretched
+        return np.asarray(np.clip((value - low) / np.maximum(high - low, 1 / LEVELS), 0, 1))
 
     return _on_value(images, stretch)
 
@@ -119,8 +116,7 @@ def conorm(images: np.ndarray, narrow: float = 0.7, wide: float = 2.0) -> np.nda
     fine, coarse = (multiply_both(smoothing(H, sigma), planes, smoothing(W, sigma)) for sigma in (narrow, wide))
     edges = fine - coarse
     rms = np.sqrt((edges**2).mean(axis=(1, 2, 3), keepdims=True))
-    normalised: np.ndarray = np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1).astype(np.float32)
-    return normalised
+    return np.asarray(np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1), np.float32)
 
 
 def _on_value(images: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -148,8 +144,7 @@ def _tile_maps(value: np.ndarray, tiles: int, clip: float) -> np.ndarray:
     pixels = counts.sum(axis=-1, keepdims=True)
     kept = np.minimum(counts, clip * pixels / LEVELS)
     kept = kept + (pixels - kept.sum(axis=-1, keepdims=True)) / LEVELS
-    shares: np.ndarray = kept.cumsum(axis=-1) / pixels
-    return shares
+    return np.asarray(kept.cumsum(axis=-1) / pixels)
 
 
 def _neighbours(size: int, tiles: int) -> list[tuple[np.ndarray, np.ndarray]]:

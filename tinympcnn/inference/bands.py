@@ -134,8 +134,7 @@ class Bands:
         if self._finish is not None and self._finish.radius and rows < size[0]:
             margin = 2 * self._finish.radius + multiple
             rows = -(-max(rows - margin, SMALLEST_TILE) // multiple) * multiple
-        height: int = spans(size[0], rows, multiple)[0].stop
-        return height
+        return int(spans(size[0], rows, multiple)[0].stop)
 
     def _size(self, size: Pair) -> Pair:
         return tile_size(self._members, self._tile, self._memory, largest=size)

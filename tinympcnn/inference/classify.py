@@ -149,5 +149,4 @@ def filters(net: Sequential) -> np.ndarray:
     (4, 4, 4, 3)
     """
     W = np.moveaxis(to_numpy(next(layer.params["W"] for layer in net.layers if "W" in layer.params)), -1, 0)
-    pictures: np.ndarray = 0.5 + 0.5 * W / np.abs(W).max(axis=(1, 2, 3), keepdims=True)
-    return pictures
+    return np.asarray(0.5 + 0.5 * W / np.abs(W).max(axis=(1, 2, 3), keepdims=True))

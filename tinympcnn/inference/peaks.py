@@ -145,5 +145,4 @@ def peaks(bands: Iterable[tuple[slice, np.ndarray]], radius: float, threshold: f
         if free[n]:
             kept.append(n)
             free[tree.query_ball_point(candidates[n, :2], radius)] = False
-    objects: np.ndarray = candidates[kept]
-    return objects
+    return np.asarray(candidates[kept])

@@ -132,8 +132,7 @@ def _mitosis(rng: np.random.Generator) -> np.ndarray:
         return _inside(np.hypot(u / 1.0, v / 0.33) - 1 + 2 * ragged, 0.12)
     apart = rng.uniform(0.4, 0.6)  # anaphase: two plates
     plates = [np.hypot(u / 0.85, (v - side) / 0.24) - 1 + 2 * ragged for side in (-apart, apart)]
-    drawn: np.ndarray = np.maximum(*(_inside(plate, 0.15) for plate in plates))
-    return drawn
+    return np.asarray(np.maximum(*(_inside(plate, 0.15) for plate in plates)))
 
 
 def _smooth_body(rng: np.random.Generator) -> np.ndarray:
