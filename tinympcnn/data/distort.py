@@ -179,12 +179,7 @@ def smoothing(n: int, sigma: float) -> np.ndarray:
     >>> smoothing(3, 0.5).round(2).tolist()
     [[0.79, 0.21, 0.0], [0.11, 0.79, 0.11], [0.0, 0.21, 0.79]]
     """
+    from scipy import ndimage
+
     reach = math.ceil(4 * sigma)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-(offsets**2) / (2 * sigma**2))
-    last = max(n - 1, 1)
-    matrix = np.zeros((n, n))
-    for i in range(n):
-        sources = np.minimum(last - np.abs(last - np.abs(i + offsets) % (2 * last)), n - 1)
-        np.add.at(matrix[i], sources, weights / weights.sum())
-    return matrix
+    return np.asarray(ndimage.gaussian_filter1d(np.eye(n), sigma, axis=0, mode="mirror", radius=reach))

@@ -14,6 +14,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,7 @@ KINDS: Mapping[str, Callable[..., np.ndarray]] = {
 }
 
 
+@dataclass(init=False)
 class Preprocessing:
     """One of the functions above with its arguments, or "none": what a model file keeps and a column applies.
 
@@ -179,6 +181,9 @@ class Preprocessing:
     >>> Preprocessing("none")(np.full((1, 2, 2, 1), 255, np.uint8)).max()
     np.float32(1.0)
     """
+
+    kind: str
+    options: dict[str, float]
 
     def __init__(self, kind: str = "none", **options: float) -> None:
         if kind not in {"none", *KINDS}:
@@ -213,14 +218,5 @@ class Preprocessing:
             )
         return KINDS[self.kind](images, **self.options) if self.kind in KINDS else images
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Preprocessing) and self.config() == other.config()
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
     def __str__(self) -> str:
         return f"width{self.options['pixels']}" if self.kind == "width" else self.kind
-
-    def __repr__(self) -> str:
-        return f"Preprocessing(**{self.config()})"

@@ -14,6 +14,7 @@ from tinympcnn.errors import UsageError
 PAPER = np.array([0.93, 0.86, 0.92])  # eosin on the glass, red, green and blue as shares of the lamp's light
 ABSORBED = {"pale": (0.30, 0.45, 0.22), "dark": (0.95, 1.25, 0.65), "debris": (0.80, 0.85, 0.95)}  # optical densities
 RADIUS = 10  # pixels of a nucleus, about; at 0.25 micrometres a pixel, small
+STAMP = 4 * RADIUS + 1, 4 * RADIUS + 1  # the size of the picture of one object
 
 
 def synthetic_mitoses(
@@ -100,14 +101,9 @@ def _places(number: int, size: tuple[int, int], apart: float, rng: np.random.Gen
 
 def _grid(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns around the middle of a stamp, in radii of a nucleus and turned by any angle."""
-    reach = 2 * RADIUS
-    i, j = np.mgrid[-reach : reach + 1, -reach : reach + 1] / RADIUS
+    i, j = (np.indices(STAMP) - 2 * RADIUS) / RADIUS
     angle = rng.uniform(0, 2 * np.pi)
     return np.cos(angle) * i + np.sin(angle) * j, np.cos(angle) * j - np.sin(angle) * i
-
-
-def _rough(shape: tuple[int, ...], scale: float, rng: np.random.Generator) -> np.ndarray:
-    return clouds((shape[0], shape[1]), scale, rng)
 
 
 def _inside(distance: np.ndarray, softness: float) -> np.ndarray:
@@ -119,15 +115,15 @@ def _nucleus(rng: np.random.Generator) -> np.ndarray:
     u, v = _grid(rng)
     long, wide = rng.uniform(0.8, 1.3), rng.uniform(0.5, 0.9)
     body = _inside(np.hypot(u / long, v / wide) - 1, 0.08)
-    return body * (0.8 + 0.35 * _rough(u.shape, 2, rng))  # pale, with the grain of chromatin
+    return body * (0.8 + 0.35 * clouds(STAMP, 2, rng))  # pale, with the grain of chromatin
 
 
 def _mitosis(rng: np.random.Generator) -> np.ndarray:
     u, v = _grid(rng)
-    ragged = 0.22 * _rough(u.shape, 1.6, rng)
+    ragged = 0.22 * clouds(STAMP, 1.6, rng)
     stage = rng.integers(3)
     if stage == 0:  # prophase: a clump of threads
-        return _inside(np.hypot(u, v) - 0.75 + 2 * ragged, 0.06) * (0.9 + 0.4 * _rough(u.shape, 1.2, rng))
+        return _inside(np.hypot(u, v) - 0.75 + 2 * ragged, 0.06) * (0.9 + 0.4 * clouds(STAMP, 1.2, rng))
     if stage == 1:  # metaphase: a plate seen from its side
         return _inside(np.hypot(u / 1.0, v / 0.33) - 1 + 2 * ragged, 0.12)
     apart = rng.uniform(0.4, 0.6)  # anaphase: two plates
@@ -143,7 +139,7 @@ def _smooth_body(rng: np.random.Generator) -> np.ndarray:
 
 def _debris(rng: np.random.Generator) -> np.ndarray:
     u, v = _grid(rng)
-    return _inside(np.hypot(u / 0.9, v / 0.5) - 1 + 0.5 * _rough(u.shape, 2, rng), 0.1)
+    return _inside(np.hypot(u / 0.9, v / 0.5) - 1 + 0.5 * clouds(STAMP, 2, rng), 0.1)
 
 
 def _speck(rng: np.random.Generator) -> np.ndarray:
