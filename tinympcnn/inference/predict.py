@@ -18,25 +18,10 @@ from tinympcnn.nn.sequential import Sequential
 def predict(
     net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
 ) -> np.ndarray:
-    """Return the image that a net predicts.
+    """Return the image (H, W, K), float32, that a net, or the mean of several, predicts from an image of any size.
 
-    Parameters
-    ----------
-    net : Sequential or Members
-        A net that was trained on target images (H, W, K), or several, whose predictions are averaged.
-    image : array, shape (H, W) or (H, W, C)
-        An image of any size, in the units of the training images.
-    tile, memory : int
-        As in `segment`.
-
-    Returns
-    -------
-    array of float32, shape (H, W, K)
-
-    Raises
-    ------
-    UsageError, DataError
-        As `segment` does.
+    The image, array, shape (H, W) or (H, W, C), is in the units of the training images. The `tile`, the `memory` and
+    the errors are those of `segment`.
 
     Examples
     --------

@@ -51,19 +51,10 @@ def read_classified(
 ) -> Classified:
     """Read images and their classes.
 
-    Parameters
-    ----------
-    source : path or sequence of path
-        One folder with a subfolder for each class, one CSV, or image files and folders without classes.
-    class_names : sequence of str, optional
-        The classes there are, in order. By default the classes that occur, in natural order (2 before 10).
-    reading : Reading
-        How the files are read: their axes, and the factor by which images are shrunk.
-
-    Raises
-    ------
-    DataError
-        If a class has no image, a file can not be read, images differ in size, or a class is none of `class_names`.
+    The `source` is one folder with a subfolder for each class, one CSV, or image files and folders without classes. The
+    `class_names` are the classes there are, in order: by default those that occur, in natural order (2 before 10). The
+    images are shrunk as `reading` says. A class without an image or outside of `class_names`, a file that can not be
+    read, and images that differ in size are a `DataError`.
     """
     paths = [Path(path) for path in ([source] if isinstance(source, str | os.PathLike) else source)]
     if len(paths) == 1 and (listed := _listed(paths[0])):

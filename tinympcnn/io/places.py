@@ -22,27 +22,11 @@ TABLES = (".csv", ".tsv", ".txt")
 
 
 def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Reading()) -> list[np.ndarray]:  # noqa: B008
-    """Read the places of the objects of each page of some images.
+    """Read the rows and columns of the objects, in pixels from 0, array, shape (n, 2), for each page of each file.
 
-    Parameters
-    ----------
-    truth : path or iterable of paths
-        Tables of points (.csv, .tsv or .txt; see ``io/points.py``), or label images in which each object has a number
-        of its own: their centroids are taken.
-    files : sequence of ImageFile
-        The images.
-    reading : Reading
-        The axes of label images that do not tell theirs.
-
-    Returns
-    -------
-    list of array, shape (n, 2)
-        The row and the column of the objects, in pixels from 0, for each page of each file.
-
-    Raises
-    ------
-    DataError
-        If the truth is not that of these images, or an object lies outside its page.
+    The `truth` is tables of points (.csv, .tsv or .txt; see ``io/points.py``), or label images in which each object
+    has a number of its own: then their centroids are taken, and `reading` names the axes of label images that do not
+    tell theirs. A truth that is not that of these images, and an object outside of its page, are a `DataError`.
     """
     paths = expand(truth, "points")
     pages = [(file, i) for file in files for i in range(file.n_pages)]
@@ -88,19 +72,8 @@ def grown(places: np.ndarray, factor: int) -> np.ndarray:
 def read_discs(images: Paths, truth: Paths, reading: Reading) -> Pairs:
     """Read images and the objects in them; the labels are 1 in a disc around each object, -1 in a ring around the disc.
 
-    Parameters
-    ----------
-    images : path or iterable of paths
-        The files and folders.
-    truth : path or iterable of paths
-        As in `read_places`.
-    reading : Reading
-        How the files are read, with the radius of the discs in pixels of the images as they are in the files.
-
-    Raises
-    ------
-    DataError
-        As in `read_places`, or if there is no object, or the images differ in their number of channels.
+    The `truth` is that of `read_places`, and `reading` has the radius of the discs, in pixels of the images as they are
+    in the files. If there is no object, or the images differ in their number of channels, that is a `DataError` too.
     """
     if reading.radius is None:
         raise UsageError("points become discs of a radius: give it, in pixels, as --radius (Reading.radius)")

@@ -33,20 +33,12 @@ class Point(NamedTuple):
 
 
 def read_points(path: str | PathLike[str]) -> list[Point]:
-    """Read the objects of a table.
+    """Read the objects of a table: a CSV file, or one with tabs or semicolons.
 
-    Parameters
-    ----------
-    path : path
-        A CSV file (or one with tabs or semicolons): our own, with the columns file, page, row, column and perhaps class
-        and score; ImageJ's results, with Label, X, Y and perhaps Slice; or QuPath's measurements, with Image and
-        Centroid X px, Centroid Y px. ImageJ and QuPath put the origin at the corner of the first pixel, so 0.5 is
-        subtracted.
-
-    Raises
-    ------
-    DataError
-        If the file has no header of one of these kinds, or a row holds no place.
+    The table is our own, with the columns file, page, row, column and perhaps class and score; ImageJ's results, with
+    Label, X, Y and perhaps Slice; or QuPath's measurements, with Image and Centroid X px, Centroid Y px. ImageJ and
+    QuPath put the origin at the corner of the first pixel, so 0.5 is subtracted. A file that has no header of one of
+    these kinds, and a row that holds no place, are a `DataError`.
     """
     path = Path(path)
     try:
@@ -117,14 +109,10 @@ def write_points(path: str | PathLike[str], points: Iterable[Point]) -> None:
 
 
 def points_by_page(points: Sequence[Point], pages: Sequence[tuple[str, int]], where: str) -> list[np.ndarray]:
-    """Return the places (n, 2) of the objects of each page, given as (file, page); other files are an error.
+    """Return the places (n, 2) of the objects of each page, given as (file, page).
 
-    A file of the table and a file on disk are the same if their names without folders are, with or without ending.
-
-    Raises
-    ------
-    DataError
-        If the table `where` names an image that is not among the pages.
+    A file of the table and a file on disk are the same if their names without folders are, with or without ending. A
+    table, called `where`, that names an image that is not among the pages is a `DataError`.
     """
     names = [(PurePath(file).name, page) for file, page in pages]
     stems = [(_stem(file), page) for file, page in pages]
@@ -159,9 +147,7 @@ def centroids(labels: np.ndarray) -> np.ndarray:
     array([[0.5, 0.5],
            [0.5, 3. ]])
     """
-    numbers, index = np.unique(labels, return_inverse=True)
-    index = index.reshape(labels.shape)
-    counts = np.bincount(index.ravel(), minlength=len(numbers))
-    places = [np.bincount(index.ravel(), grid.ravel(), len(numbers)) / counts for grid in np.indices(labels.shape)]
-    objects: np.ndarray = np.column_stack(places)[numbers != 0]
-    return objects
+    from scipy import ndimage
+
+    numbers = np.setdiff1d(labels, 0)
+    return np.reshape(ndimage.center_of_mass(labels != 0, labels, numbers), (-1, 2))

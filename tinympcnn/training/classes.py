@@ -104,19 +104,8 @@ class ClassifiedImages:
 def split_stratified(classes: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return which images to train on and which to hold out: the same share of each class, at random within a class.
 
-    Parameters
-    ----------
-    classes : array of int, shape (N,)
-        The class of each image.
-    fraction : float
-        The share that is held out, in [0, 1). At least one image of each class stays in training.
-    seed : int
-        The seed of the choice.
-
-    Raises
-    ------
-    UsageError
-        If the fraction is out of its range, or a share is wanted and no class has two images.
+    The fraction that is held out lies in [0, 1); at least one image of each class stays in training. A share of classes
+    none of which has two images is a `UsageError`.
 
     Examples
     --------

@@ -25,19 +25,9 @@ from tinympcnn.training.recipe import Recipe
 
 
 def mistakes(net: Sequential, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return how wrong a net is at each pixel: 1 less the probability of the true class; 0 where no class counts.
+    """Return how wrong a net is at each pixel of an image (H, W, C) with labels (H, W), array of float16, shape (H, W).
 
-    Parameters
-    ----------
-    net : Sequential
-        The first net.
-    image : array, shape (H, W, C)
-    labels : array of int, shape (H, W)
-        The classes from 0, or -1.
-
-    Returns
-    -------
-    array of float16, shape (H, W)
+    That is 1 less the probability of the true class, and 0 where the label is -1.
     """
     probabilities = segment(net, image)
     true = np.take_along_axis(probabilities, np.maximum(labels, 0)[:, :, None], axis=2)[:, :, 0]

@@ -40,18 +40,10 @@ def library() -> ModuleType:
 
 
 def write_folder(folder: Path, model: Any, image: np.ndarray, result: np.ndarray) -> None:
-    """Write an ONNX model as a folder that bioimage.io describes.
+    """Write an ONNX model, as ``model.py`` makes it, as a folder that bioimage.io describes.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder that exists. Files that `FILES` names are replaced.
-    model : onnx.ModelProto
-        The model, as ``model.py`` makes it.
-    image : array, shape (1, C, H, W)
-        An image to test with, of the type of the model's input.
-    result : array, shape (1, K, h, w) or (1, K)
-        What the library gives for the image.
+    The folder exists; files that `FILES` names are replaced. The `image` to test with, array, shape (1, C, H, W), has
+    the type of the model's input, and `result`, (1, K, h, w) or (1, K), is what the library gives for the image.
     """
     spec = library()
     with spec.ValidationContext(root=folder, perform_io_checks=False, log_warnings=False):
