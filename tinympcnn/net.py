@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.predict import predict
+from tinympcnn.inference.segment import predict
 from tinympcnn.io import modelfile
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.nn.spec import parse
@@ -39,7 +39,7 @@ class Net(Sequential):
         return Committee([self], turns).segment(image, **options)
 
     def predict(self, image: np.ndarray, **options: Any) -> np.ndarray:
-        """Return the image (H, W, K) that a net trained on target images predicts; see ``inference/predict.py``."""
+        """Return the image (H, W, K) that a net trained on target images predicts; see ``inference/segment.py``."""
         return predict(self, image, **options)
 
     def save(self, path: str | PathLike[str]) -> None:

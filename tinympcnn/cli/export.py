@@ -22,7 +22,7 @@ from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.classify import check_columns, classify
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.predict import predict
+from tinympcnn.inference.segment import predict
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import shrunk
 from tinympcnn.io.onnx import bioimageio

@@ -13,7 +13,7 @@ from tinympcnn.cli.pages import Pages
 from tinympcnn.cli.results import Job, Result
 from tinympcnn.cli.words import say
 from tinympcnn.errors import UsageError
-from tinympcnn.inference.predict import predictor
+from tinympcnn.inference.segment import predictor
 from tinympcnn.io.reading import Reading
 
 EXAMPLES = """

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.calibration import Calibration
@@ -75,6 +74,8 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
     >>> float(median(np.stack([1 - p, p], axis=-1), 2)[..., 1].max())
     0.0
     """
+    from scipy import ndimage
+
     if radius < 1:
         raise UsageError(f"the radius of a median filter must be at least 1 pixel, not {radius}")
     filtered: np.ndarray = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")

@@ -2,7 +2,8 @@
 
 A tile of outputs needs its pixels and a halo of field of view - 1 around them. With that halo, and with tiles that
 start where `engine.row_period` allows, every probability is the same to the last bit whatever the tile size and the
-number of threads.
+number of threads. A net that was trained on target images, such as a denoiser, predicts by its scores, in the units of
+the targets.
 """
 
 from __future__ import annotations
@@ -51,6 +52,30 @@ def segment(
     for rows, band in segment_bands(members, image, tile, memory, crew=crew):
         result[rows] = band
     return result
+
+
+def predict(
+    net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
+) -> np.ndarray:
+    """Return the image (H, W, K), float32, that a net, or the mean of several, predicts from an image of any size.
+
+    The image, array, shape (H, W) or (H, W, C), is in the units of the training images. The `tile`, the `memory` and
+    the errors are those of `segment`.
+
+    Examples
+    --------
+    >>> from tinympcnn.nn.spec import parse
+    >>> net = Sequential(parse("C3x3x4 [ MP2x2 C3x3x4 U2x2 ] C1x1x1", rng=0))
+    >>> predict(net, np.zeros((5, 7))).shape
+    (5, 7, 1)
+    """
+    return segment(predictor(net), image, tile, memory)
+
+
+def predictor(net: Sequential | Members) -> Members:
+    """Return a net, or several, as members whose scores are averaged instead of their probabilities."""
+    members = as_members(net)
+    return Members(members.nets, len(members.views) > 1, scores=True)
 
 
 def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
