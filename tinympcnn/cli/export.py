@@ -14,8 +14,8 @@ from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath, Echo, Paths, load_calibration, resolution
 from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say
+from tinympcnn.data import synthetic_membranes
 from tinympcnn.data.downsample import downsample
-from tinympcnn.data.synthetic import synthetic_membranes
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference.average import agreed

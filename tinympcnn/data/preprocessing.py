@@ -82,7 +82,8 @@ def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
 
 def histeq(images: np.ndarray) -> np.ndarray:
     """Equalise each image's histogram: a pixel's value becomes the share of pixels that are not brighter."""
-    return _on_value(images, lambda value: _tile_maps(value, 1, math.inf)[:, 0, 0][_each(value), _level(value)])
+    each = np.arange(len(images))[:, None, None]
+    return _on_value(images, lambda value: _tile_maps(value, 1, math.inf)[:, 0, 0][each, _level(value)])
 
 
 def adapthisteq(images: np.ndarray, tiles: int = 4, clip: float = 16.0) -> np.ndarray:
@@ -131,15 +132,11 @@ def _level(value: np.ndarray) -> np.ndarray:
     return np.clip(value * (LEVELS - 1) + 0.5, 0, LEVELS - 1).astype(np.intp)
 
 
-def _each(value: np.ndarray) -> np.ndarray:
-    return np.arange(len(value))[:, None, None]
-
-
 def _tile_maps(value: np.ndarray, tiles: int, clip: float) -> np.ndarray:
     """Return what becomes of every level in every tile, (N, tiles, tiles, LEVELS): the share of pixels up to it."""
     n, H, W = value.shape
     rows, columns = (np.arange(size) * tiles // size for size in (H, W))
-    cell = (_each(value) * tiles + rows[:, None]) * tiles + columns
+    cell = (np.arange(n)[:, None, None] * tiles + rows[:, None]) * tiles + columns
     shape = (n, tiles, tiles, LEVELS)
     counts = np.bincount((cell * LEVELS + _level(value)).ravel(), minlength=math.prod(shape)).reshape(shape)
     pixels = counts.sum(axis=-1, keepdims=True)

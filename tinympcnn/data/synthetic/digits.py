@@ -71,9 +71,8 @@ def stroke_distance(
     for stroke in STROKES[digit]:
         points = _points(stroke)
         if rng is not None:
-            points = (
-                points + rng.normal(0, 0.05, (1, 2)) + np.linspace(-1, 1, len(points))[:, None] * rng.normal(0, 0.06, 2)
-            )
+            points = points + rng.normal(0, 0.05, (1, 2))
+            points = points + np.linspace(-1, 1, len(points))[:, None] * rng.normal(0, 0.06, 2)
         start, step = points[:-1], np.diff(points, axis=0)
         away = np.stack([right, down], axis=-1)[..., None, :] - start
         share = np.clip((away * step).sum(-1) / np.maximum((step**2).sum(-1), 1e-9), 0, 1)

@@ -15,13 +15,8 @@ from tinympcnn.data.distort import Distortion, distort, smoothing
 from tinympcnn.data.synthetic.digits import stroke_distance
 from tinympcnn.engine import multiply_both
 
-RED, BLUE, WHITE, BLACK, YELLOW = (
-    (0.75, 0.08, 0.1),
-    (0.08, 0.25, 0.7),
-    (0.9, 0.9, 0.88),
-    (0.08, 0.08, 0.08),
-    (0.9, 0.7, 0.1),
-)
+RED, BLUE, YELLOW = (0.75, 0.08, 0.1), (0.08, 0.25, 0.7), (0.9, 0.7, 0.1)
+WHITE, BLACK = (0.9, 0.9, 0.88), (0.08, 0.08, 0.08)
 
 # name: shape, rim, face, glyph (a number or a mark), ink
 SIGNS: dict[str, tuple[Any, ...]] = {

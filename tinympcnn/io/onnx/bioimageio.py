@@ -66,6 +66,7 @@ def page(model: Any) -> str:
     """Return the text that goes with a model: what goes in, what comes out, how it was trained, how to check it."""
     about = metadata(model)
     rows, columns = about["field_of_view"]
+    plain = [{k: v for k, v in record.items() if not isinstance(v, list)} for record in about["records"]]  # without log
     lines = [
         "# A max-pooling convolutional network of tinympcnn",
         f"One pixel of the output sees a window of {rows}x{columns} pixels. The graph normalises the pixels and "
@@ -73,18 +74,13 @@ def page(model: Any) -> str:
         "## Classes" if model.graph.output[0].name == "probabilities" else "## Output",
         ", ".join(_outputs(model)),
         "## Training",
-        *(f"```json\n{json.dumps(_in_short(record), indent=1)}\n```" for record in about["records"]),
+        *(f"```json\n{json.dumps(record, indent=1)}\n```" for record in plain),
         "## Validation",
         "`test-output.npy` is what tinympcnn gives for `test-input.npy`. For labelled images, compare with "
         "`tinympcnn evaluate`.",
         f"## Reference\n\n{PAPER} https://doi.org/{DOI}",
     ]
     return "\n\n".join(lines) + "\n"
-
-
-def _in_short(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a training without its lists, such as the log of all epochs."""
-    return {name: value for name, value in record.items() if not isinstance(value, list)}
 
 
 def _outputs(model: Any) -> list[str]:

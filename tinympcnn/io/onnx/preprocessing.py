@@ -21,8 +21,10 @@ def prepared(graph: Graph, net: Sequential, image: Tensor, largest: int) -> Tens
     """Add a column's preprocessing of pixels from 0 to `largest`, and the resizing to the field of view of its net."""
     options = dict(net.preprocessing or {"kind": "none"})
     kind = options.pop("kind")
-    unit = image if largest == 1 else graph.add("Div", image, float(largest))
-    return resized(graph, PREPROCESSINGS[kind](graph, unit, net.in_maps, **options), net.field_of_view)
+    x = image if largest == 1 else graph.add("Div", image, float(largest))
+    if kind != "none":
+        x = PREPROCESSINGS[kind](graph, x, net.in_maps, **options)
+    return resized(graph, x, net.field_of_view)
 
 
 def resized(graph: Graph, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -44,11 +46,6 @@ def resized(graph: Graph, x: Tensor, size: tuple[int, int]) -> Tensor:
         low, high = (graph.add("Gather", x, places, axis=axis) for places in (before, behind))
         low = graph.add("Mul", low, graph.add("Sub", 1.0, share))
         x = graph.add("Add", low, graph.add("Mul", high, share))
-    return x
-
-
-def none(graph: Graph, x: Tensor, maps: int) -> Tensor:
-    """Change nothing."""
     return x
 
 
@@ -205,6 +202,6 @@ def _on_value(graph: Graph, x: Tensor, maps: int, change: Callable[[Tensor], Ten
 
 
 PREPROCESSINGS: Mapping[str, Callable[..., Tensor]] = {
-    operators.__name__: operators for operators in (none, width, imadjust, histeq, adapthisteq, conorm)
+    operators.__name__: operators for operators in (width, imadjust, histeq, adapthisteq, conorm)
 }
 """What adds the operators of a preprocessing, by its kind."""
