@@ -101,7 +101,7 @@ def upsample(graph: Graph, layer: Upsample, x: Maps) -> Maps:
         "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"
     }  # fmt: skip
     scales = np.array([1, 1, *layer.k], np.float32)
-    return in_fragments(graph, layer, x, lambda y: graph.add("Resize", y, "", scales, **how))
+    return in_fragments(graph, layer, x, lambda y: graph.add("Resize", y, None, scales, **how))
 
 
 def skip(graph: Graph, layer: Skip, x: Maps) -> Maps:
@@ -125,10 +125,9 @@ def local_contrast(graph: Graph, layer: LocalContrast, x: Maps) -> Maps:
 
     side = _product((layer.window[0] // 2, layer.window[1] // 2), x.dilation)
     middle, m = graph.crop(x.name, side, side), mean(x.name)
-    s2 = graph.add("Sub", mean(graph.add("Mul", x.name, x.name)), graph.add("Mul", m, m))
-    deviation = graph.add("Sqrt", graph.add("Add", graph.add("Max", s2, 0.0), layer.floor**2))
-    z = graph.add("Div", graph.add("Sub", middle, m), deviation)
-    return x._replace(name=graph.add("Concat", middle, z, axis=1))
+    s2 = mean(x.name * x.name) - m * m
+    deviation = graph.add("Sqrt", graph.add("Max", s2, 0.0) + layer.floor**2)
+    return x._replace(name=graph.add("Concat", middle, (middle - m) / deviation, axis=1))
 
 
 def function(kind: str) -> Callable[[Graph, Layer, Maps], Maps]:
@@ -171,15 +170,14 @@ def in_fragments(
 
     D = x.dilation
     images, rows, columns = part(x.name, 0, 2), part(x.name, 2, 3), part(x.name, 3, 4)  # images: N and C
-    h, w = graph.add("Div", rows, [D[0]]), graph.add("Div", columns, [D[1]])
+    h, w = rows / [D[0]], columns / [D[1]]
     y = graph.add("Reshape", x.name, shape(images, h, [D[0]], w, [D[1]]))
     y = graph.add("Transpose", y, perm=(0, 1, 3, 5, 2, 4))  # N, C, r, c, h, w
     y = apply(graph.add("Reshape", y, shape(part(x.name, 0, 1), [-1], h, w)))
     h, w = part(y, 2, 3), part(y, 3, 4)
     y = graph.add("Reshape", y, shape(images, [*D], h, w))
     y = graph.add("Transpose", y, perm=(0, 1, 4, 2, 5, 3))
-    size = shape(images, graph.add("Mul", h, [D[0]]), graph.add("Mul", w, [D[1]]))
-    return x._replace(name=graph.add("Reshape", y, size))
+    return x._replace(name=graph.add("Reshape", y, shape(images, h * [D[0]], w * [D[1]])))
 
 
 def _product(one: Pair, other: Pair) -> Pair:

@@ -100,7 +100,9 @@ def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str,
                 "net.astype('float32') and export that"
             )
     graph, whole = Graph(), classifies(nets)
-    image = "image" if steps.pixels == "float32" else graph.add("Cast", "image", to=FLOAT)
+    image = Tensor(graph, "image")
+    if steps.pixels != "float32":
+        image = graph.add("Cast", image, to=FLOAT)
     image = _shrunk(graph, image, nets[0].in_maps, steps.downsample)
     if whole:
         if steps.downsample > 1 and steps.pixels != "float32":
@@ -164,7 +166,7 @@ def _shrunk(graph: Graph, image: Tensor, maps: int, factor: int) -> Tensor:
         return image
     ones = np.ones((maps, 1, factor, factor), np.float32)
     total = graph.add("Conv", image, ones, kernel_shape=ones.shape[2:], strides=ones.shape[2:], group=maps)
-    return graph.add("Div", total, float(factor**2))
+    return total / float(factor**2)
 
 
 def _segmented(graph: Graph, net: Sequential, image: Tensor, scores: bool) -> Tensor:
@@ -191,6 +193,6 @@ def _calibrated(graph: Graph, probabilities: Tensor, coefficients: Sequence[floa
     value: Any
     *lower, value = map(float, coefficients)
     for c in reversed(lower):
-        value = graph.add("Add", graph.add("Mul", value, p), c)
+        value = value * p + c
     value = graph.add("Clip", value, 0.0, 1.0)
-    return graph.add("Concat", graph.add("Sub", 1.0, value), value, axis=1)
+    return graph.add("Concat", 1.0 - value, value, axis=1)
