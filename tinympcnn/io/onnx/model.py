@@ -29,27 +29,13 @@ PIXELS = {"uint8": 255, "uint16": 65535, "float32": 1}
 
 @dataclass(frozen=True)
 class Steps:
-    """What happens to pixels and probabilities besides the nets.
+    """What happens to pixels and probabilities besides the nets."""
 
-    Attributes
-    ----------
-    turns : bool
-        Whether probabilities are averaged over the eight flips and quarter turns of an image.
-    calibration : sequence of float
-        The coefficients of the calibration, lowest power first; nothing for no calibration.
-    scores : bool
-        Whether the output is the scores, which are the predictions of nets trained on target images.
-    downsample : int
-        The factor by which images are shrunk first, as for training.
-    pixels : {"float32", "uint8", "uint16"}
-        The type of the pixels. Nets that classify whole images take integers as shares of the largest of their type.
-    """
-
-    turns: bool = False
-    calibration: Sequence[float] = ()
-    scores: bool = False
-    downsample: int = 1
-    pixels: str = "float32"
+    turns: bool = False  # average over the eight flips and quarter turns of an image
+    calibration: Sequence[float] = ()  # the coefficients, lowest power first; nothing for no calibration
+    scores: bool = False  # give the scores, which are the predictions of nets trained on target images
+    downsample: int = 1  # the factor by which images are shrunk first, as for training
+    pixels: str = "float32"  # or "uint8", "uint16": nets for whole images take shares of the largest of the type
 
     @property
     def views(self) -> int:
@@ -63,27 +49,11 @@ class Steps:
 
 
 def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str, Any] | None = None) -> Any:
-    """Return nets, whose outputs are averaged, as one ONNX model.
+    """Return nets, whose outputs are averaged, as one ONNX model, an ``onnx.ModelProto``.
 
-    Parameters
-    ----------
-    nets : sequence of Sequential
-        Image nets, or nets that classify whole images (those with class names), which fit together.
-    steps : Steps
-        What happens besides the nets.
-    about : dict, optional
-        More to be kept in the metadata, as JSON, by name.
-
-    Returns
-    -------
-    onnx.ModelProto
-
-    Raises
-    ------
-    DataError
-        If a net computes in float64.
-    UsageError
-        If a layer or a preprocessing has no counterpart in ONNX, or the package onnx is missing.
+    The nets fit together: they are image nets, or nets that classify whole images (those with class names). The
+    metadata holds `about` too, as JSON, by name. A net that computes in float64 is a `DataError`; a layer or a
+    preprocessing that has no counterpart in ONNX, and a missing package onnx, are a `UsageError`.
 
     Examples
     --------
