@@ -8,15 +8,14 @@ the targets.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine import backend
-from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.workers import Crew
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference.bands import Bands, Rows
@@ -49,18 +48,16 @@ def segment(
     image = as_image(members, image)
     result = np.empty((*image.shape[:2], members.out_maps), np.float32)
     crew = Crew() if executor is None else Crew(executor, ahead=image.shape[0])  # all at once
-    for rows, band in segment_bands(members, image, tile, memory, crew=crew):
+    for rows, band in segment_bands(members, image, tile=tile, memory=memory, crew=crew):
         result[rows] = band
     return result
 
 
-def predict(
-    net: Sequential | Members, image: np.ndarray, tile: int | None = None, memory: int = DEFAULT_MEMORY
-) -> np.ndarray:
+def predict(net: Sequential | Members, image: np.ndarray, **options: Any) -> np.ndarray:
     """Return the image (H, W, K), float32, that a net, or the mean of several, predicts from an image of any size.
 
-    The image, array, shape (H, W) or (H, W, C), is in the units of the training images. The `tile`, the `memory` and
-    the errors are those of `segment`.
+    The image, array, shape (H, W) or (H, W, C), is in the units of the training images. The `options` and the errors
+    are those of `segment`.
 
     Examples
     --------
@@ -69,7 +66,7 @@ def predict(
     >>> predict(net, np.zeros((5, 7))).shape
     (5, 7, 1)
     """
-    return segment(predictor(net), image, tile, memory)
+    return segment(predictor(net), image, **options)
 
 
 def predictor(net: Sequential | Members) -> Members:
@@ -94,17 +91,10 @@ def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
     return image
 
 
-def segment_bands(
-    net: Sequential | Members,
-    image: Rows,
-    tile: int | Pair | None = None,
-    memory: int = DEFAULT_MEMORY,
-    echo: Callable[[str], None] = warnings.warn,
-    crew: Crew = Crew(),  # noqa: B008
-) -> Iterator[tuple[slice, np.ndarray]]:
+def segment_bands(net: Sequential | Members, image: Rows, **options: Any) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the probabilities of an image (H, W, C) band by band, from the top: (rows, array (h, W, K)).
 
-    Only the rows that a band sees are read at a time. `Bands` says what `crew` and `echo` are for.
+    Only the rows that a band sees are read at a time. The `options` are those of `Bands`.
     """
-    for band in Bands(as_members(net), tile, memory, crew=crew, echo=echo)([image]):
+    for band in Bands(as_members(net), **options)([image]):
         yield band.rows, band.take()
