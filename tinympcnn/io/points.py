@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 
 from tinympcnn.errors import DataError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 
 HEADER = ("file", "page", "row", "column", "class", "score")
 
@@ -32,7 +31,7 @@ class Point(NamedTuple):
     score: float = math.nan
 
 
-def read_points(path: str | PathLike[str]) -> list[Point]:
+def read_points(path: AnyPath) -> list[Point]:
     """Read the objects of a table: a CSV file, or one with tabs or semicolons.
 
     The table is our own, with the columns file, page, row, column and perhaps class and score; ImageJ's results, with
@@ -96,7 +95,7 @@ def _shown(row: Mapping[str, object]) -> str:
     return ",".join(str(value) for value in row.values())[:80]
 
 
-def write_points(path: str | PathLike[str], points: Iterable[Point]) -> None:
+def write_points(path: AnyPath, points: Iterable[Point]) -> None:
     """Write objects as a table with our own header, whole or not at all; class and score are left out where unknown."""
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

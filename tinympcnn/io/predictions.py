@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinympcnn.errors import DataError, Notice
+from tinympcnn.io.atomic import AnyPath
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, expand, open_image
 from tinympcnn.io.outputs import check_outputs
@@ -18,11 +18,7 @@ from tinympcnn.io.tiff.writer import PageWriter
 
 
 def write_labels(
-    path: str | PathLike[str],
-    indices: np.ndarray,
-    class_values: Sequence[int],
-    like: ImageFile | None = None,
-    force: bool = False,
+    path: AnyPath, indices: np.ndarray, class_values: Sequence[int], like: ImageFile | None = None, force: bool = False
 ) -> None:
     """Write class indices, array, shape (H, W) or (Z, H, W), as a label image in the values of the classes.
 
@@ -35,7 +31,7 @@ def write_labels(
 
 
 def write_probabilities(
-    path: str | PathLike[str],
+    path: AnyPath,
     probabilities: np.ndarray,
     class_values: Sequence[int],
     like: ImageFile | None = None,
@@ -49,9 +45,7 @@ def write_probabilities(
     _write(path, pages.astype(np.float32, copy=False), class_values, like, force)
 
 
-def _write(
-    path: str | PathLike[str], pages: np.ndarray, class_values: Sequence[int], like: ImageFile | None, force: bool
-) -> None:
+def _write(path: AnyPath, pages: np.ndarray, class_values: Sequence[int], like: ImageFile | None, force: bool) -> None:
     check_outputs([path], [like.path] if like else [], force)
     with PageWriter(path, len(pages), pages.shape[1:], pages.dtype, class_values, like) as out:
         for page in pages:
@@ -99,7 +93,7 @@ class Prediction(NamedTuple):
     class_values: tuple[int, ...] | None
 
 
-def read_prediction(path: str | PathLike[str]) -> Prediction:
+def read_prediction(path: AnyPath) -> Prediction:
     """Open a `_prob.tif` or a `_labels.tif` of `segment`, or any label image of one channel; refuse others."""
     file = open_image(path, labels=True)
     values = file.metadata.get("class_values")
