@@ -89,10 +89,7 @@ def prepared(net: Sequential, images: np.ndarray) -> np.ndarray:
 
 
 def as_input(
-    net: Sequential,
-    images: np.ndarray,
-    distortion: Distortion | None = None,
-    rng: np.random.Generator | None = None,
+    net: Sequential, images: np.ndarray, distortion: Distortion | None = None, rng: np.random.Generator | None = None
 ) -> np.ndarray:
     """Return prepared images as the net takes them: distorted, of the size of its field of view, normalised."""
     return net.normalised(distort(images, net.field_of_view, distortion or Distortion(), rng))

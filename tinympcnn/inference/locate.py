@@ -19,11 +19,7 @@ from tinympcnn.nn.sequential import Sequential
 
 
 def locate(
-    net: Sequential | Members,
-    image: np.ndarray | Rows,
-    radius: float,
-    threshold: float = 0.5,
-    **options: Any,
+    net: Sequential | Members, image: np.ndarray | Rows, radius: float, threshold: float = 0.5, **options: Any
 ) -> np.ndarray:
     """Return the objects in an image.
 
