@@ -77,24 +77,12 @@ class Band:
 class Bands:
     """Cut pages into bands, have a crew compute them, and yield the bands in order, page by page, from the top.
 
+    The `tile` and the `memory` are those of `segment`, and `finish` is what is done to the probabilities last. The
+    `store` is a function of (the number of the page, rows, band) that keeps a band; it is called where the band is
+    computed, and the bands that are yielded then hold nothing. The `crew` says who computes, and how many bands ahead.
+
     If a device runs out of memory, the tiles become half as large, down to the smallest; then the CPU goes on. `echo`
     is told. Every probability is the same whatever the tiles and the crew.
-
-    Parameters
-    ----------
-    members : Members
-        The nets.
-    tile, memory
-        As in `segment`.
-    finish : Postprocess
-        What is done to the probabilities last: nothing, unless asked.
-    store : callable, optional
-        A function of (the number of the page, rows, band) that keeps a band, called where the band is computed. The
-        bands that are yielded then hold nothing.
-    crew : Crew
-        Who computes, and how many bands ahead.
-    echo : callable
-        The function that is told.
     """
 
     def __init__(

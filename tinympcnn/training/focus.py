@@ -84,7 +84,6 @@ class DrawnCrops(WholeImages):
             raise DataError("no pixel of the labels counts, so there is nothing to train on")
 
     def __len__(self) -> int:
-        """Return the number of updates in one epoch."""
         return self.n_updates
 
     def place(self, epoch: int, position: int) -> str:
