@@ -54,10 +54,9 @@ class Distortion:
         largest = {"translation": 1.0, "scale": 0.9, "rotation": 180.0, "shear": 80.0, "alpha": 1e4, "sigma": 1e3}
         for name, most in largest.items():
             value = getattr(self, name)
-            if not 0 <= value <= most or (name == "sigma" and value < 0.1):
-                raise UsageError(
-                    f"the {name} of a distortion is from {0.1 if name == 'sigma' else 0} to {most:g}, not {value}"
-                )
+            least = 0.1 if name == "sigma" else 0
+            if not least <= value <= most:
+                raise UsageError(f"the {name} of a distortion is from {least} to {most:g}, not {value}")
 
     @classmethod
     def parse(cls, text: str) -> Distortion:

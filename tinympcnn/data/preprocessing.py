@@ -185,14 +185,15 @@ class Preprocessing:
     def __init__(self, kind: str = "none", **options: float) -> None:
         if kind not in {"none", *KINDS}:
             raise UsageError(f"there is no preprocessing {str(kind)[:40]!r}; use none or one of {', '.join(KINDS)}")
-        usual = [*inspect.signature(KINDS[kind]).parameters.values()][1:] if kind in KINDS else []
-        self.kind, self.options = kind, {one.name: one.default for one in usual} | options
+        parameters = [*inspect.signature(KINDS[kind]).parameters.values()][1:] if kind in KINDS else []
+        usual = {one.name: one.default for one in parameters}
+        self.kind, self.options = kind, usual | options
         for name, value in self.options.items():
-            if name not in {one.name for one in usual}:
+            if name not in usual:
                 raise UsageError(f"the preprocessing {kind} has no {name!r}")
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1000:
                 raise UsageError(f"the {name} of the preprocessing {kind} is a positive number, not {value!r}")
-            if isinstance(next(one.default for one in usual if one.name == name), int) and int(value) != value:
+            if isinstance(usual[name], int) and int(value) != value:
                 raise UsageError(f"the {name} of the preprocessing {kind} is a whole number, not {value!r}")
 
     @classmethod

@@ -76,9 +76,8 @@ def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]: 
     files = [open_image(path, reading.axes) for path in expand(paths)]
     others = other_than_results(files)
     if len(others) < len(files):
-        warnings.warn(
-            f"{len(files) - len(others)} results of segment among the images are left out", Notice, stacklevel=2
-        )
+        n = len(files) - len(others)
+        warnings.warn(f"{n} results of segment among the images are left out", Notice, stacklevel=2)
     return others
 
 

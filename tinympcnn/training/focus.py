@@ -100,13 +100,9 @@ class DrawnCrops(WholeImages):
         margin = max(P, Q) // 2
         if "rotate" in parse_kinds(self.augment):  # which keeps the inscribed square
             margin += math.ceil((side / 2 + margin) * (math.sqrt(2) - 1)) + 1
-        rows, columns = (
-            mirrored(n, 2 * margin + 1)[start : start + side + 2 * margin]
-            for n, start in (
-                (n, min(max(0, at - int(rng.integers(side))), n - side))
-                for n, at in zip(target.shape, pixel, strict=True)
-            )
-        )
+        places = [(n, at - int(rng.integers(side))) for n, at in zip(target.shape, pixel, strict=True)]
+        starts = [(n, min(max(0, start), n - side)) for n, start in places]
+        rows, columns = (mirrored(n, 2 * margin + 1)[start : start + side + 2 * margin] for n, start in starts)
         around = np.ix_(rows, columns)
         image, target = augmented(self.net.normalised(image[around]), target[around], self.augment, rng)
         top, left = ((n - side) // 2 for n in target.shape)

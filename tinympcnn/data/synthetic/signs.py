@@ -94,9 +94,8 @@ def _sign(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
         image = _painted(image, colour, (edge - distance) / soft + 0.5)
     if isinstance(glyph, tuple):
         for digit, centre in zip(glyph, (-0.31, 0.31), strict=True):
-            image = _painted(
-                image, ink, (0.22 - stroke_distance(digit, (right - centre) / 0.36, down / 0.42)) / (2.5 * soft) + 0.5
-            )
+            away = stroke_distance(digit, (right - centre) / 0.36, down / 0.42)
+            image = _painted(image, ink, (0.22 - away) / (2.5 * soft) + 0.5)
     for mark in _MARKS.get(glyph, ()) if isinstance(glyph, str) else ():
         image = _painted(image, ink, (0.15 - _line_distance(mark, right, down)) / soft + 0.5)
     return np.clip(image, 0, 1)
