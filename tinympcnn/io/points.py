@@ -47,27 +47,25 @@ def read_points(path: AnyPath) -> list[Point]:
     first = text.partition("\n")[0]
     delimiter = max(",\t;", key=first.count)
     table = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    names = {name.strip().lower(): name for name in table.fieldnames or ()}
+    table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
     columns, shift = _columns(names, path)
     points = []
     for number, row in enumerate(table, 2):
         try:
-            at_row, at_column = (float(row[names[columns[key]]]) - shift for key in ("row", "column"))
-            page = int(float(row[names[columns["page"]]])) - int(shift > 0) if columns.get("page") in names else 0
-            score = row.get(names.get("score", ""), "")
-            point = Point(
-                _file(row[names[columns["file"]]], columns["file"]), page, at_row, at_column,
-                row.get(names.get("class", ""), "") or "", float(score) if score else math.nan,
-            )  # fmt: skip
-        except (TypeError, ValueError):
+            file, at_row, at_column = (row[columns[key]] for key in ("file", "row", "column"))
+            if columns["file"] == "label":
+                file = file.split(":")[0]  # ImageJ writes "stack.tif:page label" there
+            page = int(float(row[columns["page"]])) - int(shift > 0) if columns.get("page") in names else 0
+            place, score = (float(at_row) - shift, float(at_column) - shift), float(row.get("score") or math.nan)
+            points.append(Point(file.strip(), page, *place, row.get("class") or "", score))
+        except (AttributeError, OverflowError, TypeError, ValueError):  # of short rows, and of words for numbers
             raise DataError(f"{path}, line {number}: {_shown(row)} is no point; rows and columns are numbers") from None
-        if not all(map(math.isfinite, (at_row, at_column))) or page < 0:
+        if not all(map(math.isfinite, place)) or page < 0:
             raise DataError(f"{path}, line {number}: {_shown(row)} is no place in an image")
-        points.append(point)
     return points
 
 
-def _columns(names: Mapping[str, str], path: Path) -> tuple[dict[str, str], float]:
+def _columns(names: Sequence[str], path: Path) -> tuple[dict[str, str], float]:
     """Return which column of a table holds what, and how far its origin lies from ours."""
     kinds = (
         ({"file": "file", "page": "page", "row": "row", "column": "column"}, 0.0),
@@ -84,11 +82,6 @@ def _columns(names: Mapping[str, str], path: Path) -> tuple[dict[str, str], floa
         f"{path} has the columns {', '.join(names) or 'of no header'}; a table of points has the header "
         f"file,page,row,column (then class, score){hint}"
     )
-
-
-def _file(text: str, column: str) -> str:
-    """Return the file that a row names; ImageJ writes "stack.tif:page label" into its column Label."""
-    return text.split(":")[0].strip() if column == "label" else text.strip()
 
 
 def _shown(row: Mapping[str, object]) -> str:
