@@ -83,8 +83,8 @@ class Pages:
 
     members: Members
     factor: int  # by which images are down-sampled
-    post: Postprocess = Postprocess()  # noqa: RUF009, it is immutable
-    machine: Machine = Machine()  # noqa: RUF009
+    post: Postprocess = Postprocess()
+    machine: Machine = Machine()
     echo: Echo = say
 
     def size(self, file: ImageFile) -> Pair:

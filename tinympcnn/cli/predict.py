@@ -47,10 +47,10 @@ def predict_files(
     images: Paths,
     model: AnyPath | Paths,
     output: AnyPath,
-    machine: Machine = Machine(),  # noqa: B008
+    machine: Machine = Machine(),
     *,
     turns: bool = False,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     force: bool = False,
     echo: Echo = say,
 ) -> list[Path]:

@@ -82,9 +82,9 @@ def segment_files(
     model: AnyPath | Paths,
     output: AnyPath,
     steps: Steps = Steps(),
-    machine: Machine = Machine(),  # noqa: B008
+    machine: Machine = Machine(),
     *,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     force: bool = False,
     echo: Echo = say,
 ) -> list[Path]:

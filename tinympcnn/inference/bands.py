@@ -91,9 +91,9 @@ class Bands:
         tile: int | Pair | None = None,
         memory: int = DEFAULT_MEMORY,
         *,
-        finish: Postprocess = Postprocess(),  # noqa: B008
+        finish: Postprocess = Postprocess(),
         store: Store | None = None,
-        crew: Crew = Crew(),  # noqa: B008
+        crew: Crew = Crew(),
         echo: Callable[[str], None] = warnings.warn,
     ) -> None:
         self._members, self._tile, self._asked, self._memory = members, tile, tile, memory

@@ -27,7 +27,7 @@ def classify(
     columns: Sequential | Sequence[Sequential],
     images: np.ndarray,
     names: Sequence[str] | None = None,
-    crew: Crew = Crew(),  # noqa: B008
+    crew: Crew = Crew(),
 ) -> np.ndarray:
     """Return the probability of each class for each image, averaged over the columns.
 
@@ -65,7 +65,7 @@ def classify(
     return average(opinions(nets, images, crew))
 
 
-def opinions(nets: Sequence[Sequential], images: np.ndarray, crew: Crew = Crew()) -> Iterator[np.ndarray]:  # noqa: B008
+def opinions(nets: Sequence[Sequential], images: np.ndarray, crew: Crew = Crew()) -> Iterator[np.ndarray]:
     """Yield the probabilities (N, K) that each column gives to images that fit the columns."""
     starts = range(0, len(images), BATCH)
     futures = (

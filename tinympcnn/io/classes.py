@@ -45,9 +45,7 @@ class Classified(NamedTuple):
 
 
 def read_classified(
-    source: Paths,
-    class_names: Sequence[str] | None = None,
-    reading: Reading = Reading(),  # noqa: B008
+    source: Paths, class_names: Sequence[str] | None = None, reading: Reading = Reading()
 ) -> Classified:
     """Read images and their classes.
 

@@ -28,7 +28,7 @@ class Page(NamedTuple):
     label_number: int
 
 
-def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:  # noqa: B008
+def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:
     """Open images, or predictions, and the label files that belong to them; return the pages that belong together.
 
     Where images and masks lie in one folder that is given for both, files named as masks are the labels. Results of

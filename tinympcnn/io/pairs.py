@@ -28,7 +28,7 @@ class Pairs:
     advice: str = ""  # what the labels may be instead of classes (numbered objects, resized masks), and what to do then
 
 
-def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pairs:  # noqa: B008
+def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pairs:
     """Read images and the label images that belong to them; see `pair`.
 
     Images and labels that differ in size, labels that are no classes, and a down-sampling that leaves no pixel of a
@@ -63,7 +63,7 @@ class Masks(NamedTuple):
     names: list[str]
 
 
-def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:  # noqa: B008
+def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:
     """Read images and where they have a defect: wherever the label image has a value that counts, other than `sound`.
 
     The labels may be of one value only, as for images without any defect, but that not one pixel is sound is a

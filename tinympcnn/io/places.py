@@ -21,7 +21,7 @@ from tinympcnn.io.reading import Reading
 TABLES = (".csv", ".tsv", ".txt")
 
 
-def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Reading()) -> list[np.ndarray]:  # noqa: B008
+def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Reading()) -> list[np.ndarray]:
     """Read the rows and columns of the objects, in pixels from 0, array, shape (n, 2), for each page of each file.
 
     The `truth` is tables of points (.csv, .tsv or .txt; see ``io/points.py``), or label images in which each object

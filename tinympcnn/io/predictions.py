@@ -71,7 +71,7 @@ def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
     return [file for file in files if file.metadata.get("content") not in ours] or files
 
 
-def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008
+def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:
     """Open images, and leave out the results of this library among other images, with a `Notice`."""
     files = [open_image(path, reading.axes) for path in expand(paths)]
     others = other_than_results(files)
