@@ -137,7 +137,7 @@ def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
     size = tile_size(net, None, memory, (3000, 3000), row)
     engine.release_memory()
     tracemalloc.start()
-    for _ in segment.segment_bands(net, image, size):
+    for _ in segment.segment_bands(net, image, tile=size):
         pass
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

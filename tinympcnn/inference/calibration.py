@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import polynomial
-from scipy import optimize
 
 from tinympcnn.engine import multiply
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 
 _FORMAT = "tinympcnn calibration"
 
@@ -51,14 +49,14 @@ class Calibration:
         p = polynomial.polyval(probabilities[..., 1].astype(np.float64), self.coefficients).clip(0, 1)
         return np.stack([1 - p, p], axis=-1).astype(np.float32)
 
-    def save(self, path: str | PathLike[str], **about: Any) -> None:
+    def save(self, path: AnyPath, **about: Any) -> None:
         """Write the calibration as JSON, whole or not at all; `about` is written next to it for the reader."""
         own = {"format": _FORMAT, "coefficients": self.coefficients, "class_values": self.class_values}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Calibration:
+    def load(cls, path: AnyPath) -> Calibration:
         """Read what `save` wrote; anything else is a DataError."""
         try:
             about = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -124,6 +122,7 @@ def _nearest_rising(moments: np.ndarray, products: np.ndarray) -> np.ndarray:
     A quadratic is nowhere negative on [0, 1] if and only if it is (a + b*t)**2 + (d*t)**2 + e*e*t*(1 - t) for some
     a, b, d, e (Lukacs); the polynomial's slope is written so, and the rest is least squares without constraints.
     """
+    from scipy import optimize
 
     def rising(v: np.ndarray) -> np.ndarray:
         start, a, b, d, e = v

@@ -42,8 +42,7 @@ class VScores(NamedTuple):
 
 def segments(interior: np.ndarray) -> np.ndarray:
     """Return the 4-connected components of a boolean image (H, W), numbered from 1; borders are 0."""
-    labels: np.ndarray = ndimage.label(interior)[0]
-    return labels
+    return np.asarray(ndimage.label(interior)[0])
 
 
 def thin_borders(labels: np.ndarray) -> np.ndarray:
@@ -158,8 +157,7 @@ def _best(terms: np.ndarray, t: np.ndarray) -> VScore:
 
     def v(alpha: float) -> np.ndarray:
         whole = (1 - alpha) * a + alpha * b
-        share: np.ndarray = np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0)
-        return np.asarray(share.mean(axis=-1))
+        return np.asarray(np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0).mean(axis=-1))
 
     values = v(0.5)
     k = int(np.argmax(values))
