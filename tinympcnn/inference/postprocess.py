@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.calibration import Calibration
@@ -77,6 +76,8 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
     """
     if radius < 1:
         raise UsageError(f"the radius of a median filter must be at least 1 pixel, not {radius}")
+    from scipy import ndimage
+
     filtered: np.ndarray = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")
     if probabilities.shape[-1] == 2:
         return filtered
