@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import random
 import warnings
 from pathlib import Path
@@ -11,7 +13,21 @@ import numpy as np
 import pytest
 import tifffile
 
+import tinympcnn
 from tinympcnn import Layer
+
+# --------------------------------------------------------------------------------------------------- the package
+
+PACKAGE = Path(tinympcnn.__file__).parent
+
+
+@functools.cache
+def syntax() -> dict[str, list[ast.AST]]:
+    """Return the nodes of the syntax tree of every module of the package, by its path, such as nn/losses.py."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    texts = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    return {name: list(ast.walk(ast.parse(text))) for name, text in texts.items()}
+
 
 # ------------------------------------------------------------------------------------------------------- layers
 

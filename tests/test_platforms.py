@@ -13,17 +13,14 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from helpers import PLAIN, pixels, refused, written
+from helpers import PLAIN, pixels, refused, syntax, written
 
-import tinympcnn
 from tinympcnn import DataError, Net, Recipe, UsageError, data
 from tinympcnn.cli import entry, session
 from tinympcnn.data import deform, preprocessing
 from tinympcnn.engine import limits
 from tinympcnn.inference import calibration
 from tinympcnn.io import atomic, names, outputs
-
-PACKAGE = Path(tinympcnn.__file__).parent
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -235,9 +232,9 @@ def test_no_flag_that_a_blas_raises_without_need_is_a_warning(monkeypatch, rng):
 def test_products_go_through_the_function_that_knows_blas():
     literal = {"nn/layers/conv.py", "inference/calibration.py"}  # the formulas in NumPy's words; four numbers by four
     found = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        path
+        for path, nodes in syntax().items()
+        for node in nodes
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)
     }
     assert found <= literal
