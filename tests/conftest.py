@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sys
 import warnings
@@ -14,11 +15,23 @@ import fake_cupy
 import numpy as np
 import pytest
 from helpers import PLAIN, pixels, written
+from hypothesis import HealthCheck, settings
 
 from tinympcnn import cli, engine
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.layers import LAYERS, register_layer
+
+# `make test` tries few examples of every property, and `make test-slow` many.
+_any_time = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+settings.register_profile("few", max_examples=25, **_any_time)
+settings.register_profile("many", max_examples=250, **_any_time)
+settings.load_profile("few")
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # what was collected stays to the end: later collections of garbage pass it over
 
 
 class Device(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn.data import downsample
@@ -70,7 +70,6 @@ def test_rows_are_those_of_the_whole_page(tmp_path, kind):
     st.sampled_from([None, (16, 16), (32, 16)]), st.sampled_from([None, "zlib", "lzw"]), st.sampled_from("<>"),
     st.sampled_from([np.uint8, np.uint16, np.float32]), st.integers(1, 3000), st.data(),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_layout_any_rows(tmp_path, H, W, C, strips, tile, packed, order, dtype, at_once, data):
     tiff_rows.AT_ONCE = at_once
     array = pixels(H, W, C, dtype=dtype) if C > 1 else pixels(H, W, dtype=dtype)

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
@@ -188,7 +188,6 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside():
 # ------------------------------------------------------------------------------------------------------- blocks
 
 
-@settings(deadline=None)
 @given(*[st.integers(1, 40), st.integers(1, 60), st.integers(1, 60)], *[st.integers(1, 300)] * 3)
 def test_blocks_cover_a_storage_once(fragments, rows, columns, kh, strip, maps):
     x = np.zeros(1)
@@ -264,7 +263,6 @@ def test_flags_that_a_blas_raises_without_need_are_no_warnings(rng, monkeypatch)
     check_layer(Conv(2, 3, 2, rng=0)).raise_if_wrong()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 300), st.sampled_from([np.float32, np.float64]), st.data())
 def test_a_row_has_the_same_bits_in_products_of_all_numbers_of_rows(K, maps, dtype, data):
     rng = np.random.default_rng(0)
@@ -304,7 +302,6 @@ def test_a_blas_that_rounds_by_the_number_of_rows_gets_products_of_one_number(mo
 # ------------------------------------------------------------------------------------------------------ windows
 
 
-@settings(deadline=None)
 @given(
     *[st.integers(1, 4)] * 2,
     *[st.integers(1, 9)] * 4,

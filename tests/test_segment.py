@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import DataError, Net, UsageError, engine
@@ -64,7 +64,6 @@ specs = st.tuples(st.lists(st.one_of(convs, pools), max_size=4), small, small).m
 
 
 @given(specs, st.integers(1, 110), st.integers(1, 110), st.integers(1, 120), st.integers(1, 3), st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_net_any_size_any_tiles_any_threads_give_the_same_bits(threads, spec, H, W, tile, maps, data):
     net, image = make(spec, maps), np.random.default_rng(H).integers(0, 255, (H, W, maps), dtype=np.uint8)
     threads(1)
@@ -78,7 +77,6 @@ def test_any_net_any_size_any_tiles_any_threads_give_the_same_bits(threads, spec
 
 
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 12))
-@settings(max_examples=200, deadline=None)
 def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
     size = tiles * multiple
     cut = spans(n, size, multiple)

@@ -1,7 +1,7 @@
 """The paper's notation: any text becomes layers or one sentence; a registered layer has a word of its own."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import (
@@ -44,7 +44,6 @@ def written(layer):
 
 
 @given(specs, size)
-@settings(max_examples=100, deadline=None)
 def test_every_word_becomes_its_layer(some, in_maps):
     layers = parse(" ".join(some), in_maps, rng=0)
     assert [word for layer in layers for word in written(layer)] == some
@@ -62,7 +61,6 @@ anything = st.one_of(
 
 
 @given(anything)
-@settings(max_examples=400, deadline=None)
 def test_any_text_is_layers_or_a_usage_error(text):
     try:
         layers = Net.from_spec(text, rng=0).layers

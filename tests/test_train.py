@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tifffile
+from helpers import lengths
 
 from tinympcnn import Checkpoint, DataError, MeanSquaredError, Net, Recipe, SoftmaxCrossEntropy, UsageError
 from tinympcnn.errors import DivergenceError
@@ -95,14 +96,17 @@ class Killed(Exception):
     ("optimizer", "more"),
     [
         ("adam", {"augment": "flip+elastic+intensity"}),
-        ("sgd", {"crop": 5, "decay": "linear", "warmup": 1.5}),
+        ("sgd", {"crop": 7, "decay": "linear", "warmup": 1.5}),
         ("armijo", {"augment": "rotate"}),
         ("lbfgs", {}),
         ("sgd", {"keep": "best", "options": {"lr": 30}}),
     ],
 )
 @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt])
-def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, monkeypatch, optimizer, more, error):
+@lengths(2, 10)
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
+    some, tmp_path, rng, monkeypatch, optimizer, more, error, cases
+):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     options = {"optimizer": optimizer, "validation": some, "balance": "classes", "epochs": 3, **more}
     whole, records = trained(some, **options)
@@ -118,7 +122,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(some, tmp_path, rng, mo
             return super().forward(*args, **kwargs)
 
     trained(some, **options, loss=Loss(weights))
-    for stop in sorted(rng.permutation(Loss.calls)[:6] + 1):
+    for stop in sorted(rng.permutation(Loss.calls)[:cases] + 1):
         Loss.calls, Loss.stop, path = 0, stop, tmp_path / f"{stop}.npz"
         with pytest.raises(error):
             trained(some, **options, loss=Loss(weights), path=path, minutes=0 if stop % 2 else 10)
@@ -148,7 +152,7 @@ def test_target_images_are_learnt_as_regression_and_moved_with_their_image(rng, 
     images = [rng.random((12, 15, 2)), rng.random((11, 10, 2))]
     targets = [np.stack([x[..., 0], x[..., 1], x.sum(axis=-1)], axis=-1) for x in images]
     net = Net.from_spec("FC3", in_maps=2, rng=0)
-    recipe = Recipe(epochs=150, options={"lr": 0.01}, augment=augment, crop=8)
+    recipe = Recipe(epochs=30, options={"lr": 0.05}, augment=augment, crop=8)
     *_, last = fit(net, (images, targets), recipe, validation=(images, targets))
     assert last["loss_val"] < 0.01 and "pixel_error" not in last
     data = WholeImages(net, images, targets, Recipe(augment="rotate+elastic"))
@@ -250,12 +254,13 @@ def test_a_checkpoint_of_another_run_is_refused(some, tmp_path, change, error, w
         training(net, some, path=tmp_path / "c.npz", resume=True)
 
 
-def test_a_damaged_checkpoint_is_one_sentence(some, tmp_path, rng):
+@lengths(60, 2000)
+def test_a_damaged_checkpoint_is_one_sentence(some, tmp_path, rng, cases):
     path = tmp_path / "c.npz"
     some = some[0][:1], some[1][:1]
     trained(some, path=path)
     whole = path.read_bytes()
-    for i in range(300):
+    for i in range(cases):
         damaged = bytearray(whole)
         if i % 3:
             for place in rng.integers(0, len(whole), 1 + i % 4):
