@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import tifffile
-from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
+from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, lengths, mutated, pixels, written
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,16 +117,13 @@ def test_a_page_that_breaks_off_gives_its_first_rows_and_then_one_sentence(tmp_p
 
 
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_mutated_files_give_rows_or_one_sentence(tmp_path, seed):
+@lengths(30, 1500)
+def test_mutated_files_give_rows_or_one_sentence(tmp_path, seed, cases):
     array, options = SEEDS[seed]
     whole = written(tmp_path / "whole.tif", array, **options).read_bytes()
     chance, mutant = random.Random(seed), tmp_path / "mutant.tif"
-    for _ in range(150):
-        data = bytearray(whole)
-        for _ in range(chance.choice([1, 1, 2, 8])):
-            place = chance.randrange(min(len(data), 700) if chance.random() < 0.8 else len(data))
-            data[place] = chance.choice([0, 1, 255, chance.randrange(256)])
-        mutant.write_bytes(data)
+    for _ in range(cases):
+        mutant.write_bytes(mutated(whole, chance))
         try:
             file = open_image(mutant)
             parts = [PageRows(file, len(file) - 1)[row : row + 3] for row in range(0, min(file.shape[0], 50), 2)]

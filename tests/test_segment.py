@@ -17,6 +17,7 @@ from tinympcnn.inference.views import alignment
 from tinympcnn.nn.losses import softmax
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
+slow = pytest.mark.slow
 
 
 def make(spec, in_maps=1):
@@ -46,9 +47,9 @@ def test_every_pixel_is_that_of_the_patch_net(spec, size, maps, rng):
 
 @pytest.mark.parametrize("spec", SPECS[:2])
 def test_tiles_and_threads_change_no_bit(spec, rng, threads):
-    net, image = make(spec), rng.integers(0, 255, (111, 157), dtype=np.uint8)
+    net, image = make(spec), rng.integers(0, 255, (111, 87), dtype=np.uint8)
     whole = net.segment(image, tile=1000)
-    for tile in (1, 33, 40, 64, 100, 110):
+    for tile in (1, 33, 40, 64, 110):
         threads(1 + tile % 3)
         assert (net.segment(image, tile=tile) == whole).all(), tile
     assert (net.segment(image, memory=1) == whole).all()
@@ -89,16 +90,16 @@ def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
 
 
 def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
-    net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (700, 600), dtype=np.uint8)
+    net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (290, 300), dtype=np.uint8)
     rows, columns = tile_size(net, 128)
     promised = tile_memory(net, max(rows, columns))
     engine.release_memory()
     tracemalloc.start()
     for _, band in segment.segment_bands(net, image[:, :, None], tile=128):
-        assert band.shape[1:] == (600, 2)
+        assert band.shape[1:] == (300, 2)
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert taken < promised + rows * 600 * 2 * 4 * 2
+    assert taken < promised + rows * 300 * 2 * 4 * 2
     small, large = (tile_size(net, None, memory) for memory in (32 << 20, 256 << 20))
     assert small < large and tile_memory(net, large) <= 256 << 20
     assert tile_size(net, None, 256 << 20, row_bytes=1 << 20) < large
@@ -128,10 +129,12 @@ def test_no_more_rows_are_taken_than_a_band_sees(spec, rng):
         assert first >= min(rows.start, 111 - 32 - alignment(net)[0]) - P and last <= rows.stop + P
 
 
-@pytest.mark.parametrize(("maps", "memory"), [(2, 64 << 20), (16, 64 << 20), (16, 200 << 20), (48, 160 << 20)])
-def test_tiles_and_bands_stay_within_the_memory_given(maps, memory, rng):
-    net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (500, 3000, 1), dtype=np.uint8)
-    row = 3000 * 4 * 3
+@pytest.mark.parametrize(
+    ("maps", "megabytes"), [(2, 64), (16, 64), pytest.param(16, 200, marks=slow), pytest.param(48, 160, marks=slow)]
+)
+def test_tiles_and_bands_stay_within_the_memory_given(maps, megabytes, rng):
+    net, image = make(f"C5x5x{maps} MPF2x2 C3x3x{maps} FC3"), rng.integers(0, 255, (200, 3000, 1), dtype=np.uint8)
+    row, memory = 3000 * 4 * 3, megabytes << 20
     size = tile_size(net, None, memory, (3000, 3000), row)
     engine.release_memory()
     tracemalloc.start()
