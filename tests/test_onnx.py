@@ -364,7 +364,7 @@ def test_models_that_do_not_fit_together_or_the_options(run, made, tmp_path):
     assert not output.exists()
 
 
-# ------------------------------------------------------------------------------------------------------ bioimage.io
+# ------------------------------------------------------ bioimage.io: slow, as bioimageio.spec takes seconds to import
 
 
 def checked(folder: Path) -> Any:
@@ -382,6 +382,7 @@ def checked(folder: Path) -> Any:
     return description
 
 
+@pytest.mark.slow
 def test_a_folder_for_bioimage_io(run, made, tmp_path):
     pytest.importorskip("bioimageio.spec")
     net = net_of(UNET)
@@ -399,6 +400,7 @@ def test_a_folder_for_bioimage_io(run, made, tmp_path):
     assert run(*words, "--force")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["--pixels", "float32"]])
 def test_a_folder_of_a_column(run, tmp_path, words):
     pytest.importorskip("bioimageio.spec")
@@ -411,6 +413,7 @@ def test_a_folder_of_a_column(run, tmp_path, words):
     assert description.inputs[0].data.type == (words or ["", "uint8"])[1]
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_net_for_images_that_are_shrunk(run, tmp_path):
     pytest.importorskip("bioimageio.spec")
     net = net_of("C3x3x4 MPF2x2 C2x2x4 FC3")

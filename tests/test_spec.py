@@ -79,29 +79,16 @@ def test_words_that_mean_the_same(one, other):
 
 @pytest.mark.parametrize(
     "spec",
-    [
-        "",
-        " ",
-        "MPF2x2",
-        "C3x3",
-        "C3x3x2x2",
-        "FC2x2",
-        "MPF2x2x2",
-        "C0x3x2 FC2",
-        "X2",
-        "C3x3x2,FC2",
-        "C-3x3x2",
-        "C3x3x2 FC",
-        "C٣x٣x٢",
-    ],
-)
+    ["", " ", "MPF2x2", "C3x3", "C3x3x2x2", "FC2x2", "MPF2x2x2", "C0x3x2 FC2", "X2", "C3x3x2,FC2", "C-3x3x2",
+     "C3x3x2 FC", "C٣x٣x٢"],
+)  # fmt: skip
 def test_what_does_not_parse_is_refused_with_an_example(spec):
     with pytest.raises(UsageError, match="'C5x5x8 MPF2x2 C3x3x8 FC"):
         parse(spec)
 
 
 def test_a_layer_too_large_to_make_is_refused_before_it_is_made():
-    for spec in ("C999999x999999x999999 FC2", "C3x3x999999 C3x3x999999 FC2", "C9999x9999x2 FC2"):
+    for spec in ("C999999x999999x999999 FC2", "C3x3x9999 C99x99x999999 FC2", "C9999x9999x2 FC2"):
         with pytest.raises(UsageError, match="weights; use smaller layers"):
             parse(spec)
 
