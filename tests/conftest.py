@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import os
 import sys
 import warnings
@@ -17,7 +18,7 @@ import pytest
 from helpers import PLAIN, pixels, written
 from hypothesis import HealthCheck, settings
 
-from tinympcnn import cli, engine
+from tinympcnn import Net, cli, engine
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.layers import LAYERS, register_layer
@@ -138,6 +139,23 @@ def threads():
     before = engine.get_threads()
     yield engine.set_threads
     engine.set_threads(before)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Return a function that makes a forward pass fail ``when(call, images)`` says so; the first call is 1."""
+
+    def fail(error, when):
+        forward, calls = Net.forward, itertools.count(1)
+
+        def passes(self, images, train=True, outputs=None):
+            if when(next(calls), images):
+                raise error
+            return forward(self, images, train, outputs)
+
+        monkeypatch.setattr(Net, "forward", passes)
+
+    return fail
 
 
 @pytest.fixture

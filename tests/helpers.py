@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import csv
 import functools
 import random
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import tifffile
 
 import tinympcnn
 from tinympcnn import Layer
+from tinympcnn.cli.models import Machine
+from tinympcnn.cli.segment import Steps, segment_files
 
 # --------------------------------------------------------------------------------------------------- the package
 
@@ -74,6 +78,24 @@ def written(path: Path, array: np.ndarray, **options: Any) -> Path:
     return path
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, a CSV file."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Counted:
+    """An image of which every slice of rows is noted."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image, self.shape = image, image.shape
+        self.taken: list[tuple[int, int]] = []
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        self.taken.append((rows.start, rows.stop))
+        return self.image[rows]
+
+
 PLAIN: dict[str, Any] = {"photometric": "minisblack"}
 IMAGEJ_ZCYX: dict[str, Any] = {"imagej": True, "metadata": {"axes": "ZCYX"}}
 OME_TZCYX: dict[str, Any] = {"ome": True, "metadata": {"axes": "TZCYX"}}
@@ -101,6 +123,16 @@ def mutated(whole: bytes, chance: random.Random) -> bytes:
 
 
 # --------------------------------------------------------------------------------------------- the command line
+
+
+def segmented(images: list[Path], model: Any, output: Path, said: list[str] | None = None, **options: Any) -> Any:
+    """Call `segment_files`, its options in one list; return what it wrote."""
+    groups = [
+        group(**{field.name: options.pop(field.name) for field in fields(group) if field.name in options})
+        for group in (Steps, Machine)
+    ]
+    echo = (lambda line: None) if said is None else said.append
+    return segment_files(images, model, output, *groups, **options, echo=echo)
 
 
 def refused(answer: tuple[int, str, str], code: int, words: str) -> None:

@@ -593,12 +593,6 @@ def test_a_gpu_that_was_asked_for_and_is_not_there(run, training, segmenting, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_existing_results_are_kept(run, segmenting):
-    assert run(*segmenting)[0] == 0
-    refused(run(*segmenting), 2, "exists already; remove it, or replace it with --force")
-    assert run(*segmenting, "--force")[0] == 0
-
-
 def test_running_out_of_memory_is_one_sentence(run, training, segmenting, tmp_path, monkeypatch):
     def full(*_, **__):
         raise MemoryError("Unable to allocate 3 TiB")

@@ -1,9 +1,8 @@
 """`tinympcnn classify`: the report, the files it writes, and what it refuses."""
 
-import csv
-
 import numpy as np
 import pytest
+from helpers import rows_of
 from PIL import Image
 
 from tinympcnn import Net
@@ -31,11 +30,6 @@ def place(tmp_path):
         (tmp_path / "set" / str(k)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[..., 0]).save(tmp_path / "set" / str(k) / f"im{i}.png")
     return tmp_path
-
-
-def rows_of(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_committee_is_measured_and_written(place, capsys):

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import Counted
 
 from tinympcnn import Committee, DataError, Net, UsageError, engine
 from tinympcnn.data import dihedral, dihedral_inverse
@@ -87,17 +88,6 @@ def test_the_memory_of_a_tile_bounds_what_a_committee_takes(rng):
     assert taken < promised + size[0] * 400 * 2 * 4 * 2
     assert tile_memory(committee, 500, (500, 400)) < tile_memory(committee, 500)  # no tile is larger than the image
     assert tile_memory(committee, tile_size(committee, None, 128 << 20, (500, 400)), (500, 400)) <= 128 << 20
-
-
-class Counted:
-    """An image of which every slice of rows is noted."""
-
-    def __init__(self, image):
-        self.image, self.shape, self.taken = image, image.shape, []
-
-    def __getitem__(self, rows):
-        self.taken.append((rows.start, rows.stop))
-        return self.image[rows]
 
 
 @pytest.mark.parametrize("turns", [False, True])

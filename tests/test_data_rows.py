@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinympcnn.data import downsample
 from tinympcnn.errors import DataError
-from tinympcnn.io.images import open_image
+from tinympcnn.io.images import open_image, read_images
 from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.tiff import rows as tiff_rows
 
@@ -116,21 +116,30 @@ def test_a_page_that_breaks_off_gives_its_first_rows_and_then_one_sentence(tmp_p
         rows[495:505]
 
 
+def whole_pages(path):
+    return read_images(path)[0]
+
+
+def by_rows(path):
+    file = open_image(path)
+    parts = [PageRows(file, len(file) - 1)[row : row + 3] for row in range(0, min(file.shape[0], 50), 2)]
+    assert all(part.shape[1:] == file.shape[1:] for part in parts)
+    return parts
+
+
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-@lengths(30, 1500)
-def test_mutated_files_give_rows_or_one_sentence(tmp_path, seed, cases):
+@pytest.mark.parametrize("read", [whole_pages, by_rows])
+@lengths(20, 1000)
+def test_mutated_files_give_pixels_or_one_sentence(tmp_path, seed, read, cases):
     array, options = SEEDS[seed]
     whole = written(tmp_path / "whole.tif", array, **options).read_bytes()
     chance, mutant = random.Random(seed), tmp_path / "mutant.tif"
     for _ in range(cases):
         mutant.write_bytes(mutated(whole, chance))
         try:
-            file = open_image(mutant)
-            parts = [PageRows(file, len(file) - 1)[row : row + 3] for row in range(0, min(file.shape[0], 50), 2)]
+            assert all(part.ndim == 3 for part in read(mutant))
         except DataError as error:
             assert "mutant.tif" in str(error) and "\n" not in str(error)
-        else:
-            assert all(part.shape[1:] == file.shape[1:] for part in parts)
 
 
 @pytest.mark.parametrize("factor", [2, 3, 7])

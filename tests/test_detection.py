@@ -1,9 +1,8 @@
 """Decisions per image: against counting pixels, against every threshold, and through files."""
 
-import csv
-
 import numpy as np
 import pytest
+from helpers import rows_of
 from PIL import Image
 
 from tinympcnn import Committee, Net, Recipe, cli
@@ -117,7 +116,7 @@ def test_from_files_to_decisions(plant, capsys):
     report = detect(plant, outputs=outputs, validation=both, pixels=20)
     assert (report["images"], report["with a defect"], report["misses"], report["false alarms"]) == (6, 2, 0, 0)
     assert report["ROC AUC"] == 1 and report["balanced pixel error at 0.5"] == 0
-    rows = list(csv.DictReader((plant / "rows.csv").read_text().splitlines()))
+    rows = rows_of(plant / "rows.csv")
     assert [row["outcome"] for row in rows] == ["hit", "pass", "pass"] * 2
     assert rows[0]["pixels_above_threshold"] == "64"  # at full resolution
     with Image.open(plant / "sheet.png") as sheet:
@@ -249,7 +248,7 @@ def test_turns_and_several_models_are_averaged(plant, rng):
     detect_files(
         [plant / "image" / "0.png"], models, None, Rule(turns=True, pixels=20), Outputs(csv=plant / "rows.csv")
     )
-    [row] = csv.DictReader((plant / "rows.csv").read_text().splitlines())
+    [row] = rows_of(plant / "rows.csv")
     assert float(row["score"]) == pytest.approx(one.score, abs=1e-4)
 
 
@@ -318,7 +317,7 @@ def test_pixels_that_do_not_count_do_not_count_anywhere(plant):
     ignoring = Reading(ignore=(128,))
     report = detect(plant, pixels=20, reading=ignoring, outputs=Outputs(csv=plant / "rows.csv"))
     assert (report["with a defect"], report["flagged"], report["misses"], report["false alarms"]) == (1, 1, 0, 0)
-    row = next(csv.DictReader((plant / "rows.csv").read_text().splitlines()))
+    row = rows_of(plant / "rows.csv")[0]
     assert (row["outcome"], row["pixels_above_threshold"]) == ("pass", "0")
     call = ["detect", "-m", plant / "model.npz", "-i", plant / "image", "-l", plant / "label", "--ignore", "128"]
     assert cli.main([*map(str, call), "--pixels", "20"]) == 0
@@ -329,7 +328,7 @@ def test_rows_are_utf_8_whatever_the_names(plant):
         Net.load(plant / "model.npz"), [np.zeros((4, 4, 1))] * 2, [None] * 2, ["Zähne_日本 $1$", "d\udce9faut"], 0
     )
     write_rows(plant / "rows.csv", found, 0.5)
-    names = [row["image"] for row in csv.DictReader((plant / "rows.csv").read_text(encoding="utf-8").splitlines())]
+    names = [row["image"] for row in rows_of(plant / "rows.csv")]
     assert names == ["Zähne_日本 $1$", "d\\udce9faut"]
     charts.contact_sheet(plant / "sheet.png", found, 0.5, 0)
 

@@ -4,7 +4,6 @@ On the fake device the results are those of NumPy up to the order of additions. 
 """
 
 import gc
-import sys
 
 import numpy as np
 import pytest
@@ -278,20 +277,6 @@ def test_the_command_line_goes_on_with_smaller_tiles_and_then_on_the_cpu_and_say
         fake.counts.max_bytes = None
         ours, theirs = (tifffile.imread(tmp_path / name / "a_prob.tif") for name in ("cpu", "gpu"))
         np.testing.assert_allclose(theirs, ours, atol=1e-5)
-
-
-def test_a_gpu_that_was_asked_for_and_is_not_there_is_one_sentence_and_no_file(job, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    train_it, model = job("cupy")
-    assert cli.main(train_it) == 2
-    assert capsys.readouterr().err.startswith("tinympcnn: the cupy backend does not work here (ModuleNotFoundError")
-    assert [path.name for path in model.parent.iterdir() if path.suffix == ".npz"] == []
-
-
-def test_labels_on_the_host_are_refused(fake, net, rng):
-    scores = net.to("cupy").forward(fake.cupy.asarray(rng.standard_normal((1, 15, 19, 1))))
-    with pytest.raises(DataError, match="mixed"):
-        SoftmaxCrossEntropy().forward(scores, np.zeros(scores.shape[:3], int))
 
 
 # ------------------------------------------------------------------------------ budgets, on the fake device

@@ -6,9 +6,7 @@ from helpers import placed
 
 from tinympcnn import (
     Conv,
-    FullyConnected,
     Layer,
-    Logistic,
     MaxPool,
     MaxPoolFragment,
     MeanSquaredError,
@@ -49,21 +47,8 @@ def complaint(report, name):
     return messages(report)[name]
 
 
-LAYERS = [
-    Conv(2, 3, (3, 2), rng=1),
-    FullyConnected(3, 4, (2, 3), rng=1),
-    FullyConnected(3, 4, rng=1),
-    MaxPool((2, 3)),
-    MaxPool(4),
-    MaxPoolFragment(2),
-    MaxPoolFragment((3, 2)),
-    Tanh(),
-    Logistic(),
-]
-
-
-@pytest.mark.parametrize("layer", LAYERS, ids=repr)
-def test_every_layer_of_the_library_passes(layer):
+@pytest.mark.parametrize("layer", [Conv(2, 3, (3, 2), rng=1), MaxPoolFragment((3, 2)), Tanh()], ids=repr)
+def test_a_layer_that_is_right_passes_and_stays_as_it_is(layer):
     before = {name: (param.copy(), layer.grads[name].copy()) for name, param in layer.params.items()}
     report = check_layer(layer).raise_if_wrong()
     assert [check.name for check in report.checks] == ["x", *layer.params]

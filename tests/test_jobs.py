@@ -1,6 +1,5 @@
 """From files to files: what is trained can be trained again from its record, and results are whole or not there."""
 
-import csv
 import json
 import multiprocessing
 import os
@@ -10,16 +9,17 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import helpers
 import numpy as np
 import pytest
 import tifffile
+from helpers import rows_of
 
 from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError, data
 from tinympcnn.cli import versions as running
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
-from tinympcnn.cli.models import Machine
-from tinympcnn.cli.segment import Steps, segment_files
+from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.session import Session
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
@@ -56,11 +56,6 @@ def train(job, name="a", said=None, **options):
     return call([job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz", said, **options)
 
 
-def rows(path):
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -95,8 +90,8 @@ def test_what_was_read_and_held_out_is_said_and_kept(job):
     text = "\n".join(said)
     for words in ("Z=3, Y=20, X=24, uint8", "7: 4", "255: 5", "training on 2 images, validating on 1", "wrote"):
         assert words in text
-    assert [row["epoch"] for row in rows(job / "log.csv")] == ["1", "2"]
-    assert float(rows(job / "log.csv")[1]["pixel_error"]) == net.record["log"][1]["pixel_error"]
+    assert [row["epoch"] for row in rows_of(job / "log.csv")] == ["1", "2"]
+    assert float(rows_of(job / "log.csv")[1]["pixel_error"]) == net.record["log"][1]["pixel_error"]
 
 
 def test_the_best_epoch_is_written_and_told(job):
@@ -175,7 +170,7 @@ def test_resume_of_a_finished_run_writes_model_and_log_again(job):
     (job / "a.npz").unlink()
     again = train(job, said=said, resume=True, log=job / "log.csv")
     assert f"going on from {job / 'a.checkpoint.npz'}, after 2 epochs" in said
-    assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
+    assert (again.flat() == net.flat()).all() and len(rows_of(job / "log.csv")) == len(again.record["log"]) == 2
 
 
 def test_what_an_earlier_run_left_is_kept_under_a_number(job):
@@ -255,7 +250,7 @@ def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(j
     log, said, seen = job / "log.csv", [], []
 
     def report(record):
-        seen.append(len(rows(log)))
+        seen.append(len(rows_of(log)))
         log.chmod({1: 0o444, 4: 0o644}.get(record["epoch"], log.stat().st_mode & 0o777))
 
     train(job, said=said, log=log, epochs=5, report=report)
@@ -362,14 +357,9 @@ def model(job):
     return job / "a.npz"
 
 
-def segmented(job, model, *images, said=None, **options):
-    """Segment images, by default those of `job`; sort the options into the groups of `segment_files`."""
-    groups = [
-        group(**{name: options.pop(name) for name in group.__dataclass_fields__ if name in options})
-        for group in (Steps, Machine)
-    ]
-    echo = (lambda line: None) if said is None else said.append
-    return segment_files(images or (job / "images.tif",), model, job / "out", *groups, **options, echo=echo)
+def segmented(job, model, *images, **options):
+    """Segment images, by default those of `job`."""
+    return helpers.segmented(images or [job / "images.tif"], model, job / "out", **options)
 
 
 def test_a_stack_comes_back_as_probabilities_and_labels(job, model):
@@ -448,16 +438,8 @@ def test_nothing_is_overwritten_without_force_and_nothing_is_read_before_that_is
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, monkeypatch, error):
-    forward, calls = Net.forward, []
-
-    def interrupted(self, images, train=True, outputs=None):
-        calls.append(1)
-        if len(calls) == 3:
-            raise error
-        return forward(self, images, train, outputs)
-
-    monkeypatch.setattr(Net, "forward", interrupted)
+def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, failing, error):
+    failing(error, lambda call, images: call == 3)
     with pytest.raises(error):
         segmented(job, model)
     assert list((job / "out").iterdir()) == []

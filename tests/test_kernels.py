@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tinympcnn.engine import kernels
 from tinympcnn.nn.layers import Logistic, MaxPoolFragment, Relu, Tanh
 
-CARDS = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
+BETWEEN = [pytest.param(card, marks=pytest.mark.slow) for card in ("sm_75", "sm_80", "sm_86", "sm_89")]
+CARDS = ["sm_70", *BETWEEN, "sm_90"]
 
 
 @given(st.tuples(*[st.integers(1, 3)] * 6), st.sampled_from([np.float32, np.float64]), st.booleans())

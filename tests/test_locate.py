@@ -1,11 +1,11 @@
 """Objects in images: the same whatever the tiles and threads, and the command from files to a table and pictures."""
 
-import csv
 import sys
 
 import numpy as np
 import pytest
 import tifffile
+from helpers import rows_of
 
 from tinympcnn import Net
 from tinympcnn.cli import main
@@ -100,8 +100,7 @@ def call(folder, *more, image="a.tif", net="net.npz"):
 
 
 def table(folder):
-    with open(folder / "objects.csv", encoding="utf-8", newline="") as file:
-        return [(row["file"], float(row["row"]), float(row["column"])) for row in csv.DictReader(file)]
+    return [(row["file"], float(row["row"]), float(row["column"])) for row in rows_of(folder / "objects.csv")]
 
 
 def test_the_table_and_the_measures(folder, capsys):
@@ -126,8 +125,7 @@ def test_down_sampled_models_tell_places_of_the_image_as_it_is(folder):
 def test_stacks_have_pages(folder):
     tifffile.imwrite(folder / "stack.tif", np.stack([discs((30, 31), p) for p in ([(8, 9)], [(20, 6)])]))
     assert call(folder, image="stack.tif") == 0
-    with open(folder / "objects.csv", encoding="utf-8", newline="") as file:
-        assert [(row["page"], row["row"]) for row in csv.DictReader(file)] == [("0", "8"), ("1", "20")]
+    assert [(row["page"], row["row"]) for row in rows_of(folder / "objects.csv")] == [("0", "8"), ("1", "20")]
 
 
 def test_pictures_and_rois(folder):

@@ -1,12 +1,11 @@
 """Pictures of the commands: colours that everybody can tell apart, outlines and mistakes where they are, curves."""
 
-import csv
 import itertools
 
 import numpy as np
 import pytest
 import tifffile
-from helpers import refused
+from helpers import refused, rows_of
 
 from tinympcnn import Net, UsageError
 from tinympcnn.cli import charts, pictures
@@ -120,5 +119,4 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(made, tmp_path):
     session = Session(watch=picture, echo=said.append, report=report, log=tmp_path / "log.csv")
     train_files([made / "images.tif"], [made / "labels.tif"], tmp_path / "a.npz", Recipe(3), net="FC2", session=session)
     assert [line for line in said if "training goes on" in line and "w.png" in line] != []
-    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
-        assert len([*csv.DictReader(file)]) == 3
+    assert len(rows_of(tmp_path / "log.csv")) == 3

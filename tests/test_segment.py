@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import Counted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,17 +108,6 @@ def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
     assert 100 <= rows < 150 and 60 <= columns < 100
 
 
-class Counted:
-    """An image of which every slice of rows is noted."""
-
-    def __init__(self, image):
-        self.image, self.shape, self.taken = image, image.shape, []
-
-    def __getitem__(self, rows):
-        self.taken.append((rows.start, rows.stop))
-        return self.image[rows]
-
-
 @pytest.mark.parametrize("spec", SPECS)
 def test_no_more_rows_are_taken_than_a_band_sees(spec, rng):
     net, image = make(spec), rng.integers(0, 255, (111, 50, 1), dtype=np.uint8)
@@ -145,22 +135,10 @@ def test_tiles_and_bands_stay_within_the_memory_given(maps, megabytes, rng):
     assert taken < tile_memory(net, size) + size[0] * row <= memory
 
 
-def failing(net, monkeypatch, largest):
-    """Make every forward pass over an image with more than `largest` rows run out of memory."""
-    forward = Net.forward
-
-    def limited(self, images, train=True, outputs=None):
-        if images.shape[1] > largest:
-            raise MemoryError
-        return forward(self, images, train, outputs)
-
-    monkeypatch.setattr(Net, "forward", limited)
-
-
-def test_out_of_memory_halves_the_tiles_and_says_so(rng, monkeypatch):
+def test_out_of_memory_halves_the_tiles_and_says_so(rng, failing):
     net, image, said = make(SPECS[0]), rng.integers(0, 255, (150, 140, 1), dtype=np.uint8), []
     whole = net.segment(image)
-    failing(net, monkeypatch, 50)
+    failing(MemoryError, lambda call, images: images.shape[1] > 50)
     bands = list(segment.segment_bands(net, image, tile=256, echo=said.append))
     assert (np.concatenate([band for _, band in bands]) == whole).all()
     steps = [[int(n) for n in re.findall(r"(\d+)x", line)] for line in said]
@@ -170,9 +148,9 @@ def test_out_of_memory_halves_the_tiles_and_says_so(rng, monkeypatch):
         net.segment(image, tile=256)
 
 
-def test_no_memory_even_for_the_smallest_tiles_is_one_sentence(rng, monkeypatch):
+def test_no_memory_even_for_the_smallest_tiles_is_one_sentence(rng, failing):
     net, image = make(SPECS[0]), rng.integers(0, 255, (60, 60), dtype=np.uint8)
-    failing(net, monkeypatch, 10)
+    failing(MemoryError, lambda call, images: images.shape[1] > 10)
     with pytest.raises(DataError, match=r"not enough memory for tiles of 32x[0-9]+, the smallest"):
         list(segment.segment_bands(net, image[:, :, None], tile=32))
 
