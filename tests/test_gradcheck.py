@@ -180,9 +180,9 @@ def test_a_wrong_input_gradient_of_a_convolution_is_named(spoil, words):
     assert words in said
 
 
-def pooled_with(order):
+def pooled_with(order, k=2):
     """Return a MaxPoolFragment layer that going back reads the fragments in another order."""
-    return broken_dy(MaxPoolFragment, lambda dy: dy[order(len(dy))])((2, 3))
+    return broken_dy(MaxPoolFragment, lambda dy: dy[order(len(dy))])(k)
 
 
 def broken_dy(kind, change):
@@ -196,7 +196,7 @@ def broken_dy(kind, change):
 
 
 def test_a_swapped_order_of_fragments_is_named():
-    by_columns = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel())
+    by_columns = pooled_with(lambda n: np.arange(n).reshape(-1, 2, 2).swapaxes(1, 2).ravel())
     assert "order of the fragments is swapped: dy[2] was taken for dy[1]" in complaint(check_layer(by_columns), "x")
     fragment_major = pooled_with(lambda n: np.arange(n).reshape(-1, 2).T.ravel())
     assert "order of the fragments is swapped" in complaint(check_layer(fragment_major), "x")
@@ -353,7 +353,7 @@ def test_the_contract_holds_and_is_broken_by_a_wrong_order_of_fragments():
     image = rng.standard_normal((13, 15, 2))
     net = Net.from_spec("C3x2x3 MPF2x3 C2x2x2 MPF2x2 FC2", in_maps=2, rng=0)
     assert max(check_contract(net, image)) < 1e-12
-    net.layers[2] = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel())
+    net.layers[2] = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel(), (2, 3))
     scores, gradient = check_contract(net, image)
     assert scores < 1e-12 and gradient > 1e-3
 
