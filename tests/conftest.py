@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import fake_cupy
 import numpy as np
 import pytest
-from helpers import PLAIN, pixels, written
+from helpers import PLAIN, TUTORIALS, pixels, tutorial, written
 from hypothesis import HealthCheck, settings
 
 from tinympcnn import Net, cli, engine
@@ -179,6 +179,17 @@ def made(tmp_path_factory):
     files = ["-i", f"{folder}/images.tif", "-l", f"{folder}/labels.tif", "-o", f"{folder}/model.npz"]
     assert cli.main(["train", *files, "--net", "C3x3x3 MPF2x2 FC2", "--epochs", "1", "--backend", "numpy"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def course_of():
+    """Work where the notebooks run; return a function from the source of a tutorial to its exercises, made once."""
+    before = Path.cwd()
+    sys.path.insert(0, str(TUTORIALS))
+    os.chdir(TUTORIALS)
+    yield tutorial
+    os.chdir(before)
+    sys.path.remove(str(TUTORIALS))
 
 
 @pytest.fixture(scope="session")

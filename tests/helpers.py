@@ -60,6 +60,39 @@ def close(device: Any, got: Any, wanted: Any, dtype: Any = np.float64) -> None:
     assert np.linalg.norm(got - wanted) <= tolerance * max(float(np.linalg.norm(wanted)), 1e-30)
 
 
+# -------------------------------------------------------------------------------------------------------- course
+
+TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
+
+
+class Course:
+    """One tutorial's exercises, and their solutions; the fixture `course_of` makes it where the notebooks run."""
+
+    def __init__(self, source: Path) -> None:
+        from course.exercises import Exercises, number_of, solutions
+
+        notebook = source.with_suffix(".ipynb")  # to read it takes less than jupytext takes to be imported
+        self.exercises = Exercises(notebook if notebook.exists() else source)
+        self.solutions = solutions(number_of(source))
+        self.start = self.exercises.start()
+
+    def answers(self, i: int) -> dict[str, Any]:
+        """Return the solutions to exercise i by name."""
+        known = vars(self.solutions)
+        return {name: known[name] for name in self.exercises.names[i] if name in known}
+
+    def judge(self, i: int, answers: dict[str, Any], given: dict[str, Any] | None = None) -> Any:
+        """Return (all verdicts are right, what was printed) for exercise i with `answers` in place of the blanks.
+
+        What the exercise starts with are `given` names, by default the solutions to earlier exercises.
+        """
+        if given is None:
+            given = {name: value for earlier in range(i) for name, value in self.answers(earlier).items()}
+        return self.exercises.judge(i, self.start | given, answers)[:2]
+
+
+tutorial = functools.cache(Course)
+
 # -------------------------------------------------------------------------------------------------------- files
 
 
