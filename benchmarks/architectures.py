@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import pages
 
-from tinympcnn import Net, Recipe, Skip, fit
+from tinympcnn import Net, Recipe, Skip, data, fit
+from tinympcnn.cli import pictures
 from tinympcnn.metrics.regression import mean_squared_error, psnr, ssim
 from tinympcnn.training.dataset import WholeImages
 
@@ -64,12 +65,12 @@ def train_one(name: str, sigma: float, passes: int, out: Path) -> None:
     """Train one net and write the model, its log, and the time and memory that it took."""
     net, stem = Net.from_spec(NETS[name], rng=0), out / stem_of(name, sigma)
     recipe, images = Recipe(epochs=passes, crop=CROP, options={"lr": 0.003}), tiles(0, 8)
-    data = Noisy(net, images, images, recipe)
-    data.sigma = sigma
+    noisy = Noisy(net, images, images, recipe)
+    noisy.sigma = sigma
     with open(f"{stem}.csv", "w", newline="") as file:
         log = csv.writer(file)
         log.writerow(["pass", "mean squared error", "seconds", "CPU seconds"])
-        for record in fit(net, data, recipe):
+        for record in fit(net, noisy, recipe):
             used = resource.getrusage(resource.RUSAGE_SELF)
             row = [record["epoch"], record["loss_train"], record["seconds"], used.ru_utime + used.ru_stime]
             log.writerow([round(float(value), 6) for value in row])
@@ -131,6 +132,30 @@ def report(out: Path) -> None:
     page()
 
 
+def picture(out: Path) -> None:
+    """Draw what the nets make of synthetic nuclei, which nobody forbids to show: one row for each noise.
+
+    The nuclei are those of `synthetic_mitoses`, which are dark and large: inverted, and half as large.
+    """
+    images, _ = data.synthetic_mitoses(1, (192, 192), mitoses=3, mimics=4, nuclei=30, rng=4)
+    dark = data.downsample(images[0][..., 1:2].astype(float), 2)
+    clean = (dark.max() - dark) / np.ptp(dark) * 0.6
+    titles = ["what the net sees", *NETS]
+    with pictures.drawing() as new_figure:
+        figure = new_figure(figsize=(1.75 * len(titles), 1.95 * len(NOISE)))
+        for axes, sigma in zip(figure.subplots(len(NOISE), len(titles)), sorted(NOISE), strict=True):
+            seen = clean + sigma * np.random.default_rng(0).standard_normal(clean.shape)
+            panels = [seen, *(Net.load(out / f"{stem_of(name, sigma)}.npz").predict(seen) for name in NETS)]
+            for ax, title, panel in zip(axes, titles, panels, strict=True):
+                ax.imshow(panel[..., 0], cmap="gray", vmin=0, vmax=0.7, interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                ax.set_xlabel("" if panel is seen else f"{psnr(panel, clean, 1):.1f} dB", fontsize=9)
+                if sigma == min(NOISE):
+                    ax.set_title(title, fontsize=10)
+            axes[0].set_ylabel(f"sigma {sigma:g}" if sigma else "no noise")
+        pictures.write_figure(figure, FOLDER / "synthetic.png")
+
+
 def page() -> None:
     """Fill the tables of the page from the rows beside it."""
     heads = {
@@ -158,7 +183,7 @@ def stem_of(name: str, sigma: object) -> str:
 def main() -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("train", "report", "page"))
+    parser.add_argument("what", choices=("train", "report", "picture", "page"))
     parser.add_argument("--out", type=Path, default=Path("runs"), help="The folder of models and logs (runs).")
     parser.add_argument("--passes", type=int, default=12, help="The passes over the training images (12).")
     parser.add_argument("--net", choices=NETS, help="Train this net only, in this process.")
@@ -169,6 +194,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     if options.what == "report":
         report(options.out)
+    elif options.what == "picture":
+        picture(options.out)
     elif options.net:
         train_one(options.net, options.sigma, options.passes, options.out)
     else:

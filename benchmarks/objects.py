@@ -1,6 +1,6 @@
 """Objects found in large images: nuclei under the microscope, and synthetic dividing cells.
 
-python benchmarks/objects.py train nuclei -o RUNS        # RUNS/nuclei.npz, nuclei.csv; the same again goes on
+python benchmarks/objects.py train nuclei --seed 0 -o RUNS    # RUNS/nuclei_0.npz, .csv; the same again goes on
 python benchmarks/objects.py train first -o RUNS         # a first net for synthetic mitoses, then, on its mistakes,
 python benchmarks/objects.py train second -o RUNS        # the second; both have the budget of
 python benchmarks/objects.py train one-stage -o RUNS     # a net that is trained in one stage
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,12 +138,13 @@ PLANS = {
 
 def train(options: argparse.Namespace) -> None:
     """Train one net; go on where an earlier run of the same command was stopped."""
-    plan = PLANS[options.plan]
-    net = Net.from_spec(plan.net, plan.in_maps, rng=0).as_image()
-    data = plan.data(net, plan.recipe, options.output)
-    place = options.output / options.plan
+    plan, seed = PLANS[options.plan], options.seed or 0
+    recipe = replace(plan.recipe, seed=seed)
+    net = Net.from_spec(plan.net, plan.in_maps, rng=seed).as_image()
+    data = plan.data(net, recipe, options.output)
+    place = options.output / (options.plan if options.seed is None else f"{options.plan}_{seed}")
     records = []
-    for record in fit(net, data, plan.recipe, checkpoint=Checkpoint(f"{place}.checkpoint.npz", 2, resume=True)):
+    for record in fit(net, data, recipe, checkpoint=Checkpoint(f"{place}.checkpoint.npz", 2, resume=True)):
         records.append(record)
         print(
             f"{place.name}: epoch {record['epoch']}, loss {record['loss_train']:.4f}, {record['seconds']:.0f} s",
@@ -309,6 +311,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("train")
     command.add_argument("plan", choices=list(PLANS))
+    command.add_argument("--seed", type=int, help="the seed of the net and of the crops, which stands in the names")
     command.add_argument("-o", "--output", type=Path, required=True)
     command.set_defaults(run=train)
     command = commands.add_parser("test")

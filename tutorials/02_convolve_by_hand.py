@@ -15,12 +15,12 @@
 #
 # ![An image with a framed window, a kernel, and the output pixel that they give.](banners/02.png)
 #
-# The forward pass of the convolutional layer, four times: with pencil and paper, with two loops, as one product of two
-# matrices, and by the library's `Conv`.
+# The forward pass of the convolutional layer, four times: by hand, with two loops, as one product of matrices, and by
+# the library's `Conv`.
 #
 # ## What you need
 #
-# Tutorial 01 (storages of shape `(F, H, W, C)`), and the product of two matrices. About 35 minutes.
+# Tutorial 01, and the product of two matrices. About 35 minutes.
 
 # %%
 import numpy as np
@@ -40,19 +40,18 @@ rng = np.random.default_rng(2)
 # %% [markdown]
 # ## Step 1: one output pixel
 #
-# Why convolve? A membrane looks the same wherever it lies, and a pixel's neighbourhood tells what it is. So look at a
-# small window, in the same way at every place. The answers then move as the image moves. It also saves: to make
-# $60 \times 60$ numbers of a $64 \times 64$ image with a weight for each pair takes $4096 \cdot 3600$, 14.7 million
-# weights; a convolution with windows of $5 \times 5$ has 25 and a bias.
+# Why convolve? A membrane looks the same wherever it lies, and its neighbourhood tells what a pixel is. So look at a
+# small window, in the same way at every place: the answers then move as the image moves. This also saves weights. A
+# weight for each pair of $64 \times 64$ pixels and $60 \times 60$ outputs makes $4096 \cdot 3600$, 14.7 million; a
+# convolution with windows of $5 \times 5$ has 25 and a bias.
 #
-# A convolutional layer lays a small window, the **kernel** `W`, over the image `x`. It multiplies each weight with
-# the pixel under it, adds everything up, and adds one more number, the **bias** `b`. The pixel of row $q$ and
-# column $p$ of the output is
+# A convolutional layer lays the **kernel** `W` over a window of the image `x`, multiplies each weight with the pixel
+# under it, and adds up the products and the **bias** `b`. In row $q$ and column $p$, the output is
 #
 # $$ y_{q,p} = b + \sum_{i}\sum_{j} x_{q+i,\;p+j}\; W_{i,j} . $$
 #
-# A place $(i, j)$ of the kernel is called a **tap**. By hand, with the $3\times 3$ kernel below at $q=0$, $p=1$ and
-# $b = 1$. The window holds $2, 0, 1$ in its first row, $3, 1, 0$ in its second and $1, 2, 2$ in its third, so
+# A place $(i, j)$ of the kernel is called a **tap**. By hand, with the kernel below at $q=0$, $p=1$ and $b = 1$: the
+# rows of the window are $(2, 0, 1)$, $(3, 1, 0)$ and $(1, 2, 2)$, so
 #
 # $$ y_{0,1} = 1 + (1\cdot 2 + 0\cdot 0 - 1\cdot 1) + (2\cdot 3 + 0\cdot 1 - 2\cdot 0)
 #    + (1\cdot 1 + 0\cdot 2 - 1\cdot 2) = 1 + 1 + 6 - 1 = 7 . $$
@@ -66,7 +65,7 @@ window = x[0:3, 1:4]
 
 
 def correlate(image, kernel):
-    """Slide a kernel over an image of one map; `conv_fwd` wants the axes of maps that step 4 explains."""
+    """Slide a kernel over an image of one map; step 4 explains the axes of `conv_fwd`."""
     return reference.conv_fwd(image[:, :, None], kernel[:, :, None, None], np.zeros(1))[:, :, 0]
 
 
@@ -75,7 +74,7 @@ print("y[0, 1] =", b + (window * W).sum())
 assert b + (window * W).sum() == 7
 
 # %% [markdown]
-# Two loops slide the window over all positions at which it fits.
+# Two loops slide the window over all positions.
 
 # %% tags=["banner"]
 y = np.array([[b + (x[q : q + 3, p : p + 3] * W).sum() for p in range(3)] for q in range(2)])
@@ -86,10 +85,12 @@ show(figures.sliding_window(x, W, y, (0, 1)))
 
 stroke = np.zeros((14, 14))
 stroke[3:6, 2] = 1
-answers = [correlate(scene, np.ones((3, 1))) for scene in (stroke, np.roll(stroke, (5, 8), axis=(0, 1)))]
+scenes = [stroke, np.roll(stroke, (5, 8), axis=(0, 1))]
+answers = [correlate(scene, np.ones((3, 1))) for scene in scenes]
 print("largest answers at", *(divmod(int(answer.argmax()), 14) for answer in answers))
-assert np.array_equal(np.roll(answers[0], (5, 8), axis=(0, 1)), answers[1])  # the image moves, the answers move along
-show(figures.moved([stroke, np.roll(stroke, (5, 8), axis=(0, 1))], answers))
+# The image moves, and the answers move along.
+assert np.array_equal(np.roll(answers[0], (5, 8), axis=(0, 1)), answers[1])
+show(figures.moved(scenes, answers))
 
 # %% [markdown]
 # ## Step 2: the size that is left
@@ -98,8 +99,7 @@ show(figures.moved([stroke, np.roll(stroke, (5, 8), axis=(0, 1))], answers))
 #
 # $$ H_{\text{out}} = H - k + 1 , $$
 #
-# and the same holds for columns. By hand: $H = 7$ and $k = 3$ leave the five positions $0, 1, 2, 3, 4$. The library
-# has this size from one function, `geometry.correlated`.
+# and the same holds for columns. By hand: $H = 7$ and $k = 3$ leave the five positions $0, 1, 2, 3, 4$.
 
 # %%
 print("7 rows, kernel of 3:", len([q for q in range(7) if q + 3 <= 7]), "positions")
@@ -116,13 +116,12 @@ show(figures.positions(7, 3))
 #
 # $$ (x * W)_{q,p} = \sum_{i,j} x_{q+i,\;p+j}\; W_{k_h-1-i,\;k_w-1-j} . $$
 #
-# What we did above, without turning, is a *cross-correlation*. The paper, the field and this library say
-# convolution all the same. For learning it makes no difference: a net learns the turned weights just as well. It
-# makes a difference where two programs meet.
+# Without turning, as above, it is a *cross-correlation*. The paper, the field and this library say convolution all the
+# same. A net learns turned weights just as well; the difference matters where two programs meet.
 #
-# By hand, in one dimension: $x = (0, 1, 0)$ and $W = (5, 7)$. Without turning, $y = (0\cdot5 + 1\cdot7,\;
-# 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$. In the picture the kernel is an L, and the image holds an L and
-# a turned one. A kernel should answer most where the image looks like it.
+# By hand, in one dimension: $x = (0, 1, 0)$ and $W = (5, 7)$. Without turning,
+# $y = (0\cdot5 + 1\cdot7,\; 1\cdot5 + 0\cdot7) = (7, 5)$; turned, it is $(5, 7)$. The image below holds an L and a
+# turned L. The kernel, an L, should answer most at the unturned one.
 
 # %%
 pulse, kernel = np.array([[0.0, 1, 0]]), np.array([[5.0, 7]])
@@ -138,7 +137,8 @@ scene[2:5, 9:12] = corner[::-1, ::-1] > 0
 right = correlate(scene, corner)
 wrong = convolve2d(scene, corner, mode="valid")
 best_right, best_wrong = divmod(int(right.argmax()), 12), divmod(int(wrong.argmax()), 12)
-print("largest answer of the cross-correlation at", best_right, "and of the turned kernel at", best_wrong)
+print("largest answer of the cross-correlation at", best_right, end=" ")
+print("and of the turned kernel at", best_wrong)
 assert best_right == (9, 2) and best_wrong == (2, 9)
 
 show(figures.responses(scene, right, wrong))
@@ -146,8 +146,8 @@ show(figures.responses(scene, right, wrong))
 # %% [markdown]
 # ## Step 4: many maps in, many maps out
 #
-# An image has $C$ maps, and the layer makes $M$ of them. Then each tap holds not one weight but a matrix of
-# $C \times M$ weights, and the product becomes a product of a vector with a matrix:
+# From $C$ maps in to $M$ maps out, each tap holds a matrix of $C \times M$ weights, and the product of two numbers
+# becomes the product of a vector with a matrix:
 #
 # $$ y_{q,p} = b + \sum_{i,j} x_{q+i,\;p+j}\, W_{i,j}, \qquad
 #    x_{q,p} \in \mathbb{R}^{C},\; W_{i,j} \in \mathbb{R}^{C\times M},\; b \in \mathbb{R}^{M} . $$
@@ -156,13 +156,15 @@ show(figures.responses(scene, right, wrong))
 # $(1, -1)$ give $(1\cdot3 + 2\cdot1,\; 1\cdot0 - 2\cdot1) = (5, -2)$. The next pixel, $(0, 1)$, and the next tap, with
 # rows $(1, 1)$ and $(2, 0)$, give $(2, 0)$. Together they give $(7, -2)$.
 #
-# Here is the whole operation as the library's `reference.py` has it, one fragment at a time. The window gets a fourth
-# axis of length 1 (`None`), which is spread over the $M$ output maps. The sum over the first three axes then is the sum
-# over taps and, for each tap, the product of a vector with a matrix. (`f` is our `x`, `rate` is 1 here, and
-# `array_module` answers NumPy, or CuPy for arrays on a GPU.)
+# Here is the whole operation in the library's `reference.py`, for one fragment. The window gets a fourth axis of length
+# 1 (`None`), which is spread over the $M$ output maps. The sum over the first three axes then is the sum over taps of
+# vector times matrix. (`f` is our `x`, `rate` is 1 here, and `array_module` is NumPy, or CuPy on a GPU.)
 
 # %%
-taps = [(np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])), (np.array([0.0, 1]), np.array([[1.0, 1], [2, 0]]))]
+taps = [
+    (np.array([1.0, 2]), np.array([[3.0, 0], [1, -1]])),  # a pixel, and the matrix of its tap
+    (np.array([0.0, 1]), np.array([[1.0, 1], [2, 0]])),
+]
 products = [pixel @ tap for pixel, tap in taps]
 print("pixel @ tap:", *products, "  their sum:", sum(products))
 assert products[0].tolist() == [5, -2] and sum(products).tolist() == [7, -2]
@@ -173,15 +175,14 @@ source(reference.conv_fwd)
 # %% [markdown]
 # ## Step 5: columns, and one product of matrices
 #
-# The loops are slow in Python. The same sums can be written as **one** matrix product. Lay the window of each output
-# pixel out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (the name comes from
-# texts that lay windows out upright). Weights of shape `(kh, kw, C, M)` are, read in the same order, a matrix of
-# $k_h\,k_w\,C$ rows. Then
+# Loops are slow in Python, but all sums can be written as **one** matrix product. Lay the window of each output pixel
+# out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (other texts lay windows
+# upright). Weights of shape `(kh, kw, C, M)`, read in the same order, are a matrix of $k_h\,k_w\,C$ rows. Then
 #
 # $$ Y = \operatorname{columns}(x)\; W + b . $$
 #
-# By hand, for a $2\times 2$ kernel on a $2\times 3$ image with one map that holds $0, 1, 2$ and $3, 4, 5$: there are
-# two windows, so the rows are $(0, 1, 3, 4)$ and $(1, 2, 4, 5)$.
+# By hand, for a $2\times 2$ kernel on an image with the rows $0, 1, 2$ and $3, 4, 5$: the two windows make the rows
+# $(0, 1, 3, 4)$ and $(1, 2, 4, 5)$.
 
 # %%
 small = np.arange(6.0).reshape(1, 2, 3, 1)
@@ -198,19 +199,21 @@ show(figures.columns_of(small[0, :, :, 0], cols, 1))
 # %% [markdown]
 # ## Step 6: the library's Conv
 #
-# `Conv(in_maps, out_maps, kernel)` does this for every fragment of a storage, in blocks that stay in the processor's
-# cache. With random weights and several fragments, the loops, the matrix product and the layer agree.
+# `Conv(in_maps, out_maps, kernel)` does this for every fragment of a storage. With random weights and several
+# fragments, the loops, the matrix product and the layer agree.
 
 # %%
 conv = Conv(3, 4, (2, 5), rng=rng)
 conv.params["b"][...] = rng.standard_normal(4)
 storage = rng.standard_normal((2, 6, 9, 3)).astype(np.float32)
 
-by_loops = np.stack([reference.conv_fwd(f, conv.params["W"], conv.params["b"]) for f in storage])
-by_columns = columns(storage, (2, 5)) @ conv.params["W"].reshape(-1, 4) + conv.params["b"]
+weights, bias = conv.params["W"], conv.params["b"]
+by_loops = np.stack([reference.conv_fwd(f, weights, bias) for f in storage])
+by_columns = columns(storage, (2, 5)) @ weights.reshape(-1, 4) + bias
 by_layer = conv.forward(storage)
 print("shapes:", by_loops.shape, by_columns.shape, by_layer.shape)
-print("largest difference:", abs(by_layer - by_loops).max(), abs(by_layer.reshape(-1, 4) - by_columns).max())
+differences = abs(by_layer - by_loops).max(), abs(by_layer.reshape(-1, 4) - by_columns).max()
+print("largest difference:", *differences)
 assert np.allclose(by_layer, by_loops, atol=1e-5)
 assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 
@@ -220,25 +223,18 @@ assert np.allclose(by_layer.reshape(-1, 4), by_columns, atol=1e-5)
 # 1. What size does a $5\times 5$ kernel leave of a $31\times 31$ image?
 #
 #    <details><summary>Answer</summary>27 x 27: on each axis 31 - 5 + 1.</details>
-# 2. What is the difference between a cross-correlation and a convolution?
-#
-#    <details><summary>Answer</summary>The convolution turns the kernel by 180 degrees. This library does not turn it,
-#    and says convolution, as the field does.</details>
-# 3. Which shape do the weights of a layer with 3 input maps, 8 output maps and a 7 x 5 kernel have?
+# 2. Which shape do the weights of a layer with 3 input maps, 8 output maps and a 7 x 5 kernel have?
 #
 #    <details><summary>Answer</summary>(7, 5, 3, 8): rows, columns, input maps, output maps.</details>
-# 4. What stands in one row of the matrix of columns?
-#
-#    <details><summary>Answer</summary>All pixels, with all their maps, of the window of one output pixel.</details>
-# 5. How many biases does a convolutional layer have?
+# 3. How many biases does a convolutional layer have?
 #
 #    <details><summary>Answer</summary>One for each output map, whatever the size of the image.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that needs: this line is
-# there already. Solutions: `solutions/02.py`.
+# In the second, `train` says whether a backward pass will follow, and `self.cache` keeps what that pass needs.
+# Solutions: `solutions/02.py`.
 
 
 # %% tags=["exercise"]
@@ -267,10 +263,9 @@ grade_conv(YourConv(2, 3, (2, 3), rng=0))
 # %% [markdown]
 # ## In practice
 #
-# The matrix of columns of a whole image would be $k_h k_w$ times as large as the image. So the library builds it for a
-# block of rows at a time, and spreads the blocks over threads: `correlate` in `tinympcnn/engine/correlation.py`.
+# The matrix of columns is $k_h k_w$ times as large as the image. So the library builds the matrix for a block of rows
+# at a time, and spreads the blocks over threads: `correlate` in `tinympcnn/engine/correlation.py`.
 #
 # ## Next
 #
-# Before the backward pass of this layer (tutorial 04) comes the tool that tells whether a backward pass is right:
-# [03 · Check a gradient](03_check_a_gradient.ipynb).
+# The tool that tells whether a backward pass is right: [03 · Check a gradient](03_check_a_gradient.ipynb).

@@ -15,12 +15,11 @@
 #
 # ![Gradients: with ones a right and a wrong layer look alike, with random numbers not.](banners/03.png)
 #
-# A tool that tells whether a hand-derived backward pass is right, before you have written one. One number checks a
-# thousand derivatives, and a careless checker waves one mistake through.
+# A tool that tells whether a hand-derived backward pass is right. One number checks a thousand derivatives.
 #
 # ## What you need
 #
-# Tutorials 01 and 02, derivatives, and the chain rule in one dimension. About 35 minutes.
+# Tutorials 01 and 02, and derivatives. About 35 minutes.
 
 # %%
 import numpy as np
@@ -36,16 +35,15 @@ rng = np.random.default_rng(3)
 # %% [markdown]
 # ## Step 1: a slope from two values
 #
-# The derivative says how much $f$ changes if $x$ does. So change $x$ and look. A step to both sides is the **central
-# difference**:
+# The derivative says how much $f$ changes if $x$ does. A step to both sides gives the **central difference**:
 #
 # $$ f'(x) \approx \frac{f(x+h) - f(x-h)}{2h}, \qquad \text{error} \approx \frac{h^2}{6} f'''(x) . $$
 #
-# Both errors come from Taylor's $f(x \pm h) = f \pm h f' + \frac{h^2}{2} f'' \pm \frac{h^3}{6} f''' + \dots$: in the
-# difference of the two, $f$ and $f''$ cancel. A step to one side only keeps $f''$, and its error is
-# $\frac{h}{2} f''(x)$, much larger. By hand, $f(x) = x^3$ at $x = 1$ with
-# $h = 0.1$; the derivative is $3$. One side: $(1.331 - 1)/0.1 = 3.31$. Both sides: $(1.331 - 0.729)/0.2 = 3.01$, and
-# the error is $0.1^2/6\cdot 6 = 0.01$, as the formula says.
+# The error comes from Taylor's $f(x \pm h) = f \pm h f' + \frac{h^2}{2} f'' \pm \frac{h^3}{6} f''' +
+# \dots$: in the difference of the two, $f$ and $f''$ cancel. A step to one side keeps $f''$, and its error,
+# $\frac{h}{2} f''(x)$, is much larger. By hand, $f(x) = x^3$ at $x = 1$ has the derivative $3$. With $h = 0.1$, one
+# side gives $(1.331 - 1)/0.1 = 3.31$, and both sides give $(1.331 - 0.729)/0.2 = 3.01$: the error is
+# $0.1^2/6\cdot 6 = 0.01$.
 
 
 # %%
@@ -61,16 +59,16 @@ assert np.isclose(one_side, 3.31) and np.isclose(both_sides, 3.01)
 # %% [markdown]
 # ## Step 2: how small should the step be?
 #
-# A smaller step makes that error smaller. But it makes another error larger: a computer keeps $f$ to a relative
-# precision $\varepsilon$ only, and dividing by $2h$ magnifies what was rounded away. Together
+# A smaller step makes that error smaller and another one larger: a computer keeps $f$ to a relative precision
+# $\varepsilon$ only, and dividing by $2h$ magnifies what was rounded away. Together
 #
 # $$ \text{error} \approx \frac{h^2}{6}\,|f'''| + \frac{\varepsilon\,|f|}{h}, \qquad
 #    h_{\text{best}} = \Big(\frac{3\,\varepsilon\,|f|}{|f'''|}\Big)^{1/3} . $$
 #
 # By hand, for $f = \exp$ at $x = 0$, where $f = f''' = 1$. In float64, $\varepsilon \approx 1.1\cdot10^{-16}$ and
 # $h_{\text{best}} \approx (3.3\cdot10^{-16})^{1/3} \approx 6.9\cdot10^{-6}$. In float32,
-# $\varepsilon \approx 6\cdot10^{-8}$ and $h_{\text{best}} \approx 5.6\cdot10^{-3}$; the best error there is about
-# $10^{-5}$, which hides many mistakes.
+# $\varepsilon \approx 6\cdot10^{-8}$ and $h_{\text{best}} \approx 5.6\cdot10^{-3}$; the best error is about $10^{-5}$,
+# which hides many mistakes.
 
 # %%
 h = np.logspace(-12, 0, 73)
@@ -83,7 +81,7 @@ for dtype in (np.float64, np.float32):
     best[dtype.__name__] = (3 * eps) ** (1 / 3)
     print(f"{dtype.__name__}: best step by the formula {best[dtype.__name__]:.1e}, ", end="")
     print(f"error at 1e-6: {errors[dtype.__name__][np.argmin(abs(h - 1e-6))]:.1e}")
-assert np.isclose(best["float64"], 6.9e-6, rtol=0.01) and np.isclose(best["float32"], 5.6e-3, rtol=0.01)
+assert np.allclose([best["float64"], best["float32"]], [6.9e-6, 5.6e-3], rtol=0.01)
 assert errors["float64"].min() < 1e-9 < 1e-6 < errors["float32"].min()
 
 show(figures.step_errors(h, errors, 1e-6), colours=64)
@@ -94,14 +92,13 @@ show(figures.step_errors(h, errors, 1e-6), colours=64)
 #
 # ## Step 3: one direction checks all derivatives at once
 #
-# With $n$ parameters, $n$ central differences take $2n$ forward passes. Step along a direction $v$ instead. The
-# slope along it is the gradient times the direction, summed:
+# With $n$ parameters, $n$ central differences take $2n$ forward passes. Step along a direction $v$ instead. The slope
+# along it is the gradient times the direction, summed:
 #
 # $$ \frac{f(x + h v) - f(x - h v)}{2h} \approx \sum_i \frac{\partial f}{\partial x_i}\, v_i . $$
 #
-# Two forward passes, one number. If $v$ is random, a wrong derivative anywhere changes that number. By hand:
-# $f(x_1, x_2) = x_1 x_2^2$ at $(3, 2)$ has the gradient $(x_2^2,\; 2 x_1 x_2) = (4, 12)$. Along $v = (1, -1)$ the slope
-# is $4 - 12 = -8$.
+# If $v$ is random, a wrong derivative anywhere changes this number. By hand: $f(x_1, x_2) = x_1 x_2^2$ at $(3, 2)$ has
+# the gradient $(x_2^2,\; 2 x_1 x_2) = (4, 12)$. Along $v = (1, -1)$ the slope is $4 - 12 = -8$.
 
 
 # %%
@@ -121,18 +118,17 @@ assert abs(wrong @ v - numeric) > 1
 # %% [markdown]
 # ## Step 4: a layer, and a mistake worth remembering
 #
-# A layer returns an array $y$, not a number. In a net, a loss $L$ comes after it, and `backward` receives how $L$
-# changes with each number of $y$: the **upstream gradient** `dy`. It returns `dx`, how $L$ changes with $x$. To test a
-# layer alone, invent a loss: $L = \sum_k \mathrm{d}y_k\, y_k$ for a fixed `dy`. Its derivatives with respect to $y$
-# are `dy`, and that is all that `backward` learns of any loss, so an invented one is as good as a real one. Then
+# A layer returns an array $y$. In a net, a loss $L$ comes after the layer, and `backward` receives how $L$ changes with
+# each number of $y$: the **upstream gradient** `dy`. It returns `dx`, how $L$ changes with $x$. To test a layer alone,
+# invent a loss: $L = \sum_k \mathrm{d}y_k\, y_k$ for a fixed `dy`. Its derivatives with respect to $y$ are `dy`, and
+# `backward` learns nothing else of any loss, so an invented loss is as good as a real one. Then
 #
 # $$ \sum_i \mathrm{d}x_i\, v_i \;\approx\; \frac{1}{2h} \sum_k \mathrm{d}y_k\,
 #    \big(y_k(x + h v) - y_k(x - h v)\big) . $$
 #
 # By hand, for tanh at $x = 0$ with $\mathrm{d}y = 3$: the slope of tanh is $1$ there, so $\mathrm{d}x = 3$.
 #
-# `backward` goes back through the last `forward`, which keeps what is needed for that; with `train=False` it keeps
-# nothing.
+# `backward` needs what the last `forward` has kept; with `train=False`, `forward` keeps nothing.
 
 
 # %%
@@ -141,7 +137,8 @@ def slopes(layer, x, dy, rng, h=1e-6):
     v = rng.standard_normal(x.shape)
     layer.forward(x)
     analytic = (layer.backward(dy) * v).sum()
-    y_plus, y_minus = layer.forward(x + h * v, train=False), layer.forward(x - h * v, train=False)
+    y_plus = layer.forward(x + h * v, train=False)
+    y_minus = layer.forward(x - h * v, train=False)
     return float(analytic), float((dy * (y_plus - y_minus)).sum() / (2 * h))
 
 
@@ -155,9 +152,8 @@ print(f"Tanh: by backward {analytic:+.9f}   by differences {numeric:+.9f}")
 assert abs(analytic - numeric) < 1e-6 * abs(analytic)
 
 # %% [markdown]
-# Which `dy`? Ones are tempting: $L$ is then the sum of $y$. Take a layer of which you need to know only this:
-# `MaxPoolFragment` (tutorial 08) turns one map into four small ones, called fragments, in a fixed order. Here is a
-# version whose backward pass mixes up the second and the third. Does the check see it?
+# Which `dy`? Ones are tempting. `MaxPoolFragment` (tutorial 08) turns one map into four small ones, called fragments,
+# in a fixed order. Here is a version whose backward pass swaps the second and the third. Does the check see it?
 
 
 # %% tags=["banner"]
@@ -171,14 +167,22 @@ shape = Swapped(2).forward(x).shape
 maps, found = {}, {}
 for name, dy in {"ones": np.ones(shape), "random": rng.standard_normal(shape)}.items():
     a, n = found[name] = slopes(Swapped(2), x, dy, rng)
-    print(f"dy of {name:<7} by backward {a:+.6f}   by differences {n:+.6f}   equal: {np.isclose(a, n)}")
+    print(f"dy of {name:<7} by backward {a:+.6f}   by differences {n:+.6f}", end="   ")
+    print("equal:", np.isclose(a, n))
     for what, layer in {"right": MaxPoolFragment(2), "swapped": Swapped(2)}.items():
         layer.forward(x)
         maps[f"dy of {name}:\n{what}"] = layer.backward(dy)[0, :, :, 0]
 assert np.isclose(*found["ones"]) and not np.isclose(*found["random"])
 
 show(
-    figures.pictures(maps, columns=4, low=-2, high=2, size=1.75, note="white: positive, grey: zero, black: negative"),
+    figures.pictures(
+        maps,
+        columns=4,
+        low=-2,
+        high=2,
+        size=1.75,
+        note="white: positive, grey: zero, black: negative",
+    ),
     alt="Four small pictures of the gradient of the input, 5 by 7 pixels. With an upstream "
     "gradient of ones, the right layer and the one that swaps two fragments give the same "
     "picture. With a random one, the two pictures differ.",
@@ -186,7 +190,7 @@ show(
 )
 
 # %% [markdown]
-# With ones, every fragment brings the same number, and no order can be wrong. **The upstream gradient must be random.**
+# With ones, every fragment brings the same gradient, and no order is wrong. **The upstream gradient must be random.**
 #
 # ## Step 5: kinks
 #
@@ -209,13 +213,14 @@ print("slopes at 0.1 with h = 0.3 and 0.05:", np.round(values, 4))
 assert np.allclose(values, [2 / 3, 1])
 
 labels = ["h = 0.3: across the kink, slope 2/3", "h = 0.05: beside it, slope 1"]
-grid, secants = np.linspace(-0.5, 0.6, 99), [(*cut, label) for cut, label in zip(cuts, labels, strict=True)]
+secants = [(*cut, label) for cut, label in zip(cuts, labels, strict=True)]
+grid = np.linspace(-0.5, 0.6, 99)
 show(figures.kink(grid, ramp(grid), secants, ramp), colours=64)
 
 # %% [markdown]
-# So the inputs of max layers in a check are evenly spaced numbers in random order: no two are close, and a step of
-# $10^{-6}$ changes no winner. Where it does, the library says *kink*, and not *wrong*. `MaxPool(2)` (tutorial 05) takes
-# the largest of every 2 x 2 pixels; here all of them are equal.
+# So a check of a max layer takes evenly spaced numbers in random order: no two are close, and a step of $10^{-6}$
+# changes no winner. Where a step does, the library says *kink*, and not *wrong*. `MaxPool(2)` (tutorial 05) takes the
+# largest of every 2 x 2 pixels; here all of them are equal.
 
 # %%
 report = check_layer(MaxPool(2), x=np.ones((1, 4, 6, 1)))
@@ -229,9 +234,8 @@ assert report.checks[0].kink and not report.ok
 #
 # $$ \text{error} = \frac{|\text{analytic} - \text{numeric}|}{\max(|\text{analytic}|, |\text{numeric}|, \dots)} . $$
 #
-# Up to $10^{-6}$ is right. (Nearly every mistake makes an error far above that, so the exercise may allow $10^{-5}$,
-# and 05b $10^{-4}$ for a whole net.) The dots keep the error from exploding where the slope happens to be near zero.
-# By hand: $2.001$ against $2$ is an error of $0.001/2.001 \approx 5\cdot10^{-4}$, five hundred times what is allowed.
+# Up to $10^{-6}$ is right. The dots keep the error from exploding where the slope is near zero. By hand: $2.001$
+# against $2$ is an error of $0.001/2.001 \approx 5\cdot10^{-4}$, five hundred times what is allowed.
 
 # %%
 print(check_layer(Conv(2, 3, (3, 2), rng=rng)).raise_if_wrong())
@@ -249,36 +253,28 @@ class Forgetful(Conv):
 
 for layer, shape in ((Forgetful(2, 3, (3, 2), rng=0), None), (Swapped(2), (1, 5, 7, 1))):
     report = check_layer(layer, shape=shape)
-    print("\n".join(f"{type(layer).__name__}: {check.message}" for check in report.checks if not check.ok))
+    wrong_ones = [check for check in report.checks if not check.ok]
+    print("\n".join(f"{type(layer).__name__}: {check.message}" for check in wrong_ones))
     assert not report.ok
 
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Why a central difference?
+# 1. How many forward passes check a layer with 1,000 weights?
 #
-#    <details><summary>Answer</summary>Its error falls with the square of h; that of the one-sided one with h.</details>
-# 2. Why not h = 1e-12?
+#    <details><summary>Answer</summary>Two, besides the one before backward.</details>
+# 2. Why must dy be random?
 #
-#    <details><summary>Answer</summary>f(x+h) and f(x-h) are then equal but for their last digits; the difference is
-#    rounding, and dividing by 2h magnifies it.</details>
-# 3. How many forward passes check a layer with 1,000 weights?
+#    <details><summary>Answer</summary>With ones, all outputs count alike, and a wrong order passes.</details>
+# 3. What is a kink, and is it a mistake in your code?
 #
-#    <details><summary>Answer</summary>Two, besides the one before backward: one step forth and one back along a
-#    random direction.</details>
-# 4. Why must dy be random?
-#
-#    <details><summary>Answer</summary>With ones, all outputs count alike, and a mixed-up order of
-#    fragments passes.</details>
-# 5. What is a kink, and is it a mistake in your code?
-#
-#    <details><summary>Answer</summary>A place where a maximum changes its winner within the step. The function has no
-#    derivative there, so the check says nothing about your code.</details>
+#    <details><summary>Answer</summary>A place where a maximum changes its winner. The function has no derivative there,
+#    so the check says nothing about your code.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# In the third, write the checker whole: return True if `layer.backward` is right at `x`. Solutions: `solutions/03.py`.
+# In the third, write the whole checker: return True if `layer.backward` is right at `x`. Solutions: `solutions/03.py`.
 
 
 # %% tags=["exercise"]
@@ -292,7 +288,7 @@ grade_central_difference(central_difference)
 
 # %% tags=["exercise"]
 def slope_along(gradient, v):
-    """Return the slope along the direction v; both arrays have one shape, of any number of axes."""
+    """Return the slope along the direction v; both arrays have one shape, whatever it is."""
     return ...  # your code
 
 
@@ -301,7 +297,7 @@ grade_slope_along(slope_along)
 
 # %% tags=["exercise"]
 def is_right(layer, x, rng):
-    """Tell whether the gradient that `layer.backward(dy)` returns is right, to a relative 1e-5."""
+    """Tell whether what `layer.backward(dy)` returns is right, to a relative error of 1e-5."""
     ...  # your code
 
 
@@ -311,9 +307,8 @@ grade_checker(is_right)
 # ## In practice
 #
 # `check_layer` also checks that `backward` adds to the gradients it finds and writes into neither `x` nor `dy`
-# (`tinympcnn/gradcheck/differences.py`); `diagnosis.py` beside it tries typical mistakes, to find the words.
+# (`tinympcnn/gradcheck/differences.py`).
 #
 # ## Next
 #
-# [04 · Backprop through convolution and tanh](04_backprop_conv_and_tanh.ipynb): the first backward passes, each
-# judged by `check_layer` at once.
+# [04 · Backprop through convolution and tanh](04_backprop_conv_and_tanh.ipynb): the first backward passes.

@@ -15,8 +15,7 @@
 #
 # ![A map with its winners marked, the maxima, the gradient that comes in, and where it goes.](banners/05.png)
 #
-# Your own `MaxPool`, which sends the gradient to the pixel that has won each window; and a wrong layer that passes the
-# check.
+# Your own `MaxPool`, which sends the gradient to the winner of each window; and a wrong layer that passes the check.
 #
 # ## What you need
 #
@@ -38,14 +37,13 @@ rng = np.random.default_rng(5)
 # %% [markdown]
 # ## Step 1: why pool, and the largest of each window
 #
-# To tell what a pixel is, a net must see far. Two convolutions of 5 look at $5 + 4 = 9$ pixels along an axis, and each
-# further one adds 4 more. Behind a pool of 2 a kernel of 5 spans 10 pixels of the map before it, and a second pool
-# doubles it again. Pooled maps are also smaller, so the layers behind work less, and the largest answer of a window
-# says that something is there, but not at which of the pixels. The price: a pooled map has one value for each $k
-# \times k$ pixels. By hand, from one output back to the image: through a kernel of 3, it sees 3; through a pool of 2,
-# 6; through another kernel of 3, 8; without the pool it would be 5.
+# To tell what a pixel is, a net must see far. Two convolutions of 5 see $5 + 4 = 9$ pixels along an axis, and each
+# further one adds 4. Behind a pool of 2, a kernel of 5 spans 10 pixels of the map before the pool. Pooled maps are also
+# smaller, so the layers behind work less. The largest answer of a window says that something is there, but not where:
+# that is the price. By hand, from one output back to the image: through a kernel of 3 it sees 3 pixels, through a pool
+# of 2, 6, and through another kernel of 3, 8; without the pool it would see 5.
 #
-# A pool of size $k \times k$ lays a grid of windows on the map, side by side, without overlap:
+# A pool of size $k \times k$ lays a grid of windows on the map, without overlap:
 #
 # $$y_{qp} = \max_{0 \le i, j < k}\; x_{kq+i,\; kp+j}$$
 #
@@ -55,7 +53,7 @@ rng = np.random.default_rng(5)
 # $$x = \begin{pmatrix} 3 & 1 & 4 & 1 & 5 \\ 9 & 2 & 6 & 5 & 3 \\ 5 & 8 & 9 & 7 & 9 \\ 3 & 2 & 3 & 8 & 4 \end{pmatrix}
 #   \quad\Rightarrow\quad y = \begin{pmatrix} 9 & 6 \\ 8 & 9 \end{pmatrix}$$
 #
-# The last column is in no window: its 9 is never looked at.
+# The last column is in no window.
 
 # %%
 x = np.array([[3.0, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9], [3, 2, 3, 8, 4]])
@@ -72,12 +70,12 @@ show(figures.field_of_view_by_pools(["conv 3", "conv 3"], ["conv 3", "pool 2", "
 # %% [markdown]
 # ## Step 2: who has won
 #
-# The backward pass must know where each maximum stood. Number the places of a window in reading order, `code = i *
-# k + j`; `argmax` gives the winner's code, and `divmod(code, k)` its row and column. By hand: the 9 of the first
-# window stands at $i = 1,\, j = 0$, so its code is $1 \cdot 2 + 0 = 2$.
+# The backward pass must know where each maximum stood. Number the places of a window in reading order,
+# `code = i * k + j`; `argmax` gives the winner's code, and `divmod(code, k)` its row and column. By hand: the 9 of the
+# first window stands at $i = 1,\, j = 0$, so its code is $1 \cdot 2 + 0 = 2$.
 #
-# **Ties.** If several pixels are equal, the first in reading order wins. Another rule would do as well, if it were the
-# same everywhere: a CPU and a GPU must choose the same pixel.
+# **Ties.** If several pixels are equal, the first in reading order wins. Another rule would do as well, but a CPU and a
+# GPU must choose the same pixel.
 
 # %%
 winners = np.zeros((2, 2), int)
@@ -97,8 +95,8 @@ assert winners[0, 0] == 2 and np.full((2, 2), 7.0).argmax() == 0
 #   0 & \text{else} \end{cases}$$
 #
 # and the backward pass starts from zeros and writes each `dy` to the place of its winner. By hand, with
-# $\mathrm{d}y = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$: the 1 goes to row 1, column 0 (where the 9 stands),
-# the 2 to row 1, column 2, the 3 to row 2, column 1, and the 4 to row 2, column 2.
+# $\mathrm{d}y = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$: the 1 goes to row 1, column 0, where the 9 stands, the 2
+# to row 1, column 2, and so on.
 
 # %% tags=["banner"]
 dy = np.array([[1.0, 2], [3, 4]])
@@ -108,12 +106,12 @@ for q in range(2):
         i, j = divmod(int(winners[q, p]), 2)
         dx[2 * q + i, 2 * p + j] = dy[q, p]
 print(dx)
-assert dx[1, 0] == 1 and dx[1, 2] == 2 and dx[2, 1] == 3 and dx[2, 2] == 4 and dx.sum() == dy.sum()
+assert [dx[1, 0], dx[1, 2], dx[2, 1], dx[2, 2]] == [1, 2, 3, 4] and dx.sum() == dy.sum()
 show(figures.pooled_and_routed(x, y, dy, dx, (2, 2), winners))
 
 # %% [markdown]
-# Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library's `reference.py` has the same loop, with
-# the letters of the paper: `f` is our `x`, `delta` our `dy`, and `idx` holds row and column of each winner.
+# Nothing is lost on the way: the sum of `dx` is the sum of `dy`. The library's `reference.py` has the same loop: `f` is
+# our `x`, `delta` our `dy`, and `idx` holds the row and the column of each winner.
 
 # %%
 pool = MaxPool(2)
@@ -127,9 +125,8 @@ source(reference.mp_bkp)
 # %% [markdown]
 # ## Step 4: a mistake worth remembering
 #
-# "The gradient goes to the pixels that equal the maximum." That reads well, and `x == y` is easy to write. By hand: in
-# a window of four equal pixels, four of them receive `dy`, and $4\,\mathrm{d}y$ arrives in place of $\mathrm{d}y$. But
-# will the check see it?
+# "The gradient goes to the pixels that equal the maximum" reads well, and `x == y` is easy to write. By hand: in a
+# window of four equal pixels all four receive `dy`, so `4 * dy` arrives. Will the check see it?
 
 
 # %%
@@ -149,13 +146,15 @@ class ToEquals(MaxPool):
 
 
 assert check_layer(ToEquals(2))  # it passes
-image = np.minimum(synthetic_membranes(1, 64, rng)[0], 165).astype(np.float64)[..., None]  # overexposed
+image = np.minimum(synthetic_membranes(1, 64, rng)[0], 165)  # overexposed
+image = image.astype(np.float64)[..., None]
 wrong, right = ToEquals(2), MaxPool(2)
 received = {}
 for name, pool in (("wrong", wrong), ("right", right)):
     received[name] = pool.backward(np.ones_like(pool.forward(image)))
 sums = {name: int(dx.sum()) for name, dx in received.items()}
-print(f"sent: {32 * 32}, received by the first winners: {sums['right']}, by all that are equal: {sums['wrong']}")
+print(f"sent: {32 * 32}, received by the first winners: {sums['right']}", end=", ")
+print("by all that are equal:", sums["wrong"])
 assert sums["right"] == 32 * 32 and sums["wrong"] > 1.5 * 32 * 32
 
 # %%
@@ -163,16 +162,16 @@ arrays = [array[0, :, :, 0] for array in (image, received["wrong"], received["ri
 show(figures.route_to_equals(*arrays), colours=48)
 
 # %% [markdown]
-# **The check passes, and the layer is wrong.** On distinct values both rules are the same. On an image with clipped
-# pixels, or behind a saturated tanh, a window with four equal values gets four times the gradient. So test the sum,
-# too: what was sent must arrive once.
+# **The check passes, and the layer is wrong.** The check takes distinct values, on which both rules are the same. In
+# images with clipped pixels, and behind a saturated tanh, values are equal. So test the sum, too: what was sent must
+# arrive once.
 
 # %% [markdown]
 # ## Check yourself
 #
 # 1. A map of 7 x 9 goes through a pool of 2 x 3. What is left, and what is dropped?
 #
-#    <details><summary>Answer</summary>3 x 3 maxima; the last row is dropped, no column.</details>
+#    <details><summary>Answer</summary>3 x 3 maxima; the last row is dropped.</details>
 #
 # 2. How many parameters does `MaxPool` have, and what does it keep for the backward pass?
 #
@@ -181,22 +180,16 @@ show(figures.route_to_equals(*arrays), colours=48)
 # 3. What share of `dx` can be different from zero behind a pool of 2 x 2?
 #
 #    <details><summary>Answer</summary>At most a quarter: one pixel of each window.</details>
-#
-# 4. Why must the rule for ties be the same in all layers and on all devices?
-#
-#    <details><summary>Answer</summary>Otherwise the same window would send its gradient to different pixels in two
-#    programs that should be equal, and their weights would drift apart.</details>
-
 # %% [markdown]
 # ## Exercises
 #
 # Solutions: `solutions/05.py`.
 #
-# Your own `MaxPool`, with the windows as an axis of their own: `windows` has the shape `(F, h, w, C, k * k)`, one row
-# of `k * k` values for each window, in reading order. (`reshape` cuts rows and columns into windows and places in
-# them, `(F, h, k, w, k, C)`, and `transpose` brings the places to the end; `backward` goes the same way back.)
-# `np.take_along_axis` and `np.put_along_axis` read and write at the places that `argmax` found. `window` and `step`
-# tell a net how far the layer sees. You are judged where pixels tie, too.
+# Your own `MaxPool`. `windows` has the shape `(F, h, w, C, k * k)`: the `k * k` values of each window in reading order.
+# (`reshape` cuts rows and columns into windows and places in them, `(F, h, k, w, k, C)`, and `transpose` brings the
+# places to the end; `backward` goes the same way back.) `np.take_along_axis` and `np.put_along_axis` read and write at
+# the places that `argmax` found. `window` and `step` tell a net how far the layer sees. You are judged where pixels
+# tie, too.
 
 
 # %% tags=["exercise"]
@@ -225,9 +218,8 @@ class YourMaxPool(Layer):
         routed = np.zeros((F, h, w, C, k * k), dy.dtype)
         ...  # your code: write dy into routed, at the winners
         dx = np.zeros((F, H, W, C), dy.dtype)
-        dx[:, : k * h, : k * w] = (
-            routed.reshape(F, h, w, C, k, k).transpose(0, 1, 4, 2, 5, 3).reshape(F, k * h, k * w, C)
-        )
+        grid = routed.reshape(F, h, w, C, k, k).transpose(0, 1, 4, 2, 5, 3)
+        dx[:, : k * h, : k * w] = grid.reshape(F, k * h, k * w, C)
         return dx
 
 
@@ -236,9 +228,8 @@ grade_pool(YourMaxPool(2))
 # %% [markdown]
 # ## In practice
 #
-# `window_max` in `tinympcnn/nn/layers/pool.py` compares one place of all windows after the other. And pooling makes the
-# output coarse; how to get an answer for *every* pixel is the question from tutorial 07 on.
+# `window_max` in `tinympcnn/nn/layers/pool.py` compares one place of all windows after the other.
 #
 # ## Next
 #
-# All layers are there. Put them in a row, and let them learn: [05b · A net by hand](05b_a_net_by_hand.ipynb).
+# Put the layers in a row, and let them learn: [05b · A net by hand](05b_a_net_by_hand.ipynb).

@@ -15,12 +15,12 @@
 #
 # ![Two loss curves: on the windows a net trains on it falls to zero, on others it turns and rises.](banners/05b.png)
 #
-# A loss and its gradient, a net as a list of layers, with every gradient on the way back compared with a measured one,
-# and gradient descent, momentum and Adam. Then three checks that take seconds and save days; the picture is one.
+# A loss and its gradient; a net as a list of layers, with every gradient checked; gradient descent, momentum and Adam;
+# and three checks that take seconds and save days.
 #
 # ## What you need
 #
-# Tutorials 03 to 05. From calculus, the derivative of $\exp$ and $\log$. About 50 minutes.
+# Tutorials 03 to 05, and the derivatives of $\exp$ and $\log$. About 50 minutes.
 
 # %%
 import numpy as np
@@ -41,20 +41,19 @@ rng = np.random.default_rng(5)
 # %% [markdown]
 # ## Step 1: the end of the chain is a loss
 #
-# The last layer gives one score $s_k$ for each of $K$ classes, and softmax makes probabilities of the scores
-# (tutorial 00). If $t$ is the right class, the **cross-entropy** is $L = -\log p_t$: zero if the net is sure and
-# right, large if it is sure and wrong. Insert softmax and differentiate:
+# The last layer gives a score $s_k$ for each of $K$ classes, and softmax makes probabilities $p_k$ of the scores
+# (tutorial 00). If $t$ is the right class, the **cross-entropy** is $L = -\log p_t$: zero if the net is sure and right,
+# large if it is sure and wrong. Insert softmax and differentiate:
 #
 # $$L = -s_t + \log \sum_{k'} e^{s_{k'}}, \qquad
 #   \mathrm{d}s_k = \frac{\partial L}{\partial s_k} = \frac{e^{s_k}}{\sum_{k'} e^{s_{k'}}} - [k = t] = p_k - [k = t]$$
 #
 # $[k = t]$ is 1 for the right class and 0 else: the *one-hot* vector of $t$. By hand, with the scores $(0, 0, \ln 2)$,
 # whose probabilities are $(0.25, 0.25, 0.5)$, and $t = 0$: $L = \ln 4 \approx 1.386$ and
-# $\mathrm{d}s = (-0.75,\; 0.25,\; 0.5)$. A step against the gradient raises the score of the right class and lowers the
-# others, most of all the one that the net preferred wrongly.
+# $\mathrm{d}s = (-0.75,\; 0.25,\; 0.5)$. A step against the gradient raises the right score and lowers the others.
 #
-# **Sum or mean?** The loss of many pixels or windows is the *mean* over all $N$ of them. The division by $N$ stands in
-# one place, here: $\mathrm{d}s = (p - \text{onehot}) / N$. The layers only add up (tutorial 04), so the gradient of the
+# **Sum or mean?** The loss of $N$ pixels or windows is the *mean* over them. The division by $N$ stands here and
+# nowhere else: $\mathrm{d}s = (p - \text{onehot}) / N$. The layers only add up (tutorial 04), so the gradient of the
 # mean arrives in `grads`.
 
 # %%
@@ -63,21 +62,21 @@ value = loss.forward(s.reshape(1, 1, 1, 3), np.array([[[0]]]))
 ds = loss.backward().ravel()
 print(f"L = {value:.3f}  ds = {ds.round(3)}")
 assert np.isclose(value, np.log(4)) and np.allclose(ds, [-0.75, 0.25, 0.5])
-assert check_loss(SoftmaxCrossEntropy(), rng.standard_normal((2, 3, 4, 5)), rng.integers(0, 5, (2, 3, 4)))
+scores = rng.standard_normal((2, 3, 4, 5))
+assert check_loss(SoftmaxCrossEntropy(), scores, rng.integers(0, 5, (2, 3, 4)))
 show(figures.score_gradients(softmax(s), 0))
 
 # %% [markdown]
 # ## Step 2: forward through a list, and back
 #
-# The chain of tutorial 04, for any number of layers: $y_0$ is the input, and what the last layer returns are the
-# scores.
+# The chain of tutorial 04, for any number of layers, from the input $y_0$ to the scores:
 #
 # $$y_{l+1} = \mathrm{layer}_l(y_l), \qquad \mathrm{d}y_l = \mathrm{layer}_l.\mathrm{backward}(\mathrm{d}y_{l+1}) .$$
 #
-# That is all of back-propagation. Here are 24 windows of 16 x 16 pixels, the class of their centre pixels, and six
-# layers, with your own convolution of 04 and your own pooling of 05. By hand, the sizes on the way: $16 - 5 + 1 = 12$,
-# pooled $6$, $6 - 3 + 1 = 4$, and the fully connected layer looks at all $4 \times 4$ at once. It is a convolution
-# whose kernel is as large as what is left of the window, so that each of its outputs sees every number.
+# That is all of back-propagation. Here are 24 windows of 16 x 16 pixels, the classes of their centre pixels, and six
+# layers, with your own convolution and pooling. By hand, the sizes on the way: $16 - 5 + 1 = 12$, pooled $6$,
+# $6 - 3 + 1 = 4$. The fully connected layer is a convolution whose kernel is as large as what is left of the window,
+# here $4 \times 4$, so that each of its outputs sees every number.
 
 # %%
 images, label_images = synthetic_membranes(2, 128, rng)
@@ -85,7 +84,7 @@ grey = (images - images[0].mean()) / images[0].std()
 
 
 def windows(image, n):
-    """Return n windows (n, 16, 16, 1) of an image at random places, and the classes of their centres (n, 1, 1)."""
+    """Return n random windows (n, 16, 16, 1), and the classes of their centres (n, 1, 1)."""
     r, c = rng.integers(0, 128 - 16 + 1, (2, n))
     cut = np.stack([grey[image][q : q + 16, p : p + 16] for q, p in zip(r, c, strict=True)])
     return cut[..., None], (label_images[image][r + 8, c + 8] > 0).astype(int).reshape(n, 1, 1)
@@ -104,7 +103,7 @@ def new_layers(Second=YourConv):
         Tanh(),
         FullyConnected(8, 2, 4, rng=3),
     ]
-    return Net(layers).astype(np.float64).layers  # the library's net changes the type here, and nothing else
+    return Net(layers).astype(np.float64).layers  # the library's net only changes the type here
 
 
 x, target = windows(0, 24)
@@ -121,19 +120,19 @@ for layer in reversed(layers):
     dys.insert(0, layer.backward(dys[0]))
 
 print("loss", round(value, 3), " gradient of the image:", dys[0].shape)
-assert [y.shape[1] for y in ys] == [16, 12, 12, 6, 4, 4, 1] and [d.shape for d in dys] == [y.shape for y in ys]
+assert [y.shape[1] for y in ys] == [16, 12, 12, 6, 4, 4, 1]
+assert [dy.shape for dy in dys] == [y.shape for y in ys]
 show(figures.net_chain(layers, ys))
 
 # %% [markdown]
-# Is every one of these gradients right? Each can be measured as in tutorial 03: move $y_l$ a little along a random
-# direction `u`, send it through the *rest* of the net, and see how the loss changes. `cmp` goes from the loss to the
-# image and names the first layer whose result is wrong. That layer has received a right gradient and returned a wrong
-# one.
+# Each of these gradients can be measured as in tutorial 03: move $y_l$ a little along a random direction `u`, send it
+# through the *rest* of the net, and see how the loss changes. `cmp` goes from the loss to the image. The first layer
+# whose result is wrong has received a right gradient and returned a wrong one.
 
 
 # %%
 def cmp(layers, ys, dys, h=1e-5):
-    """Compare all intermediate gradients with measured ones; return the name of the first wrong layer, or None."""
+    """Compare all gradients with measured ones; name the first wrong layer, or return None."""
     for at in reversed(range(len(ys))):
         u = rng.standard_normal(ys[at].shape)
         values = []
@@ -144,7 +143,8 @@ def cmp(layers, ys, dys, h=1e-5):
         mine, measured = (dys[at] * u).sum(), (values[0] - values[1]) / (2 * h)
         right = abs(mine - measured) < 1e-4 * max(abs(mine), abs(measured))
         name = "the loss" if at == len(layers) else f"layer {at}, {type(layers[at]).__name__}"
-        print(f"{name:<24} by backward {mine:+.7f}   measured {measured:+.7f}   {'ok' if right else 'WRONG'}")
+        print(f"{name:<24} by backward {mine:+.7f}   measured {measured:+.7f}", end="   ")
+        print("ok" if right else "WRONG")
         if not right:
             return name
     return None
@@ -153,7 +153,7 @@ def cmp(layers, ys, dys, h=1e-5):
 assert cmp(layers, ys, dys) is None
 
 # %% [markdown]
-# And with the mistake of tutorial 04, a kernel that is not turned, in one of the layers:
+# And with a kernel that is not turned, the mistake of tutorial 04, in one layer:
 
 # %%
 bad, wrong_dys = new_layers(Unturned), [ds]
@@ -166,20 +166,19 @@ assert cmp(bad, ys, wrong_dys) == "layer 3, Unturned"
 # %% [markdown]
 # ## Step 3: the first weights
 #
-# Why random? Suppose that all weights are 0. Then all maps are 0 and each layer returns $\mathrm{d}x = 0$: only the
-# last bias learns. Suppose that all are equal. Then all maps of a layer are equal, get equal gradients, and stay equal
-# for ever: eight maps do the work of one. Random numbers make them differ.
+# Why random? If all weights are 0, all maps are 0 and each layer returns $\mathrm{d}x = 0$: only the last bias learns.
+# If all weights are equal, all maps of a layer are equal, get equal gradients, and stay equal for ever: eight maps do
+# the work of one.
 #
 # How large? One output is a sum of $n = k_h k_w C$ products. If the inputs have the variance 1 and the weights the
 # variance $\sigma^2$, all independent, the sum has the variance
 #
 # $$ n\,\sigma^2 , \qquad\text{which stays 1 for}\quad \sigma = 1/\sqrt{n} . $$
 #
-# By hand: a $3 \times 3$ kernel over 16 maps adds up $n = 144$ products, so $\sigma = 1/12$. Each tanh then still
-# takes a little off. With $\sigma$ three times too small, every layer makes the numbers three times smaller, six
-# layers $3^6 = 729$ times. With $\sigma$ three times too large the numbers stay large, but every tanh is saturated,
-# and its slope $1 - y^2$ lets little gradient through. (The library draws uniform numbers between $\pm 1/\sqrt n$;
-# their deviation is $1/\sqrt{3n}$, 0.58 of $1/\sqrt n$: harmless in three layers, not in twenty.)
+# By hand: a $3 \times 3$ kernel over 16 maps adds up $n = 144$ products, so $\sigma = 1/12$. (Each tanh still takes a
+# little off.) With $\sigma$ three times too small, six layers make the numbers $3^6 = 729$ times smaller. With $\sigma$
+# three times too large, every tanh is saturated, and its slope $1 - y^2$ lets little gradient through. (The library
+# draws uniform numbers between $\pm 1/\sqrt n$.)
 
 # %%
 spread, passed = {}, {}
@@ -187,15 +186,21 @@ for factor in (3, 1, 1 / 3):
     y, spread[factor] = rng.standard_normal((1, 32, 32, 16)), [1.0]
     for _ in range(6):
         conv = Conv(16, 16, 3)
-        conv.params["W"][...] = rng.standard_normal((3, 3, 16, 16)) * factor / np.sqrt(3 * 3 * 16)
+        W = conv.params["W"]
+        W[...] = rng.standard_normal(W.shape) * factor / np.sqrt(3 * 3 * 16)
         y = np.tanh(conv.forward(y))
         spread[factor].append(float(y.std()))
     passed[factor] = float((1 - y**2).mean())
-    print(f"{factor:.2g}/sqrt(n): behind six layers {spread[factor][-1]:.4f}, mean slope of tanh {passed[factor]:.2f}")
+    print(f"{factor:.2g}/sqrt(n): behind six layers {spread[factor][-1]:.4f}", end=", ")
+    print(f"mean slope of tanh {passed[factor]:.2f}")
 assert spread[1 / 3][-1] < 3**-5 < 0.2 < spread[1][-1] and passed[3] < 0.4 < passed[1]
 names = {3: "3 / sqrt(n): saturated", 1: "1 / sqrt(n)", 1 / 3: "1 / (3 sqrt(n)): fades"}
-by_name = [{names[factor]: values for factor, values in found.items()} for found in (spread, passed)]
-show(figures.first_weights(*by_name))
+show(
+    figures.first_weights(
+        {names[factor]: values for factor, values in spread.items()},
+        {names[factor]: value for factor, value in passed.items()},
+    )
+)
 
 zero = new_layers()
 for layer in zero:
@@ -208,13 +213,13 @@ loss.forward(y, target)
 dy = loss.backward()
 for layer in reversed(zero):
     dy = layer.backward(dy)
-assert [name for layer in zero for name in layer.grads if layer.grads[name].any()] == ["b"]  # the last bias alone
-assert zero[-1].grads["b"].any()
+learning = [grad for layer in zero for grad in layer.grads.values() if grad.any()]
+assert len(learning) == 1 and learning[0] is zero[-1].grads["b"]  # the last bias alone
 
 # %% [markdown]
 # ## Step 4: gradient descent, and a mistake worth remembering
 #
-# The gradient $g$ points to where the loss grows. So walk the other way, a little:
+# The gradient $g$ points to where the loss grows. So walk a little the other way:
 #
 # $$ \theta \leftarrow \theta - \eta\, g . $$
 #
@@ -222,16 +227,16 @@ assert zero[-1].grads["b"].any()
 # $g = 4\theta$, from $\theta = 1$: a rate of $0.1$ leads to $1 - 0.4 = 0.6$, and then to $0.36$. A rate of $0.6$ leads
 # to $1 - 2.4 = -1.4$ and on to $1.96$: uphill.
 #
-# The mistake: layers *add* to `grads` (tutorial 04). Whoever does not set the gradients back to zero steps along the
-# sum of all gradients so far. On the parabola, with the rate $0.1$: the sums are $4$, then $4 + 2.4 = 6.4$, and
-# $\theta$ goes $1,\; 0.6,\; -0.04$, through the valley and up the other side, for ever. In the net below the loss
-# falls all the same, even faster than the right one.
+# The mistake: layers *add* to `grads`. Whoever does not set the gradients back to zero steps along the sum of all
+# gradients so far. On the parabola, with the rate $0.1$: the sums are $4$, then $4 + 2.4 = 6.4$, and $\theta$ goes
+# $1,\; 0.6,\; -0.04$, through the valley and up the other side, for ever. In the net below, the loss falls all the
+# same, even faster than with the right steps.
 
 
 # %%
 def train(layers, steps, rule, forget=True):
     """Take some steps by a rule on the 24 windows; return the loss before each of them."""
-    params = [(layer.params[name], layer.grads[name]) for layer in layers for name in layer.params]
+    params = [(layer.params[key], layer.grads[key]) for layer in layers for key in layer.params]
     state, losses = [0 * theta for theta, _ in params], []
     for _ in range(steps):
         y = x
@@ -262,38 +267,46 @@ def walk(lr, steps, forget=True):
     return path
 
 
-paths = {"plain": walk(0.1, 5), "plain, rate 0.6": walk(0.6, 2), "gradients kept": walk(0.1, 9, forget=False)}
-assert np.allclose(paths["plain"][:3], [1, 0.6, 0.36]) and np.allclose(paths["plain, rate 0.6"], [1, -1.4, 1.96])
-assert np.isclose(paths["gradients kept"][2], -0.04) and max(np.abs(paths["gradients kept"][5:])) > 0.9
+paths = {
+    "plain": walk(0.1, 5),
+    "plain, rate 0.6": walk(0.6, 2),
+    "gradients kept": walk(0.1, 9, forget=False),
+}
+assert np.allclose(paths["plain"][:3], [1, 0.6, 0.36])
+assert np.allclose(paths["plain, rate 0.6"], [1, -1.4, 1.96])
+assert np.isclose(paths["gradients kept"][2], -0.04)
+assert max(np.abs(paths["gradients kept"][5:])) > 0.9
 
-curves = {"plain": train(new_layers(), 60, plain), "gradients kept": train(new_layers(), 60, plain, forget=False)}
+curves = {
+    "plain": train(new_layers(), 60, plain),
+    "gradients kept": train(new_layers(), 60, plain, forget=False),
+}
 for name, values in curves.items():
-    print(f"{name:<15} loss {values[0]:.3f}, {values[10]:.3f} after 10 steps, {values[-1]:.3f} after 60")
+    print(f"{name:<15} loss {values[0]:.3f}", end=", ")
+    print(f"{values[10]:.3f} after 10 steps, {values[-1]:.3f} after 60")
 assert curves["plain"][-1] < 0.5 * curves["plain"][0]
 
 # %% [markdown]
 # ## Step 5: momentum, and Adam
 #
 # **Momentum** repeats a share $\mu$ of the last step, like a ball that rolls on. Where gradients agree, steps grow to
-# $1/(1 - \mu)$ times the plain one; where they point to and fro, they cancel. (To keep all gradients, as above, is to
-# have $\mu = 1$: a ball without friction.)
+# $1/(1 - \mu)$ times the plain one; where they point to and fro, they cancel.
 #
 # $$ v \leftarrow \mu\,v - \eta\,g, \qquad \theta \leftarrow \theta + v . $$
 #
-# **Adam** keeps a running mean $m$ of the gradient and a running mean $v$ of its square, for each parameter, and
-# divides the one by the root of the other. In step number $z = 1, 2, \dots$ (`step` in the code):
+# **Adam** keeps running means of the gradient, $m$, and of its square, $v$, for each parameter, and divides $m$ by the
+# root of $v$. In step number $z = 1, 2, \dots$ (`step` in the code):
 #
 # $$ m \leftarrow b_1 m + (1 - b_1)\,g, \qquad v \leftarrow b_2 v + (1 - b_2)\,g^2, \qquad
 #    \theta \leftarrow \theta - \eta\,\frac{m / (1 - b_1^z)}{\sqrt{v / (1 - b_2^z)} + \varepsilon} $$
 #
-# Both means start at zero and are too small at first; the two brackets $1 - b^z$ mend that. By hand, with $b_1 = 0.9$,
+# Both means start at zero and are too small at first; the divisors $1 - b^z$ mend that. By hand, with $b_1 = 0.9$,
 # $b_2 = 0.999$ and a first gradient of $4$: $m = 0.4$ and $v = 0.016$, mended $4$ and $16$, so the step is
-# $\eta \cdot 4 / \sqrt{16} = \eta$. The first step of Adam has the length $\eta$ in every parameter, however large the
-# gradient is: each parameter gets a rate of its own. You write Adam yourself, below.
+# $\eta \cdot 4 / \sqrt{16} = \eta$. However large its gradient, every parameter moves by $\eta$ in the first step: each
+# has a rate of its own.
 #
-# The library's `SGD` and `Adam` are these lines. They hold a net, and `step(closure)` takes one step: `closure` returns
-# the loss and leaves the gradient in the net. Some optimisers ask for the loss alone, several times in one step; the
-# argument `grad` is for them (tutorial 12).
+# The library's `SGD` and `Adam` hold a net, and `step(closure)` takes one such step: `closure` returns the loss and
+# leaves the gradient in the net. (With `grad=False` some optimisers ask for the loss alone, see tutorial 12.)
 
 
 # %%
@@ -335,9 +348,9 @@ source(SGD.step)
 # %% [markdown]
 # ## Step 6: three checks before any long training
 #
-# 1. **The first loss is $\ln K$.** A new net cannot tell the classes apart: all probabilities are about $1/K$, and
-#    $-\ln(1/K) = \ln K$. By hand: $\ln 2 = 0.693$ for two classes. Another number means that scores are far too
-#    large, or that labels are not what you think.
+# 1. **The first loss is $\ln K$.** A new net gives all classes about the probability $1/K$, and $-\ln(1/K) = \ln K$. By
+#    hand: $\ln 2 = 0.693$ for two classes. Another number means that scores are far too large, or that labels are not
+#    what you think.
 # 2. **A few windows can be learnt by heart.** A net that cannot bring the loss of 24 windows to zero will not learn
 #    24,000.
 # 3. **Hold windows out, and draw both curves.** The loss on the 24 windows goes to zero; on others it turns and
@@ -354,15 +367,17 @@ for _ in range(100):
     held.append(loss.forward(y, held_target))
     trained += train(layers, 1, lambda theta, g, v: plain(theta, g, v, lr=0.2))
 show(figures.by_heart(trained, held, np.log(2)))
-print(f"first loss {trained[0]:.3f}; by heart {trained[-1]:.3f}; others {min(held):.3f} at best, {held[-1]:.3f} now")
-assert abs(trained[0] - np.log(2)) < 0.1 and trained[-1] < 0.05 and held[-1] > min(held) + 0.05
+print(f"first loss {trained[0]:.3f}; by heart {trained[-1]:.3f}", end="; ")
+print(f"others {min(held):.3f} at best, {held[-1]:.3f} now")
+assert abs(trained[0] - np.log(2)) < 0.1
+assert trained[-1] < 0.05 and held[-1] > min(held) + 0.05
 
 # %% [markdown]
 # ## Check yourself
 #
 # 1. `cmp` says that layer 3 is wrong and layer 4 is not. Where is the mistake?
 #
-#    <details><summary>Answer</summary>In the backward pass of layer 3: it received a right gradient.</details>
+#    <details><summary>Answer</summary>In the backward pass of layer 3.</details>
 #
 # 2. Why must two maps of one layer not start with the same weights?
 #
@@ -378,12 +393,10 @@ assert abs(trained[0] - np.log(2)) < 0.1 and trained[-1] < 0.05 and held[-1] > m
 # Solutions: `solutions/05b.py`.
 #
 # **First**, the gradient of the cross-entropy, mean over pixels, for `scores` (n, K) and classes `target` (n,).
-# **Second**, a net: forward and backward through a list of layers. Tutorials 06 and 11 train with *your* net, and with
-# your Adam.
+# **Second**, a net: forward and backward through a list of layers. Tutorials 06 and 11 train with *your* net and Adam.
 #
-# **Third**, one update by plain gradient descent: forward, loss, backward, and every parameter of every layer moves.
-# It returns the loss before the step. **Fourth**, Adam, for one array: return the new `theta`, `m` and `v`, and leave
-# those that came in as they are.
+# **Third**, one step of plain gradient descent for every parameter of every layer. It returns the loss before the step.
+# **Fourth**, Adam, for one array: return the new `theta`, `m` and `v`, and leave those that came in as they are.
 
 
 # %% tags=["exercise"]
@@ -416,7 +429,8 @@ grade_net(YourNet)
 # %% tags=["exercise"]
 def train_step(net, loss, x, target, lr):
     value = loss.forward(net.forward(x), target)
-    ...  # your code: back through the net; then theta and its gradient are layer.params[name], layer.grads[name]
+    # theta and its gradient are layer.params[name], layer.grads[name]
+    ...  # your code: back through the net, then the step
     return value
 
 
@@ -434,10 +448,9 @@ grade_adam(adam)
 # %% [markdown]
 # ## In practice
 #
-# `Sequential` in `tinympcnn/nn/sequential.py` has your two loops, without the gradient of the image
-# (`input_grad=False`), which costs as much as that of the weights. An optimiser sees all parameters as one long vector:
+# `Sequential` in `tinympcnn/nn/sequential.py` has your two loops. An optimiser sees all parameters as one long vector:
 # `net.flat()`, `net.flat_grads()`.
 #
 # ## Next
 #
-# More windows, a real training loop, and a segmented image: [06 · Train on patches](06_train_on_patches.ipynb).
+# More windows, and a segmented image: [06 · Train on patches](06_train_on_patches.ipynb).

@@ -15,8 +15,7 @@
 #
 # ![Part of an image, its true labels, the probability of the interior, and the wrong pixels.](banners/06.png)
 #
-# A training loop with your own net and your own Adam, on thousands of windows, and a segmented image. If you stop here,
-# you have a network that works.
+# A training loop with your own net and Adam, on thousands of windows, and a segmented image.
 
 # %% [markdown]
 # ## What you need
@@ -41,18 +40,17 @@ rng = np.random.default_rng(6)
 # %% [markdown]
 # ## Step 1: windows and their centres
 #
-# The net sees a window of $v_h \times v_w$ pixels and answers for **one** pixel: the one at row
-# $\lfloor v_h/2 \rfloor$, column $\lfloor v_w/2 \rfloor$ of the window, called its centre. So that pixels at the
-# border have a window too, the image is mirrored there: $\lfloor v_h/2 \rfloor$ rows above and
-# $v_h - 1 - \lfloor v_h/2 \rfloor$ below. Then the window of pixel $(q, p)$ **starts** at $(q, p)$ of the mirrored
-# image.
+# The net sees a window of $v_h \times v_w$ pixels and answers for **one** pixel, the centre: row
+# $\lfloor v_h/2 \rfloor$, column $\lfloor v_w/2 \rfloor$ of the window. So that pixels at the border have a window too,
+# the image is mirrored there: $\lfloor v_h/2 \rfloor$ rows above and $v_h - 1 - \lfloor v_h/2 \rfloor$ below. Then the
+# window of pixel $(q, p)$ **starts** at $(q, p)$ of the mirrored image.
 #
-# By hand: $v_h = 40$ is even, so there is no pixel exactly in the middle; the centre is row $20$, with $20$ rows above
-# it and $40 - 1 - 20 = 19$ below. An image of 128 rows becomes one of $128 + 39 = 167$.
+# By hand: for $v_h = 40$ the centre is row $20$, with $20$ rows above it and $40 - 1 - 20 = 19$ below. An image of 128
+# rows becomes one of $128 + 39 = 167$.
 
 # %%
 task = membranes.membrane_task()  # 4 synthetic images to train on, one held out
-net = membranes.membrane_net(task)  # normalises with the mean and deviation of the training images
+net = membranes.membrane_net(task)  # normalises by mean and deviation of the training images
 vh, vw = net.field_of_view
 wide = np.stack([mirror(net.normalised(image), (vh, vw)) for image in task.images])
 print(membranes.SPEC, " window", (vh, vw), " parameters", net.n_params)
@@ -62,28 +60,27 @@ assert (vh, vh // 2, vh - 1 - vh // 2) == (40, 20, 19) and wide.shape[1] == 167
 
 def windows(wide, images, rows, columns):
     """Return the windows around pixels of some images, (n, vh, vw, 1)."""
-    return np.stack([wide[i, q : q + vh, p : p + vw] for i, q, p in zip(images, rows, columns, strict=True)])
+    corners = zip(images, rows, columns, strict=True)
+    return np.stack([wide[i, q : q + vh, p : p + vw] for i, q, p in corners])
 
 
 places = [(30, 34), (64, 100), (101, 52)]
 cut = windows(wide, [0] * 3, *np.transpose(places))
 normalised = net.normalised(task.images[0])
-assert all(patch[vh // 2, vw // 2] == normalised[at] for patch, at in zip(cut, places, strict=True))
-labels = [int(task.labels[0][at]) for at in places]
-show(figures.patches_and_labels(task.images[0, :, :, 0], places, cut[..., 0], labels, vh // 2), colours=64)
+assert np.array_equal(cut[:, vh // 2, vw // 2], [normalised[at] for at in places])
+labels, image = [int(task.labels[0][at]) for at in places], task.images[0, :, :, 0]
+show(figures.patches_and_labels(image, places, cut[..., 0], labels, vh // 2), colours=64)
 
 # %% [markdown]
 # ## Step 2: the training loop
 #
-# The spec printed above is the paper's notation: `C5x5x8` is a convolution with kernels of 5 x 5 and 8 output maps,
-# `MPF2x2` a pooling layer, `FC2x2x16` a fully connected layer over what is left of the window, 2 x 2, with 16 outputs,
-# and `FC2` one over single pixels. A tanh follows every C and FC but the last. The spec says `MPF`, which tutorial 08
-# explains; `net.as_patch()` has the max-pooling of tutorial 05 in its place, and **shares** all parameters. Its layers
-# are a list, so your net of 05b can hold them.
+# The spec printed above is the paper's notation: `C5x5x8` is a convolution with kernels of 5 x 5 and 8 output maps, and
+# `FC2x2x16` a fully connected layer with 16 outputs over the 2 x 2 that are left of the window. A tanh follows every C
+# and FC but the last. `MPF2x2` is a pooling layer that tutorial 08 explains; `net.as_patch()` has the max-pooling of
+# tutorial 05 in its place, and **shares** all parameters. Your net of 05b can hold the list of its layers.
 #
-# One update: draw 32 random windows, forward, loss, backward, and Adam for each parameter. By hand: 300 updates of 32
-# windows look at 9,600 of the $4 \cdot 128^2 = 65\,536$ windows there are. A pass over all of them is called an
-# **epoch**.
+# One update: draw 32 random windows, forward, loss, backward, and Adam for each parameter. By hand: 300 updates look at
+# 9,600 of the $4 \cdot 128^2 = 65\,536$ windows. A pass over all is called an **epoch**.
 
 # %%
 YourNet, adam = yours("05b", "YourNet"), yours("05b", "adam")
@@ -96,13 +93,15 @@ first_kernels = layers[0].params["W"].copy()
 
 rows, columns = membranes.held_pixels(task).T  # 500 pixels of the image that is held out
 held_wide = mirror(net.normalised(task.held_image), (vh, vw))[None]
-held, held_target = windows(held_wide, [0] * len(rows), rows, columns), task.held_labels[rows, columns]
+held = windows(held_wide, [0] * len(rows), rows, columns)
+held_target = task.held_labels[rows, columns]
 
 
 def update(number, n=32):
     """Train on n random windows; return their loss before the step."""
     i, q, p = (rng.integers(0, size, n) for size in task.labels.shape)
-    value = loss.forward(by_hand.forward(windows(wide, i, q, p)), task.labels[i, q, p].reshape(n, 1, 1))
+    scores = by_hand.forward(windows(wide, i, q, p))
+    value = loss.forward(scores, task.labels[i, q, p].reshape(n, 1, 1))
     by_hand.backward(loss.backward())
     for k, (theta, g) in enumerate(params):
         theta[...], *means[k] = adam(theta, g, *means[k], number, lr=0.003)
@@ -116,18 +115,21 @@ for number in range(1, 301):
     recent.append(update(number))
     seconds += time.perf_counter() - start
     if number in (1, 5, 10) or number % 20 == 0:
-        error = float((by_hand.forward(held, train=False).argmax(axis=-1).ravel() != held_target).mean())
+        answers = by_hand.forward(held, train=False).argmax(axis=-1).ravel()
+        error = float((answers != held_target).mean())
         mean, recent = float(np.mean(recent)), []
-        curve.append({"seconds": seconds, "windows": 32 * number, "updates": number, "loss": mean, "error": error})
+        point = {"seconds": seconds, "windows": 32 * number, "updates": number}
+        curve.append(point | {"loss": mean, "error": error})
         if number % 100 == 0:
             print(f"update {number}: {32 * number} windows, loss {mean:.3f}, error {error:.1%}")
 assert abs(curve[0]["loss"] - np.log(2)) < 0.1  # the first check of 05b
-assert np.allclose(by_hand.forward(held[:4], train=False), net.as_patch().forward(held[:4], train=False))
+theirs = net.as_patch().forward(held[:4], train=False)
+assert np.allclose(by_hand.forward(held[:4], train=False), theirs)
 
 # %% [markdown]
-# Loss and error are measured on different windows: the loss on those it trains on, the error on 500 pixels of an image
-# it has never seen. The error jumps up and down, because 500 pixels are few and the rate stays fixed. Compare the
-# error with that of a rule without any net, which always answers with the more frequent class.
+# The loss is measured on the windows that the net trains on, the error on 500 pixels of an image that it has never
+# seen. The error jumps, because 500 pixels are few and the rate stays fixed. Compare the error with that of a rule
+# without any net, which always answers with the more frequent class.
 
 # %%
 guess = min(held_target.mean(), 1 - held_target.mean())
@@ -136,38 +138,42 @@ print(f"always 'interior': {guess:.1%} wrong; the net: {late:.1%}")
 assert late < 0.85 * guess
 show(figures.learning_curves({"patches": curve}, guess))
 path = membranes.keep_curve("06_patches", curve)  # for tutorial 11
-print(f"your curve is kept in {path.name}; trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
+print(f"your curve is kept in {path.name}", end="; ")
+print(f"trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
 
 # %% [markdown]
 # ## Step 3: what has it learnt?
 #
-# The eight kernels of the first layer began as noise. Each is $5 \times 5$ weights, and its map shows where the image
-# looks like it. After so short a training the kernels still resemble their first noise, with a darker or brighter
-# stroke here and there. Their maps tell more: one blurs the image and shows membranes bright, others answer to edges of
-# one direction. By hand: a map of a $128 \times 128$ image has $128 - 5 + 1 = 124$ rows.
+# The eight kernels of the first layer began as noise, and after so short a training they still resemble it. Their maps
+# tell more: one is blurred and shows membranes bright, others answer to edges of one direction. By hand: a map of a
+# $128 \times 128$ image has $128 - 5 + 1 = 124$ rows.
 
 # %%
-kernels, maps = layers[0].params["W"], layers[0].forward(net.normalised(task.held_image)[None], train=False)[0]
+kernels = layers[0].params["W"]
+maps = layers[0].forward(net.normalised(task.held_image)[None], train=False)[0]
 change = float(np.abs(kernels - first_kernels).mean() / np.abs(first_kernels).mean())
-print(f"maps {maps.shape}; the weights of the first layer have moved by {change:.0%} of their size")
+print(f"maps {maps.shape}", end="; ")
+print(f"the weights of the first layer have moved by {change:.0%} of their size")
 assert maps.shape == (124, 124, 8) and change > 0.1
-show(figures.kernels_and_maps(first_kernels[:, :, 0], kernels[:, :, 0], maps[20:84, 20:84]), colours=48)
+before, after = first_kernels[:, :, 0], kernels[:, :, 0]
+show(figures.kernels_and_maps(before, after, maps[20:84, 20:84]), colours=48)
 
 # %% [markdown]
 # ## Step 4: segment, and a mistake worth remembering
 #
-# To segment a part of the held-out image, classify the window of every pixel in it. The mistake: forget that a
-# window's answer belongs to its **centre**, and write it to the pixel where the window starts. We hold the answers of
-# all windows against the labels that lie $d$ rows and columns from the window's corner, for every $d$ from 0 to 39.
-# By hand: the answer for the window that starts at $(20, 20)$ belongs to the pixel $(40, 40)$.
+# To segment a part of the held-out image, classify the window of every pixel in it. The mistake: forget that a window's
+# answer belongs to its **centre**, and write it to the pixel where the window starts. We compare the answers with the
+# labels $d$ rows and columns from the window's corner, for every $d$ from 0 to 39. By hand: the answer for the window
+# that starts at $(20, 20)$ belongs to the pixel $(40, 40)$.
 
 # %% tags=["banner"]
-inner = net.normalised(task.held_image)[None]  # not mirrored: a window for each corner (q, p) that fits
+inner = net.normalised(task.held_image)[None]  # not mirrored: a window starts at each (q, p)
 n = 48
 start = time.perf_counter()
 probability = np.zeros((n, n))
 for q in range(n):  # one row of windows at a time
-    scores = by_hand.forward(windows(inner, [0] * n, [20 + q] * n, range(20, 20 + n)), train=False)
+    row = windows(inner, [0] * n, [20 + q] * n, range(20, 20 + n))
+    scores = by_hand.forward(row, train=False)
     probability[q] = softmax(scores)[:, 0, 0, 1]
 print(f"{n * n} windows in {time.perf_counter() - start:.1f} s")
 errors = []
@@ -181,15 +187,16 @@ print(f"the net on the whole image, mirrored at its borders: {whole:.1%}")
 assert errors[16] > 2 * errors[vh // 2] and abs(best - vh // 2) <= 1
 
 at = np.s_[20 + vh // 2 : 20 + vh // 2 + n, 20 + vw // 2 : 20 + vw // 2 + n]
-show(figures.segmentation(task.held_image[..., 0][at], task.held_labels[at], probability, errors[vh // 2]), colours=64)
+pictures = task.held_image[..., 0][at], task.held_labels[at], probability
+show(figures.segmentation(*pictures, errors[vh // 2]), colours=64)
 
 # %%
 show(figures.best_offset(errors, vh // 2))
 
 # %% [markdown]
-# (The net is wrong less often here than on the whole image: this part is easier.) A shift of four pixels undoes
-# what the training has gained, and the picture still *looks* like membranes. If an error refuses to fall, draw this
-# curve: its smallest value should stand at `vh // 2`.
+# (The segmented part is easier than the whole image.) A shift of four pixels undoes what the training has gained, and
+# the picture still *looks* like membranes. If an error refuses to fall, draw this curve: its smallest value should
+# stand at `vh // 2`.
 
 # %% [markdown]
 # ## Check yourself
@@ -200,8 +207,7 @@ show(figures.best_offset(errors, vh // 2))
 #
 # 2. With which mean and deviation is the held-out image normalised?
 #
-#    <details><summary>Answer</summary>With those of the training images, which the net keeps. Its own would be
-#    another task for the net, and could not be had for a single patch.</details>
+#    <details><summary>Answer</summary>With those of the training images, which the net keeps.</details>
 #
 # 3. The net is wrong on 15 % of the pixels. Is that good?
 #
@@ -235,12 +241,10 @@ grade_guess_error(guess_error)
 # %% [markdown]
 # ## In practice
 #
-# Always hold an image out, and draw the patches of one batch from everywhere: neighbouring windows are nearly the
-# same. If one class is rare, weigh it (tutorial 14). Ciresan and others trained patch by patch in 2012, the nets N3
-# and N4 of `tinympcnn.zoo`.
+# Always hold an image out, and draw the patches of one batch from everywhere: neighbouring windows are nearly the same.
+# Ciresan and others trained patch by patch in 2012, the nets N3 and N4 of `tinympcnn.zoo`.
 
 # %% [markdown]
 # ## Next
 #
-# Training took seconds, for a small net and small images. Most of that time was wasted, and the waste can be counted:
-# [07 · Count the waste](07_count_the_waste.ipynb).
+# Most of this work was wasted, and the waste can be counted: [07 · Count the waste](07_count_the_waste.ipynb).

@@ -11,20 +11,17 @@
 # %% [markdown]
 # # 07 · Count the waste of sliding windows
 #
-# In tutorial 06 the net looked at one window for every pixel. Neighbouring windows share nearly all their pixels. How
-# much of the work is done twice, or a thousand times?
-#
 # ## What you will build
 #
 # ![Bars for six layers: window by window the first one works 6100 times as much as shared.](banners/07.png)
 #
-# A count of that waste: by formula, by hand, per layer, and with a clock. And you will see what can be shared between
-# windows at once, what can not, and why: the question that the rest of the course answers.
+# In tutorial 06 the net looked at a window for every pixel, and neighbouring windows share nearly all pixels. You count
+# how often the same work is done, and see what windows can share and what they can not.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 04 to 06. No new mathematics. About 25 minutes.
+# Tutorials 04 to 06. About 25 minutes.
 
 # %%
 import time
@@ -42,10 +39,10 @@ rng = np.random.default_rng(7)
 # %% [markdown]
 # ## Step 1: how many windows hold a pixel
 #
-# Along one axis of $H$ pixels there are $H - v_h + 1$ windows of $v_h$ pixels. A pixel far from both ends is in $v_h$
-# of them, so in the plane in $v_h v_w$. By hand, with $H = 6$ and windows of 4: they start at 0, 1 and 2, and the
-# pixels 0 to 5 are in $1, 2, 3, 3, 2, 1$ of them. For the net of tutorial 00, with windows of $28 \times 28$, it is
-# $28^2 = 784$: the first layer looks at each pixel 784 times anew.
+# An axis of $H$ pixels holds $H - v_h + 1$ windows of $v_h$ pixels. A pixel far from both ends is in $v_h$ of them, and
+# in the plane in $v_h v_w$. By hand, with $H = 6$ and windows of 4: they start at 0, 1 and 2, and the pixels 0 to 5 are
+# in $1, 2, 3, 3, 2, 1$ of them. The net of tutorial 00, with windows of $28 \times 28$, looks at each pixel
+# $28^2 = 784$ times.
 
 
 # %%
@@ -59,9 +56,11 @@ def windows_of(size, window):
 
 net = Net.load(MODELS / "first_net.npz")
 (vh, vw), (H, W) = net.field_of_view, (128, 128)
-counts = np.outer(windows_of(H + vh - 1, vh), windows_of(W + vw - 1, vw))  # of an image mirrored at its border
+# Of an image mirrored at its border:
+counts = np.outer(windows_of(H + vh - 1, vh), windows_of(W + vw - 1, vw))
 print("one axis:", windows_of(6, 4), " windows:", H * W, " most for one pixel:", counts.max())
-assert windows_of(6, 4).tolist() == [1, 2, 3, 3, 2, 1] and counts.max() == 784 and counts.sum() == H * W * vh * vw
+assert windows_of(6, 4).tolist() == [1, 2, 3, 3, 2, 1]
+assert counts.max() == 784 and counts.sum() == H * W * vh * vw
 show(figures.overlap(5, 4, [(0, 0), (0, 1), (1, 0), (1, 1)]))
 
 # %% [markdown]
@@ -71,10 +70,10 @@ show(figures.overlap(5, 4, [(0, 0), (0, 1), (1, 0), (1, 1)]))
 #
 # $$\text{operations} = 2 \cdot h \cdot w \cdot M_{out} \cdot k_h \cdot k_w \cdot M_{in}$$
 #
-# By hand, for the first layer of the steel net of the paper, `C7x7x8` on a window of $34 \times 34$: $h = w = 34 -
-# 7 + 1 = 28$, so $2 \cdot 28 \cdot 28 \cdot 8 \cdot 7 \cdot 7 \cdot 1 = 614\,656$. An image of $60 \times 140$ pixels
-# has 8,400 windows: 5.16 thousand million operations. The same layer on the whole mirrored image, $93 \times 173$,
-# has $87 \times 167$ output pixels: $2 \cdot 87 \cdot 167 \cdot 8 \cdot 49 = 11.4$ million.
+# By hand, for the first layer of the paper's steel net, `C7x7x8` on a window of $34 \times 34$:
+# $h = w = 34 - 7 + 1 = 28$, so $2 \cdot 28 \cdot 28 \cdot 8 \cdot 7 \cdot 7 \cdot 1 = 614\,656$. An image of
+# $60 \times 140$ pixels has 8,400 windows: 5.16 thousand million operations. On the whole mirrored image,
+# $93 \times 173$, the layer has $87 \times 167$ output pixels: $2 \cdot 87 \cdot 167 \cdot 8 \cdot 49 = 11.4$ million.
 
 # %%
 first = Conv(1, 8, 7)
@@ -85,7 +84,7 @@ assert one_window == 614_656 and whole == 2 * 87 * 167 * 8 * 49
 
 
 def count(net, size):
-    """Return the operations of each convolution: (name, window by window, on the whole mirrored image)."""
+    """Return (name, operations by windows, operations on the whole image) by convolution."""
     (vh, vw), (H, W) = net.field_of_view, size
     windows = net.as_patch().plan((vh, vw))
     image = net.as_image().plan((H + vh - 1, W + vw - 1))
@@ -98,7 +97,8 @@ for name, size in (("steel", (60, 140)), ("n3", (512, 512)), ("n4", (512, 512)))
     work = count(Net.from_spec(name), size)
     by_window, shared = sum(row[1] for row in work), sum(row[2] for row in work)
     ratios[name] = by_window / shared
-    print(f"{name:<6}{size!s:<12}{by_window:.3g} by windows, {shared:.3g} shared: {ratios[name]:.1f} times")
+    print(f"{name:<6}{size!s:<12}{by_window:.3g} by windows, {shared:.3g} shared", end=": ")
+    print(f"{ratios[name]:.1f} times")
 assert 83 <= ratios["steel"] < 84 and 475 <= ratios["n4"] < 476
 
 # %% tags=["banner"]
@@ -108,13 +108,12 @@ show(figures.operation_counts(names, [row[1] for row in work], [row[2] for row i
 
 # %% [markdown]
 # The early layers waste most: their windows overlap nearly completely. The last ones waste nothing: they have one
-# output per window anyway. (The paper's images have 60 x 137 pixels; the library pads them to 140 columns, for a
-# reason that tutorial 09 explains.)
+# output per window.
 #
 # ## Step 3: convolution can be shared
 #
-# A convolution does the same sum at every place, whatever window we say it belongs to. So the map of a window **is**
-# a part of the map of the image:
+# A convolution does the same sum at every place, whatever window the place belongs to. So the map of a window **is** a
+# part of the map of the image:
 #
 # $$\mathrm{conv}(\text{image}[q : q + v]) = \mathrm{conv}(\text{image})[q : q + v - k + 1]$$
 #
@@ -131,15 +130,16 @@ assert (conv.forward(row)[:, :, 1:] == conv.forward(row[:, :, 1:])).all()
 # %% [markdown]
 # ## Step 4: max-pooling can not, and a mistake worth remembering
 #
-# Pooling lays a grid on the map, and the grid starts **where the window starts**. By hand, with a pool of 2 and the
-# map $(3, 1, 4, 1, 5, 9, 2, 6)$: window 0 pairs $(3, 1)(4, 1)(5, 9)$ and gets $3, 4, 9$. Window 1, one pixel further,
-# pairs $(1, 4)(1, 5)(9, 2)$ and gets $4, 5, 9$. None of its pairs is a pair of window 0. But window 2 pairs $(4,
-# 1)(5, 9)(2, 6)$: those of window 0 again.
+# Pooling lays a grid on the map, and the grid starts **where the window starts**. By hand, with a pool of 2 and the map
+# $(3, 1, 4, 1, 5, 9, 2, 6)$: window 0 pairs $(3, 1)(4, 1)(5, 9)$ and gets $3, 4, 9$. Window 1, one pixel further, pairs
+# $(1, 4)(1, 5)(9, 2)$ and gets $4, 5, 9$. It shares no pair with window 0. But window 2 pairs $(4, 1)(5, 9)(2, 6)$ and
+# shares two.
 
 # %%
 row = np.array([3.0, 1, 4, 1, 5, 9, 2, 6])
 pool = MaxPool((1, 2))
-pooled = [pool.forward(row[start : start + 6].reshape(1, 1, 6, 1)).ravel() for start in range(3)]
+parts = [row[start : start + 6].reshape(1, 1, 6, 1) for start in range(3)]
+pooled = [pool.forward(part).ravel() for part in parts]
 for start, values in enumerate(pooled):
     print(f"window {start}: {values}")
 assert pooled[0].tolist() == [3, 4, 9] and pooled[1].tolist() == [4, 5, 9]
@@ -147,32 +147,32 @@ assert (pooled[2][:2] == pooled[0][1:]).all()  # every second window has the sam
 show(figures.alignments(row, 6, pooled[:2]))
 
 # %% [markdown]
-# What if we do not care, and run the patch net on the whole image? Every pool then keeps one grid only. Two pools of
-# 2 leave one answer for every $2 \cdot 2 = 4$ rows and columns, one pixel in 16. Repeat each answer 4 x 4 times to
-# fill the picture:
+# The mistake is to run the patch net on the whole image all the same. Every pool then keeps one grid only. Two pools of
+# 2 leave one answer for every $2 \cdot 2 = 4$ rows and columns, one pixel in 16. Repeat each answer 4 x 4 times to fill
+# the picture:
 
 # %%
 images, labels = synthetic_membranes(1, 64, rng)
 wide = mirror(net.normalised(images[0][..., None]), (vh, vw))[None]
-dense = net.forward(wide, train=False)[0].argmax(axis=-1)  # every window, as tutorial 08 will do it
+dense = net.forward(wide, train=False)[0].argmax(axis=-1)  # every window, see tutorial 08
 patch_net = net.as_patch()
 coarse = patch_net.forward(wide, train=False)[0].argmax(axis=-1)
 blocky = coarse.repeat(4, axis=0).repeat(4, axis=1)[:64, :64]
 truth = labels[0] > 0
 print("answers:", coarse.shape, "in place of", dense.shape)
-print(f"error: every pixel {(dense != truth).mean():.1%}, blocky {(blocky != truth).mean():.1%}")
-assert (coarse == dense[::4, ::4]).all() and (blocky != truth).mean() > (dense != truth).mean()
+errors = [(found != truth).mean() for found in (dense, blocky)]
+print(f"error: every pixel {errors[0]:.1%}, blocky {errors[1]:.1%}")
+assert (coarse == dense[::4, ::4]).all() and errors[1] > errors[0]
 show(figures.blocks(images[0], truth, dense, blocky), colours=64)
 
 # %% [markdown]
-# The answers it gives are **right** (the assertion says so), but it gives one of 16. The others need the other grids:
-# 2 x 2 alignments at each pool, 16 for both, and no more than that. Remember this number: it is the number of
-# *fragments*.
+# These answers are **right** (the assertion says so), but they are one of 16. The others need the other grids: 2 x 2
+# alignments at each pool, 16 for both. This is the number of *fragments* to come.
 #
 # ## Step 5: by the clock
 #
-# Counting operations is one thing, time another. Windows per second on this machine: one window per call, batches of
-# 64, and the image net on the whole image.
+# Small calls cost more time than their operations. Here are windows per second, with one window per call, in batches of
+# 64, and by the image net.
 
 # %%
 corners = rng.integers(0, 64, (512, 2))
@@ -211,30 +211,22 @@ show(figures.timings(list(speed), list(speed.values())))
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Windows of 5 x 5 on a large image: how many hold a pixel far from the border?
-#
-#    <details><summary>Answer</summary>25.</details>
-#
-# 2. Which layer of a net wastes most when windows are treated one by one, and why?
-#
-#    <details><summary>Answer</summary>The first: its outputs are shared by the most windows.</details>
-#
-# 3. Batches make better use of the machine. Do they reduce the number of operations?
+# 1. Batches make better use of the machine. Do they reduce the number of operations?
 #
 #    <details><summary>Answer</summary>No. Each window is still computed on its own.</details>
 #
-# 4. Windows 0 and 3, a pool of 3: can they share pooled values?
+# 2. Windows 0 and 3, a pool of 3: can they share pooled values?
 #
 #    <details><summary>Answer</summary>Yes: their grids are shifted by a multiple of the pool.</details>
 #
-# 5. A net with pools 2, 2 and 3: how many alignments are there in all, rows and columns together?
+# 3. A net with pools 2, 2 and 3: how many alignments are there in all, rows and columns together?
 #
 #    <details><summary>Answer</summary>12 per axis, 144 in the plane.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/07.py`.
+# Solutions: `solutions/07.py`.
 #
 # `operations` are those of one convolution with a kernel of k x k on n x n pixels; `alignments` is the number of
 # different pooling grids (in the plane) of a net with square pools, given as a list such as `[2, 2]`.
@@ -255,12 +247,8 @@ grade_alignments(alignments)
 # %% [markdown]
 # ## In practice
 #
-# - Counted operations and measured time differ: small calls are dominated by what each call costs, whatever it
-#   computes.
-# - The paper reports a speed-up of 1500. That is a ratio of times, of two programs in Matlab; the operations differ
-#   by a factor of 83. Ask of every speed-up what was divided by what.
-# - A patch net with larger steps ("stride") saves work by answering less often. That is fine for finding things, not
-#   for drawing their outline.
+# The paper's speed-up of 1500 is a ratio of the times of two programs in Matlab; the operations differ 83-fold. Ask of
+# every speed-up what was divided by what.
 #
 # ## Next
 #

@@ -11,22 +11,20 @@
 # %% [markdown]
 # # 08 · Split into fragments
 #
-# A convolution over the whole image serves all windows at once. Max-pooling does not: every window puts its own grid
-# of pooling windows on the image. This tutorial asks which windows a pooled value belongs to. The answer is a layer,
-# **MaxPoolFragment**.
+# A convolution over the whole image serves all windows at once. Max-pooling does not, because every window puts its own
+# grid of pooling windows on the image. This tutorial builds the layer that pools for all of them: **MaxPoolFragment**.
 #
 # ## What you will build
 #
 # ![An image, a pooled map of a trained net, and its four fragments](banners/08.png)
 #
-# - The forward pass of MaxPoolFragment, as the paper writes it, as the library computes it, and your own.
-# - For any number in any fragment, the answer to the question which window of the image it came from.
+# - The forward pass of MaxPoolFragment: the paper's, the library's and your own.
+# - The way back from any number in any fragment to its window of the image.
 
 # %% [markdown]
 # ## What you need
 #
-# Max-pooling from 05, and the waste of sliding windows from 07. About 35 minutes. If you have the paper (Masci, Giusti,
-# Ciresan, Fricout and Schmidhuber, ICIP 2013, arXiv 1302.1690), its section 3.2 belongs here.
+# Tutorials 05 (max-pooling) and 07 (the waste of sliding windows). About 35 minutes. In the paper this is section 3.2.
 
 # %%
 import numpy as np
@@ -47,10 +45,10 @@ rng = np.random.default_rng(8)
 # %% [markdown]
 # ## Step 1: which windows does this pooled value belong to?
 #
-# Pool a whole image once, 2 by 2, and you have the pooled values of a quarter of all windows: of those that start at an
-# even row and an even column. A window that starts one row further down needs the grid of pooling windows one row
-# further down, too. Four grids serve all windows, and each grid gives a small map: a **fragment**. Here are four of
-# them, from the net of tutorial 00. Each is the whole picture at half the size, and no two are equal.
+# Pool a whole image once, 2 by 2. This gives the pooled values of a quarter of all windows: those that start at an even
+# row and an even column. A window that starts one row lower needs a grid of pooling windows that starts one row lower.
+# Four grids serve all windows. Each grid gives a small map, a **fragment**: the whole picture at half the size. Here
+# are the four fragments of a map that tutorial 00's net computes.
 
 # %% tags=["banner"]
 net = Net.load(MODELS / "first_net.npz")
@@ -61,21 +59,21 @@ four = pool.forward(maps)
 print("maps", maps.shape, " fragments", four.shape)
 assert len(four) == 4
 assert all((four[i] != four[j]).any() for i in range(4) for j in range(i))
-show(figures.real_fragments(picture, merge(four, [(2, 2)])[0, :, :, 1], four[..., 1]), colours=128)
+dense = merge(four, [(2, 2)])[0, :, :, 1]
+show(figures.real_fragments(picture, dense, four[..., 1]), colours=128)
 
 # %% [markdown]
-# Now by hand. The smallest net that pools has a $2\times2$ max-pooling over a window of $4\times4$ pixels, so it has
-# $2\times2$ pooled values. On a map of $7\times7$ it has $4\times4$ windows. The window that starts at row $u$, column
-# $v$ puts its pooling grid there. Its pooled value $(q, p)$ is the maximum over the $k\times k$ pixels whose upper left
-# corner is
+# Take windows of $4\times4$ pixels and a pool of $k = 2$: each window has $2\times2$ pooled values. A map of $7\times7$
+# has $4\times4$ windows. The window that starts at row $u$, column $v$ puts its pooling grid there. Its pooled value
+# $(q, p)$ is the maximum over the $k\times k$ pixels whose upper left corner is
 #
 # $$ (a, b) = (u + kq,\; v + kp), \qquad q, p \in \{0, 1\}. $$
 #
 # Read backwards: the maximum at $(a, b)$ belongs to the windows with $u = a - kq$ and $v = b - kp$.
 #
-# By hand, $k = 2$ and $(a, b) = (2, 3)$: $u \in \{2, 0\}$ and $v \in \{3, 1\}$. So four windows share this one
-# maximum: $(0,1)$, $(0,3)$, $(2,1)$ and $(2,3)$. No other window ever asks for it. All four have $u$ even and $v$ odd,
-# as $a$ is even and $b$ odd: $(u \bmod k, v \bmod k) = (a \bmod k, b \bmod k)$.
+# By hand, $(a, b) = (2, 3)$: $u \in \{2, 0\}$ and $v \in \{3, 1\}$. So four windows share this maximum, $(0,1)$,
+# $(0,3)$, $(2,1)$ and $(2,3)$, and no other window needs it. All four have $u$ even and $v$ odd, as $a$ is even and $b$
+# odd: $(u \bmod k, v \bmod k) = (a \bmod k, b \bmod k)$.
 
 # %%
 k, window, size = 2, 4, 7
@@ -94,16 +92,16 @@ show(figures.windows_of_a_pool(size, window, k, (2, 3)))
 # %% [markdown]
 # ## Step 2: pool once for each offset
 #
-# So the windows fall into $k\cdot k$ groups, one for each **offset** $(r, c)$ with $0 \le r, c < k$. Groups share
-# nothing. Inside a group all windows lie on *one* pooling grid, which starts at $(r, c)$. One plain max-pooling of the
-# map without its first $r$ rows and $c$ columns serves all of them. Its result is fragment $(r, c)$. For a pool of
-# $k_h \times k_w$, with $(i, j)$ running over the pooling window:
+# So the windows fall into $k\cdot k$ groups, one for each **offset** $(r, c)$ with $0 \le r, c < k$. No two groups
+# share a pooling window. All windows of a group lie on *one* pooling grid, which starts at $(r, c)$. One plain
+# max-pooling of the map without its first $r$ rows and $c$ columns serves them all. Its result is fragment $(r, c)$.
+# For a pool of $k_h \times k_w$, with $(i, j)$ running over the pooling window:
 #
 # $$ y^{(r,c)}[q, p] = \max_{i, j}\; x[\,r + k_h q + i,\; c + k_w p + j\,]. $$
 #
 # By hand, on the map $x$ of the figure below ($5 \times 5$, $k = 2$): fragment $(0,0)$ starts with
-# $\max(0.3, 0.6, 0.2, 1.0) = 1.0$, and fragment $(1,1)$ with $\max(1.0, 0.5, 0.4, 0.8) = 1.0$. Both times the **same
-# pixel** wins, the 1.0 at $(1,1)$. The paper's Figure 2 shows such a pixel.
+# $\max(0.3, 0.6, 0.2, 1.0) = 1.0$, and fragment $(1,1)$ with $\max(1.0, 0.5, 0.4, 0.8) = 1.0$. Two different pooling
+# windows, and the **same pixel** wins both: the 1.0 at $(1,1)$.
 
 # %%
 storage = x[None, :, :, None]  # (F, H, W, C)
@@ -119,22 +117,13 @@ show(figures.split_forward(x, list(pooled.values()), [place[:, :, 0] for place i
 # %% [markdown]
 # ## Step 3: Algorithm 3, line by line
 #
-# The paper states this as Algorithm 3. `reference.py` holds it literally, on a Python list of fragments. The comments
-# name the printed lines. In the print, `P` is the pool, `a` and `b` are the maxima and their places, and `j` numbers
-# the offsets. Besides the maxima it returns `mpIDXS`, the place of each winner. Tutorial 10 sends gradients there. One
-# line needs care: a winner is found in the *cropped* map `f[r:, c:]`, and its place in `f` is $r$ rows and $c$ columns
-# further.
+# The paper states this as Algorithm 3. `reference.py` holds it literally, on a Python list of fragments. `P` is the
+# pool, `a` and `b` are the maxima and their places, and `j` numbers the offsets. `mpIDXS` keeps the places of the
+# winners, where tutorial 10 sends gradients. One line needs care: a winner is found in the *cropped* map `f[r:, c:]`,
+# and its place in `f` is $r$ rows and $c$ columns further.
 #
-# By hand: in fragment $(1,1)$ the winner of the first window is at $(0, 0)$ of `x[1:, 1:]`. Its place in `x` is
+# By hand: in fragment $(1,1)$ the first winner is at $(0, 0)$ of `x[1:, 1:]`. Its place in `x` is
 # $(0,0) + (1,1) = (1,1)$.
-#
-# <details><summary>If you have the paper beside you: `ind2sub` and the remainder</summary>
-#
-# Matlab counts by columns, so in `[r, c] = ind2sub(j, size(P))` the second offset is the second *row*. We count by
-# rows. Either works if splitting and merging agree; Step 5 shows what happens if not. And `MP.fwd(...)` says nothing of
-# rows and columns that fill no pooling window: they are dropped (Step 6).
-#
-# </details>
 
 # %%
 source(reference.mpf_forward)
@@ -144,19 +133,20 @@ print("first winner of fragment (1,1): in x[1:, 1:]", cropped, " in x", mpIDXS[3
 assert mpIDXS[3][0, 0, 0].tolist() == [1, 1] == mpIDXS[0][0, 0, 0].tolist()
 
 fast = MaxPoolFragment(2).forward(storage)
-print("the library's layer returns one array,", fast.shape, "= (fragments, rows, columns, maps)")
+axes = "(fragments, rows, columns, maps)"
+print("the library's layer returns one array,", fast.shape, "=", axes)
 assert np.array_equal(fast, np.stack(F_out))  # the fast layer is Algorithm 3
 assert all(np.array_equal(fast[r * 2 + c, :, :, 0], pooled[r, c]) for r, c in offsets)
 
 # %% [markdown]
 # ## Step 4: all offsets at once
 #
-# Together, exactly one pooling window starts at *every* position. So compute the maximum at every position,
+# In all grids together, exactly one pooling window starts at each position. So compute the maximum at *every* position:
 #
 # $$ m[a, b] = \max_{i, j}\; x[a + i,\; b + j], \qquad\text{then}\qquad y^{(r,c)} = m[r::k_h,\; c::k_w]. $$
 #
-# This needs no loop over windows: $k_h k_w$ shifted views of the whole map, one `maximum` after the other. The library
-# does it this way. By hand: $m[1, 1] = \max(1.0, 0.5, 0.4, 0.8) = 1.0$, and $m[1::2, 1::2]$ starts there.
+# The library does it this way: it takes the maximum of $k_h k_w$ shifted views of the map, without a loop over windows.
+# By hand: $m[1, 1] = \max(1.0, 0.5, 0.4, 0.8) = 1.0$, and $m[1::2, 1::2]$ starts there.
 
 # %%
 m = np.maximum.reduce([x[i : i + 4, j : j + 4] for i in range(2) for j in range(2)])
@@ -168,19 +158,19 @@ for r, c in offsets:
 # %% [markdown]
 # ## Step 5: the number of a fragment, and two layers
 #
-# A storage is one array, and fragments have numbers. Source fragment $f$ at offset $(r, c)$ becomes fragment
+# A storage is one array, so its fragments have numbers. Source fragment $f$ at offset $(r, c)$ becomes fragment
 #
 # $$ i = f\,k_h k_w + r\,k_w + c, \qquad\text{and back:}\qquad f = \lfloor i / (k_h k_w) \rfloor,\quad
 # (r, c) = \mathrm{divmod}(i \bmod k_h k_w,\; k_w). $$
 #
-# By hand, $k = 2$: $f = 3$ at $(1, 0)$ becomes $3 \cdot 4 + 1 \cdot 2 + 0 = 14$. Back: $14 = 3 \cdot 4 + 2$ and $2
-# = 1 \cdot 2 + 0$. So the number *is* the list of offsets, and nothing else has to travel with the data.
+# By hand, $k = 2$: $f = 3$ at $(1, 0)$ becomes $3 \cdot 4 + 1 \cdot 2 + 0 = 14$. Back: $14 = 3 \cdot 4 + 2$ and
+# $2 = 1 \cdot 2 + 0$. The number tells all offsets, so nothing else has to travel with the data.
 #
 # Two layers give $4 \cdot 4 = 16$ fragments. A $7 \times 7$ map becomes $3 \times 3$ and then $1 \times 1$, so each
-# fragment holds a single value, the maximum over $4\times4$ pixels. One row in the second layer's input is two rows in
-# the map: with row offsets $r_1, r_2$ the value starts at row $r_1 + 2 r_2$, and columns alike. By hand, fragment
-# $14 = 3 \cdot 4 + 2$: the first offset is $(1,1)$ and the second $(1,0)$, so it starts at row $1 + 2 \cdot 1 = 3$ and
-# column $1 + 2 \cdot 0 = 1$.
+# fragment holds one value, the maximum over $4\times4$ pixels of the map. One row in the second layer's input is two
+# rows of the map. With row offsets $r_1, r_2$ the $4\times4$ pixels start at row $r_1 + 2 r_2$, and columns alike. By
+# hand, fragment $14 = 3 \cdot 4 + 2$ has the offsets $(1,1)$ and $(1,0)$, so its pixels start at row
+# $1 + 2 \cdot 1 = 3$ and column $1 + 2 \cdot 0 = 1$.
 
 # %%
 assert (3 * 4 + 1 * 2 + 0, 14 // 4, divmod(14 % 4, 2)) == (14, 3, (1, 0))
@@ -192,14 +182,15 @@ for i in range(16):
     row, column = r1 + 2 * r2, c1 + 2 * c2
     assert sixteen[i, 0, 0, 0] == big[0, row : row + 4, column : column + 4, 0].max()
 below = big[0, 3:7, 1:5, 0].max()
-print("fragment 14:", sixteen[14].item(), " the maximum over 4 x 4 from row 3, column 1:", below)
+print("fragment 14:", sixteen[14].item(), end=" ")
+print(" the maximum over 4 x 4 from row 3, column 1:", below)
 
 show(figures.fragment_index_map([2, 2]))
 
 # %% [markdown]
 # **A mistake worth remembering.** Let the splitting count offsets by columns, as Matlab does, and the merging by rows.
-# Every number is right, every shape is right, no error is raised: only a picture shows it. Here is a pool of 4 x 4 on
-# an inverted slice of synthetic membranes, merged by `fragments.merge` (tutorial 09 builds it).
+# All numbers and all shapes are right, and no error is raised: only a picture shows it. Here a pool of 4 x 4 splits an
+# inverted slice of synthetic membranes, and `fragments.merge` (tutorial 09 builds it) puts it back together.
 
 # %%
 dark = 255 - picture[None, :95, :95, None].astype(np.float32)
@@ -211,8 +202,9 @@ print("same numbers, if one sorts them:", same)
 print(f"pixels in the wrong place: {(good != bad).mean():.0%}")
 assert same and (good != bad).mean() > 0.4
 
+titles = ["split and merged by rows", "split by columns, merged by rows"]
 show(
-    figures.grey_pictures([good, bad], ["split and merged by rows", "split by columns, merged by rows"]),
+    figures.grey_pictures([good, bad], titles),
     alt="""Two pictures of the same bright membranes on dark cells. Left: smooth outlines.
     Right: the same picture with every block of 4 by 4 pixels turned over, so that all
     outlines are torn into a saw-toothed mosaic.""",
@@ -222,13 +214,12 @@ show(
 # %% [markdown]
 # ## Step 6: sizes that do not divide
 #
-# Fragment $(r, c)$ has $\lfloor (H - r) / k_h \rfloor$ rows. By hand, $H = 6$, $k = 2$: $\lfloor 6/2 \rfloor = 3$
-# rows at offset 0, $\lfloor 5/2 \rfloor = 2$ at offset 1, and one row is dropped. Dropping is the only rule that
-# equals patch-by-patch evaluation: a pooling window that sticks out of the map belongs to no window of the net.
+# Fragment $(r, c)$ has $\lfloor (H - r) / k_h \rfloor$ rows. By hand, $H = 6$, $k = 2$: $\lfloor 6/2 \rfloor = 3$ rows
+# at offset 0, and $\lfloor 5/2 \rfloor = 2$ at offset 1, where one row is dropped. That is right: a pooling window that
+# sticks out of the map belongs to no window of the net.
 #
 # All fragments have one size exactly if $(H + 1) \bmod k_h = 0$, and columns alike. One array needs one size, so the
-# library's layer refuses other sizes and says which would do. A `Net` pads the image so that the question does not
-# arise (tutorial 09).
+# library's layer refuses other sizes and says which would do. A `Net` pads its image to a size that fits (tutorial 09).
 
 # %%
 unequal, _ = reference.mpf_forward([rng.standard_normal((6, 7, 1))], (2, 2))
@@ -254,31 +245,22 @@ for H in range(3, 30):
 #
 #    <details><summary>Answer</summary>$5 \cdot 4 \cdot 9 = 180$.</details>
 #
-# 3. In a storage made by one 2 x 3 pool, which source and which offset has fragment 10?
+# 3. Two fragments hold the value 1.0 from the same pixel. Is one of them redundant?
 #
-#    <details><summary>Answer</summary>$10 = 1 \cdot 6 + 4$ and $4 = 1 \cdot 3 + 1$: source 1, offset (1, 1).</details>
-#
-# 4. A map has 21 rows and the pool has 3. Which are the nearest sizes that split evenly?
-#
-#    <details><summary>Answer</summary>20 and 23: $(20 + 1) \bmod 3 = 0$ and $(23 + 1) \bmod 3 = 0$.</details>
-#
-# 5. Two fragments hold the value 1.0 from the same pixel. Is one of them redundant?
-#
-#    <details><summary>Answer</summary>No. They are pooled values at different positions, of different windows, that
-#    happen to have the same winner.</details>
+#    <details><summary>Answer</summary>No. They are pooled values of different windows that happen to have the same
+#    winner.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The first is a warm-up; the second is the layer.
-# `fragmented((H, W), k, name)` gives the common size of the fragments, or raises the error of Step 6. Save the notebook
-# when it passes: tutorial 10 takes your layer from here and adds its backward pass. The solutions are in
-# `solutions/08.py`.
+# Fill the blanks (`...  # your code`), run the cell, read the verdict. `fragmented((H, W), k, name)` gives the common
+# size of the fragments, or raises the error of Step 6. Save the notebook when it passes: tutorial 10 adds the backward
+# pass to your layer. The solutions are in `solutions/08.py`.
 
 
 # %% tags=["exercise"]
 def fragment_index(f, r, c, k):
-    """Return the number of the fragment of source f at offset (r, c); the pool is k = (kh, kw)."""
+    """Return the number of source f's fragment at offset (r, c); the pool is k = (kh, kw)."""
     i = ...  # your code
     return i
 
@@ -314,11 +296,10 @@ grade_split(YourMaxPoolFragment((2, 3)))
 # %% [markdown]
 # ## In practice
 #
-# `tinympcnn/nn/layers/pool.py` is the whole layer. It works on blocks that fit a core's cache, and keeps one byte per
-# position, the number $i\,k_w + j$ of the winner within its window. Other frameworks put fragments on the batch axis in
-# the same way, or leave the map dense and let all later kernels take every second pixel (tutorial 19).
+# `tinympcnn/nn/layers/pool.py` is the whole layer. It keeps one byte per position: the number $i\,k_w + j$ of the
+# winner within its window.
 #
 # ## Next
 #
-# [09 · Merge, pad, field of view](09_merge_pad_field_of_view.ipynb) puts fragments back together, and settles for
-# good which image sizes work and what happens at the borders.
+# [09 · Merge, pad, field of view](09_merge_pad_field_of_view.ipynb) puts fragments back together, for images of any
+# size.

@@ -11,14 +11,13 @@
 # %% [markdown]
 # # 09 · Merge, pad, field of view
 #
-# Fragments are how the net works, not what anyone wants to see. This tutorial puts them back into one dense map, finds
-# out how large a window an output sees, and makes every image size work, up to the last pixel at the border.
+# Fragments are how the net works. What you want is one answer for each pixel of an image of any size.
 #
 # ## What you will build
 #
 # ![Four fragments, and the dense map that they interleave into](banners/09.png)
 #
-# - A merge for any list of pools, and the field of view of any net.
+# - A merge for any list of pools, and the field of view of any net: the window that one output sees.
 # - The padding that lets every image through.
 # - The proof in numbers: at every pixel the image net gives what the patch net gives on that pixel's window.
 
@@ -48,13 +47,14 @@ rng = np.random.default_rng(9)
 #
 # $$ m[\,r + k_h q,\; c + k_w p\,] = y[\,r k_w + c,\; q,\; p\,]. $$
 #
-# By hand, with the map of tutorial 08: fragment 3 has offset $(1, 1)$; its value at $(q, p) = (0, 1)$ is $0.9$ and
-# goes to row $1 + 2 \cdot 0 = 1$, column $1 + 2 \cdot 1 = 3$. One strided assignment puts a whole fragment in place,
-# `m[r::kh, c::kw] = fragment`. With several sources, every `kh * kw`-th fragment belongs to the same offset, and one
-# assignment places one fragment of every source.
+# By hand, with the map of tutorial 08: fragment 3 has offset $(1, 1)$; its value at $(q, p) = (0, 1)$ is $0.9$ and goes
+# to row $1 + 2 \cdot 0 = 1$, column $1 + 2 \cdot 1 = 3$. One strided assignment puts a whole fragment in place,
+# `m[r::kh, c::kw] = fragment`. With several sources, every `kh * kw`-th fragment has the same offset, and one
+# assignment places all of these.
 
 # %% tags=["banner"]
-storage = MaxPoolFragment(2).forward(np.stack([x, -x])[..., None])  # two sources, eight fragments
+sources = np.stack([x, -x])[..., None]  # two of them
+storage = MaxPoolFragment(2).forward(sources)  # eight fragments
 m = np.empty((2, 4, 4, 1))
 for r in range(2):
     for c in range(2):
@@ -68,17 +68,17 @@ show(figures.interleaving(storage[:4, :, :, 0], m[0, :, :, 0]))
 # %% [markdown]
 # ## Step 2: two pools, the last one first
 #
-# The second pool splits fragments of the first. Merging undoes that from the end. The fragments of the *last* pool
-# interleave into maps, and these interleave into larger maps. For offsets $r_1$, $r_2$ of pools $k_1$, $k_2$, row $q$
-# lands in
+# The second pool splits the fragments of the first. So undo the *last* pool first: its fragments interleave into maps,
+# and these into larger maps. For offsets $r_1$, $r_2$ of pools $k_1$, $k_2$, row $q$ lands in
 #
 # $$ \text{row} = r_1 + k_1\,(r_2 + k_2\,q), \qquad\text{with more pools}\quad r_1 + k_1(r_2 + k_2(r_3 + \dots)). $$
 #
 # By hand, $k_1 = 2$, $k_2 = 3$, $r_1 = 1$, $r_2 = 2$, $q = 1$: row $1 + 2\,(2 + 3 \cdot 1) = 11$. To see it, pool a map
-# whose value is its row number. Two pools see $2 \cdot 3 = 6$ rows, so the maximum that starts at row $a$ is $a + 5$.
+# whose values are its row numbers. Both pools together see $2 \cdot 3 = 6$ rows, so the maximum that starts at row $a$
+# is $a + 5$.
 #
 # **A mistake worth remembering:** to undo the first pool first. The result has the right size and all the right
-# numbers, in wrong places. The last lines of the output show both orders.
+# numbers, in wrong places.
 
 # %%
 ramp = np.repeat(np.arange(17.0)[:, None], 17, axis=1)[None, :, :, None]
@@ -104,15 +104,14 @@ source(fragments.merge, fold=True)
 # $$ (n - 1)\,s + w $$
 #
 # rows of its input: the first window, and $s$ more for each further one. A convolution has $s = 1$, a pool has
-# $s = w = k$. What is left at the image is the **field of view**, $v_h$ rows (and $v_w$ columns, in the same way).
+# $s = w = k$. At the image this gives the **field of view**: $v_h$ rows, and in the same way $v_w$ columns.
 #
-# The net below is written as a spec: `C3x3x3` is a convolution with kernels of 3 x 3 and 3 output maps, `MPF2x2` a
-# MaxPoolFragment layer, `FC2` a fully connected layer with 2 outputs. A tanh follows every `C`, and every `FC` but the
-# last. A tanh sees one value, so it does not widen the field of view.
+# In the spec below, `C3x3x3` is a convolution with kernels of 3 x 3 and 3 output maps, then a tanh; `MPF2x2` is a
+# MaxPoolFragment layer, `FC2` a fully connected layer with 2 outputs. A tanh sees one value, so it widens nothing.
 #
 # By hand, from the end: FC $1$; pool $(1 - 1) \cdot 2 + 2 = 2$; C2 $(2 - 1) \cdot 1 + 2 = 3$; pool
-# $(3 - 1) \cdot 2 + 2 = 6$; C3 $(6 - 1) \cdot 1 + 3 = 8$. So $v_h = 8$. The experiment below asks the net itself: it
-# changes one pixel after the other and looks whether output $(0, 0)$ notices.
+# $(3 - 1) \cdot 2 + 2 = 6$; C3 $(6 - 1) \cdot 1 + 3 = 8$. So $v_h = 8$. The code also asks the net itself: it changes
+# one pixel after the other and looks whether output $(0, 0)$ changes.
 
 # %%
 small = Net.from_spec("C3x3x3 MPF2x2 C2x2x3 MPF2x2 FC2", rng=9).astype(np.float64)
@@ -140,8 +139,8 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 # %% [markdown]
 # ## Step 4: sizes, and the padding
 #
-# An image of $H$ rows has $n = H - v_h + 1$ windows. With the net of Step 3 ($v_h = 8$), which sizes pass? Follow them
-# through the layers. A pool of 2 splits evenly if the number of rows is odd (tutorial 08):
+# An image of $H$ rows has $n = H - v_h + 1$ windows. Which sizes pass through the net of Step 3, with $v_h = 8$? A pool
+# of 2 splits evenly if the number of rows is odd (tutorial 08):
 #
 # | rows $H$ | windows $n$ | after C3 | after the pool, at offsets 0 and 1 | after C2 | after the pool | |
 # |---|---|---|---|---|---|---|
@@ -152,21 +151,20 @@ show(figures.growing_view([8, 6, 3, 2, 1], names))
 # | 14 | 7 | 12 | 6 and 5 | | | uneven |
 # | 15 | 8 | 13 | 6 and 6 | 5 | 2 and 2 | passes |
 #
-# The sizes that pass have 4, 8, ... windows: multiples of $2 \cdot 2$. Here is why. The first pool deals the windows
-# out like cards: window $u$ goes to the offset $u \bmod k$ (tutorial 08, Step 1). All offsets get equally many exactly
-# if $k$ divides $n$. Then each fragment has $n / k$ windows of the rest of the net, and the next pool deals these out
-# in the same way. So **$n$ must be a multiple of the product $S$ of all pools.**
+# The sizes that pass have 4, 8, ... windows: multiples of $2 \cdot 2$. The first pool deals the windows out like cards:
+# window $u$ goes to the offset $u \bmod k$ (tutorial 08, Step 1). All offsets get equally many exactly if $k$ divides
+# $n$. Then each fragment has $n / k$ windows of the rest of the net, and the next pool deals these out in the same way.
+# So **$n$ must be a multiple of the product $S$ of all pools.**
 #
-# If it is not, the net adds rows at the bottom, and columns at the right, and crops the outputs that were not asked
-# for:
+# If it is not, the net adds rows at the bottom and columns at the right, and crops the extra outputs:
 #
 # $$ n' = S \lceil n / S \rceil, \qquad H' = n' + v_h - 1. $$
 #
 # By hand, $H = 10$: $n = 3$, $n' = 4$, $H' = 4 + 7 = 11$. For 13 columns: $n = 6$, $n' = 8$, so 15.
 #
-# This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + v_h - 1$. A kept output,
-# $u \le n - 1 = H - v_h$, sees at most row $H - 1$, the last of the image. The cropped outputs have no part in the
-# loss, so on the way back they bring zero. Let us put nonsense into the padding:
+# This is *exact*, whatever stands in the padding. Output $u$ sees rows $u$ to $u + v_h - 1$. A kept output has
+# $u \le n - 1 = H - v_h$, so it sees no row beyond $H - 1$, the last of the image. The cropped outputs have no part in
+# the loss, so on the way back they bring zero. The code puts nonsense into the padding:
 
 # %%
 vh, vw, S = 8, 8, 4
@@ -200,13 +198,13 @@ show(figures.padded_image((10, 13), 8, 4))
 # %% [markdown]
 # ## Step 5: every pixel, and the proof
 #
-# So far an image of $H$ rows gives $H - v_h + 1$. A segmentation wants all $H$. As in the paper, the border is
-# mirrored: $\lfloor v_h/2 \rfloor$ rows before and $v_h - 1 - \lfloor v_h/2 \rfloor$ after, $v_h - 1$ in all. So the
-# window of pixel $u$ is rows $u$ to $u + v_h - 1$ of the extended image. By hand, $v_h = 8$: 4 before and 3 after, and
-# the pixel itself lies at index 4 of its window.
+# So far $H$ rows give $H - v_h + 1$ outputs. A segmentation wants all $H$. As in the paper, the border is mirrored:
+# $\lfloor v_h/2 \rfloor$ rows before and $v_h - 1 - \lfloor v_h/2 \rfloor$ after, $v_h - 1$ in all. Then the window of
+# pixel $u$ is rows $u$ to $u + v_h - 1$ of the extended image. By hand, $v_h = 8$: 4 before and 3 after, and the pixel
+# lies at index 4 of its window.
 #
-# Now the test of everything above. The *patch net* has the same parameters and plain max-pooling. Run it on the window
-# of every single pixel, and the image net once:
+# Now the test. The *patch net* has the same parameters and plain max-pooling. It runs on the window of every single
+# pixel, and the image net runs once:
 
 # %%
 net = Net.from_spec("C5x5x6 MPF2x2 C5x5x6 MPF2x2 C3x3x6 FC2", rng=9).astype(np.float64)
@@ -223,9 +221,11 @@ for u in range(36):
     by_patches[u] = patch_net.forward(windows, train=False)[:, 0, 0]
 gap = np.abs(scores - by_patches).max()
 agree = "below 1e-12" if gap < 1e-12 else f"{gap:.0e}"
-print(f"{scores[..., 0].size} pixels; largest difference between image net and patch net: {agree}")
+pixels = scores[..., 0].size
+print(f"{pixels} pixels; largest difference between image net and patch net: {agree}")
 assert scores.shape[:2] == picture.shape and gap < 1e-12
-show(figures.mirrored_border(extended[:, :, 0], (vh // 2, vw // 2), picture.shape, (vh, vw), (3, 38)))
+corner, pixel = (vh // 2, vw // 2), (3, 38)
+show(figures.mirrored_border(extended[:, :, 0], corner, picture.shape, (vh, vw), pixel))
 
 # %% [markdown]
 # ## Check yourself
@@ -235,21 +235,12 @@ show(figures.mirrored_border(extended[:, :, 0], (vh // 2, vw // 2), picture.shap
 #    <details><summary>Answer</summary>7 = 1 · 6 + 1: image 1, offset (0, 1). So to column 1 + 3 · 2 = 7 of image 1's
 #    dense map.</details>
 #
-# 2. Pools of 2 and 2, row offsets $r_1 = 0$, $r_2 = 1$. Where does row $q = 3$ go?
-#
-#    <details><summary>Answer</summary>0 + 2 · (1 + 2 · 3) = 14.</details>
-#
-# 3. A net has field of view 95 and pools 2, 2, 2, 2. To what size is an image of 512 rows padded?
+# 2. A net has field of view 95 and pools 2, 2, 2, 2. To what size is an image of 512 rows padded?
 #
 #    <details><summary>Answer</summary>n = 512 − 95 + 1 = 418, the next multiple of 16 is 432, so 432 + 94 = 526
 #    rows.</details>
 #
-# 4. The net of Step 3 gets an image of 15 x 16 pixels. To what size is the image padded?
-#
-#    <details><summary>Answer</summary>15 x 19. The 8 windows of 15 rows are a multiple of 4 already; the 9 of 16
-#    columns become 12.</details>
-#
-# 5. Padding at the bottom and right is exact, whatever is put there. Why is mirroring the border *not* exact?
+# 3. Padding at the bottom and right is exact, whatever is put there. Why is mirroring the border *not* exact?
 #
 #    <details><summary>Answer</summary>Outputs that are kept see the mirrored pixels. These are a decision about what
 #    lies beyond the image, made alike in training and segmentation.</details>
@@ -257,8 +248,8 @@ show(figures.mirrored_border(extended[:, :, 0], (vh // 2, vw // 2), picture.shap
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks, run the cell, read the verdict. In the first, `storage` may hold several images, and the last pool is
-# undone first. The solutions are in `solutions/09.py`.
+# Fill the blanks, run the cell, read the verdict. In the first, `storage` may hold several images. The solutions are in
+# `solutions/09.py`.
 
 
 # %% tags=["exercise"]
@@ -273,13 +264,13 @@ grade_merge(your_merge)
 
 # %% tags=["exercise"]
 def your_field_of_view(layers):
-    """Return how many rows one output sees; layers is a list of (window, step), the first first."""
+    """Return how many rows one output sees; layers lists (window, step) in order."""
     vh = ...  # your code
     return vh
 
 
 def your_padded_size(H, vh, S):
-    """Return the padded rows of an image of H rows: field of view vh, product of the pools S."""
+    """Return the rows of an image of H rows, padded: field of view vh, product of pools S."""
     padded = ...  # your code
     return padded
 
@@ -290,18 +281,14 @@ grade_padded_size(your_padded_size)
 # %% [markdown]
 # ## In practice
 #
-# All of this is one call. `net.forward` pads, runs, merges and crops. `net.segment` adds the mirrored border, and takes
-# a large image in tiles. A tile of $T \times T$ outputs needs $T + v_h - 1$ rows and columns of pixels, itself and a
-# *halo* of $v_h - 1$. With one pixel less, outputs at the rim of the tile come out wrong.
+# `net.forward` pads, runs, merges and crops. `net.segment` also mirrors the border, and takes a large image in tiles. A
+# tile of $T \times T$ outputs needs $T + v_h - 1$ rows and $T + v_w - 1$ columns of pixels.
+# `tinympcnn info SPEC --image HxW` prints every size before any arithmetic.
 #
-# `tinympcnn info SPEC --image HxW` prints every size before any arithmetic. It also shows a slip in the paper: the
-# steel net is said to work on windows of 31 x 31, but walked back as in Step 3 it sees 34 x 34.
-#
-# Neighbouring pixels have different offsets, so different grids pooled their windows. In the probability maps of a net
-# that has not learnt enough this shows as fine combs and checkers. They are real, and no error of the drawing. (The
-# answer is still the same function of each window; but neighbours share no pooled value, and pixels 2 apart do.)
+# Different grids pool the windows of neighbouring pixels. In the probability maps of a net that has not learnt enough
+# this shows as fine combs and checkers. They are real, and no error of the drawing.
 #
 # ## Next
 #
-# [10 · Backprop through fragments](10_backprop_through_fragments.ipynb) goes back: the gradient through fragments,
-# the paper's own contribution.
+# [10 · Backprop through fragments](10_backprop_through_fragments.ipynb): the gradient through fragments, the paper's
+# own contribution.

@@ -11,15 +11,14 @@
 # %% [markdown]
 # # 11 · Train on whole images
 #
-# In 06 you trained a net on patches. Now the same net learns from whole images: one forward pass, one backward pass,
-# and the gradient is that of all the patches in the image. Update by update, the learning curve is the same. The
-# clock is not.
+# In 06 a net learnt from patches. Now the same net learns from whole images: one forward pass and one backward pass
+# give the gradient of all the patches in an image.
 #
 # ## What you will build
 #
 # ![Loss against updates: two equal curves. Loss against seconds: far apart.](banners/11.png)
 #
-# - The gradient of all patches of an image from one backward pass, through a net of *your* layers.
+# - This gradient, through a net of *your* layers.
 # - Two learning curves that are equal update by update, and far apart in time.
 # - Pictures of what a net has learnt: kernels, maps, and the pixels that speak for an answer.
 
@@ -50,24 +49,20 @@ rng = np.random.default_rng(11)
 # %% [markdown]
 # ## Step 1: your net on a whole image
 #
-# The loss of an image is the mean over its $N$ pixels, and the score $s_{uv}$ of pixel $(u, v)$ depends on the window
-# around it. So the gradient is the sum of tutorial 10 (Step 5, with a case by hand):
+# The loss of an image is the mean over its $N$ pixels, so the $1/N$ is in the $\mathrm{d}s_{uv}$ of tutorial 10 (Step
+# 5, with a case by hand):
 #
 # $$L(\theta) = \frac{1}{N} \sum_{u, v} \ell(s_{uv}(\theta), t_{uv}), \qquad
-# \frac{\partial L}{\partial \theta} = \sum_{u, v} \mathrm{d}s_{uv}\,
-# \frac{\partial s_{uv}}{\partial \theta}, \qquad
 # \mathrm{d}s_{uv} = \frac{1}{N} \frac{\partial \ell}{\partial s_{uv}}.$$
 #
 # (A pixel with the label $-1$ does not count: it has no term, and $N$ is the number of the others.)
 #
-# With max-pooling this takes fragments. Here is a net of your own parts: `YourNet` from 05b, the convolution from 04,
-# the layer from 10. It gives fragments. `merge` makes one map of scores from them, and on the way back `split` deals
-# the gradients out again. Beside it stands the library's net with the same weights, once as an image net and once as
-# the patch net on all $32 \cdot 32$ windows.
+# Here is a net of your own parts: `YourNet` from 05b, the convolution from 04, the layer from 10. It gives fragments.
+# `merge` makes one map of scores from them, and on the way back `split` deals the gradients out again. Beside it stands
+# the library's net with the same weights, once as an image net and once as the patch net on all $32 \cdot 32$ windows.
 #
-# `example` normalises the image, mirrors its border so that each pixel has a window, and keeps it together with its
-# labels. All times here are seconds of computing (`time.process_time`), so that it does not matter what else the
-# machine is doing.
+# `example` normalises the image, mirrors its border, and keeps it together with its labels. All times are seconds of
+# computing (`time.process_time`), so it does not matter what else the machine does.
 
 # %%
 YourNet, YourConv = yours("05b", "YourNet"), yours("04", "YourConv")
@@ -77,7 +72,8 @@ net = Net.from_spec("C5x5x4 MPF2x2 C5x5x6 MPF2x2 C4x4x8 FC2", rng=11)
 net.normalisation = np.array([images.mean()]), np.array([images.std()])
 pair = example(net, images[0, :, :, None], (labels[0] > 0).astype(int))
 vh, vw = net.field_of_view
-print("image with mirrored border", pair.image.shape, " labels", pair.target.shape, " view", (vh, vw))
+print("image with mirrored border", pair.image.shape, end=" ")
+print(" labels", pair.target.shape, " view", (vh, vw))
 
 parts = [YourConv(1, 4, 5), Tanh(), YourMaxPoolFragment(2), YourConv(4, 6, 5), Tanh()]
 parts += [YourMaxPoolFragment(2), YourConv(6, 8, 4), Tanh(), Conv(8, 2, 1)]
@@ -98,7 +94,8 @@ def patch_closure(net, pair, loss):
     """As `image_closure`, but patch by patch, with all patches of the image at once."""
     places = np.ndindex(pair.target.shape[1:])
     patches = [pair.image[0, u : u + vh, v : v + vw] for u, v in places]
-    patch_net, patches, targets = net.as_patch(), np.stack(patches), pair.target.reshape(-1, 1, 1)
+    patch_net, patches = net.as_patch(), np.stack(patches)
+    targets = pair.target.reshape(-1, 1, 1)
 
     def closure(grad=True):
         value = loss.forward(patch_net.forward(patches), targets)
@@ -188,13 +185,12 @@ show(
 # %% [markdown]
 # ## Step 3: the library's loop
 #
-# `fit` does this for a set of images. The loss of one image and its gradient come from `image_closure`, which is as
-# short as yours (unfold it below the figure).
+# `fit` runs such a loop over a set of images. Its `image_closure` can be unfolded below the figure.
 #
 # Now the task of 06 again: the same net from the same first weights, the same four slices, the same 500 held-out
-# pixels to measure the error. 06 drew 32 windows at random for each update and kept its learning curve in a file. We
-# cut each slice into quarters, so that an update sees 64 x 64 pixels: 4,096 windows at once. To put both curves on one
-# clock, we time an update of 06 here.
+# pixels. 06 drew 32 windows at random for each update, and kept its curve in a file. Here each slice is cut into
+# quarters, so an update sees 64 x 64 pixels: 4,096 windows. We time an update of 06 here, so that both curves have one
+# clock.
 
 # %%
 task = membrane_task()
@@ -216,22 +212,23 @@ for record in fit(learner, (pieces, answers), recipe):
 seconds, seen, errors = np.array(curve).T
 
 label, kept = kept_curve("06_patches")
-earlier = {key: np.array([point[key] for point in kept]) for key in ("updates", "windows", "error")}
+keys = "updates", "windows", "error"
+updates, windows, error = (np.array([point[key] for point in kept]) for key in keys)
 patch_net, batch = membrane_net(task).as_patch(), rng.standard_normal((32, 40, 40, 1))
-update = image_closure(patch_net, Example(batch, np.zeros((32, 1, 1), int)), SoftmaxCrossEntropy())
+drawn = Example(batch, np.zeros((32, 1, 1), int))
+update = image_closure(patch_net, drawn, SoftmaxCrossEntropy())
 started = time.process_time()
 for _ in range(10):
     update()
 per_update = (time.process_time() - started) / 10
-print(f"06, on patches:      {32 / per_update:>8,.0f} windows/s, error {earlier['error'][-1]:.3f}")
+print(f"06, on patches:      {32 / per_update:>8,.0f} windows/s, error {error[-1]:.3f}")
 print(f"11, on whole images: {seen[-1] / seconds[-1]:>8,.0f} windows/s, error {errors[-1]:.3f}")
 assert errors[-1] < 0.2 and seen[-1] / seconds[-1] > 5 * 32 / per_update
 
 old, new = f"06, patches ({label})", "11, whole images"
-clock = earlier["updates"] * per_update
 panels = [
-    ("windows seen", {old: (earlier["windows"], earlier["error"]), new: (seen, errors)}),
-    ("seconds of computing", {old: (clock, earlier["error"]), new: (seconds, errors)}),
+    ("windows seen", {old: (windows, error), new: (seen, errors)}),
+    ("seconds of computing", {old: (updates * per_update, error), new: (seconds, errors)}),
 ]
 show(
     figures.loss_curves(panels, ylabel="error on held-out pixels", logx=True),
@@ -243,18 +240,19 @@ show(
 source(image_closure, fold=True)
 
 # %% [markdown]
-# Read this with care, because it is not Step 2. A window of a whole image costs a small part of what a patch costs. But
-# 32 windows from all over the images also teach more, window for window, than 4,096 neighbours that resemble each
-# other. On a task this small the two effects nearly cancel. What breaks the tie is the field of view: how many times
-# dearer is a patch? Ours sees 40 x 40 pixels, N4 of the paper 95 x 95.
+# These curves are not those of Step 2: the updates differ. A window of a whole image costs a small part of what a patch
+# costs. But 32 windows from all over the images also teach more, window for window, than 4,096 neighbours that resemble
+# each other. On a task this small the two effects nearly cancel. What breaks the tie is the field of view: our net sees
+# 40 x 40 pixels, the paper's N4 95 x 95. How many times dearer is a patch?
 
 # %%
 for name, some, size in (("our net", learner, 64), ("N4", zoo.n4(), 512)):
     view = some.field_of_view
     whole = sum(line.flop for line in some.plan((size + view[0] - 1, size + view[1] - 1)))
     patches = size**2 * sum(line.flop for line in some.as_patch().plan(view))
-    print(f"{name:<7} {size} x {size} pixels: patches take {patches / whole:.0f} times the operations")
-assert patches / whole > 400
+    times = patches / whole
+    print(f"{name:<7} {size} x {size} pixels: patches take {times:.0f} times the operations")
+assert times > 400
 
 probabilities = learner.segment(task.held_image)[:, :, 1]
 show(
@@ -271,12 +269,11 @@ show(
 # %% [markdown]
 # ## Step 4: what has it learnt?
 #
-# A net is not a black box for the one who wrote it. Three things can be looked at as they are. The **kernels** of the
-# first layer: small patterns of bright and dark. The **maps** they make of an image: where the pattern was found. And
-# the **pixels that speak for an answer**. The backward pass goes on to the image, so take the score of interior less
-# that of membrane at *one* pixel, and send its gradient back. It is positive where a brighter pixel would speak for
-# interior, and zero outside of the window of that pixel: 40 x 40 pixels of the mirrored image, in which the pixel is
-# number 20 of 40 on either axis.
+# Three things can be looked at as they are. The **kernels** of the first layer are small patterns of bright and dark.
+# The **maps** show where an image has these patterns. The **pixels that speak for an answer** come from the backward
+# pass: take the score of interior less that of membrane at *one* pixel, and send its gradient back to the image. It is
+# positive where a brighter pixel would speak for interior, and zero outside of the window of the pixel: 40 x 40 pixels
+# of the mirrored image, in which the pixel is number 20 on either axis.
 
 # %%
 first = learner.layers[0]
@@ -302,21 +299,23 @@ at = tuple(places[0].tolist())
 dscores[0, *at] = -1, 1  # interior less membrane, at one pixel
 speaks = learner.backward(dscores)[0, :, :, 0]
 rows, columns = np.flatnonzero(speaks.any(axis=1)), np.flatnonzero(speaks.any(axis=0))
-seen = f"rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]} of the mirrored image"
-print("pixel", at, "looks at", seen)
+looks = f"rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]}"
+print("pixel", at, "looks at", looks, "of the mirrored image")
 assert len(rows) <= 40 and len(columns) <= 40
 window = np.s_[at[0] : at[0] + 40, at[1] : at[1] + 40]
 strongest = abs(speaks).max()
+meaning = "white: a brighter pixel speaks for interior;\nblack: for membrane"
 show(
     figures.picture_grid(
         [held.image[0, :, :, 0][window], speaks[window]],
-        ["the window of one pixel, the dot", "white: a brighter pixel speaks for interior;\nblack: for membrane"],
+        ["the window of one pixel, the dot", meaning],
         columns=2,
         limits=[None, (-strongest, strongest)],
         dot=(20, 20),
     ),
-    alt="""Left: a window of 40 by 40 pixels of the slice, with a dot at its centre pixel. Right: the
-    gradient for that pixel: bright and dark spots close to the centre, fainter ones further out, grey at the rim.""",
+    alt="""Left: a window of 40 by 40 pixels of the slice, with a dot at its centre pixel.
+    Right: the gradient for that pixel: bright and dark spots close to the centre, fainter
+    ones further out, grey at the rim.""",
     colours=64,
 )
 
@@ -335,14 +334,6 @@ show(
 #
 #    <details><summary>Answer</summary>The gradient has less noise, but its windows resemble each other, and there are
 #    fewer updates per window seen.</details>
-# 4. What are the labels -1 for?
-#
-#    <details><summary>Answer</summary>For pixels that do not count: the loss gives them no gradient, and N counts the
-#    others only.</details>
-# 5. Two images of different size are in one set. What is the loss over the set?
-#
-#    <details><summary>Answer</summary>The mean over all counted pixels of both. So each image's loss is weighed by its
-#    number of pixels.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -363,7 +354,8 @@ def image_step(net, image, target, loss, lr):
 grade_image_step(image_step)
 
 # %% [markdown]
-# **The loss of a set.** From the mean losses of several images and their numbers of pixels.
+# **The loss of a set.** The images may differ in size. Return the mean over all counted pixels, from the mean loss and
+# the number of pixels of each image.
 
 
 # %% tags=["exercise"]
@@ -377,12 +369,9 @@ grade_loss_over_set(loss_over_set)
 # %% [markdown]
 # ## In practice
 #
-# - The command is `tinympcnn train -i IMAGES -l LABELS -o MODEL.npz`. It calls `fit`, keeps a checkpoint, and goes on
-#   from it with `--resume`.
-# - `--augment rotate` shows every image at another angle each time, as the paper does with its 30 slices.
-# - `tinympcnn bench` measures times. The paper's "1500-fold" is a ratio of times in Matlab.
+# `tinympcnn train -i IMAGES -l LABELS -o MODEL.npz` calls `fit`, keeps a checkpoint, and goes on from it with
+# `--resume`. `--augment rotate` shows every image at another angle each time, as the paper does.
 #
 # ## Next
 #
-# [12 · Step sizes](12_step_sizes.ipynb): we chose the learning rate by hand so far. What happens if it is wrong, and
-# who could choose it for us?
+# [12 · Step sizes](12_step_sizes.ipynb): what happens if the learning rate is wrong, and who could choose it for us?

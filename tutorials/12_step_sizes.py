@@ -11,27 +11,25 @@
 # %% [markdown]
 # # 12 · Step sizes
 #
-# The gradient says which way is down. It does not say how far to go. Here are four answers (plain descent, momentum,
-# Adam, the Armijo rule), all on one loss surface that you can see whole.
+# The gradient says which way is down. It does not say how far to go.
 #
 # ## What you will build
 #
 # ![Paths of optimisers over the level lines of a narrow valley](banners/12.png)
 #
-# - A net with two parameters, so that its loss surface fits into one picture, and four ways down its valley.
+# - A net with two parameters, whose loss surface fits into one picture, and four ways down its valley: plain descent,
+#   momentum, Adam and the Armijo rule.
 # - The largest step that does not diverge, by hand.
-# - The step that the Armijo rule accepts, by hand and in code. The paper's membrane nets are trained by gradient
-#   descent "safeguarded by the Armijo rule" (section 4.1). Its steel net is trained with L-BFGS: that is
-#   [12b](12b_lbfgs.ipynb), which you may skip.
+# - The step that the Armijo rule accepts, by hand and in code. The paper trains its membrane nets by it (section 4.1).
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 03 (gradients), 05b (descent, momentum and Adam by hand) and 11 (one image, one gradient). The gradient and
-# the second derivative of a quadratic, and the eigenvalues of a 2 x 2 matrix. About 35 minutes.
+# Tutorials 03 (gradients), 05b (descent, momentum and Adam by hand) and 11 (one image, one gradient). Second
+# derivatives as a matrix, and eigenvalues. About 35 minutes.
 #
-# Five letters have another meaning here than in 01 to 11: $r$ is a residual, $v$ a velocity, $H$ the second
-# derivatives, $c$ a fraction, and $t$ a target in Step 1 and a step length in Step 4.
+# Five letters have another meaning here: $r$ is a residual, $v$ a velocity, $H$ the second derivatives, $c$ a fraction,
+# and $t$ a target in Step 1 and a step length in Step 4.
 
 # %%
 import numpy as np
@@ -50,9 +48,9 @@ rng = np.random.default_rng(12)
 # %% [markdown]
 # ## Step 1: a net with two parameters
 #
-# One fully connected layer with one input map and one output map has a weight $w$ and a bias $b$. Give it an "image" of
-# four pixels $x = 0, 1, 2, 3$ and the targets $t = 1, 3, 5, 7$, which $w = 2, b = 1$ meets exactly. With the mean
-# squared error over the $N = 4$ pixels and the residuals $r = w x + b - t$:
+# One fully connected layer with one map in and one map out has a weight $w$ and a bias $b$. Give it an "image" of four
+# pixels $x = 0, 1, 2, 3$ and the targets $t = 1, 3, 5, 7$, which $w = 2, b = 1$ meets exactly. With the mean squared
+# error over the $N = 4$ pixels and the residuals $r = w x + b - t$:
 #
 # $$L(w, b) = \frac{1}{2N} \sum r^2, \qquad
 # g = \left( \frac{1}{N} \sum x\, r, \; \frac{1}{N} \sum r \right).$$
@@ -60,7 +58,7 @@ rng = np.random.default_rng(12)
 # By hand at $(0, 0)$: $r = -1, -3, -5, -7$. So $L = (1 + 9 + 25 + 49) / 8 = 10.5$, and
 # $g = \left( \frac{-0 - 3 - 10 - 21}{4}, \frac{-16}{4} \right) = (-8.5, -4)$.
 #
-# The net comes with a closure, as in 05b. `closure(grad=False)` returns the loss without a gradient, which is cheaper.
+# The net comes with a closure, as in 05b. `closure(grad=False)` returns the loss alone, which is cheaper.
 
 # %%
 net, closure = line_net([0, 1, 2, 3], [1, 3, 5, 7])
@@ -78,9 +76,9 @@ show(figures.loss_surface(w, b, L, (0, 0), g, (2, 1)), colours=64)
 # ## Step 2: a fixed step, and momentum
 #
 # Momentum, from 05b, is $v \leftarrow \mu v - \eta g$ and $\theta \leftarrow \theta + v$. By hand with $\eta = 0.1$,
-# $\mu = 0.9$ from $(0, 0)$: the first step is $v = -0.1 \cdot (-8.5, -4) = (0.85, 0.4)$. At
-# $(0.85, 0.4)$ the residuals are $-0.6, -1.75, -2.9, -4.05$ and the gradient is $(-4.925, -2.325)$. The second step is
-# $v = 0.9 \cdot (0.85, 0.4) + 0.1 \cdot (4.925, 2.325) = (1.2575, 0.5925)$, which leads to $(2.1075, 0.9925)$.
+# $\mu = 0.9$ from $(0, 0)$: the first step is $v = -0.1 \cdot (-8.5, -4) = (0.85, 0.4)$. There the gradient is
+# $(-4.925, -2.325)$. The second step is $v = 0.9 \cdot (0.85, 0.4) + 0.1 \cdot (4.925, 2.325) = (1.2575, 0.5925)$, to
+# $(2.1075, 0.9925)$.
 
 # %%
 net.set_flat(np.array([0.0, 0.0]))
@@ -97,13 +95,13 @@ assert np.allclose(net.flat(), [2.1075, 0.9925])
 #
 # $$\eta < \frac{2}{\lambda_{\max}}.$$
 #
-# By hand: $H = \begin{pmatrix} \overline{x^2} & \overline{x} \\ \overline{x} & 1 \end{pmatrix} =
-# \begin{pmatrix} 3.5 & 1.5 \\ 1.5 & 1 \end{pmatrix}$, so $\lambda = 2.25 \pm \sqrt{2.25^2 - 1.25} = 4.203$ and $0.297$.
-# The limit is $2 / 4.203 = 0.476$.
+# By hand: $H = \begin{pmatrix} \overline{x^2} & \overline{x} \\ \overline{x} & 1 \end{pmatrix}$, which is
+# $\begin{pmatrix} 3.5 & 1.5 \\ 1.5 & 1 \end{pmatrix}$, so $\lambda = 2.25 \pm \sqrt{2.25^2 - 1.25} = 4.203$ and
+# $0.297$. The limit is $2 / 4.203 = 0.476$.
 #
-# **A mistake worth remembering:** we take $\eta = 0.5$, which is 5 % too much. Each step multiplies the distance
-# across the valley by $1 - 0.5 \cdot 4.203 = -1.10$: to the other side, and 10 % further out. From here on all paths
-# start at $(0, 3)$, off the line across the valley.
+# **A mistake worth remembering:** $\eta = 0.5$, which is 5 % too much. Each step multiplies the distance across the
+# valley by $1 - 0.5 \cdot 4.203 = -1.10$: to the other side, and 10 % further out. From here on all paths start at
+# $(0, 3)$, off the line across the valley.
 
 # %%
 H = np.array([[3.5, 1.5], [1.5, 1.0]])
@@ -129,8 +127,8 @@ show(
 # ## Step 3: Adam, a step for each parameter
 #
 # A valley is hard because it is steep in one direction and flat in another, and $\eta$ must suit both. Adam (Kingma and
-# Ba 2015), which you wrote in 05b, divides each parameter's step by the usual size of its own gradient. By hand, the
-# first step from $(0, 0)$ with $\eta = 0.1$: each parameter moves by $\eta$, however steep it is, to $(0.1, 0.1)$.
+# Ba 2015), from 05b, divides each parameter's step by the usual size of its own gradient. By hand, the first step from
+# $(0, 0)$ with $\eta = 0.1$: each parameter moves by $\eta$, however steep it is, to $(0.1, 0.1)$.
 
 # %%
 net.set_flat(np.array([0.0, 0.0]))
@@ -146,7 +144,7 @@ assert np.allclose(net.flat(), [0.1, 0.1])
 #
 # $$L(\theta - t g) \le L(\theta) - c\, t\, |g|^2,$$
 #
-# and otherwise $t$ is shrunk and tried again. By hand from $(0, 0)$ with $c = 10^{-4}$, halving from $t = 1$. First,
+# and otherwise $t$ is shrunk and tried again. By hand from $(0, 0)$ with $c = 10^{-4}$, halving from $t = 1$:
 # $|g|^2 = 8.5^2 + 4^2 = 88.25$ and $g^T H g = 370.875$. On a quadratic
 # $L(\theta - t g) = L - t |g|^2 + \frac{t^2}{2} g^T H g$:
 #
@@ -156,8 +154,8 @@ assert np.allclose(net.flat(), [0.1, 0.1])
 # | 0.5 | $10.5 - 44.13 + 46.36 = 12.73$ | 10.50 | refused |
 # | 0.25 | $10.5 - 22.06 + 11.59 = 0.027$ | 10.50 | accepted |
 #
-# The next search begins at the accepted step times `grow`, which is a little above 1. If steps could only shrink, one
-# steep place would make all later steps short. (Here `grow=1`, so that the numbers are those of the table.)
+# The next search begins at the accepted step times `grow`, a little above 1. If steps could only shrink, one steep
+# place would make all later steps short.
 
 # %%
 trials = []
@@ -173,7 +171,7 @@ def watched(grad=True):
 
 trials.clear()
 net.set_flat(np.array([0.0, 0.0]))
-armijo = ArmijoSGD(net, lr=1.0, grow=1.0)
+armijo = ArmijoSGD(net, lr=1.0, grow=1.0)  # as in the table
 armijo.step(watched)
 print("trials (step, loss):", [(t, round(value, 3)) for t, value in trials])
 assert [t for t, _ in trials] == [1.0, 0.5, 0.25] and armijo.last_step == 0.25
@@ -187,7 +185,7 @@ source(ArmijoSGD.step, fold=True)
 # %% [markdown]
 # ## Step 5: four ways down one valley
 #
-# The same start, $(0, 3)$, for all. "Evaluations" counts calls of the closure.
+# The start is $(0, 3)$ for all. "Evaluations" counts calls of the closure.
 
 # %% tags=["banner"]
 makers = {
@@ -211,13 +209,12 @@ show(
 )
 
 # %% [markdown]
-# And on a real net: one slice of synthetic tissue, a net with some hundred parameters, the same start for all. What
-# counts is work, not steps: a trial of the Armijo rule costs a forward pass, an evaluation with its gradient about
-# three.
+# And on a real net, with some hundred parameters and the same start for all. What counts is work, not steps: a trial of
+# the Armijo rule costs a forward pass, an evaluation with its gradient about three.
 #
-# Do not read a ranking of optimisers from the figure. The order depends on the rates. The last two lines of the output
-# are Adam and momentum again, each at another rate: both end below all three curves. What Armijo gave is a fair curve
-# without a search for a rate.
+# Do not read a ranking of optimisers from the figure. The order depends on the rates: the last two lines of the output
+# are Adam and momentum at other rates, and end below all three curves. Armijo gave a fair curve without a search for a
+# rate.
 
 # %%
 images, labels = synthetic_membranes(1, 48, rng=12)
@@ -256,7 +253,8 @@ others = {
 for name, (work, losses) in (real | others).items():
     print(f"{name:<23} {len(work):>3} steps, loss {losses[0]:.3f} -> {losses[-1]:.3f}")
 assert all(losses[-1] < 0.6 * losses[0] for _, losses in real.values())
-assert max(losses[-1] for _, losses in others.values()) < min(losses[-1] for _, losses in real.values())
+ends, other_ends = ([losses[-1] for _, losses in some.values()] for some in (real, others))
+assert max(other_ends) < min(ends)
 show(
     figures.loss_curves([("work, in forward passes", real)], log=True),
     alt="""Loss against work for SGD with momentum, Adam and Armijo on one image. All fall fast
@@ -268,23 +266,15 @@ show(
 # %% [markdown]
 # ## Check yourself
 #
-# 1. The rate 0.5 diverges on our valley, 0.4 does not. Why?
-#
-#    <details><summary>Answer</summary>Because 0.5 is larger than 2 divided by the largest eigenvalue of H, 0.476.
-#    Across the valley every step overshoots to a place further out.</details>
-# 2. The rate 0.4 zigzags, 0.05 creeps. Which eigenvalue is to blame for each?
+# 1. The rate 0.4 zigzags, 0.05 creeps. Which eigenvalue is to blame for each?
 #
 #    <details><summary>Answer</summary>The large one for the zigzag: 1 - 0.4 · 4.2 = -0.68. The small one for the
 #    creeping: 1 - 0.05 · 0.3 = 0.985, so a step along the valley takes off 1.5 %.</details>
-# 3. What does the Armijo rule compare, and what does a trial cost?
+# 2. What does the Armijo rule compare, and what does a trial cost?
 #
 #    <details><summary>Answer</summary>The loss after the step with the loss before, less a fraction c of the decrease
 #    that the gradient promises, c t |g|². A trial needs the loss only: a forward pass.</details>
-# 4. On the real net Adam ends highest. What does that say about Adam?
-#
-#    <details><summary>Answer</summary>That 0.01 is a poor rate for it here. To compare optimisers is to compare rates,
-#    too: each must have had its best one.</details>
-# 5. Momentum overshoots the lowest point. Plain descent with the same rate does not. Why?
+# 3. Momentum overshoots the lowest point. Plain descent with the same rate does not. Why?
 #
 #    <details><summary>Answer</summary>The gradient is zero there, but the velocity is not: it takes a few steps against
 #    it to turn.</details>
@@ -307,14 +297,13 @@ grade_backtracking(backtracking)
 # %% [markdown]
 # ## In practice
 #
-# - `Recipe(optimizer="adam" | "sgd" | "armijo" | "lbfgs")` makes these optimisers for you; on the command line it is
-#   `tinympcnn train --optimizer`. Adam is the default.
-# - SGD, Adam and Armijo update after every image. `ArmijoSGD` on one image at a time is a rule for that image: what is
-#   a safe step for it may be a bad one for the next. The paper does exactly that; why it works is not said.
-# - If a loss or a gradient stops being finite, `fit` raises `DivergenceError` and names the epoch, the image and the
-#   layer.
+# - `tinympcnn train --optimizer` takes `adam` (the default), `sgd`, `armijo` or `lbfgs`; so does
+#   `Recipe(optimizer=...)`.
+# - SGD, Adam and Armijo update after every image. A step that is safe for one image may be a bad one for the next. The
+#   paper uses Armijo's rule in this way; why it works is not said.
+# - `fit` raises `DivergenceError` as soon as a loss or a gradient is not finite, and says where.
 #
 # ## Next
 #
-# [13 · Membranes](13_membranes.ipynb): from TIFF files to scores, with everything that was built so far. Or first
-# [12b · L-BFGS](12b_lbfgs.ipynb): what could be learnt from the last ten gradients.
+# [13 · Membranes](13_membranes.ipynb): from TIFF files to scores. Or first [12b · L-BFGS](12b_lbfgs.ipynb), which you
+# may skip: what could be learnt from the last ten gradients.

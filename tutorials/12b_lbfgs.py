@@ -13,14 +13,13 @@
 #
 # Each gradient is used once and thrown away. Yet two gradients in a row say how the slope *changes*, and that is what
 # Newton's step needs. L-BFGS (Liu and Nocedal 1989) keeps the last few pairs. The paper's steel net was trained with it
-# (section 4.2). You may skip this notebook; nothing later needs it.
+# (section 4.2). Nothing later needs this notebook.
 #
 # ## What you will build
 #
 # ![Three directions from one point of a narrow valley](banners/12b.png)
 #
-# - Newton's direction from gradients alone: in one dimension, and from one pair in two dimensions.
-# - The two loops, by hand and in code, with the reason why there are two.
+# Newton's direction from gradients alone, and the two loops of L-BFGS, by hand and in code.
 
 # %% [markdown]
 # ## What you need
@@ -42,15 +41,15 @@ rng = np.random.default_rng(12)
 # ## Step 1: Newton without second derivatives
 #
 # Near its lowest point every smooth loss looks like a quadratic. In one dimension, with the slope $g$ and the second
-# derivative $h$, the lowest point is $-g / h$ away: that is Newton's step. Nobody has to compute $h$. Two slopes will
-# do: if a step $s$ changed the slope by $y$, then $h = y / s$.
+# derivative $h$, the lowest point is $-g / h$ away: that is Newton's step. Two slopes give $h$: if a step $s$ changed
+# the slope by $y$, then $h = y / s$.
 #
 # By hand: at $\theta = 0$ the slope is $-8$, at $\theta = 0.5$ it is $-6$. So $s = 0.5$, $y = 2$, $h = 4$, and Newton's
 # step from $0.5$ is $6 / 4 = 1.5$, to $\theta = 2$. The loss $2 (\theta - 2)^2$ has these slopes, and 2 is its lowest
 # point.
 #
 # In more dimensions $h$ becomes the matrix $H$, and $y = H s$ (the *secant equation*) says something about $H$ only
-# along $s$. That is little, but exact.
+# along $s$.
 
 
 # %%
@@ -75,8 +74,8 @@ assert (y / s, lowest) == (4, 2)
 # $\frac{s \cdot y}{y \cdot y}$. But $H$ is symmetric, so the pair also says $y \cdot (H^{-1} q) = s \cdot q$, which is
 # 0 for the rest. $\beta$ takes out what the scaled rest has along $y$.
 #
-# With several pairs the rest goes on to the older ones. So there are two loops: one on the way in, from the
-# newest pair to the oldest, which takes parts out, and one on the way back, which puts their answers in:
+# With several pairs the rest goes on to the older ones. So one loop goes in, from the newest pair to the oldest, and
+# takes parts out; the other comes back and puts their answers in:
 #
 # $$
 # \begin{aligned}
@@ -87,8 +86,8 @@ assert (y / s, lowest) == (4, 2)
 # \end{aligned}
 # $$
 #
-# By hand on $L = \frac12 (4 w^2 + b^2)$, so $H = \mathrm{diag}(4, 1)$, with one pair: $s = (1, 1)$,
-# $y = Hs = (4, 1)$, hence $s \cdot y = 5$ and $y \cdot y = 17$. Let $g = (10, 5)$.
+# By hand on $L = \frac12 (4 w^2 + b^2)$, so $H = \mathrm{diag}(4, 1)$, with one pair: $s = (1, 1)$, $y = Hs = (4, 1)$,
+# hence $s \cdot y = 5$ and $y \cdot y = 17$. Let $g = (10, 5)$.
 #
 # - First loop: $\alpha = (-10 - 5) / 5 = -3$, and $q = (-10, -5) + 3 \cdot (4, 1) = (2, -2)$.
 # - Scale: $q = \frac{5}{17} (2, -2) = (0.588, -0.588)$.
@@ -113,8 +112,8 @@ show(figures.descent_directions(w, b, L, (2.5, 5.0), arrows), colours=64)
 source(LBFGS.direction, fold=True)
 
 # %% [markdown]
-# One pair turned the direction most of the way from "across" to "towards". (Texts on L-BFGS, and the docstring of the
-# library, write $H$ for what stands in place of $H^{-1}$ here.)
+# One pair turned the direction most of the way towards Newton's. (The library's docstring writes $H$ for what stands in
+# place of $H^{-1}$ here, as texts on L-BFGS do.)
 #
 # **A mistake worth remembering:** a pair with $s \cdot y \le 0$. It says that the slope *fell* along the step, so $H$
 # would be negative there, and "down" comes out as up. A line search for the Wolfe conditions (the Armijo rule, and a
@@ -154,22 +153,14 @@ show(
 # %% [markdown]
 # ## Check yourself
 #
-# 1. What does the secant equation say about $H$?
-#
-#    <details><summary>Answer</summary>That H s = y: how the slope changes along one direction, s, and nothing about
-#    the others.</details>
-# 2. What is stored by L-BFGS, and how much is that?
+# 1. What is stored by L-BFGS, and how much is that?
 #
 #    <details><summary>Answer</summary>The last m pairs (s, y): 2 m vectors as long as the parameters, in place of a
 #    matrix with the square of that many numbers.</details>
-# 3. What does L-BFGS do without any pair?
+# 2. What does L-BFGS do without any pair?
 #
 #    <details><summary>Answer</summary>Both loops are empty: the direction is -g, steepest descent.</details>
-# 4. Why must $s \cdot y$ be positive?
-#
-#    <details><summary>Answer</summary>Otherwise the pair says that the loss bends down along s, and the direction may
-#    lead up.</details>
-# 5. Why must L-BFGS see the same images in every step, when SGD need not?
+# 3. Why must L-BFGS see the same images in every step, when SGD need not?
 #
 #    <details><summary>Answer</summary>y = g' - g must tell how the gradient changed because the parameters moved. If
 #    the images changed too, y would mix both, and s · y could even be negative.</details>
@@ -192,10 +183,10 @@ grade_two_loops(two_loops)
 # %% [markdown]
 # ## In practice
 #
-# L-BFGS updates once per pass over all images (`set_closure`), and `fit` refuses to combine it with augmentation, for
-# the reason of question 5. It is the choice for small sets of images and smooth losses; for many images, updating after
-# each of them is faster.
+# L-BFGS updates once per pass over all images, and `fit` refuses to combine it with augmentation, for the reason of
+# question 3. It is the choice for small sets of images and smooth losses; for many images, updates after each are
+# faster.
 #
 # ## Next
 #
-# [13 · Membranes](13_membranes.ipynb): from TIFF files to scores, with everything that was built so far.
+# [13 · Membranes](13_membranes.ipynb): from TIFF files to scores.

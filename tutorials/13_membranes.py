@@ -11,24 +11,22 @@
 # %% [markdown]
 # # 13 · Membranes
 #
-# A whole job from end to end: TIFF stacks in, a trained net, probability maps and labels out, and scores. The last step
-# needs the most care, because the score that everyone computes first hides the mistake that matters most.
+# A whole job from end to end: TIFF stacks in, a trained net, probability maps and labels out, and scores. The score
+# that everyone computes first hides the mistake that matters most.
 #
 # ## What you will build
 #
 # ![One hole in a membrane, and the two cells that it makes one](banners/13.png)
 #
-# - A segmentation of cells from image files, with everything in between: reading, checking, training, writing.
-# - A picture with one hole in one membrane: the pixel error hardly notices it, V_Rand does.
+# - A hole in one membrane, which the pixel error hardly notices and V_Rand does.
 # - As exercises: V_Rand of two label images, and the best threshold of a probability map.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 09 (borders) and 11 (training). About 40 minutes. The data are synthetic. If you have the ISBI 2012 stack
-# (section 4.1 of the paper), put `train-volume.tif` and `train-labels.tif` into a folder `isbi2012`, let the
-# environment variable `TINYMPCNN_DATA` name the folder above it, and this notebook uses four of its slices. Nothing
-# is downloaded.
+# Tutorials 09 (borders) and 11 (training). About 35 minutes. The data are synthetic. To use slices of the ISBI 2012
+# stack (section 4.1 of the paper), put `train-volume.tif` and `train-labels.tif` into a folder `isbi2012`, and let the
+# environment variable `TINYMPCNN_DATA` name the folder above it.
 
 # %%
 import os
@@ -51,10 +49,9 @@ rng = np.random.default_rng(13)
 # %% [markdown]
 # ## Step 1: files
 #
-# We write two small stacks of synthetic tissue as TIFF files, images and labels, as a microscope and an annotator would
-# leave them. Then we only use the files. `read_pairs` pairs images with labels and says what it found. **Read these
-# lines.** Class 0, the membranes, should have about a quarter of the pixels. If it had three quarters, the labels would
-# be inverted, the most frequent mistake of all.
+# We write two small stacks of synthetic tissue as TIFF files, and from there on use only the files. `read_pairs` pairs
+# images with labels and says what it found. **Read these lines.** Class 0, the membranes, should have about a quarter
+# of the pixels. Three quarters would mean inverted labels, the most frequent mistake of all.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -77,8 +74,8 @@ print("\n".join(train.description + test.description).replace(f"{folder}{os.sep}
 assert train.class_values == (0, 255) and train.images[0].shape[2] == 1
 
 # %% [markdown]
-# Before any net, the baseline of tutorial 00: the best single threshold on the grey values, found on the test image
-# itself. A net that does not beat it has learnt nothing.
+# The baseline of tutorial 00 is the best threshold on the grey values, found on the test image itself. A net that does
+# not beat it has learnt nothing.
 
 # %%
 image, truth = test.images[0], test.labels[0]
@@ -89,14 +86,15 @@ print(f"error of the best threshold {baseline:.3f}, of 'interior everywhere' {ev
 # %% [markdown]
 # ## Step 2: train
 #
-# The net is made from a spec in the paper's notation. `augment="flip"` shows each slice in one of its eight flips and
+# The spec names the layers in the paper's notation. `augment="flip"` shows each slice in one of its eight flips and
 # quarter turns, because tissue has no up and down.
 
 # %%
 net = Net.from_spec("C5x5x8 MPF2x2 C5x5x12 MPF2x2 C4x4x16 FC2", rng=13)
 net.class_values = train.class_values
 recipe = Recipe(epochs=24, options={"lr": 0.008}, augment="flip", seed=13)
-records = list(fit(net, (train.images, train.labels), recipe, validation=(test.images, test.labels)))
+seen, unseen = (train.images, train.labels), (test.images, test.labels)
+records = list(fit(net, seen, recipe, validation=unseen))
 for record in records[::6] + records[-1:]:
     loss, error = record["loss_train"], record["pixel_error"]
     print(f"epoch {record['epoch']:>2}: loss {loss:.3f}, test error {error:.3f}")
@@ -118,20 +116,20 @@ show(
 # %% [markdown]
 # ## Step 3: segment, write, evaluate
 #
-# `net.segment` takes the image as it came from the file. It takes out the mean and standard deviation of the training
-# set (not doing so was the mistake of tutorial 00), mirrors the borders, works in tiles, and returns the probability of
-# each class at each pixel. Results go back into files, in the values of the label files, and from there into
-# `evaluate`.
+# `net.segment` takes the image as it came from the file. It normalises with the mean and standard deviation of the
+# training set, mirrors the borders, works in tiles, and returns the probability of each class at each pixel. The
+# results are written to files, with the class values of the label files, and scored from there.
 
 # %%
 probabilities = net.segment(image)
-error = metrics.pixel_error(probabilities.argmax(axis=-1), truth)
+answer = probabilities.argmax(axis=-1)
+error = metrics.pixel_error(answer, truth)
 print(f"image {image.shape}, probabilities {probabilities.shape}, error {error:.3f}")
 assert probabilities.shape == (*truth.shape, 2) and error < baseline
 
 values = net.class_values
 predictions.write_probabilities(folder / "test_prob.tif", probabilities, values, force=True)
-predictions.write_labels(folder / "test_labels.tif", probabilities.argmax(axis=-1), values, force=True)
+predictions.write_labels(folder / "test_labels.tif", answer, values, force=True)
 prediction = predictions.read_prediction(folder / "test_prob.tif")
 p_interior = np.stack([page[..., 1] for page in prediction.pages])
 report = metrics.evaluate(p_interior, truth[None], membranes=True)
@@ -151,21 +149,20 @@ show(
 # %% [markdown]
 # ## Step 4: a mistake worth remembering: to trust the pixel error
 #
-# Biologists follow cells. For them, one hole in a membrane makes two cells one, which is a serious error. A membrane
-# drawn too thick is none. V_Rand asks about pairs of pixels: do truth and proposal agree on which belong together? With
-# $p_{ij}$ the share of pixels in true segment $i$ and proposed segment $j$, and $t_i$, $s_j$ its sums over $j$ and $i$,
+# For biologists, one hole in a membrane is a serious error, because it makes two cells one. A membrane drawn too thick
+# is no error. V_Rand asks about pairs of pixels: do truth and proposal agree on which belong together? Let $p_{ij}$ be
+# the share of pixels in true segment $i$ and proposed segment $j$, and $t_i$, $s_j$ its sums over $j$ and $i$. Then
 #
-# $$V_{\mathrm{Rand}} = \frac{\sum_{ij} p_{ij}^2}{\frac12 \sum_j s_j^2 + \frac12 \sum_i t_i^2},$$
+# $$V_{\mathrm{Rand}} = \frac{\sum_{ij} p_{ij}^2}{\frac12 \sum_j s_j^2 + \frac12 \sum_i t_i^2}.$$
 #
-# counted over the pixels inside of true cells, after the proposal's membranes have been thinned to one pixel
-# (Arganda-Carreras et al., Front. Neuroanat. 2015). Divided by $\sum_i t_i^2$ alone it is what *splits* cost, and by
-# $\sum_j s_j^2$ alone what *mergers* cost; `evaluate` prints both as "split" and "merge".
+# Only pixels inside of true cells count, after the proposal's membranes have been thinned to one pixel
+# (Arganda-Carreras et al., Front. Neuroanat. 2015). Divided by $\sum_i t_i^2$ alone, the numerator shows what *splits*
+# cost; by $\sum_j s_j^2$ alone, what *mergers* cost. `evaluate` prints both as "split" and "merge".
 #
-# By hand: two cells of 6 pixels, with a membrane between them, on 3 x 5 pixels.
+# By hand: two cells of 6 pixels, and a membrane between them.
 #
 # - *One hole:* 1 of 15 pixels is wrong, a pixel error of $0.067$. Both cells are one segment:
-#   $p_{11} = p_{21} = \frac12$, $t = (\frac12, \frac12)$, $s = (1)$, so
-#   $V = \frac{1/4 + 1/4}{1/2 + 1/4} = \frac23$.
+#   $p_{11} = p_{21} = \frac12$, $t = (\frac12, \frac12)$, $s = (1)$, so $V = \frac{1/4 + 1/4}{1/2 + 1/4} = \frac23$.
 # - *Thick membrane:* 6 of 15 pixels are wrong, a pixel error of $0.4$. After thinning, the cells are those of the
 #   truth: $V = 1$.
 
@@ -184,8 +181,7 @@ found = {"one hole": metrics.segments(hole), "thick membrane": metrics.segments(
 show(figures.one_merged_pair(metrics.segments(small), found))
 
 # %% [markdown]
-# Now the same on the test slice. We take the *truth* as the proposal, so everything is right, and open one small hole
-# between two large neighbours.
+# Now the test slice. The proposal is the *truth*, with one small hole between two large neighbours.
 
 # %% tags=["banner"]
 cells = metrics.segments(truth == 1)
@@ -210,7 +206,8 @@ bad = metrics.pixel_error(opened.astype(int), truth)
 before = metrics.v_scores((truth == 1).astype(float), truth).rand
 after = metrics.v_scores(opened.astype(float), truth).rand
 print(f"{wrong} of {truth.size} pixels are wrong: pixel error {bad:.4f}")
-print(f"V_Rand {before.value:.3f} -> {after.value:.3f}, split {after.split:.3f}, merge {after.merge:.3f}")
+print(f"V_Rand {before.value:.3f} -> {after.value:.3f}, ", end="")
+print(f"split {after.split:.3f}, merge {after.merge:.3f}")
 print(f"the net of Step 2: pixel error {error:.3f}, V_Rand {report['v_rand']['value']:.3f}")
 assert bad < 0.005 and after.value < 0.99 * before.value
 show(figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p))))
@@ -218,24 +215,17 @@ show(figures.merged_cells(opened.astype(float), cells, pair, (float(q), float(p)
 # %% [markdown]
 # ## Check yourself
 #
-# 1. You read labels and the share of class 0 is 76 %, and you expected membranes to be class 0. What has happened?
+# 1. You expected membranes to be class 0, and the share of class 0 is 76 %. What has happened?
 #
-#    <details><summary>Answer</summary>The labels are inverted: interior is 0 and membrane is the other value.</details>
-# 2. Why does `segment` give a result as large as the image, and `forward` a smaller one?
-#
-#    <details><summary>Answer</summary>`segment` mirrors the borders so that each pixel has a window; `forward` has
-#    an output only where the window fits into what it is given.</details>
-# 3. What does the best threshold on the grey values tell you?
-#
-#    <details><summary>Answer</summary>What can be had without a net. A net must beat it.</details>
-# 4. Which error costs much in V_Rand and little in pixels, and which is the other way round?
+#    <details><summary>Answer</summary>The labels are inverted: 0 is the interior.</details>
+# 2. Which error costs much in V_Rand and little in pixels, and which is the other way round?
 #
 #    <details><summary>Answer</summary>A hole that merges two cells; and membranes that are too thick or too
 #    thin.</details>
-# 5. The validation data in step 2 are the test slice. Is that allowed?
+# 3. The validation data in Step 2 are the test slice. Is that allowed?
 #
-#    <details><summary>Answer</summary>To watch, yes. As soon as you choose anything by it, the number of epochs or
-#    a threshold, its score is no longer an honest one; you need a third set.</details>
+#    <details><summary>Answer</summary>To watch, yes. Once you choose by it, the number of epochs or a threshold, its
+#    score is no longer honest; you need a third set.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -270,17 +260,16 @@ grade_best_threshold(best_threshold)
 # %% [markdown]
 # ## In practice
 #
-# The same job on the command line, without a line of Python:
+# The same job on the command line:
 #
 #     tinympcnn train -i train.tif -l train-labels.tif -o cells.npz --net N4 --augment rotate --epochs 100 --val 0.1
 #     tinympcnn segment -i test.tif -m cells.npz -o results
 #     tinympcnn evaluate -p results/test_prob.tif -l test-labels.tif --membranes
 #
-# Our net sees windows of 28 x 28 pixels and trained for seconds. N4 sees 95 x 95, has 219,290 parameters and
-# needs hours on a CPU; that is the net of section 4.1. On real data hold out whole slices, and look at the pictures
-# before you look at the numbers.
+# N4, the net of section 4.1, sees 95 x 95 pixels (ours 28 x 28), has 219,290 parameters and needs hours on a CPU. On
+# real data hold out whole slices, and look at the pictures before you look at the numbers.
 #
 # ## Next
 #
-# [14 · Rare defects in steel](14_rare_defects_in_steel.ipynb): what if only one pixel in twenty is of the class that
-# you are after?
+# [14 · Rare defects in steel](14_rare_defects_in_steel.ipynb): what if one pixel in twenty is of the class that you are
+# after?

@@ -12,23 +12,20 @@
 # # 14 · Rare defects in steel
 #
 # One pixel in twenty is a defect. A net that never says "defect" is right on 95 % of the pixels and worth nothing.
-# This tutorial is about what to do when the class you are after is rare: in the loss, in the decision, and in the
-# price.
 #
 # ## What you will build
 #
 # ![A strip with a defect, the blind map of a careless net, the map of a balanced one](banners/14.png)
 #
 # - Class weights under which a rare class counts as much as a frequent one.
-# - A decision per image: is there a defect on this piece of strip, or not?
+# - A decision for each image: is there a defect on this piece of strip?
 # - The ROC curve, and the threshold that costs least when a miss costs more than a false alarm.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 11 (training) and 12 (step sizes). About 40 minutes. The paper's images (section 4.2) are not public; ours
-# come from `synthetic_strip`, averaged over blocks of 4 x 4 pixels as the paper does. The stacks in the folder `data`
-# were made that way.
+# Tutorials 11 (training) and 12 (step sizes). About 30 minutes. The paper's images (section 4.2) are not public. Ours,
+# in the folder `data`, come from `synthetic_strip`, averaged over blocks of 4 x 4 pixels as in the paper.
 
 # %%
 import numpy as np
@@ -46,8 +43,8 @@ rng = np.random.default_rng(14)
 # %% [markdown]
 # ## Step 1: look
 #
-# Each image shows rolled steel. Exposure and light differ from image to image. Scale, water spots and scratches are
-# harmless. The defect is a patch of thin wavy streaks across the grain, and its label is the whole patch.
+# The images show rolled steel in different light. Scale, water spots and scratches are harmless. The defect is a patch
+# of thin wavy streaks across the grain, and its label is the whole patch.
 
 # %%
 data = TUTORIALS.parent / "data"
@@ -79,13 +76,12 @@ assert 0.03 < shares[1] < 0.07
 #
 # $$w_k = \frac{N}{K N_k}, \qquad N = \sum_k N_k,$$
 #
-# makes $N_k w_k = N / K$ for every class: each has the same say, and the mean weight of a pixel is 1.
+# makes $N_k w_k = N / K$ for every class: each class has the same say, and the mean weight of a pixel is 1.
 #
-# By hand: 90 pixels of class 0 and 10 of class 1. $w_0 = 100 / (2 \cdot 90) = 0.556$ and $w_1 = 100 / (2 \cdot 10) =
-# 5$. Nine pixels of class 0 weigh as much as one of class 1. An undecided net, $p = \frac12$, has the loss $\ln 2 =
-# 0.693$ with and without weights. A net that says "never" with $p_1 = 0.05$ has the plain loss
-# $-0.9 \ln 0.95 - 0.1 \ln 0.05 = 0.346$, which looks good. With weights it is
-# $-0.5 \ln 0.95 - 0.5 \ln 0.05 = 1.524$, which does not.
+# By hand: 90 pixels of class 0 and 10 of class 1. $w_0 = 100 / (2 \cdot 90) = 0.556$ and
+# $w_1 = 100 / (2 \cdot 10) = 5$. A net that says "never" with $p_1 = 0.05$ has the plain loss
+# $-0.9 \ln 0.95 - 0.1 \ln 0.05 = 0.346$, half of the $\ln 2 = 0.693$ of an undecided net. With weights its loss is
+# $-0.5 \ln 0.95 - 0.5 \ln 0.05 = 1.524$; the undecided net's is still $\ln 2$.
 
 # %%
 weights = balanced_weights([90, 10])
@@ -100,9 +96,9 @@ assert round(plain_loss, 3) == 0.346 and round(weighted_loss, 3) == 1.524
 source(balanced_weights, fold=True)
 
 # %% [markdown]
-# **A mistake worth remembering:** no weights. We train the paper's steel net for three passes (epochs) over 24 images
-# with the plain loss, and see the loss fall. Then we compare it with a net that trained with `balance="classes"`, for
-# 40 passes over all 48 images. That takes minutes, so it comes from a file (`models/make_steel_net.py` makes it).
+# **A mistake worth remembering:** no weights. The paper's steel net trains for three passes (epochs) over 24 images
+# with the plain loss, and the loss falls. Beside it stands a net from a file, which trained with `balance="classes"`
+# for 40 passes over all 48 images (`models/make_steel_net.py`).
 
 # %% tags=["banner"]
 careless = zoo.steel(rng=14)
@@ -139,25 +135,26 @@ show(
 )
 
 # %% [markdown]
-# The careless net has a pixel error of 4.5 %, which sounds fine, and has never found anything. Two remarks to be fair.
-# The careful net has trained longer; no weights and 40 passes would find defects, too, but the way there is a long
-# plateau at "never". And the balanced net pays with false alarms at $p > 0.5$: its $p$ is the probability in a world
-# where half of all pixels are defects. That is what thresholds are for.
+# The careless net has a pixel error of 4.5 % and has never found anything. To be fair: the careful net has trained
+# longer. After 40 passes without weights the careless net would find defects, too, but only behind a long plateau at
+# "never". And the balanced net pays with false alarms at $p > 0.5$, because its $p$ is the probability in a world where
+# half of all pixels are defects.
 
 # %% [markdown]
 # ## Step 3: decide for each image
 #
-# Count the pixels with $p > 0.8$ and flag the image if there are more than a threshold. The paper takes 5000 at full
+# Count the pixels with $p > 0.8$, and flag the image if the count is above a threshold. The paper takes 5000 at full
 # resolution, half of the smallest conceivable defect. At a quarter per axis that is $5000 / 16 = 312.5$ pixels.
 #
-# With thresholds one should not learn from the images one is judged by. So we draw new images for validation.
+# A threshold must not be chosen on the images it is judged by, so we draw new ones.
 
 
 # %%
 def new_strips(count, defects, seed):
     """Return the probabilities of defect on new images, and which of the images have one."""
     full, labels = synthetic_strip(count, defects=defects, rng=seed)  # 240 x 550 pixels
-    blocks = full[:, :, :548].reshape(count, 60, 4, 137, 4)  # 137 blocks of 4; two columns are left over
+    # 137 blocks of 4 columns; two columns are left over
+    blocks = full[:, :, :548].reshape(count, 60, 4, 137, 4)
     maps = [careful.segment(image)[:, :, 1] for image in blocks.mean(axis=(2, 4))]
     return np.stack(maps), labels.any(axis=(1, 2))
 
@@ -174,9 +171,9 @@ assert (counts[has_defect] > paper).mean() > 0.7
 # %% [markdown]
 # ## Step 4: all thresholds at once
 #
-# For each threshold there is a hit rate (share of defective images that are flagged) and a false-alarm rate (share of
-# sound images that are flagged). All of them together are the ROC curve. The area under it is the probability that a
-# defective image has a higher count than a sound one, where ties count one half.
+# Each threshold has a hit rate (the share of defective images that are flagged) and a false-alarm rate (the share of
+# sound images that are flagged). Together they are the ROC curve. The area under it is the probability that a defective
+# image has a higher count than a sound one; ties count one half.
 #
 # By hand: counts 5, 2 for defective and 3, 1 for sound images. Of the four pairs, $5 > 3$, $5 > 1$, $2 > 1$ are right
 # and $2 < 3$ is wrong: area $3/4$.
@@ -218,9 +215,8 @@ show(figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}
 #
 # By hand: 3 misses and 5 false alarms on 100 images cost $0.08$ at $1 : 1$, and $(60 + 5) / 100 = 0.65$ at $20 : 1$.
 #
-# Each threshold is chosen on the 40 images of Step 3, and tried on 120 new ones. There all of them cost more than where
-# they were chosen. The lower threshold finds no further defect on the new images, it only flags more sound strips: what
-# is missing there is a better net, not another threshold.
+# Each threshold is chosen on the 40 images of Step 3, and costs more on 120 new ones. The lower threshold finds no
+# further defect there; it only flags more sound strips. What is missing is a better net.
 
 # %%
 candidates = np.arange(0, 900)
@@ -240,9 +236,11 @@ chosen = {name: int(candidates[np.argmin(curve)]) for name, curve in curves.item
 new_maps, new_defect = new_strips(120, 40, seed=15)
 k = (new_maps > 0.5).sum(axis=(1, 2))
 for name, threshold in chosen.items():
-    misses, alarms = (new_defect & (k <= threshold)).sum(), (~new_defect & (k > threshold)).sum()
+    misses = (new_defect & (k <= threshold)).sum()
+    alarms = (~new_defect & (k > threshold)).sum()
     seemed, costs = curves[name].min(), cost(k, new_defect, prices[name], 1)[threshold]
-    print(f"{name:<15} threshold {threshold:>3}, cost {seemed:.2f} where it was chosen; ", end="")
+    print(f"{name:<15} threshold {threshold:>3}, ", end="")
+    print(f"cost {seemed:.2f} where it was chosen; ", end="")
     print(f"on new images {costs:.2f}: {misses} misses, {alarms} false alarms")
     assert costs > seemed
 assert chosen["a miss costs 20"] < chosen["a miss costs 1"]
@@ -261,16 +259,8 @@ show(figures.costs(candidates, curves, chosen))
 #    training set gets it, since 1 / 0 is no weight.</details>
 # 3. Why is p > 0.5 no longer the natural cut after training with weights?
 #
-#    <details><summary>Answer</summary>The weights pretend that both classes are equally frequent. The net's p
-#    is a probability in that world.</details>
-# 4. Why 312.5 pixels and not 5000?
-#
-#    <details><summary>Answer</summary>5000 pixels are meant at full resolution; averaging 4 x 4 blocks leaves one
-#    pixel in 16.</details>
-# 5. Why choose the threshold on other images than those you report?
-#
-#    <details><summary>Answer</summary>The best threshold for a set is partly luck with that set. On new images it costs
-#    more than it seemed.</details>
+#    <details><summary>Answer</summary>The weights pretend that both classes are equally frequent. The net's p is a
+#    probability in that world.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -306,12 +296,12 @@ grade_choose_threshold(choose_threshold)
 #
 # - On the command line: `tinympcnn train ... --net steel --balance`. The paper used L-BFGS, `--optimizer lbfgs`.
 # - The paper trains on half of 534 images, of which 70 have a defect, chooses the threshold on a quarter, and reports 3
-#   mistakes. With so few defects one image more or less moves a rate by percents: report counts, as the paper does.
-# - Light that is uneven hides what stands out only against its surroundings. `LC33x33` in front of a net sets this
-#   *local contrast* beside the image (`LocalContrast`).
-# - Report what was flagged *and* what was missed. A single accuracy hides the class that matters.
+#   mistakes. With so few defects one image moves a rate by percents. So report counts, of what was flagged and of what
+#   was missed.
+# - Uneven light hides what stands out only against its surroundings. `LC33x33` in front of a net sets this *local
+#   contrast* beside the image (`LocalContrast`).
 #
 # ## Next
 #
-# [16 · Add your own layer](16_add_your_own_layer.ipynb): everything is in place for a layer that the library does not
-# have. (If you have a GPU, look into the [appendix, 15](15_move_to_the_gpu.ipynb), first.)
+# [16 · Add your own layer](16_add_your_own_layer.ipynb): a layer that the library does not have. (If you have a GPU,
+# look into the [appendix, 15](15_move_to_the_gpu.ipynb), first.)

@@ -11,9 +11,8 @@
 # %% [markdown]
 # # 15 · Appendix: move to the GPU
 #
-# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. This appendix
-# is about what changes when a net moves there, what must not change, and how to time it without fooling yourself.
-# Nothing later needs it.
+# A GPU has thousands of small arithmetic units and a memory of its own. CuPy gives it NumPy's interface. No other
+# notebook needs this appendix.
 #
 # ## What you will build
 #
@@ -26,9 +25,9 @@
 # %% [markdown]
 # ## What you need
 #
-# Tutorial 11. About 25 minutes. **No GPU is needed.** The outputs stored in this notebook were made without one; cells
-# marked [GPU] print what the library measured on an NVIDIA H200 in its place, from [docs/gpu.md](../docs/gpu.md). For
-# one of your own, `pip install ".[cuda12]"` or `.[cuda13]` in the folder of the repository.
+# Tutorial 11. About 25 minutes. **No GPU is needed.** What is marked [GPU] is skipped without one; the text says what
+# the library measured on an NVIDIA H200 ([docs/gpu.md](../docs/gpu.md)). For your own, `pip install ".[cuda12]"` or
+# `.[cuda13]` in the folder of the repository.
 
 # %%
 import statistics
@@ -50,8 +49,8 @@ rng = np.random.default_rng(15)
 # ## Step 1: is there one?
 #
 # `backend.load("auto")` returns the module to work with, and a sentence that says why. It does not stop at
-# `import cupy`, which works on many machines that have no working GPU: it compiles and runs one tiny kernel and reads
-# the result back. Ask for `"cupy"` by name where it does not work, and you get an error with the way out.
+# `import cupy`, which works on many machines without a working GPU: it compiles and runs one tiny kernel and reads the
+# result back. Where this fails, asking for `"cupy"` by name raises an error that says what to do.
 
 # %%
 xp, why = backend.load("auto")
@@ -68,13 +67,11 @@ assert why.startswith("cupy" if HAVE_GPU else "numpy")
 # %% [markdown]
 # ## Step 2: one code for both
 #
-# The rule of the library: *creation asks the default, computation asks the data.* A layer never names `numpy`. It calls
-# `array_module(x)` and works with whatever module answers. Below is all of `Tanh.backward`, and a
-# function of our own in that style.
+# The library's rule: *creation asks the default, computation asks the data.* No layer names `numpy`. It calls
+# `array_module(x)` and works with the module that answers, as `Tanh.backward` below and our own function do.
 #
-# **A mistake worth remembering:** naming `numpy` in the middle. On a NumPy array nobody notices. On a device array CuPy
-# refuses to copy behind your back. To show this without a GPU we use a stand-in for a device array that refuses in the
-# same way (from this course's grading module; the library's tests have a much stricter one).
+# **A mistake worth remembering:** naming `numpy` in the middle. With a NumPy array nobody notices. With a device array
+# CuPy refuses to copy behind your back. The stand-in below refuses in the same way.
 
 # %%
 source(Tanh.backward)
@@ -106,10 +103,9 @@ except TypeError as error:
 assert refused
 
 # %% [markdown]
-# A net moves as a whole: `net.to("cupy")` returns a converted *copy*, and the original stays where it is. Images move
-# with `cupy.asarray`, results come back with `backend.to_numpy`. `fit`, `net.segment` and the command line
-# (`--backend cupy`) do this for you. If net and data live in different places, `array_module` raises and names both
-# ways out.
+# A net moves as a whole: `net.to("cupy")` returns a converted *copy*. Images move with `cupy.asarray`, results come
+# back with `backend.to_numpy`. `fit`, `net.segment` and the command line (`--backend cupy`) do this for you. If net and
+# data live in different places, an error names both ways out.
 
 # %%
 net = Net.from_spec("C5x5x8 MPF2x2 C5x5x8 MPF2x2 C4x4x8 FC2", rng=15)
@@ -130,18 +126,18 @@ assert net.flat().any()  # the original has not changed
 # %% [markdown]
 # ## Step 3: what must not change
 #
-# The results. But not to the last bit: a GPU adds in another order, and floating-point sums depend on the order. How
-# large a difference is normal? float32 rounds each operation to a relative $\varepsilon = 2^{-23} \approx 1.2 \cdot
-# 10^{-7}$. A sum of $n$ terms in two different orders differs by about $\sqrt{n}\,\varepsilon$ of the typical size of
-# the partial sums, if errors are random.
+# The results, but not to the last bit: a GPU adds in another order, and floating-point sums depend on the order. How
+# large a difference is normal? float32 numbers near 1 lie $\varepsilon = 2^{-23} \approx 1.2 \cdot 10^{-7}$ apart, and
+# each operation rounds to one of them. A sum of $n$ terms in two different orders differs by about
+# $\sqrt{n}\,\varepsilon$ of the typical size of the partial sums, if errors are random.
 #
-# By hand: $1 + 2^{-24} + 2^{-24}$. From the left, $1 + 2^{-24}$ lies half way between two floats and rounds to $1$, and
-# again to $1$. From the right, $2^{-24} + 2^{-24} = 2^{-23}$ first, then $1 + 2^{-23}$, which is a float. The two
-# results differ by exactly $\varepsilon$.
+# By hand: $1 + 2^{-24} + 2^{-24}$. From the left, each sum $1 + 2^{-24}$ lies half way between two floats and rounds to
+# $1$. From the right, $2^{-24} + 2^{-24} = 2^{-23}$ first, then $1 + 2^{-23}$, which is a float. The results differ by
+# $\varepsilon$.
 #
-# So we measure how far float32 itself is from float64 on our net, and ask of a device to be no more than $10^{-5}$ from
-# NumPy. A wrong kernel is off by percents. On an H200 the scores of N3 on 512 x 512 pixels were $5.7 \cdot 10^{-7}$ of
-# their norm away from NumPy's, and the gradient $2.4 \cdot 10^{-7}$. In float64 both were $10^{-15}$ or less.
+# So we measure how far float32 is from float64 on our net, and ask a device to be within $10^{-5}$ of NumPy. On an H200
+# the scores of N3 on 512 x 512 pixels were $5.7 \cdot 10^{-7}$ of their norm away from NumPy's, and the gradient
+# $2.4 \cdot 10^{-7}$.
 
 # %%
 tiny = np.float32(2.0**-24)
@@ -153,7 +149,8 @@ assert left == 1 and right - left == np.finfo(np.float32).eps
 def loss_and_gradient(net, image, target):
     """Loss and gradient of a net on an image, back on the host in float64."""
     asarray = net.xp.asarray
-    value = image_closure(net, Example(asarray(image), asarray(target)), SoftmaxCrossEntropy())()
+    example = Example(asarray(image), asarray(target))
+    value = image_closure(net, example, SoftmaxCrossEntropy())()
     return value, backend.to_numpy(net.flat_grads()).astype(np.float64)
 
 
@@ -181,9 +178,8 @@ else:
 # %% [markdown]
 # ## Step 4: how to time
 #
-# A call on a GPU *queues* the work and returns at once. A clock that is read then has measured the queueing. To read it
-# honestly, synchronise: wait until the queue is empty. We can see this without a GPU. A thread that works through a
-# queue behaves in the same way.
+# A call on a GPU *queues* the work and returns at once. A clock that is read then has measured the queueing. An honest
+# clock synchronises first: it waits until the queue is empty. Below, a thread that works through a queue plays the GPU.
 
 # %% tags=["banner"]
 queue = ThreadPoolExecutor(1)  # the "device": works through its queue in its own time
@@ -207,15 +203,15 @@ waited = 1000 * (time.perf_counter() - begin)
 print(f"without waiting {without:.2f} ms, after waiting {waited:.0f} ms")
 assert without < waited / 4 and waited > 39
 bars = [("host", "queues", 0, max(without, 0.4)), *(("device", *entry) for entry in log)]
-show(figures.queue_timeline(bars, {"clock, no waiting": without, "clock, synchronised": waited}))
+clocks = {"clock, no waiting": without, "clock, synchronised": waited}
+show(figures.queue_timeline(bars, clocks))
 
 # %% [markdown]
-# Three rules follow. Warm up first: the first call compiles kernels and allocates memory. Synchronise before you start
-# and before you stop the clock. Repeat, and take the median. In this library one loss evaluation synchronises exactly
-# once, when the loss is read as a number; inside of the layers nothing waits.
+# Three rules follow. Warm up: the first call compiles kernels and allocates memory. Synchronise before you start and
+# before you stop the clock. Repeat, and take the median.
 #
-# Timed in this way, a training step on an H200 takes 22.4 ms for N3 on 512 x 512 pixels, 32.1 ms for N4 (two CPU cores:
-# 1.38 s), and 5 to 9 ms for the steel net on 60 x 137.
+# Timed in this way, a training step on an H200 takes 22.4 ms for N3 on 512 x 512 pixels, and 32.1 ms for N4 (two CPU
+# cores: 1.38 s).
 
 
 # %%
@@ -249,24 +245,17 @@ if not HAVE_GPU:
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Why does `auto` run a kernel, when it could just try `import cupy`?
-#
-#    <details><summary>Answer</summary>Because the import may work where nothing else does: no driver, no card, a
-#    version that does not fit the card.</details>
-# 2. What does `net.to("cupy")` do to `net`?
-#
-#    <details><summary>Answer</summary>Nothing. It returns a converted copy, with parameters of its own.</details>
-# 3. Two backends differ by 1e-7 in the loss. Is that a bug? And 1e-2?
+# 1. Two backends differ by 1e-7 in the loss. Is that a bug? And 1e-2?
 #
 #    <details><summary>Answer</summary>1e-7 is float32 rounding in another order. 1e-2 is a bug.</details>
-# 4. Your GPU does a forward pass in 0.1 ms, whatever the size of the image. What have you measured?
+# 2. Your GPU does a forward pass in 0.1 ms, whatever the size of the image. What have you measured?
 #
 #    <details><summary>Answer</summary>How long it takes to queue the work. Synchronise before you stop the
 #    clock.</details>
-# 5. Why does the loss cost a synchronisation, and a layer none?
+# 3. In this library the loss costs a synchronisation, and a layer none. Why?
 #
-#    <details><summary>Answer</summary>The loss becomes a Python number, for which the host must wait. A layer's
-#    result stays on the device, where the next layer waits for it in the queue.</details>
+#    <details><summary>Answer</summary>The loss becomes a Python number, for which the host must wait. A layer's result
+#    stays on the device, where the next layer waits for it in the queue.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -304,13 +293,10 @@ grade_timing(median_seconds)
 #
 # - `tinympcnn train --backend auto`, and `segment` alike. If the device runs out of memory, `segment` goes on with
 #   smaller tiles and, if need be, on the CPU, and says so.
-# - A GPU wants much work per call. On the H200, a step of N4 on 512 x 512 pixels takes 32 ms. A step of the steel net,
-#   which does a thousandth of the arithmetic, still takes 5 to 9 ms: the card waits while Python queues some 180
-#   kernels. PyTorch is faster on that card (27.5 ms and 1.2 to 1.9 ms). `tinympcnn bench` measures on your machine.
-# - The tests run all layers on a strict fake of CuPy where there is no GPU, and on the real one where there is. Their
-#   last line says which.
+# - A GPU wants much work per call. A step of the steel net, on 60 x 137, does a thousandth of N4's arithmetic and still
+#   takes 5 to 9 ms on the H200: the card waits while Python queues some 180 kernels. `tinympcnn bench` measures on your
+#   machine.
 #
 # ## Next
 #
-# [16 · Add your own layer](16_add_your_own_layer.ipynb): everything is in place for a layer that the library does not
-# have.
+# [16 · Add your own layer](16_add_your_own_layer.ipynb): a layer that the library does not have.

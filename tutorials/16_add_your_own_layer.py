@@ -11,22 +11,22 @@
 # %% [markdown]
 # # 16 · Add your own layer
 #
-# You have read every layer of the library. Now write one that it does not have: average pooling, for patches and for
-# whole images. It has to pass the same checks as the library's own layers.
+# Write a layer that the library does not have: average pooling, for patches and for whole images. It has to pass the
+# same checks as the library's own layers.
 #
 # ## What you will build
 #
 # ![Averages of four windows, and gradients that go back to all of their pixels](banners/16.png)
 #
-# - `AveragePool`, for patches, and `AveragePoolFragment`, for whole images: formulas, a case by hand, code.
-# - A net that uses them, held to the contract: image net equals patch net at every pixel, and so do the gradients.
+# - `AveragePool`, for patches, and `AveragePoolFragment`, for whole images.
+# - A net that uses them and keeps the contract: image net equals patch net.
 # - A word for the layer in specs, and a model file that holds it.
 # - As exercises: a rectifier, and a rectifier with a learned parameter.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 03 (gradient checks), 05 (pooling), 08 to 10 (fragments, forward and backward). About 40 minutes.
+# Tutorials 03 (gradient checks), 05 (pooling), 08 to 10 (fragments). About 40 minutes.
 
 # %%
 import tempfile
@@ -37,7 +37,15 @@ from course import figures  # not found? start Jupyter with `make tutorials`
 from course.grading_training import grade_prelu, grade_relu
 from course.style import show, source
 
-from tinympcnn import Conv, FullyConnected, Layer, Net, SoftmaxCrossEntropy, Tanh, register_layer
+from tinympcnn import (
+    Conv,
+    FullyConnected,
+    Layer,
+    Net,
+    SoftmaxCrossEntropy,
+    Tanh,
+    register_layer,
+)
 from tinympcnn.engine.backend import array_module
 from tinympcnn.gradcheck import check_contract, check_layer, check_net
 from tinympcnn.nn.fragments import merge, split
@@ -48,8 +56,8 @@ rng = np.random.default_rng(16)
 # %% [markdown]
 # ## Step 1: what a layer owes the rest
 #
-# The whole agreement is the class `Layer` (unfold it). Two methods are a must, `forward` and `backward`. A layer that
-# changes sizes also says so in `output_shape`, `window` and `step`, because `Net` plans all sizes before it computes.
+# The whole agreement is the class `Layer` (unfold it). `forward` and `backward` are a must. A layer that changes sizes
+# also says so in `output_shape`, `window` and `step`, because `Net` plans all sizes before it computes.
 
 # %%
 source(Layer, fold=True)
@@ -62,8 +70,8 @@ source(Layer, fold=True)
 # $$y[f, q, p] = \frac{1}{k_h k_w} \sum_{i, j} x[f, k_h q + i, k_w p + j], \qquad
 # \mathrm{d}x[f, k_h q + i, k_w p + j] = \frac{\mathrm{d}y[f, q, p]}{k_h k_w}.$$
 #
-# The second follows from the first: $x$ enters exactly one $y$, with the factor $1 / (k_h k_w)$. There is no winner
-# here. Everyone in the window gets the same share.
+# The second follows from the first: $x$ enters exactly one $y$, with the factor $1 / (k_h k_w)$. All pixels of the
+# window get the same share.
 #
 # By hand, $k = 2$: the patch $\begin{pmatrix} 1 & 2 \\ 3 & 6 \end{pmatrix}$ has the mean $12 / 4 = 3$. An upstream
 # gradient of $8$ sends $8 / 4 = 2$ to each of the four.
@@ -116,22 +124,22 @@ for k in (2, 3, (2, 3)):
 # %% [markdown]
 # ## Step 3: average pooling on fragments
 #
-# For a whole image we need the windows of *every* offset $(r, c)$, each offset its own fragment, in the order that all
-# the library agrees on:
+# For a whole image we need the windows of *every* offset $(r, c)$. Each offset is a fragment of its own, in the
+# library's order:
 #
 # $$y[f k_h k_w + r k_w + c, \, q, p] = \frac{1}{k_h k_w} \sum_{i, j} x[f, \, r + k_h q + i, \, c + k_w p + j].$$
 #
-# All offsets together are the windows at every position. So take the mean $m$ over the window at every position, and
-# fragment $(r, c)$ is `m[:, r::kh, c::kw]`. That is what `split` does. Going back, `merge` puts the gradients of all
-# fragments into one dense map $\delta$, in which $\delta[u, v]$ belongs to the window with its first pixel at $(u, v)$.
-# A pixel of $x$ now lies in several windows, so their shares *add up*:
+# Take the mean $m$ over the window at every position; fragment $(r, c)$ is `m[:, r::kh, c::kw]`, and `split` returns
+# all of them. On the way back, `merge` puts the gradients of all fragments into one dense map $\delta$, in which
+# $\delta[u, v]$ belongs to the window whose first pixel is $(u, v)$. A pixel of $x$ now lies in several windows, so
+# their shares *add up*:
 #
 # $$\mathrm{d}x[f, u, v] = \frac{1}{k_h k_w} \sum_{i, j} \delta[f, u - i, v - j].$$
 #
-# By hand: $x = \begin{pmatrix} 1 & 2 & 3 \\ 4 & 5 & 6 \\ 7 & 8 & 9 \end{pmatrix}$ with $k = 2$ has four windows. Their
-# means are $3, 4, 6, 7$: four fragments of one pixel. With upstream gradients $4, 8, 12, 16$ the centre lies in all
-# four windows and gets $(4 + 8 + 12 + 16) / 4 = 10$; the upper left corner lies in one and gets $4 / 4 = 1$; the upper
-# middle lies in two and gets $(4 + 8) / 4 = 3$.
+# By hand: $x = \begin{pmatrix} 1 & 2 & 3 \\ 4 & 5 & 6 \\ 7 & 8 & 9 \end{pmatrix}$ with $k = 2$ has four windows, with
+# the means $3, 4, 6, 7$: four fragments of one pixel. Let the upstream gradients be $4, 8, 12, 16$. The centre lies in
+# all four windows and gets $(4 + 8 + 12 + 16) / 4 = 10$. The upper left corner lies in one and gets $4 / 4 = 1$. The
+# upper middle lies in two and gets $(4 + 8) / 4 = 3$.
 
 
 # %% tags=["banner"]
@@ -158,8 +166,8 @@ class AveragePoolFragment(Layer):
 
     def output_shape(self, shape):
         """Return (F*kh*kw, (H+1)//kh - 1, (W+1)//kw - 1, C)."""
-        F, H, W, C = shape
-        return (F * self.k[0] * self.k[1], *fragmented((H, W), self.k, "AveragePoolFragment"), C)
+        (F, H, W, C), (kh, kw) = shape, self.k
+        return (F * kh * kw, *fragmented((H, W), self.k, "AveragePoolFragment"), C)
 
     def forward(self, x, train=True):
         """Return the storage of all fragments."""
@@ -195,8 +203,8 @@ show(figures.average_both_ways(x[0, :, :, 0], y.ravel(), dy.ravel(), dx[0, :, :,
 # %% [markdown]
 # ## Step 4: the battery
 #
-# First the gradients, for several pools. Then a second opinion that shares no code with ours: an average is a
-# convolution with a constant kernel, so `Conv` with all weights $1 / (k_h k_w)$ must give the same dense map.
+# First the gradients, for several pools. Then a second opinion that shares no code with ours: `Conv` with all weights
+# $1 / (k_h k_w)$ must give the same dense map.
 
 # %%
 for k in (2, 3, (2, 3), (3, 1)):
@@ -205,20 +213,22 @@ for k in (2, 3, (2, 3), (3, 1)):
 constant = Conv(1, 1, 2)
 constant.params["W"][...] = 0.25
 image = rng.standard_normal((2, 7, 9, 1)).astype(np.float32)
-gap = abs(merge(AveragePoolFragment(2).forward(image), [(2, 2)]) - constant.forward(image)).max()
+dense = merge(AveragePoolFragment(2).forward(image), [(2, 2)])
+gap = abs(dense - constant.forward(image)).max()
 print("largest difference to a convolution:", gap)
 assert gap < 1e-6
 
 # %% [markdown]
-# Then the contract (section 3.2 of the paper), in a net with convolutions around two of our layers, on an image of odd
-# size with $H \neq W$. `check_net` does for all parameters of a net what `check_layer` does for one layer.
+# Then the contract (section 3.2 of the paper), in a net with two of our layers, on an image with $H \neq W$.
+# `check_net` does for all parameters of a net what `check_layer` does for one layer.
 
 
 # %%
 def small_net(pooling):
     """A net with two pooling layers, field of view 15 x 15."""
-    layers = [Conv(1, 4, 4, rng=16), Tanh(), pooling(2), Conv(4, 5, 3, rng=17), Tanh(), pooling(2)]
-    return Net([*layers, FullyConnected(5, 2, 2, rng=18)])
+    first = [Conv(1, 4, 4, rng=16), Tanh(), pooling(2)]
+    second = [Conv(4, 5, 3, rng=17), Tanh(), pooling(2)]
+    return Net([*first, *second, FullyConnected(5, 2, 2, rng=18)])
 
 
 net = small_net(AveragePoolFragment)
@@ -234,9 +244,8 @@ print("contract kept; all gradients of the net are right")
 # ## Step 5: a mistake that only the contract sees
 #
 # **A mistake worth remembering:** numbering the offsets by columns, $f k_h k_w + c k_h + r$, in `forward` and in
-# `backward` alike. The layer is then perfectly consistent with itself. `check_layer` compares its backward pass with
-# its own forward pass and finds nothing. But `Net` merges fragments by rows, so pixels at offset $(0, 1)$ and $(1,
-# 0)$ change places.
+# `backward` alike. `check_layer` compares the backward pass with the layer's own forward pass, and these two agree. But
+# `Net` merges fragments by rows, so pixels at the offsets $(0, 1)$ and $(1, 0)$ change places.
 
 
 # %%
@@ -267,17 +276,20 @@ stripes = np.sin(np.add.outer(np.arange(40) / 3, np.arange(64) / 5)).astype(np.f
 kinds = AveragePoolFragment, ByColumns
 plain = [small_net(kind).forward(stripes[None, :, :, None])[0, :, :, 1] for kind in kinds]
 show(
-    figures.picture_grid([stripes, *plain], ["the image", "fragments by rows", "fragments by columns"]),
+    figures.picture_grid(
+        [stripes, *plain],
+        ["the image", "fragments by rows", "fragments by columns"],
+    ),
     alt="""Three pictures: slanted smooth waves; the scores of the right net, which are
     smooth waves too; and the scores of the net with the wrong order, in which the same
     waves are torn into a checkerboard of misplaced pixels.""",
 )
 
 # %% [markdown]
-# So three checks, and each sees what the others cannot: a case by hand sees a wrong forward formula, `check_layer`
-# sees a backward that does not belong to its forward, and `check_contract` sees a layer that does not fit the rest.
+# Each of our checks sees what the others cannot. A case by hand sees a wrong forward formula, `check_layer` a backward
+# pass that does not belong to its forward pass, and `check_contract` a layer that does not fit the rest.
 #
-# The new layer trains like any other. A few steps of plain descent on one image:
+# The new layer trains like any other:
 
 # %%
 target = (stripes[7:-7, 7:-7] > 0).astype(int)[None]
@@ -294,13 +306,13 @@ assert losses[-1] < 0.5 * losses[0]
 # %% [markdown]
 # ## Step 6: a word in specs, and a model file
 #
-# The library knows its layers by name, from a register. `@register_layer` above the class enters yours. A model file
-# holds the name of a layer, the arguments of its constructor and its parameters, and no code. So whoever loads the
-# file first runs the code that defines the layer; and the layer keeps each argument as an attribute of the same name,
-# as `k` is here. (Run a cell twice, and the class defined last counts.)
+# The library knows its layers by name, from a register, and `@register_layer` enters a class there. A model file holds
+# the name of a layer, the arguments of its constructor and its parameters, and no code. So whoever loads the file must
+# first run the code that defines the layer, and the layer must keep each argument as an attribute of the same name,
+# like `k` here.
 #
 # Two more lines give the layer a word in specs: `letters` says how the word begins, and `from_word` makes the
-# constructor's arguments of the sizes behind the letters.
+# constructor's arguments from the sizes behind the letters.
 
 # %%
 spec_net = Net.from_spec("C4x4x4 APF2 C3x3x5 APF2 FC2x2x2", rng=16)
@@ -328,15 +340,6 @@ assert same.all()
 #
 #    <details><summary>Answer</summary>Windows of one offset do not overlap, windows of different offsets do: a pixel
 #    gets a share from each window that holds it.</details>
-# 4. What must `backward` do with the gradients of parameters, and why?
-#
-#    <details><summary>Answer</summary>Add to what is there (+=). The gradient of several images, or of all patches of
-#    one, is the sum over several backward passes.</details>
-# 5. `check_layer` is content and the segmentation is wrong. What could it be?
-#
-#    <details><summary>Answer</summary>Anything in which forward and backward agree: a wrong order of fragments, a wrong
-#    window, a formula that is consistent but not the one wanted. `check_contract` and a case by hand see
-#    these.</details>
 
 # %% [markdown]
 # ## Exercises
@@ -392,16 +395,13 @@ grade_prelu(PReLU)
 # %% [markdown]
 # ## In practice
 #
-# - `MaxPoolFragment` does the same as our layer in blocks, on worker threads, with memory that is kept from step to
-#   step (`tinympcnn/engine`). Ours is the plain form: right first, fast later.
-# - A function of one number is even shorter: derive from `Activation`, as `Tanh` does, and write its value and its
-#   slope (`tinympcnn/nn/layers/activation.py`).
+# - `MaxPoolFragment` works in blocks, on worker threads, with memory that is kept from step to step
+#   (`tinympcnn/engine`). Right first, fast later.
+# - A function of one number is shorter: derive from `Activation`, as `Tanh` does, and write its value and its slope
+#   (`tinympcnn/nn/layers/activation.py`).
 # - Ask the data for the module, `array_module(x)`, and use nothing that only NumPy has. Then the layer runs on a GPU,
-#   too: that was tutorial 15.
-# - `Net.save` refuses layers that are not registered, and `Net.load` names a layer that it does not know. No code comes
-#   from a file.
+#   too.
 #
 # ## Next
 #
-# You have derived, written and checked a convolutional network, its training on whole images and an extension of your
-# own. [17 · DanNet](17_dannet.ipynb) turns back to single images: the same nets as classifiers, and committees of them.
+# [17 · DanNet](17_dannet.ipynb) turns back to single images: the same nets as classifiers, and committees of them.

@@ -11,24 +11,21 @@
 # %% [markdown]
 # # 17 · DanNet
 #
-# The nets of this course became famous as classifiers: in 2011 they won contests for Chinese characters and for traffic
-# signs, before anyone ran them on whole images. What changes when the window *is* the image, and why are several nets
-# better than the best of them?
+# In 2011 nets like ours won contests as classifiers, of Chinese characters and of traffic signs, before anyone ran them
+# on whole images. What changes when the window *is* the image, and why are several nets better than the best of them?
 #
 # ## What you will build
 #
 # ![Eight distortions of one handwritten digit](banners/17.png)
 #
-# - A column: a patch net whose field of view is the whole image, written in the notation of the papers.
+# - A column: a patch net whose field of view is the whole image.
 # - New images from few: distortions in one resampling.
-# - A committee of three columns that see the same digits in three widths, its gain, and a test of whether the gain is
-#   chance.
-# - Two pictures of what was learnt: the first filters, and the pixels that speak for a class.
+# - A committee of three columns, its gain, and a test of whether the gain is chance.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 06 (patches), 09 (field of view) and 11 (what was learnt). Binomial coefficients. About 40 minutes.
+# Tutorials 06 (patches), 09 (field of view) and 11 (what was learnt). Binomial coefficients. About 30 minutes.
 
 # %%
 import numpy as np
@@ -53,12 +50,11 @@ rng = np.random.default_rng(17)
 # 20 maps of 4x4 filters, pools 2x2, has 40 maps of 5x5 filters, pools 3x3, and ends in 150 and 10 units. `150N` sees
 # all that is left of the image.
 #
-# By hand: $29 - 4 + 1 = 26$, half of it is $13$; $13 - 5 + 1 = 9$, a third of it is $3$. So `150N` is a
-# FullyConnected layer over 3x3 pixels of 40 maps. An input of 28x28 would leave $25$ pixels for the first pool, which
-# do not divide by 2. The library says so, and says which sizes would.
+# By hand: $29 - 4 + 1 = 26$, half of it is $13$; $13 - 5 + 1 = 9$, a third of it is $3$. So `150N` is a FullyConnected
+# layer over 3x3 pixels of 40 maps. An input of 28x28 would leave $25$ pixels for the first pool, an odd number; the
+# library says which sizes divide.
 #
-# Nothing else is new. The same parameters run on a large image as well, as an image net, and say at every pixel what
-# the patch net says of the window there.
+# As an image net, the same parameters say at every pixel of a large image what the patch net says of the window there.
 
 # %%
 net = Net.from_spec("1x29x29-20C4-MP2-40C5-MP3-150N-10N", rng=17)
@@ -80,12 +76,12 @@ assert gap < 1e-12
 # ## Step 2: many images from few
 #
 # A net with 76,000 parameters learns a few hundred digits by heart. So every image is distorted anew each time it is
-# seen: moved, scaled, turned, slanted and bent. Each of these says where a pixel of the result *comes from*:
+# seen: moved, scaled, turned, slanted and bent. A distortion says where a pixel of the result *comes from*:
 #
 # $$y[q, p] = x\big(A (q, p) + t + \alpha\, (G_\sigma * u)[q, p]\big),$$
 #
 # with a matrix $A$, a shift $t$, and noise $u$ from $-1$ to $1$ that a Gaussian of width $\sigma$ has smoothed. The
-# image is looked up once, between its pixels. A resampling for each of the five would blur five times.
+# image is looked up once, between its pixels. Five resamplings in a row would blur it five times.
 #
 # By hand: an image whose pixels are $0, 4$, looked up a quarter of the way between them, is
 # $0.75 \cdot 0 + 0.25 \cdot 4 = 1$.
@@ -99,7 +95,11 @@ variants = distort(images[:1].repeat(8, axis=0), (29, 29), wild, rng)
 assert variants.shape == (8, 29, 29, 1)
 assert np.abs(np.diff(variants, axis=0)).max(axis=(1, 2, 3)).min() > 50  # no two are alike
 show(
-    figures.picture_grid([v[:, :, 0] for v in variants], [f"variant {i}" for i in range(8)], columns=8),
+    figures.picture_grid(
+        [v[:, :, 0] for v in variants],
+        [f"variant {i}" for i in range(8)],
+        columns=8,
+    ),
     alt="""Eight distortions of one handwritten digit: shifted, turned, slanted and bent, each
     in another way.""",
 )
@@ -107,9 +107,9 @@ show(
 # %% [markdown]
 # ## Step 3: three columns
 #
-# A column is a net with a preprocessing of its own. Here each digit is squeezed or stretched to a width: as it is, 10
-# pixels, and 15 pixels. Each column has other weights to begin with, and sees another picture of the same digit, so it
-# makes other mistakes. The loop is the `fit` of tutorial 11, on batches of patches in place of whole images.
+# A column is a net with a preprocessing of its own. Our three see each digit in its own width, 10 pixels wide, and 15
+# pixels wide. Each column begins with other weights and sees other pictures of the same digits, so it makes other
+# mistakes. `fit` is that of tutorial 11, on batches of patches in place of whole images.
 
 
 # %%
@@ -138,17 +138,16 @@ show(
 # ## Step 4: a committee, and whether its gain is chance
 #
 # The committee averages the probabilities: $p = \frac{1}{M} \sum_m p_m$. Is it better than the best column, or lucky?
-# Both saw the same test images, so only those speak that one has right and the other wrong. If both were equally good,
-# each of these $n$ images would fall to either side like a coin. With $m$ on the rarer side, McNemar's test asks how
-# often coins fall so unevenly:
+# Only images that one of them has right and the other wrong can tell. If both were equally good, each of these $n$
+# images would fall to either side like a coin. With $m$ on the rarer side, McNemar's test asks how often coins fall so
+# unevenly:
 #
 # $$p = \min\Big(1, \; 2 \sum_{i \le m} \binom{n}{i} 2^{-n}\Big).$$
 #
-# By hand: 6 images to one side and 1 to the other, $n = 7$ and $m = 1$: $2\,(1 + 7) / 128 = 0.125$. Seven images prove
-# nothing.
+# By hand: 6 images to one side and 1 to the other, $n = 7$ and $m = 1$: $2\,(1 + 7) / 128 = 0.125$.
 #
-# A committee also knows better when it does not know. Hand the images with the lowest largest probability to a person,
-# and fewer mistakes are left among the others.
+# A committee also knows better than one net when it may be wrong. Hand the images whose largest probability is lowest
+# to a person, and fewer mistakes are left among the others.
 
 # %%
 together = sum(opinions) / 3
@@ -183,14 +182,21 @@ assert gradients.shape == (3, 29, 29, 1) and first.min() >= 0 and first.max() <=
 show(
     figures.picture_grid(
         [*(test[0][i, :, :, 0] for i in shown), *gradients[..., 0]],
-        [*(f"a {k}" for k in (0, 3, 7)), *(f"for {k} (bright), against (dark)" for k in (0, 3, 7))],
+        [
+            *(f"a {k}" for k in (0, 3, 7)),
+            *(f"for {k} (bright), against (dark)" for k in (0, 3, 7)),
+        ],
         limits=[None] * 3 + [(-abs(g).max(), abs(g).max()) for g in gradients],
     ),
     alt="""Three digits, and below each the gradient of its score: bright where ink speaks
     for it, dark against it.""",
 )
 show(
-    figures.picture_grid([f[:, :, 0] for f in first], [f"filter {i}" for i in range(4)], columns=4),
+    figures.picture_grid(
+        [f[:, :, 0] for f in first],
+        [f"filter {i}" for i in range(4)],
+        columns=4,
+    ),
     alt="""Four filters of 4x4 weights of the first layer; some are bright on one side and
     dark on the other.""",
 )
@@ -198,26 +204,16 @@ show(
 # %% [markdown]
 # ## Check yourself
 #
-# 1. Why is `150N` behind maps of 3x3 pixels not the same as behind maps of 1x1?
-#
-#    <details><summary>Answer</summary>It has nine weights for each map instead of one: it sees all that is left of the
-#    image, in a fixed arrangement.</details>
-#
-# 2. Why are all distortions done in one resampling?
-#
-#    <details><summary>Answer</summary>Each resampling averages neighbouring pixels. Five in a row would blur five
-#    times.</details>
-#
-# 3. Where does a column keep its preprocessing, and why there?
+# 1. Where does a column keep its preprocessing, and why there?
 #
 #    <details><summary>Answer</summary>In the model file. A net that sees images prepared in another way than in
 #    training says wrong things without a word.</details>
 #
-# 4. Ten columns that make the same mistakes: what does their committee gain?
+# 2. Ten columns that make the same mistakes: what does their committee gain?
 #
 #    <details><summary>Answer</summary>Nothing. A mean helps only as far as the mistakes differ.</details>
 #
-# 5. A committee errs on 9 images and its best column on 12, of 2,000. Is the committee better?
+# 3. A committee errs on 9 images and its best column on 12, of 2,000. Is the committee better?
 #
 #    <details><summary>Answer</summary>These numbers do not tell. If they differ on three images only, all to one side,
 #    McNemar's p is 0.25; chance does that often.</details>
@@ -225,10 +221,9 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The cell works with the first code cell alone.
 # The solutions are in `solutions/17.py`.
 #
-# The first: the class (N,) that a committee chooses, given its members' probabilities (M, N, K).
+# **A committee.** Return the class (N,) that it chooses for each image, given its members' probabilities (M, N, K).
 
 
 # %% tags=["exercise"]
@@ -240,8 +235,8 @@ def committee(opinions):
 grade_committee(committee)
 
 # %% [markdown]
-# The second: McNemar's p, given which images each of two classifiers has wrong (arrays of booleans). `math.comb(n, i)`
-# is the binomial coefficient.
+# **McNemar's p**, given which images each of two classifiers has wrong (arrays of booleans). `math.comb(n, i)` is the
+# binomial coefficient.
 
 
 # %% tags=["exercise"]
@@ -253,7 +248,7 @@ def mcnemar_p(wrong_a, wrong_b):
 grade_mcnemar(mcnemar_p)
 
 # %% [markdown]
-# The third: the error rate among the images that are left when the `n` least certain ones are rejected.
+# **Rejecting.** Return the error rate among the images that are left when the `n` least certain ones are rejected.
 
 
 # %% tags=["exercise"]
@@ -269,10 +264,10 @@ grade_rejection(error_after_rejecting)
 #
 # - `tinympcnn train -i FOLDER -o column.npz --preprocess width10 --distort digits` reads one subfolder for each class;
 #   `tinympcnn classify -i FOLDER -m a.npz b.npz` averages columns and prints all of the above.
-# - Colour photographs have other preprocessings: `imadjust`, `histeq`, `adapthisteq` and `conorm`, for light that
-#   changes more than the signs do (`tinympcnn/data/preprocessing.py`).
+# - Colour photographs, whose light varies, have other preprocessings: `imadjust`, `histeq`, `adapthisteq` and `conorm`
+#   (`tinympcnn/data/preprocessing.py`).
 # - The papers' committees had up to 35 columns, trained for days on GPUs: 0.23 % error on digits, and 99.46 % of the
-#   traffic signs right, more than people. `docs/results/classification.md` has ours, on far fewer images.
+#   traffic signs right, more than people. Ours, on far fewer images, are in `docs/results/classification.md`.
 #
 # ## Next
 #

@@ -20,13 +20,13 @@
 #
 # - Labels from points: discs, and rings that do not count.
 # - Crops that show rare objects as often as everything else.
-# - A list of objects from a map of probabilities, and its F1.
+# - A list of objects, and its F1.
 # - A second net that learns from the mistakes of the first.
 
 # %% [markdown]
 # ## What you need
 #
-# Tutorials 11 (training on whole images) and 14 (rare classes). About 45 minutes.
+# Tutorials 11 (training on whole images) and 14 (rare classes). About 30 minutes.
 
 # %%
 import numpy as np
@@ -54,8 +54,8 @@ RADIUS = 6  # pixels of the discs
 # By hand: a disc with a radius of 1 pixel has 5 pixels. A ring up to 1.5 pixels adds the 4 pixels at a distance of
 # $\sqrt{2} \approx 1.41$.
 #
-# The cells are rough and dark. Round smooth bodies, brown debris and specks of stain are dark as well, and do not
-# count.
+# The cells are rough and dark. Round smooth bodies, brown debris and specks of stain are dark as well, and are no
+# objects.
 
 # %%
 small = disc_labels(np.array([[2, 2]]), (5, 5), radius=1)
@@ -107,10 +107,10 @@ assert shown > 0.4 and first_losses[-1] < 0.6 * first_losses[0]
 # %% [markdown]
 # ## Step 3: from a map to a list
 #
-# Each pixel near a cell has a probability, and a cell is to be counted once. First the map is smoothed: each pixel
-# gets the mean over a disc as large as those of training, so it is largest where a whole disc says "object". Then the
-# largest value of the map is an object, everything within a distance $r$ of it goes, and the largest value of the rest
-# is the next: non-maxima suppression.
+# Many pixels of a cell are probable, and the cell is to be counted once. First the map is smoothed: each pixel gets the
+# mean over a disc as large as those of training, so the map is largest where a whole disc says "object". Then the
+# largest value becomes an object, everything within a distance $r$ of it goes, and so on with the rest: non-maxima
+# suppression.
 #
 # By hand: with $r = 1$, the row $0,\ 0.9,\ 0.8,\ 0.1,\ 0.7$ has the objects $0.9$ and $0.7$. The $0.8$ goes with the
 # $0.9$ beside it.
@@ -140,13 +140,13 @@ show(
 # %% [markdown]
 # ## Step 4: hits, misses, false alarms
 #
-# An object is a hit if a cell lies within a distance, and each cell can be hit once; the objects choose in the order of
-# their scores. What is left over are false alarms and misses, and
+# An object is a hit if a cell lies within a given distance, and each cell can be hit once. The objects choose in the
+# order of their scores. The objects that are left over are false alarms, the cells that are left over misses, and
 #
 # $$F_1 = \frac{2\,\text{hits}}{2\,\text{hits} + \text{false alarms} + \text{misses}}.$$
 #
-# By hand: three hits, one false alarm and two misses give $6 / (6 + 1 + 2) = 2/3$. A score decides what counts as an
-# object. It is chosen on images that are used neither for training nor for the test.
+# By hand: three hits, one false alarm and two misses give $6 / (6 + 1 + 2) = 2/3$. A threshold on the score decides
+# what is an object. It is chosen on images that serve neither training nor test.
 
 # %%
 found = np.array([[10, 10, 0.6], [10, 13, 0.9]])
@@ -170,8 +170,8 @@ assert once.false_alarms + once.misses > 5
 # %% [markdown]
 # ## Step 5: learn from mistakes
 #
-# Nearly all of the background is easy, and the first net has learnt it. The winner of the contest ran such a net over
-# the training images and drew the background for the final nets in proportion to the mistakes,
+# Nearly all of the background is easy, and the first net has learnt it. The winner of a contest therefore drew the
+# background for the final nets in proportion to such a net's mistakes on the training images,
 #
 # $$\Pr(\text{pixel}) \propto 1 - p(\text{true class}).$$
 #
@@ -207,21 +207,11 @@ show(
 #    <details><summary>Answer</summary>Whether its pixels belong to the cell is a matter of taste. A net that must
 #    decide it learns the taste of the person who made the points, not the cells.</details>
 #
-# 2. Why is the map smoothed before its peaks are taken?
-#
-#    <details><summary>Answer</summary>A single pixel may be sure by chance. The mean over a disc is large only where
-#    a whole disc agrees, and it is largest at its centre.</details>
-#
-# 3. One paper has F1 0.8 and another 0.7 on the same images. What must you ask first?
+# 2. One paper has F1 0.8 and another 0.7 on the same images. What must you ask first?
 #
 #    <details><summary>Answer</summary>Within which distance an object is a hit.</details>
 #
-# 4. Why must each cell be hit only once?
-#
-#    <details><summary>Answer</summary>Otherwise a net that marks each cell ten times has ten hits for it, and a count
-#    of cells that is ten times too large.</details>
-#
-# 5. Can you tell from the two curves of the loss which net is the better one?
+# 3. Can you tell from the two curves of the loss which net is the better one?
 #
 #    <details><summary>Answer</summary>No. The second net trains on other crops, the difficult ones, and losses on
 #    different data cannot be compared. F1 on the same test images can.</details>
@@ -229,10 +219,9 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The cell works with the first code cell alone.
 # The solutions are in `solutions/18.py`.
 #
-# The first: F1 from the three counts.
+# **F1** from the three counts.
 
 
 # %% tags=["exercise"]
@@ -244,8 +233,8 @@ def f1(hits, false_alarms, misses):
 grade_f1(f1)
 
 # %% [markdown]
-# The second: non-maxima suppression. `objects` (n, 3) has the row, the column and the score of candidates, the largest
-# score first; return those that stay when everything within `radius` of a larger one that stays goes.
+# **Non-maxima suppression.** `objects` (n, 3) has the row, the column and the score of candidates, the largest score
+# first. Return those that stay when everything within `radius` of a larger one that stays goes.
 
 
 # %% tags=["exercise"]
@@ -257,8 +246,8 @@ def suppress(objects, radius):
 grade_suppress(suppress)
 
 # %% [markdown]
-# The third: the index of the pixel that is drawn in proportion to `wrong` (n,), given a number `u` that is drawn evenly
-# from 0 to 1. Pixels that are never wrong are never drawn.
+# **Drawing mistakes.** Return the index of the pixel that is drawn in proportion to `wrong` (n,), given a number `u`
+# that is drawn evenly from 0 to 1. Pixels that are never wrong are never drawn.
 
 
 # %% tags=["exercise"]
@@ -273,11 +262,11 @@ grade_draw(draw)
 # ## In practice
 #
 # - `tinympcnn train -i slides/ -l points.csv --radius 8 --net mitosis1 --crop 64 --focus classes -o first.npz`, then
-#   `--focus first.npz` for the second net. `mitosis1` and `mitosis2` are the nets of the contest.
+#   `--focus first.npz` for the second net.
 # - `tinympcnn locate -i new/ -m a.npz -m b.npz --turns -o objects.csv --val known/ --truth points.csv` chooses the
-#   score, writes the table, and with `--overlay` and `--roi` pictures and points for ImageJ. Images may be of any size:
-#   rows are read as they are needed.
-# - `docs/results/objects.md` has the results on images of 2084x2084, and on real nuclei against a watershed.
+#   score and writes the table (with `--overlay` and `--roi`, also pictures and points for ImageJ). Images may be of any
+#   size.
+# - `docs/results/objects.md` has results on images of 2084x2084, and on real nuclei against a watershed.
 #
 # ## Next
 #

@@ -13,7 +13,7 @@
 #
 # Max-pooling forgets where things are. Fragments give the place back by keeping every offset. Two other answers are
 # more common: convolutions with gaps and no pooling (*a trous*), and nets that pool, come up again, and fetch the lost
-# detail from skip connections (U-Nets; Ronneberger, Fischer, Brox 2015). All three are made of the same few layers.
+# detail through skip connections (U-Nets; Ronneberger, Fischer, Brox 2015).
 #
 # ## What you will build
 #
@@ -21,7 +21,7 @@
 #
 # - A layer that splits maps without a maximum. Convolutions behind it *are* convolutions with gaps.
 # - The backward pass of a skip connection, and the sizes inside a U-Net.
-# - The three answers side by side on one job: what they cost, how good they are, and what one of them only seems to do.
+# - The three answers on one job, and what one of them only seems to do.
 
 # %% [markdown]
 # ## What you need
@@ -45,13 +45,12 @@ rng = np.random.default_rng(19)
 # %% [markdown]
 # ## Step 1: split without a maximum
 #
-# `MaxPoolFragment` does two things at once: it takes the maximum over the window at *every* position, and then deals
-# the positions out to the fragments (tutorial 08, Step 4). `Fragment` only deals out. With $f$ the number of a source
-# fragment,
+# `MaxPoolFragment` takes the maximum over the window at *every* position, and then deals the positions out to the
+# fragments. `Fragment` only deals out. With $f$ the number of a source fragment,
 #
 # $$y[f\,k_h k_w + r\,k_w + c,\; q,\; p] = x[f,\; k_h q + r,\; k_w p + c].$$
 #
-# Each pixel goes to one place. So the backward pass has nothing to add up: each gradient comes back from that place.
+# Each pixel goes to one place, and its gradient comes back from that place.
 #
 # By hand, on $4 \times 4$ pixels numbered from 0 in reading order, with $k = 2$: offset $(0, 1)$ has the rows 0, 2 and
 # the columns 1, 3. Fragment 1 is $1, 3$ over $9, 11$.
@@ -80,10 +79,10 @@ show(figures.split_only(x[0, :, :, 0]))
 #
 # By hand, on the row $1, 2, 3, 4, 5, 6$ with the kernel $(1, 10)$: the fragments are $1, 3, 5$ and $2, 4, 6$. Convolved
 # they are $31, 53$ and $42, 64$, and merged $31, 42, 53, 64$. Directly, with a gap: $1 + 10 \cdot 3 = 31$,
-# $2 + 10 \cdot 4 = 42$, and so on.
+# $2 + 10 \cdot 4 = 42$.
 #
-# In the picture, black lines are those of the middle pixel. Three layers with kernels of 3 see 15 pixels in a row. The
-# same three layers without gaps see 7.
+# In the picture, black lines are those of the middle pixel. Three layers with kernels of 3 see 15 pixels in a row, and
+# without gaps 7.
 
 # %%
 conv = Conv(1, 1, (1, 2))
@@ -121,8 +120,8 @@ show(figures.gaps(rates=[1, 2, 4], n=17))
 # $$y = \big(\mathrm{crop}(x),\; \mathrm{inner}(x)\big), \qquad
 # \mathrm{d}x = \mathrm{inner.backward}(\mathrm{d}y_{\text{inner}}) + \mathrm{uncrop}(\mathrm{d}y_{\text{crop}}).$$
 #
-# The inner layers have convolutions, which leave a smaller map, so $x$ is cropped to its middle. $x$ goes two ways, so
-# two gradients come back, and they add.
+# The convolutions inside leave a smaller map, so $x$ is cropped to its middle. $x$ goes two ways, so two gradients come
+# back, and they add.
 #
 # By hand: $x$ has the numbers 1 to 9, and the inner layer is a convolution of $3 \times 3$ ones, without a bias. The
 # crop is $5$ and the inner map is $45$. With $\mathrm{d}y = (2, 3)$, the inner layer sends $3$ to all nine pixels, and
@@ -145,19 +144,19 @@ source(Skip.forward, Skip.backward, fold=True)
 # %% [markdown]
 # ## Step 4: a U-Net is skips inside each other
 #
-# In a spec, brackets are a skip. The U of the picture at the top, read from left to right, is
-# `C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x8 C3x3x8 U2x2 ] C3x3x6 U2x2 ] C3x3x6 C1x1x1`.
+# In a spec, brackets are a skip. The U of the picture at the top, read from left to right:
+#
+#     C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x8 C3x3x8 U2x2 ] C3x3x6 U2x2 ] C3x3x6 C1x1x1
 #
 # By hand, from 30 rows: C 28, pool 14, C 12, pool 6, C 4, C 2, repeat 4. The inner skip crops its 12 to 4. C 2, repeat
 # 4. The outer skip crops its 28 to 4. C 2. So 2 of 30 rows come out.
 #
-# The table below says "field of view 34x34". That is the widest view of any output; output $(0, 0)$ sees 30 rows. So
-# the $n = H - v_h + 1$ of tutorial 09 does not hold for a U-Net. Here it is $n = H - 28$.
+# The table says "field of view 34x34", the widest view of any output; output $(0, 0)$ sees 30 rows. So tutorial 09's
+# $n = H - v_h + 1$ does not hold here; $n = H - 28$ does.
 #
 # Not every size divides. Behind a C3, the first pool wants an even number; half of it, less 2, must be even, too. The
-# net takes 30, 34, 38, ... rows. A net with fragments pads such an image without harm, because no output that is kept
-# sees the padding (tutorial 09). Here that would change outputs, so the library refuses, and `net.predict` and
-# `net.segment` mirror the border up to a size that fits.
+# net takes 30, 34, 38, ... rows. Unlike with fragments (tutorial 09), padding would change outputs that are kept. So
+# the library refuses other sizes, and `net.predict` and `net.segment` mirror the border up to a size that fits.
 
 # %% tags=["banner"]
 UNET = "C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x8 C3x3x8 U2x2 ] C3x3x6 U2x2 ] C3x3x6 C1x1x1"
@@ -190,7 +189,7 @@ train, test = list(images[:8]), images[8]
 
 
 def error(net):
-    """Mean squared error of the image that the net gives back, for an image that it has not seen."""
+    """Mean squared error of the image that the net gives back; it has not seen the image."""
     return float(np.mean((net.predict(test)[:, :, :1] - test) ** 2))
 
 
@@ -219,13 +218,12 @@ show(
 )
 
 # %% [markdown]
-# Plain and fragments lose the same thing, the three smaller values of each window. Which of the two is ahead after 20
-# passes is chance of the seed; in the table at the end they are equal. The a trous net loses nothing, and pays three
-# times the operations of a net that makes its maps small.
+# Plain and fragments lose the same thing, the three smaller values of each window. Which of them is ahead after 20
+# passes is chance of the seed. The a trous net loses nothing, and takes three times the operations of plain.
 #
-# **A mistake worth remembering:** to read from this that the U-Net has *understood* the image best. Its outer skip
-# hands the first convolution's maps to the last one, and three convolutions in a row can copy. Do the layers inside
-# matter at all? Put the *mean* of each inner map in its place, so that they say nothing of the image.
+# **A mistake worth remembering:** to conclude that the U-Net has *understood* the image best. Its outer skip hands the
+# first convolution's maps to the last one, and three convolutions in a row can copy. Do the layers inside matter at
+# all? Put the *mean* of each inner map in its place, so that they say nothing of the image.
 
 
 # %%
@@ -245,18 +243,19 @@ muted.normalisation = unet.normalisation
 print(f"plain net           {errors['plain']:.5f}")
 print(f"U-Net               {errors['U-Net']:.5f}")
 print(f"inner layers muted  {error(muted):.5f}")
-inside = sum(array.size for skip in unet.layers if skip.layers for array in skip.params.values())
+skips = [layer for layer in unet.layers if layer.layers]
+inside = sum(array.size for skip in skips for array in skip.params.values())
 print(f"{inside:,} of its {unet.n_params:,} weights are inside the skip")
 assert error(muted) < 1.05 * errors["U-Net"] < errors["plain"]
 
 # %% [markdown]
 # ## Step 6: move the image by one pixel
 #
-# A net of fragments gives every pixel the answer of its window, wherever the window lies. Move the image by one pixel,
-# and the answers move by one pixel. In a net that comes up again an answer depends on where the pixel falls in the grid
-# of the pools. Only moves by a multiple of the pools inside one another, $2 \cdot 2 = 4$, leave the answers as they
-# are: that number is the net's **alignment**. (A `U` undoes its pool: `MP2x2 U2x2 MP2x2 U2x2` has the alignment 2.) So
-# a U-Net has no patch net, and tiles must begin at multiples of 4 to fit together (`net.segment` sees to that).
+# A net of fragments gives every pixel the answer of its window. Move the image by one pixel, and the answers move by
+# one pixel. In a net that comes up again an answer depends on where the pixel falls in the grid of the pools. Only
+# moves by a multiple of the pools inside one another, $2 \cdot 2 = 4$, leave the answers as they are: that number is
+# the net's **alignment**. (A `U` undoes its pool: `MP2x2 U2x2 MP2x2 U2x2` has the alignment 2.) So a U-Net has no patch
+# net, and its tiles must begin at multiples of 4 (`net.segment` sees to that).
 
 # %%
 large = synthetic_membranes(1, 120, rng=20)[0][..., None] / 255
@@ -279,35 +278,25 @@ except UsageError as refused:
 # %% [markdown]
 # ## Check yourself
 #
-# 1. What does `MaxPoolFragment` do that `Fragment` does not?
-#
-#    <details><summary>Answer</summary>It takes the maximum over the window at every position, before the positions are
-#    dealt out to fragments.</details>
-#
-# 2. Behind `F2x2` and `F3x3`, which rate has a convolution?
+# 1. Behind `F2x2` and `F3x3`, which rate has a convolution?
 #
 #    <details><summary>Answer</summary>2 · 3 = 6: neighbours in a fragment lie 6 pixels apart in the image.</details>
 #
-# 3. Why are two gradients added in `Skip.backward`?
-#
-#    <details><summary>Answer</summary>The input goes two ways, past the inner layers and through them, and both have a
-#    part in the output.</details>
-#
-# 4. A U-Net reconstructs images nearly without error. What have its inner layers learnt?
+# 2. A U-Net reconstructs images nearly without error. What have its inner layers learnt?
 #
 #    <details><summary>Answer</summary>The error does not tell. The outer skip can copy; mute the inner layers and
 #    look.</details>
 #
-# 5. Two tiles of an image go through a U-Net with three pools of 2. Where may the second one begin?
+# 3. Two tiles of an image go through a U-Net with three pools of 2. Where may the second one begin?
 #
 #    <details><summary>Answer</summary>At a multiple of 2 · 2 · 2 = 8 pixels from the first.</details>
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill the blanks (`...  # your code`), run the cell, read the verdict. The solutions are in `solutions/19.py`.
+# The solutions are in `solutions/19.py`.
 #
-# The first: the layer that only splits. `x` (F, H, W, C) has sizes that divide; fragments are numbered as in Step 1.
+# **The layer that only splits.** `x` (F, H, W, C) has sizes that divide; fragments are numbered as in Step 1.
 
 
 # %% tags=["exercise"]
@@ -332,8 +321,8 @@ class YourFragment(Layer):
 grade_fragment(YourFragment((2, 3)))
 
 # %% [markdown]
-# The second: a skip's way back. `self.inner.backward(d)` returns the gradient of the input through the inner layers.
-# The crop left out `self.window[0] // 2` rows at the top and `self.window[1] // 2` columns at the left.
+# **A skip's way back.** `self.inner.backward(d)` returns the gradient of the input through the inner layers. The crop
+# left out `self.window[0] // 2` rows at the top and `self.window[1] // 2` columns at the left.
 
 
 # %% tags=["exercise"]
@@ -347,9 +336,9 @@ class YourSkip(Skip):
 grade_skip(YourSkip)
 
 # %% [markdown]
-# The third: the sizes. `layers` is a list of `("C", k)`, `("MP", k)` and `("U", k)`; a list inside the list is a skip,
-# as in `[("C", 3), [("MP", 2), ("C", 3), ("U", 2)], ("C", 3)]`. How many rows come out for `H` rows (0 if a pool leaves
-# rows over)? And by how many pixels must an image move so that its answers move with it (Step 6)?
+# **Sizes.** `layers` is a list of `("C", k)`, `("MP", k)` and `("U", k)`; a list inside the list is a skip, as in
+# `[("C", 3), [("MP", 2), ("C", 3), ("U", 2)], ("C", 3)]`. How many rows come out for `H` rows (0 if a pool leaves rows
+# over)? And by how many pixels must an image move so that its answers move with it (Step 6)?
 
 
 # %% tags=["exercise"]
@@ -370,9 +359,9 @@ grade_alignment(alignment)
 # ## In practice
 #
 # So which one? From [docs/results/architectures.md](../docs/results/architectures.md), on real nuclei (5,600 weights,
-# one seed, 15 passes over 8 images). Mean squared errors, times $10^{-4}$, as an autoencoder and as a denoiser:
+# one seed, 15 passes over 8 images), mean squared errors, times $10^{-4}$, as an autoencoder and as a denoiser:
 #
-# | net | autoencoder | weak noise, sigma 0.1 | noise, sigma 0.2 | CPU seconds a pass |
+# | net | autoencoder | noise, sigma 0.1 | noise, sigma 0.2 | CPU seconds a pass |
 # |---|---|---|---|---|
 # | plain | 3.46 | 6.41 | 9.81 | 2.1 |
 # | a trous | 2.51 | 6.08 | 9.61 | 3.7 |
@@ -381,21 +370,19 @@ grade_alignment(alignment)
 # | U-Net, inner branch zero | 2.91 | 7.75 | 47.2 | |
 # | fragments with skips | 1.04 | 7.07 | 8.34 | 4.2 |
 #
-# - **Skips decide**, not the way in which resolution comes back. Where copying is the job they win by far. With weak
-#   noise they are the worst of all: they have learnt to copy, noise included. Where copying does not pay, at sigma 0.2,
-#   the inner layers do the work, and skips win again. (Zeros also shift the next layer, so this is an upper bound.)
-# - **Fragments and skips go together.** `[ MPF2x2 ... ]` merges its fragments inside the brackets. Such a net is exact
-#   at every pixel, and has the detail.
-# - **A U-Net has a third of the operations, and takes half of the time.** Its inner maps are small. Fragments have as
-#   many pixels in every layer as the image.
-# - **Only nets without U are exact at every pixel.** For these, image net == patch net holds, any size fits, and any
-#   tile.
-# - For *labels* of pixels, the job of this course, none of these numbers decides. That comparison has not been made.
+# - **Skips decide.** Where copying is the job they win by far. With weak noise they are the worst: they have learnt to
+#   copy, noise included. At sigma 0.2 copying does not pay; the inner layers do the work, and skips win again. (Zeros
+#   also shift the next layer, so their row overstates what the inner layers are worth.)
+# - **Fragments and skips go together.** `[ MPF2x2 ... ]` merges its fragments inside the brackets. Such a net has the
+#   detail of skips and is exact at every pixel.
+# - **A U-Net takes half of the time**, because its inner maps are small. Fragments have as many pixels in every layer
+#   as the image.
+# - **Only nets without U are exact at every pixel**, for any size and any tiles.
+# - For *labels* of pixels, the job of this course, the comparison has not been made.
 #
-# `fit(net, (images, targets), recipe)` with images as targets trains such nets, and `tinympcnn predict` writes what
-# they give. If you compare nets yourself: equal weights, equal passes, test images apart, and more than one seed.
+# `fit(net, (images, targets), recipe)` with images as targets trains such nets; `tinympcnn predict` writes their
+# images.
 #
 # ## Next
 #
-# There is no next tutorial. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read it once more,
-# and see how short it has become.
+# There is none. `tinympcnn/nn/reference.py` has the paper's four algorithms on one page; read it once more.

@@ -29,8 +29,7 @@ def is_device_array(array: object) -> bool:
 
 def array_module(*arrays: object) -> ModuleType:
     """Return ``numpy`` or ``cupy``, the module that all `arrays` belong to; arrays of both are a DataError."""
-    on_device = [is_device_array(array) for array in arrays]
-    if not any(on_device):
+    if "cupy" not in sys.modules or not any(on_device := [is_device_array(array) for array in arrays]):
         return np
     if not all(on_device):
         raise DataError(

@@ -13,7 +13,7 @@ import numpy as np
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
 from tinympcnn.engine.blocks import Block, fragment_blocks, window_blocks
 from tinympcnn.engine.im2col import window_gradients, window_products
-from tinympcnn.engine.matmul import pitch, product
+from tinympcnn.engine.matmul import multiply, pitch
 from tinympcnn.engine.threads import accumulate, run
 from tinympcnn.engine.workspace import contiguous, copy, empty
 
@@ -84,25 +84,21 @@ def _added_up(dy: Array, W: Array) -> Array:
     """Return dx as the sum of the gradients of all windows, fragment by fragment."""
     xp = array_module(dy, W)
     (F, h, w, maps), (kh, kw, C, _) = dy.shape, W.shape
-    matrix = W.reshape(-1, maps).T
+    matrices = W.reshape(kh, kw * C, maps).swapaxes(1, 2)
     dx = empty((F, h + kh - 1, w + kw - 1, C), dy)
 
     def back(block: Block) -> None:
         f, _ = block
         pixels = contiguous(dy[f]).reshape(-1, maps)
-        dcolumns = empty((len(pixels), kh * kw * C), dy)
-        product(pixels, matrix, dcolumns)
-        windows = dcolumns.reshape(-1, h, w, kh, kw, C)
-        if (h, w) == (1, 1):
-            copy(windows[:, 0, 0], into=dx[f])
-            return
+        strips = empty((len(pixels), kw * C), dy)
         dx[f] = 0
         for i in range(kh):
+            taps = multiply(pixels, matrices[i], strips).reshape(-1, h, w, kw, C)
             for j in range(kw):
                 into = dx[f, i : i + h, j : j + w]
-                xp.add(into, windows[:, :, :, i, j], out=into)
+                xp.add(into, taps[:, :, :, j], out=into)
 
-    run(back, fragment_blocks(F, h * w * kh * kw * C, dy), dy)
+    run(back, fragment_blocks(F, h * w * kw * C, dy), dy)
     return dx
 
 

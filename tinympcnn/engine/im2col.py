@@ -27,13 +27,17 @@ def columns(x: Array, kernel: Pair) -> Array:
     kh, kw = kernel
     if kernel == (1, 1):
         return x.reshape(-1, x.shape[3])
-    seen = strips(x, kw)  # (F, H, w, kw*C)
-    F, H, w, size = seen.shape
-    (sf, sr, sp, sc), h = seen.strides, H - kh + 1
-    windows = _strided(seen, (F, h, w, kh, size), (sf, sr, sp, sr, sc))
+    windows = _windows(x, kernel)
     cols = empty(windows.shape, x)
     copy(windows, cols)
-    return cols.reshape(-1, kh * size)
+    return cols.reshape(-1, kh * kw * x.shape[3])
+
+
+def _windows(x: Array, kernel: Pair) -> Array:
+    """Return all windows of `x` (F, H, W, C) as a view, (F, H-kh+1, W-kw+1, kh, kw * C): a strip of each row."""
+    seen = strips(x, kernel[1])
+    (F, H, w, size), (sf, sr, sp, sc) = seen.shape, seen.strides
+    return _strided(seen, (F, H - kernel[0] + 1, w, kernel[0], size), (sf, sr, sp, sr, sc))
 
 
 def strips(x: Array, kw: int) -> Array:
@@ -80,13 +84,15 @@ def _written_out(x: Array, matrix: Array, kernel: Pair, pitch: int) -> Array:
     A row of windows of one small image does not fill a product, but all its windows fill a few. A window keeps its
     place in the period of BLAS's rounding, so not a bit of its product changes.
     """
-    (F, H, W, C), (kh, kw) = x.shape, kernel
-    h, w = H - kh + 1, W - kw + 1
-    cols = empty((F, h, pitch, kh * kw * C), x)
-    cols[:, :, :w], cols[:, :, w:] = columns(x, kernel).reshape(F, h, w, -1), 0
-    y = empty((F, h, pitch, matrix.shape[1]), x)
-    product(cols.reshape(F * h * pitch, -1), matrix, y.reshape(F * h * pitch, -1))
-    return y
+    windows = _windows(x, kernel)
+    (F, h, w, kh, size), (K, maps) = windows.shape, matrix.shape
+    products, rows = product_rows(K, maps, x.dtype).shared(n := F * h * pitch)
+    cols = empty((products * rows, K), x)
+    used = cols[:n].reshape(F, h, pitch, kh, size)
+    copy(windows, used[:, :, :w])
+    used[:, :, w:], cols[n:] = 0, 0
+    y = multiply(cols.reshape(products, rows, K), matrix, empty((products, rows, maps), x))
+    return y.reshape(-1, maps)[:n].reshape(F, h, pitch, maps)
 
 
 def _overlapping(x: Array, kernel: Pair, pitch: int, groups: int, rows: int) -> Array:
@@ -124,7 +130,8 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
     size, rest = divmod(n, parts := sum_parts(kh, kw * C, maps, n))
     even = taps[:, :, : n - rest].reshape(kh, kw * C, parts, size).transpose(2, 0, 1, 3)
     products = empty((parts, kh, kw * C, maps), taps)
-    total: Array = multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products).sum(axis=0)
+    multiply(even, pixels[: n - rest].reshape(parts, 1, size, maps), products)
+    total: Array = products[0] if parts == 1 else products.sum(axis=0)
     if rest:
         total += multiply(taps[:, :, n - rest :], pixels[n - rest :])
     return total.reshape(kh, kw, C, maps), _sum(pixels)

@@ -14,6 +14,7 @@ from tinympcnn.engine.workspace import empty
 
 UNPACKED = 100**3  # multiplications up to which OpenBLAS makes no packed copies of a product's factors, see below
 FEW = 16  # products that may replace a large product if their results have to be added
+DEPTH = 64  # the least depth of such products: in shallower ones the adding costs more than they save
 HELD = 500  # numbers of a result up to which NumPy's matmul keeps the interpreter, and other threads wait
 LEAST_ROWS = 12  # rows of a small product
 STEP = 24  # rows of a large product are a multiple of this, and of the 4, 8 or 12 rows that kernels hold in registers
@@ -109,7 +110,7 @@ def sum_parts(kh: int, K: int, maps: int, n: int) -> int:
     NumPy's matmul to release the interpreter, so that other threads need not wait.
     """
     parts = -(-K * maps * n // UNPACKED)
-    if not small_products() or parts > FEW:
+    if not small_products() or parts > min(FEW, n // DEPTH):
         parts = 1
     return min(n, max(parts, HELD // (kh * K * maps) + 1))
 

@@ -147,8 +147,9 @@ class Sequential(Chain):
     def parameters(self) -> Iterator[tuple[str, Array, Array]]:
         """Yield (name, parameter, gradient) in layer order, with names such as ``"0.Conv.W"``."""
         for i, layer in enumerate(self.layers):
+            grads = layer.grads  # a Skip gathers them from its inner layers
             for name, param in layer.params.items():
-                yield f"{i}.{type(layer).__name__}.{name}", param, layer.grads[name]
+                yield f"{i}.{type(layer).__name__}.{name}", param, grads[name]
 
     def _arrays(self) -> list[Array]:
         return [param for _, param, _ in self.parameters()]

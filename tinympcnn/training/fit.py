@@ -238,8 +238,9 @@ class _Run:
 
 def _culprit(net: Sequential) -> str:
     """Return a clause naming the first parameter or gradient that is not finite, or nothing."""
+    xp = net.xp
     for name, param, grad in net.parameters():
         for what, array in (("parameter", param), ("gradient of", grad)):
-            if not bool(net.xp.isfinite(array).all()):
+            if not bool(xp.isfinite(array).all()):
                 return f" ({what} {name}); a smaller learning rate may help"
     return ""
