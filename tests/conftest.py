@@ -24,9 +24,9 @@ from tinympcnn.errors import UsageError
 from tinympcnn.nn.layers import LAYERS, register_layer
 
 # `make test` tries few examples of every property, and `make test-slow` many.
-_any_time = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
-settings.register_profile("few", max_examples=25, **_any_time)
-settings.register_profile("many", max_examples=250, **_any_time)
+_calm = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+settings.register_profile("few", _calm, max_examples=25)
+settings.register_profile("many", _calm, max_examples=250)
 settings.load_profile("few")
 
 

@@ -160,12 +160,13 @@ def mutated(whole: bytes, chance: random.Random) -> bytes:
 
 def segmented(images: list[Path], model: Any, output: Path, said: list[str] | None = None, **options: Any) -> Any:
     """Call `segment_files`, its options in one list; return what it wrote."""
-    groups = [
-        group(**{field.name: options.pop(field.name) for field in fields(group) if field.name in options})
-        for group in (Steps, Machine)
-    ]
+
+    def taken(group: Any) -> Any:
+        return group(**{field.name: options.pop(field.name) for field in fields(group) if field.name in options})
+
+    steps, machine = taken(Steps), taken(Machine)
     echo = (lambda line: None) if said is None else said.append
-    return segment_files(images, model, output, *groups, **options, echo=echo)
+    return segment_files(images, model, output, steps, machine, **options, echo=echo)
 
 
 def refused(answer: tuple[int, str, str], code: int, words: str) -> None:
