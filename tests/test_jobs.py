@@ -30,14 +30,33 @@ from tinympcnn.io.reading import Reading
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
 
-@pytest.fixture
-def job(tmp_path, rng):
-    """Make a folder with a stack of three images and its labels."""
-    images = rng.integers(0, 255, (3, 20, 24), dtype=np.uint8)
+def filled(folder):
+    """Write a stack of three images and its labels; return the folder."""
+    images = np.random.default_rng(0).integers(0, 255, (3, 20, 24), dtype=np.uint8)
     stack = {"photometric": "minisblack", "metadata": {"axes": "ZYX"}, "resolution": (2, 3), "resolutionunit": 3}
-    tifffile.imwrite(tmp_path / "images.tif", images, **stack)
-    tifffile.imwrite(tmp_path / "labels.tif", np.where(images > 120, 255, 7).astype(np.uint8), **stack)
-    return tmp_path
+    tifffile.imwrite(folder / "images.tif", images, **stack)
+    tifffile.imwrite(folder / "labels.tif", np.where(images > 120, 255, 7).astype(np.uint8), **stack)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path):
+    return filled(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = filled(tmp_path_factory.mktemp("trained"))
+    train(folder)
+    return folder
+
+
+@pytest.fixture
+def model(job, trained):
+    """Put a trained model and its checkpoint into `job`; return the model."""
+    for name in ("a.npz", "a.checkpoint.npz"):
+        shutil.copyfile(trained / name, job / name)
+    return job / "a.npz"
 
 
 def call(images, labels, output, said=None, **options):
@@ -227,8 +246,7 @@ def test_a_run_starts_from_another_model_and_its_record_says_so(job):
         train(job, "d", net=str(job / "c.npz"))
 
 
-def test_labels_of_other_values_are_another_run(job):
-    train(job)
+def test_labels_of_other_values_are_another_run(job, model):
     labels = tifffile.imread(job / "labels.tif")
     tifffile.imwrite(job / "labels.tif", (labels == 255).astype(np.uint8), photometric="minisblack")
     with pytest.raises(UsageError, match="had other images or labels"):
@@ -277,16 +295,14 @@ def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(j
         ({"balance": "classes"}, "had balance 'none'"),
     ],
 )
-def test_a_run_with_other_options_is_not_gone_on_with(job, change, words):
-    train(job)
+def test_a_run_with_other_options_is_not_gone_on_with(job, model, change, words):
     before = (job / "a.checkpoint.npz").read_bytes()
     with pytest.raises(UsageError, match=words):
         train(job, resume=True, **change)
     assert (job / "a.checkpoint.npz").read_bytes() == before
 
 
-def test_a_run_on_other_images_is_not_gone_on_with(job):
-    train(job)
+def test_a_run_on_other_images_is_not_gone_on_with(job, model):
     images = tifffile.imread(job / "images.tif")
     images[0, 0, 0] ^= 1
     tifffile.imwrite(job / "images.tif", images, photometric="minisblack", metadata={"axes": "ZYX"})
@@ -294,16 +310,14 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
         train(job, resume=True)
 
 
-def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
-    train(job)
+def test_another_version_is_gone_on_with_and_said(job, model, monkeypatch):
     monkeypatch.setattr(running, "__version__", "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
-    train(job)
+def test_a_full_disk_keeps_the_last_good_checkpoint(job, model, monkeypatch):
     before = (job / "a.checkpoint.npz").read_bytes()
 
     def full(*_, **__):
@@ -349,12 +363,6 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
 
 
 # -------------------------------------------------------------------------------------------- segmenting
-
-
-@pytest.fixture
-def model(job):
-    train(job)
-    return job / "a.npz"
 
 
 def segmented(job, model, *images, **options):
