@@ -345,8 +345,7 @@ def test_predict_writes_what_the_net_predicts(run, tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("kind", "classes", "command"),
-    [("class_values", (0, 255), "segment"), ("class_names", ("cat", "dog"), "classify")],
+    ("kind", "classes", "command"), [("class_values", (0, 255), "segment"), ("class_names", ("cat", "dog"), "classify")]
 )
 def test_predict_refuses_a_net_of_classes_and_names_its_command(run, tmp_path, kind, classes, command):
     written(tmp_path / "image.tif", np.zeros((21, 26), np.uint8), **PLAIN)

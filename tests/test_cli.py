@@ -414,11 +414,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, training, monkeypatch, c
         ("train -i images.tif -l labels.tif -o m.npz --optimizer newton", 2, "invalid choice: 'newton'"),
         ("train -i images.tif -l labels.tif -o m.npz --lr 0", 2, "lr must be positive, not 0.0"),
         ("train -i images.tif -l labels.tif -o m.npz --lr nan", 2, "lr must be positive, not nan"),
-        (
-            "train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs",
-            2,
-            "lbfgs has no option 'lr'",
-        ),
+        ("train -i images.tif -l labels.tif -o m.npz --lr 1 --optimizer lbfgs", 2, "lbfgs has no option 'lr'"),
         (
             "train -i images.tif -l labels.tif -o m.npz --on-failure stop",
             2,
@@ -429,11 +425,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, training, monkeypatch, c
         ("train -i images.tif -l labels.tif -o m.npz --threads 0", 2, "threads must be at least 1"),
         ("train -i images.tif -l labels.tif -o m.npz --val 1", 2, "below 1"),
         ("train -i images.tif -l labels.tif -o m.npz --augment turn", 2, "there is no augmentation 'turn'"),
-        (
-            "train -i images.tif -l labels.tif -o m.npz --decay step",
-            2,
-            "a factor for each epoch, not 'step'",
-        ),
+        ("train -i images.tif -l labels.tif -o m.npz --decay step", 2, "a factor for each epoch, not 'step'"),
         ("train -i images.tif -l labels.tif -o m.npz --crop 0", 2, "at least 1 pixel"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes nan", 2, "minutes must be 0 or more, not nan"),
         ("train -i images.tif -l labels.tif -o m.npz --minutes -1", 2, "minutes must be 0 or more, not -1.0"),
@@ -498,11 +490,7 @@ def test_the_bar_on_a_terminal_and_lines_elsewhere(run, training, monkeypatch, c
         ("detect -i images.tif -m model.npz --probability 1.5", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --probability nan", 2, "--probability: expected a number from 0 to 1"),
         ("detect -i images.tif -m model.npz --pixels -1", 2, "--pixels: expected auto or a number from 0 up"),
-        (
-            "detect -i images.tif -m model.npz --pixels few",
-            2,
-            "--pixels: expected auto or a number from 0 up",
-        ),
+        ("detect -i images.tif -m model.npz --pixels few", 2, "--pixels: expected auto or a number from 0 up"),
         ("gradcheck MPF2x2", 2, "no C or FC layer"),
         ("demo --backend tpu", 2, "invalid choice: 'tpu'"),
     ],

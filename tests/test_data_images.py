@@ -68,9 +68,7 @@ def test_the_first_bytes_decide_not_the_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "array",
-    [pixels(20, 30), pixels(20, 30, 3), pixels(20, 30, dtype=np.uint16)],
-    ids=["grey", "colour", "16 bits"],
+    "array", [pixels(20, 30), pixels(20, 30, 3), pixels(20, 30, dtype=np.uint16)], ids=["grey", "colour", "16 bits"]
 )
 def test_png_without_loss(tmp_path, array):
     pages, names = read_images(saved(tmp_path / "a.png", array))

@@ -280,11 +280,7 @@ def test_a_blas_that_rounds_by_the_number_of_rows_gets_products_of_one_number(mo
 # ------------------------------------------------------------------------------------------------------ windows
 
 
-@given(
-    *[st.integers(1, 4)] * 2,
-    *[st.integers(1, 9)] * 4,
-    *[st.integers(0, 3)],
-)
+@given(*[st.integers(1, 4)] * 2, *[st.integers(1, 9)] * 4, *[st.integers(0, 3)])
 def test_windows_in_strips_give_what_columns_give(kh, kw, F, h, w, C, gap):
     rng = np.random.default_rng(kh)
     x, W = rng.standard_normal((F, h + kh - 1, w + kw - 1, C)), rng.standard_normal((kh * kw * C, 5))

@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 from helpers import placed
 
-from tinympcnn import (
-    Conv,
-    Layer,
-    MaxPool,
-    MaxPoolFragment,
-    MeanSquaredError,
-    Net,
-    SoftmaxCrossEntropy,
-    Tanh,
-)
+from tinympcnn import Conv, Layer, MaxPool, MaxPoolFragment, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.engine import correlate, correlate_back
 from tinympcnn.gradcheck import check_contract, check_layer, check_loss, check_net
 
@@ -168,10 +159,7 @@ def test_a_gradient_that_is_not_there_is_named():
         (lambda self, x, dy, dx: dx[:, 1:], "shape is wrong"),
         (lambda self, x, dy, dx: dx[::-1], "dy[2] was taken for dy[0]"),
         (lambda self, x, dy, dx: correlate_back(dy, self.params["W"][::-1, ::-1]), "taps are not flipped"),
-        (
-            lambda self, x, dy, dx: correlate(dy, self.params["W"][::-1, ::-1], border=(2, 1)),
-            "W is not transposed",
-        ),
+        (lambda self, x, dy, dx: correlate(dy, self.params["W"][::-1, ::-1], border=(2, 1)), "W is not transposed"),
         (lambda self, x, dy, dx: correlate_back(np.ones_like(dy), self.params["W"]), "dy has no part in it"),
     ],
 )

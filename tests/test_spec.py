@@ -4,17 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinympcnn import (
-    Conv,
-    FullyConnected,
-    Layer,
-    LocalContrast,
-    MaxPoolFragment,
-    Net,
-    Tanh,
-    UsageError,
-    zoo,
-)
+from tinympcnn import Conv, FullyConnected, Layer, LocalContrast, MaxPoolFragment, Net, Tanh, UsageError, zoo
 from tinympcnn.nn.layers import LAYERS
 from tinympcnn.nn.spec import parse
 

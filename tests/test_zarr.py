@@ -38,10 +38,7 @@ def store(path, array, axes, version="0.5", scale=None, unit="nanometer", **chan
             for name in axes
         ],
         "datasets": [
-            {
-                "path": "full",
-                "coordinateTransformations": [{"type": "scale", "scale": scale or [1.0] * len(axes)}],
-            }
+            {"path": "full", "coordinateTransformations": [{"type": "scale", "scale": scale or [1.0] * len(axes)}]}
         ],
         **changes,
     }
