@@ -18,7 +18,6 @@ from tinympcnn.nn import optim
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.dataset import WholeImages, split_validation
 from tinympcnn.training.fit import fit
-from tinympcnn.training.objective import validate
 
 SPEC = "C3x3x4 MPF2x2 FC2"
 
@@ -303,20 +302,6 @@ def test_what_the_net_learns_from_is_normalised_and_mirrored(some):
         assert pair.image.shape == (1, pair.target.shape[1] + P - 1, pair.target.shape[2] + Q - 1, 1)
         assert abs(pair.image).max() < 5
     assert sorted(data.place(1, i) for i in range(4)) == [f"image {i}" for i in range(4)]
-
-
-def test_crops_share_nothing_and_leave_nothing_out(some):
-    net = Net.from_spec(SPEC, rng=0).astype("float64")
-    whole, crops = WholeImages(net, *some, Recipe()), WholeImages(net, *some, Recipe(crop=4))
-    loss = SoftmaxCrossEntropy()
-    assert len(crops) == 3 * 3 + 3 * 2 + 2 * 2 + 3 * 3
-    examples = [crops.example(0, i) for i in range(len(crops))]
-    assert max(max(pair.target.shape) for pair in examples) <= 4
-    wanted = validate(net, whole.everything(), loss, "error")
-    assert validate(net, examples, loss, "error") == pytest.approx(wanted, rel=1e-12)
-    everything = list(crops.everything())
-    assert max(max(pair.target.shape) for pair in everything) <= 4
-    assert validate(net, everything, loss, "error") == pytest.approx(wanted, rel=1e-12)
 
 
 def test_an_executor_changes_no_bit(some):
