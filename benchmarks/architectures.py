@@ -141,8 +141,8 @@ def picture(out: Path) -> None:
     dark = data.downsample(images[0][..., 1:2].astype(float), 2)
     clean = (dark.max() - dark) / np.ptp(dark) * 0.6
     titles = ["what the net sees", *NETS]
-    with pictures.drawing() as new_figure:
-        figure = new_figure(figsize=(1.75 * len(titles), 1.95 * len(NOISE)))
+    size = 1.75 * len(titles), 1.95 * len(NOISE)
+    with pictures.drawing(FOLDER / "synthetic.png", figsize=size) as figure:
         for axes, sigma in zip(figure.subplots(len(NOISE), len(titles)), sorted(NOISE), strict=True):
             seen = clean + sigma * np.random.default_rng(0).standard_normal(clean.shape)
             panels = [seen, *(Net.load(out / f"{stem_of(name, sigma)}.npz").predict(seen) for name in NETS)]
@@ -153,7 +153,6 @@ def picture(out: Path) -> None:
                 if sigma == min(NOISE):
                     ax.set_title(title, fontsize=10)
             axes[0].set_ylabel(f"sigma {sigma:g}" if sigma else "no noise")
-        pictures.write_figure(figure, FOLDER / "synthetic.png")
 
 
 def page() -> None:

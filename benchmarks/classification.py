@@ -30,7 +30,7 @@ import pages
 from tinympcnn import Net, engine
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.classify import compared, measures
-from tinympcnn.cli.session import write_log
+from tinympcnn.cli.results import write_table
 from tinympcnn.data import downsample, synthetic_signs
 from tinympcnn.data.distort import DISTORTIONS, Distortion
 from tinympcnn.data.preprocessing import Preprocessing
@@ -163,7 +163,7 @@ def train(options: argparse.Namespace) -> None:
             flush=True,
         )
     _, records = Checkpoint(f"{place}.checkpoint.npz").peek()
-    write_log(f"{place}.csv", records)
+    write_table(f"{place}.csv", records)
     net.save(f"{place}.npz")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from contenders import OURS, PATCHES, TWINS
 from table import read
 
-from tinympcnn.cli.pictures import BLACK, BLUE, GREY, INK, MARKS, ORANGE, drawing, write_figure
+from tinympcnn.cli.pictures import BLACK, BLUE, GREY, INK, MARKS, ORANGE, drawing
 
 # Table 1 of the paper, patches per second in training; the steel net's is in the text of section 4.2
 PAPER = {"N3": (260, 4500), "N4": (130, 3000), "steel": (None, 50000)}
@@ -82,8 +82,7 @@ def speed(rows: list[dict], path: Path) -> None:
         "tinympcnn, whole image",
     ]
     values = [group[contender]["patches_per_s"] for contender in shown]
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(4.2, 2.4))
+    with drawing(path, figsize=(4.2, 2.4)) as figure:
         ax = figure.subplots()
         for place, (contender, value) in enumerate(zip(shown, values, strict=True)):
             ink = KINDS[kind(contender)]
@@ -99,7 +98,6 @@ def speed(rows: list[dict], path: Path) -> None:
             f"{first['net']}, training on {first['rows']:.0f}x{first['columns']:.0f} pixels:\n"
             "windows per second on two CPU cores", loc="left",
         )  # fmt: skip
-        write_figure(figure, path)
 
 
 def rates(rows: list[dict], where: str, path: Path) -> None:
@@ -107,8 +105,7 @@ def rates(rows: list[dict], where: str, path: Path) -> None:
     nets = [net for net in dict.fromkeys(r["net"] for r in rows) if training(rows, net)]
     there = {contender for net in nets for contender in training(rows, net)}
     contenders = [contender for contender in (OURS, *TWINS[::-1], *PATCHES[::-1]) if contender in there]
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(2.2 * len(nets) + 2.6, 3.6))
+    with drawing(path, figsize=(2.2 * len(nets) + 2.6, 3.6)) as figure:
         axes = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
         for axis, net in zip(axes, nets, strict=True):
             group = training(rows, net)
@@ -136,14 +133,12 @@ def rates(rows: list[dict], where: str, path: Path) -> None:
         words = "patches per second in training, from the slowest to the fastest round"
         paper = "lines: the paper, patches on a GPU (dotted) and images in Matlab on a CPU (dashed)"
         figure.supxlabel(f"{words}\n{paper}\n{where}", fontsize=8)
-        write_figure(figure, path)
 
 
 def sizes(rows: list[dict], where: str, path: Path) -> None:
     """Draw time against image size, log-log, for every net."""
     nets = list(dict.fromkeys(row["net"] for row in rows if "by size" in row["work"]))
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(7.5, 4.4))
+    with drawing(path, figsize=(7.5, 4.4)) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         for axis, work, title in zip(axes, ("train", "segment"), ("training step", "segmentation"), strict=True):
             for net, ink, mark in zip(nets, INK, MARKS, strict=False):
@@ -169,14 +164,12 @@ def sizes(rows: list[dict], where: str, path: Path) -> None:
         figure.legend(*handles, fontsize=8, loc="outside upper center", ncols=len(nets), frameon=False)
         axes[0].set_ylabel("time (s)")
         figure.supxlabel(where, fontsize=8)
-        write_figure(figure, path)
 
 
 def steps(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the time of a training step on a GPU for every net, ours and PyTorch's, without TF32 and with it."""
     nets = list(dict.fromkeys(row["what"] for row in rows if row["what"] != "sgemm"))
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(2.4 * len(nets) + 2.4, 3.4))
+    with drawing(path, figsize=(2.4 * len(nets) + 2.4, 3.4)) as figure:
         axes = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
         names: list[str] = []
         for axis, net in zip(axes, nets, strict=True):
@@ -194,7 +187,6 @@ def steps(rows: list[dict[str, Any]], path: Path) -> None:
             axis.margins(x=0.2)
         axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
         figure.supxlabel("milliseconds for a training step (shorter is better)", fontsize=9)
-        write_figure(figure, path)
 
 
 def short(value: float) -> str:

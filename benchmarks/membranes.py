@@ -24,8 +24,8 @@ import pages
 
 from tinympcnn import Net, SoftmaxCrossEntropy, data, metrics
 from tinympcnn.cli import pictures
+from tinympcnn.cli.results import write_table
 from tinympcnn.cli.segment import Steps, segment_files
-from tinympcnn.cli.session import write_log
 from tinympcnn.data import augment
 from tinympcnn.data.borders import mirrored
 from tinympcnn.inference import postprocess
@@ -127,7 +127,7 @@ def patches(name: str, spec: str, minutes: float, seed: int) -> None:
         losses = []
         print(*(f"{k}={v:.5g}" for k, v in log[-1].items()), flush=True)
         net.save(f"{name}.npz")
-        write_log(f"{name}.csv", log)
+        write_table(f"{name}.csv", log)
 
 
 def picture(model: Path, image: Path, labels: Path, output: Path, page: int) -> None:
@@ -155,8 +155,7 @@ def curves(path: Path, logs: dict[str, str]) -> None:
         "windows trained on (slices' worth)": lambda row: float(row["images"]),
     }
     whats = {"loss_train": "training loss", "pixel_error": "pixel error on the held-out slices"}
-    with pictures.drawing() as new_figure:
-        figure = new_figure(figsize=(8.4, 6))
+    with pictures.drawing(path, figsize=(8.4, 6)) as figure:
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
         styles = zip(pictures.INK, pictures.LINES, pictures.MARKS, strict=False)
         for (name, label), (ink, line, mark) in zip(logs.items(), styles, strict=False):
@@ -181,7 +180,6 @@ def curves(path: Path, logs: dict[str, str]) -> None:
         axes[1, 1].set_xscale("log")
         axes[1, 1].xaxis.set_major_formatter("{x:g}")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
-        pictures.write_figure(figure, path)
 
 
 def main() -> None:

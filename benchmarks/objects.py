@@ -22,7 +22,7 @@ import numpy as np
 import pages
 
 from tinympcnn import Net
-from tinympcnn.cli.session import write_log
+from tinympcnn.cli.results import write_table
 from tinympcnn.data import downsample, synthetic_mitoses
 from tinympcnn.data.points import disc_labels
 from tinympcnn.inference.committee import Committee
@@ -152,7 +152,7 @@ def train(options: argparse.Namespace) -> None:
         )
         net.save(f"{place}.npz")
     _, records = Checkpoint(f"{place}.checkpoint.npz").peek()
-    write_log(f"{place}.csv", records)
+    write_table(f"{place}.csv", records)
     net.save(f"{place}.npz")
 
 

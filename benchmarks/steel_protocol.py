@@ -17,7 +17,7 @@ import numpy as np
 from resuming import rows_before
 
 from tinympcnn import Checkpoint, Recipe, SoftmaxCrossEntropy, engine, zoo
-from tinympcnn.cli.session import write_log
+from tinympcnn.cli.results import write_table
 from tinympcnn.data import downsample, downsample_labels, synthetic_strip
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.fit import fit
@@ -76,7 +76,7 @@ def main() -> None:
         rows.append(record)
         print(*(f"{key}={record[key]:.5g}" for key in ("epoch", "evaluations", "loss_train", "loss_val", "seconds")),
               flush=True)  # fmt: skip
-        write_log(f"{options.output}.csv", rows)
+        write_table(f"{options.output}.csv", rows)
 
 
 if __name__ == "__main__":

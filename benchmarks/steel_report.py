@@ -22,7 +22,7 @@ import steel_protocol
 import surfaces
 
 from tinympcnn import Committee, Net, metrics
-from tinympcnn.cli import charts, findings
+from tinympcnn.cli import charts, detect
 from tinympcnn.cli.words import table
 from tinympcnn.inference import inspection
 from tinympcnn.inference.inspection import Inspected
@@ -53,7 +53,7 @@ def synthetic(model: Path) -> None:
         report = {"epochs": net.record["epochs"], "kept": net.record["kept"], **inspection.summary(some, threshold)}
         pages.write(FOLDER / f"{model.stem}_{part}_scores.csv", [{"what": k, "value": v} for k, v in report.items()])
         print(part, table(report), sep="\n")
-    findings.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
+    detect.write_rows(FOLDER / f"{model.stem}_test_images.csv", found["test"], threshold)
     print(charts.contact_sheet(FOLDER / f"{model.stem}_sheet.png", found["test"], threshold, pixels))
     charts.plot_roc(FOLDER / f"{model.stem}_roc.png", found["test"], threshold)
 

@@ -19,7 +19,7 @@ from resuming import rows_before
 from scipy import ndimage
 
 from tinympcnn import Checkpoint, Net, Recipe, SoftmaxCrossEntropy, engine
-from tinympcnn.cli.session import write_log
+from tinympcnn.cli.results import write_table
 from tinympcnn.data import downsample, downsample_labels
 from tinympcnn.engine import backend
 from tinympcnn.io.pairs import read_pairs
@@ -183,7 +183,7 @@ def main() -> None:
         print(*(f"{key}={record[key]:.5g}" for key in ("epoch", "loss_train", "loss_val", "pixel_error", "seconds")),
               flush=True)  # fmt: skip
         net.save(f"{options.output}.npz")
-        write_log(f"{options.output}.csv", rows)
+        write_table(f"{options.output}.csv", rows)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from tinympcnn import Net
 from tinympcnn.cli import charts
 from tinympcnn.cli.classify import Outputs, classify_files
 from tinympcnn.cli.entry import main
+from tinympcnn.cli.results import write_table
 from tinympcnn.data import synthetic_digits
 from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.inference.classify import classify
@@ -109,3 +110,8 @@ def test_pictures_of_mistakes_need_the_truth(place, capsys):
     column(place / "a.npz", 0)
     call = ["classify", "-i", str(place / "set" / "3"), "-m", str(place / "a.npz"), "--sheet", str(place / "s.png")]
     assert main(call) == 2 and "true classes" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_comes_into_the_table(tmp_path):
+    write_table(tmp_path / "rows.csv", [{"image": "d\udce9faut", "class": "Zähne"}])
+    assert rows_of(tmp_path / "rows.csv") == [{"image": "d\\udce9faut", "class": "Zähne"}]

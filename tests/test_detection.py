@@ -7,8 +7,7 @@ from PIL import Image
 
 from tinympcnn import Committee, Net, Recipe, cli
 from tinympcnn.cli import charts
-from tinympcnn.cli.detect import Rule, detect_files
-from tinympcnn.cli.findings import Outputs, write_rows
+from tinympcnn.cli.detect import Outputs, Rule, detect_files, write_rows
 from tinympcnn.cli.pictures import BLUE, VERMILLION
 from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.train import train_files
@@ -197,7 +196,7 @@ def test_flagged_images_are_named_and_many_are_counted(plant, monkeypatch):
 
     assert told(pixels=20)[-1] == "flagged: 0, 3"
     assert not any("flagged: " in line for line in told(pixels=64))
-    monkeypatch.setattr("tinympcnn.cli.findings.NAMED", 1)
+    monkeypatch.setattr("tinympcnn.cli.detect.NAMED", 1)
     assert told(pixels=20)[-1] == "flagged: 0 and 1 more, see --csv"
 
 

@@ -176,7 +176,7 @@ def test_the_command_refuses(run, small, more, code, words):
 def test_the_command_refuses_colour_for_a_grey_net(run, small):
     folder, _ = small
     tifffile.imwrite(folder / "rgb.tif", pixels(20, 20, 3), photometric="rgb")
-    refused(run("explore", folder / "net.npz", folder / "rgb.tif"), 2, "has 3 channels and the model takes 1")
+    refused(run("explore", folder / "net.npz", folder / "rgb.tif"), 1, "has 3 channels and the model takes 1")
 
 
 def test_a_net_without_parameters_can_be_shown():

@@ -122,6 +122,15 @@ def test_down_sampled_models_tell_places_of_the_image_as_it_is(folder):
     assert table(folder) == [("large.tif", 9 * 4 + 1.5, 5 * 4 + 1.5)]
 
 
+def test_a_damaged_page_and_another_scale_are_told(folder, capsys):
+    tifffile.imwrite(folder / "bright.tif", 1000 * discs((48, 52), POINTS["a"]))
+    assert call(folder, image="bright.tif") == 0
+    assert "bright.tif has" in capsys.readouterr().out
+    tifffile.imwrite(folder / "nan.tif", np.full((2, 30, 31), np.nan, np.float32), photometric="minisblack")
+    assert call(folder, "-i", folder / "nan.tif", "--force") == 1
+    assert "nan.tif" in capsys.readouterr().err
+
+
 def test_stacks_have_pages(folder):
     tifffile.imwrite(folder / "stack.tif", np.stack([discs((30, 31), p) for p in ([(8, 9)], [(20, 6)])]))
     assert call(folder, image="stack.tif") == 0

@@ -13,7 +13,7 @@ import steel_report
 import surfaces
 
 from tinympcnn import Net
-from tinympcnn.cli.session import write_log
+from tinympcnn.cli.results import write_table
 
 
 def parts_share_nothing(parts, n):
@@ -115,12 +115,12 @@ def test_a_benchmark_that_is_interrupted_and_goes_on_has_every_row_once(benchmar
         def killed(path, rows, before=before, written=written):
             written.append(path)
             if len(written) == 1 or not before:
-                write_log(path, rows)
+                write_table(path, rows)
             if len(written) == 2:
                 raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(benchmark, "write_log", killed)
+            patch.setattr(benchmark, "write_table", killed)
             run("cut")
     run("cut")
     assert str(logged(tmp_path / "cut.csv")) == str(logged(tmp_path / "whole.csv"))

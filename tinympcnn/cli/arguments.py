@@ -3,73 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import glob
 import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from tinympcnn.cli.models import Machine
 from tinympcnn.engine.backend import BACKENDS
-from tinympcnn.errors import UsageError
 from tinympcnn.io.reading import Reading
 
 Made = TypeVar("Made")
 LARGEST_VALUE = 2**31  # the largest label value, positive or negative, that --map and --ignore take
 
 
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Help that names the value of an option once, as from Python 3.13 on, and has room for the names of commands."""
-
-    def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, max_help_position=20, **options)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if isinstance(action, argparse._SubParsersAction):
-            return "COMMAND".ljust(11)
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        value = self._format_args(action, self._get_default_metavar_for_optional(action))
-        return f"{', '.join(action.option_strings)} {value}"
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that takes whole names of options only, and says in one sentence what it cannot take."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=Help, **options)
-        self._negative_number_matcher = re.compile(r"-\.?\d")  # so that --map -1:0 has a value
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what the command line prints."""
-        if re.search("expected .*argument", message):
-            message += "; write a value that begins with a minus as --option=VALUE, and such a file as ./NAME"
-        raise UsageError(f"{message} (see '{self.prog} --help')")
-
-    def refuse(self, words: Sequence[str]) -> NoReturn:
-        """Say that no argument takes these words, and which option the first of them may have meant."""
-        word = words[0].split("=")[0]
-        near = difflib.get_close_matches(word, re.findall(r"--[a-z-]+", self.format_usage()), 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; did you mean ./{word}?" if os.path.exists(word) else ""
-        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
-
-
 class Files(argparse.Action):
     """Collect the names of files and folders; expand a wildcard that the shell left alone, as on Windows."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(nargs="+", type=path, **options)
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         """Append the names to those that the option was given before."""
-        names = getattr(namespace, self.dest) or []
+        names = [*(getattr(namespace, self.dest) or [])]
         for name in values:
-            names = [*names, *([name] if os.path.exists(name) else sorted(glob.glob(name), key=_natural) or [name])]
+            names += [name] if os.path.exists(name) else sorted(glob.glob(name), key=_natural) or [name]
         setattr(namespace, self.dest, names)
 
 
@@ -117,10 +77,9 @@ def ranged(
         except ValueError:
             number = math.nan
         if not (low <= number <= high and number < math.inf):
-            wanted = (
-                f"a {'whole ' if kind is int else ''}number from {low} {'up' if high == math.inf else f'to {high}'}"
-            )
-            raise argparse.ArgumentTypeError(f"expected {'auto or ' if auto else ''}{wanted}, not {text!r}")
+            wanted = "a whole number" if kind is int else "a number"
+            limits = f"from {low} up" if high == math.inf else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"expected {'auto or ' * auto}{wanted} {limits}, not {text!r}")
         return number
 
     return read
@@ -158,11 +117,11 @@ def size(text: str) -> tuple[int, int]:
 
 
 def fields(group: argparse._ActionsContainer, source: type, **options: str | dict[str, Any]) -> None:
-    """Add an option for each named field of a dataclass, which tells type, default and, in its docstring, the help.
+    """Add an option for each named field of a dataclass, which tells the type, the default and the help.
 
     The value of a name is the metavar of the option, or what `add_argument` takes besides.
     """
-    hints, texts = get_type_hints(source), _attributes(source)
+    hints, texts = get_type_hints(source), _texts(source)
     for name, given in options.items():
         more: dict[str, Any] = {"metavar": given} if isinstance(given, str) else dict(given)
         text, kinds = texts[name].replace("%", "%%"), (hints[name], *get_args(hints[name]))
@@ -178,10 +137,12 @@ def fields(group: argparse._ActionsContainer, source: type, **options: str | dic
         group.add_argument(*more.pop("flags", [f"--{name.replace('_', '-')}"]), help=text, **more)
 
 
-def _attributes(source: type) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of each attribute, without Python's marks."""
-    found = re.findall(r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.getdoc(source) or "", re.MULTILINE)
-    return {name: " ".join(text.split()).replace("``", "").replace('"', "") for name, text in found}
+@cache
+def _texts(source: type) -> dict[str, str]:
+    """Return what the string below each field says, or the table in the docstring, without Python's marks."""
+    table = re.findall(r"^(\w+) : .*\n((?:    .+\n?)+)", inspect.getdoc(source) or "", re.MULTILINE)
+    below = re.findall(r'^    (\w+): .*\n    """((?:.|\n)*?)"""$', inspect.getsource(source), re.MULTILINE)
+    return {name: " ".join(text.split()).replace("``", "").replace('"', "") for name, text in [*table, *below]}
 
 
 def made(source: type[Made], options: argparse.Namespace, /, **given: Any) -> Made:
@@ -191,59 +152,62 @@ def made(source: type[Made], options: argparse.Namespace, /, **given: Any) -> Ma
     return source(**{**lists, **given})
 
 
-FILES: dict[str, Any] = {"action": Files, "metavar": "FILE"}
-
-
-def files(group: argparse._ActionsContainer, *flags: str, help: str, **more: Any) -> None:
-    """Add an option that takes files and folders."""
-    group.add_argument(*flags, help=help, **{**FILES, **more})
-
-
-def output(group: argparse._ActionsContainer, metavar: str, help: str, *flags: str, **more: Any) -> None:
-    """Add an option that names what is written: a file, or a folder."""
-    kind = path if metavar.startswith("DIR") else new_file
-    group.add_argument(*(flags or ("-o", "--output")), type=kind, metavar=metavar, help=help, **more)
-
-
-THREADS = "The number of worker threads. The default is the number of cores that are available."
-IMAGES = "The images: TIFF, PNG, JPEG or OME-Zarr, or folders that hold such images."
-LABELS: dict[str, Any] = {
+FILES: dict[str, Any] = {"action": Files, "nargs": "+", "type": path, "metavar": "FILE"}
+MODELS: dict[str, Any] = {**FILES, "metavar": "MODEL.npz"}
+FACTOR: dict[str, Any] = {"type": ranged(int, 1), "metavar": "N"}
+RADIUS: dict[str, Any] = {"type": ranged(float, 0), "metavar": "R"}
+VALUES: dict[str, Any] = {"type": ranged(int, -LARGEST_VALUE, LARGEST_VALUE), "metavar": "VALUE"}
+READING: dict[str, str | dict[str, Any]] = {
+    "axes": {"type": axes},
     "threshold": "VALUE",
-    "ignore": {
-        "type": ranged(int, -LARGEST_VALUE, LARGEST_VALUE),
-        "action": "append",
-        "default": [],
-        "metavar": "VALUE",
-    },
+    "ignore": {"action": "append", "default": [], **VALUES},
+    "downsample": FACTOR,
+    "radius": RADIUS,
 }
-"""The fields of `Reading` that are about label images."""
+"""How the command line takes the fields of `Reading`."""
+IMAGES = "The images: TIFF, PNG, JPEG or OME-Zarr, or folders that hold such images."
 
 
-def images(group: argparse._ActionsContainer, help: str = IMAGES, **options: Any) -> None:
-    """Add the images that a command reads, and how they are read; `options` are those of `fields`."""
-    files(group, "-i", "--images", help=help, required=True)
-    fields(group, Reading, axes={"type": axes}, **options)
+def output(group: argparse._ActionsContainer, metavar: str, help: str, **more: Any) -> None:
+    """Add the option that names what is written: a file, or a folder."""
+    kind = path if metavar.startswith("DIR") else new_file
+    group.add_argument("-o", "--output", type=kind, metavar=metavar, help=help, **more)
+
+
+def reading(group: argparse._ActionsContainer, *names: str) -> None:
+    """Add these fields of `Reading`."""
+    fields(group, Reading, **{name: READING[name] for name in names})
+
+
+def images(group: argparse._ActionsContainer, *names: str, help: str = IMAGES) -> None:
+    """Add the images that a command reads, their axes, and the other fields of `Reading` that are named."""
+    group.add_argument("-i", "--images", help=help, required=True, **FILES)
+    reading(group, "axes", *names)
 
 
 def models(group: argparse._ActionsContainer, help: str) -> None:
     """Add the models whose answers are averaged, and test-time augmentation."""
-    files(group, "-m", "--model", help=help, required=True, metavar="MODEL.npz")
-    group.add_argument(
-        "--turns", action="store_true",
-        help="Average over the eight flips and quarter turns of each image: test-time augmentation.",
-    )  # fmt: skip
+    group.add_argument("-m", "--model", help=help, required=True, **MODELS)
+    text = "Average over the eight flips and quarter turns of each image: test-time augmentation."
+    group.add_argument("--turns", action="store_true", help=text)
 
 
-def machine(group: argparse._ActionsContainer, tiles: bool = False) -> None:
+def machine(group: argparse._ActionsContainer, tiles: bool = False, cluster: bool = False) -> None:
     """Add where to compute, on how many threads and, for pages that are computed in tiles, in which pieces."""
     if tiles:
-        tile: dict[str, Any] = {"type": ranged(int, 1, auto=True), "metavar": "auto|N"}
+        tile = {"type": ranged(int, 1, auto=True), "metavar": "auto|N"}
         fields(group, Machine, tile=tile, memory={"type": memory, "metavar": "SIZE"})
-    group.add_argument(
-        "--backend", choices=BACKENDS, default="auto", dest="device",
-        help="The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise.",
-    )  # fmt: skip
-    group.add_argument("--threads", type=int, metavar="T", help=THREADS)
+    text = "The library that computes. auto, the default, takes cupy if a GPU works, and numpy otherwise."
+    group.add_argument("--backend", choices=BACKENDS, default="auto", dest="device", help=text)
+    threads(group)
+    if cluster:
+        fields(group, Machine, cluster="local|ADDRESS")
+
+
+def threads(group: argparse._ActionsContainer) -> None:
+    """Add the number of threads, which `tinympcnn.cli.entry` sets."""
+    text = "The number of worker threads. The default is the number of cores that are available."
+    group.add_argument("--threads", type=int, metavar="T", help=text)
 
 
 def force(group: argparse._ActionsContainer, help: str = "Replace results that exist.") -> None:

@@ -31,7 +31,7 @@ benchmarks/cpu.py in the repository compares with PyTorch.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the option of ``tinympcnn bench``."""
-    parser.add_argument("--threads", type=int, metavar="T", help=arguments.THREADS)
+    arguments.threads(parser)
 
 
 def run(options: argparse.Namespace) -> None:

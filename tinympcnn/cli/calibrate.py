@@ -19,7 +19,6 @@ from tinympcnn.io.reading import Reading
 
 LEAST_RISE = 0.05  # a calibration that rises by less from p = 0 to 1 says nothing
 
-
 EXAMPLES = """
   tinympcnn calibrate -p held/*_prob.tif -l held-labels/ -o calibration.json
   tinympcnn calibrate -p held/*_prob.tif -l held-labels/ --invert -o cal.json
@@ -62,18 +61,13 @@ def calibrate_files(
     check_outputs([output], [*expand(predictions, "predictions"), *expand(labels, "labels")], force)
     kind, values, pages, truth = compare.read_compared(predictions, labels, reading, mapping, invert)
     if kind != "prob" or len(values) != 2:
-        raise DataError(
-            f"a calibration is fitted on the probabilities of two classes (_prob.tif), not on {kind} of {len(values)}"
-        )
-    mattering = (y >= 0 for y in truth)  # -1 does not count
-    examples = ((page[k, 1], y[k] == 1) for page, y, k in zip(pages, truth, mattering, strict=True))
+        raise DataError(f"a calibration is fitted on _prob.tif of two classes, not on {kind} of {len(values)}")
+    examples = ((page[y >= 0, 1], y[y >= 0] == 1) for page, y in zip(pages, truth, strict=True))  # -1 does not count
     fit = fit_calibration(examples, values)
     rise = sum(fit.calibration.coefficients[1:])  # from p = 0 to p = 1
     if rise < LEAST_RISE:
-        raise DataError(
-            f"the best rising polynomial is constant (it rises by {rise:.3f} from p = 0 to 1): are the "
-            "labels inverted? (--invert)"
-        )
+        found = f"the best rising polynomial is constant (it rises by {rise:.3f} from p = 0 to 1)"
+        raise DataError(f"{found}: are the labels inverted? (--invert)")
     fit.calibration.save(output, pixels=fit.pixels, mean_square_before=fit.before, mean_square_after=fit.after)
     terms = " ".join(f"{c:+.4f} p^{k}" for k, c in enumerate(fit.calibration.coefficients))
     echo(f"{counted(len(pages), 'page')}: p({values[1]}) becomes {terms}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
+from tinympcnn.cli.models import AnyPath
 from tinympcnn.cli.pictures import (
     BLUE,
     FALSE,
@@ -23,12 +24,12 @@ from tinympcnn.cli.pictures import (
     printable,
     rgb,
     show,
-    write_figure,
 )
 from tinympcnn.errors import counted
 from tinympcnn.inference.inspection import Inspected
 from tinympcnn.metrics.roc import decide, roc_curve
 
+Log = Sequence[Mapping[str, float]]
 SHEET_ROWS = 8  # images on a contact sheet
 MISTAKES, ACROSS = 40, 8  # images on a sheet of mistakes at most, and in a row
 CURVES = {"loss": ("loss_train", "loss_val"), "share of mistakes": ("pixel_error", "error")}
@@ -36,7 +37,7 @@ CURVES = {"loss": ("loss_train", "loss_val"), "share of mistakes": ("pixel_error
 WORDS = {"loss_train": "training", "loss_val": "validation", "pixel_error": "validation", "error": "validation"}
 
 
-def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], threshold: float, pixels: float) -> str:
+def contact_sheet(path: AnyPath, found: Sequence[Inspected], threshold: float, pixels: float) -> str:
     """Draw the worst mistakes, then the narrowest right decisions; return what is in the rows, from the top.
 
     Where the truth is not known, the images with the largest scores are drawn. `pixels` is the number of pixels, at
@@ -53,10 +54,9 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
     known = rows[0].defect is not None
     height = min(3.0, 3.2 * max(one.probability.shape[0] / one.probability.shape[1] for one in rows)) + 0.4
     rule = f"Flagged: an image with more than {counted(int(pixels), 'pixel')} of a probability above {threshold:.3f}"
-    with drawing() as new_figure:
+    with drawing(path, figsize=(11, height * len(rows) + 1)) as figure:
         from matplotlib.patches import Patch
 
-        figure = new_figure(figsize=(11, height * len(rows) + 1))
         grid = figure.subplots(len(rows), 3, squeeze=False)
         for line, one in zip(grid, rows, strict=True):
             above = one.probability > threshold
@@ -75,8 +75,7 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
             line[2].set_title(f"{np.count_nonzero(above)} of at most {counted(int(pixels), 'pixel')}", loc="left")
             for ax in line:
                 ax.tick_params(labelsize=7, labelleft=ax is line[0], labelbottom=one is rows[-1])
-                for spine in ax.spines.values():
-                    spine.set(visible=True, color=FALSE if wrong else GREY, linewidth=4 if wrong else 0.8)
+                ax.spines[:].set(visible=True, color=FALSE if wrong else GREY, linewidth=4 if wrong else 0.8)
         titles = ("image", "probability of a defect", "pixels above the threshold")
         for ax, title in zip(grid[0], titles, strict=True):
             ax.annotate(title, (0.5, 1), (0, 24), "axes fraction", "offset points", ha="center", weight="bold")
@@ -91,7 +90,6 @@ def contact_sheet(path: str | PathLike[str], found: Sequence[Inspected], thresho
             ax.set_xlabel("column (pixels)")
         figure.supylabel("row (pixels)", fontsize=9)
         figure.legend(handles=keys, loc="outside lower right", ncols=4, frameon=False)
-        write_figure(figure, path)
     return ", ".join(f"{printable(one.name)} ({one.outcome(threshold)})" for one in rows)
 
 
@@ -102,14 +100,13 @@ def _mask(ax: Any, mask: np.ndarray, ink: str, strength: float) -> None:
     ax.imshow(shown, interpolation="nearest")
 
 
-def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: float) -> None:
+def plot_roc(path: AnyPath, found: Sequence[Inspected], threshold: float) -> None:
     """Draw the ROC curve of images whose truth is known, some with a defect and some without, and the chosen point."""
     scores, truth = [one.score for one in found], [one.truth for one in found]
     curve, chosen = roc_curve(scores, truth), decide(scores, truth, threshold)
     point = 1 - chosen.specificity, chosen.recall
     mistakes = f"{chosen.misses} missed, {counted(chosen.false_alarms, 'false alarm')}"
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(4.8, 4.8))
+    with drawing(path, figsize=(4.8, 4.8)) as figure:
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
         rates = np.append(0, curve.false_alarm_rate), np.append(0, curve.hit_rate)
@@ -128,65 +125,55 @@ def plot_roc(path: str | PathLike[str], found: Sequence[Inspected], threshold: f
             ylabel="hit rate (share of the images with a defect)",
         )  # fmt: skip
         ax.legend(loc="lower right", frameon=False)
-        write_figure(figure, path)
 
 
-def plot_curves(path: str | PathLike[str], logs: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+def plot_curves(path: AnyPath, logs: Mapping[str, Log]) -> None:
     """Draw what the logs of training runs, by name, say of every epoch: one colour and mark for each run."""
-    with drawing() as new_figure:
-        panels = [title for title in CURVES if any(_columns(records, title) for records in logs.values())]
-        figure = new_figure(figsize=(5 * len(panels), 3.8))
-        for ax, title in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _curves(ax, logs, title)
-        write_figure(figure, path)
+    with drawing(path) as figure:
+        figure.set_size_inches(5 * _curves(figure, logs), 3.8)
 
 
-def draw_watch(
-    path: str | PathLike[str], records: Sequence[Mapping[str, float]], images: Mapping[str, np.ndarray]
-) -> None:
+def draw_watch(path: AnyPath, records: Log, images: Mapping[str, np.ndarray]) -> None:
     """Draw the curves of a run so far above images (H, W) or (H, W, 3) of what the net answers now."""
-    with drawing() as new_figure:
-        panels = [title for title in CURVES if _columns(records, title)]
-        figure = new_figure(figsize=(10, 5.6 if images else 3.4))
+    with drawing(path, figsize=(10, 5.6 if images else 3.4)) as figure:
         above, below = figure.subfigures(2, 1, height_ratios=(1, 0.9)) if images else (figure, figure)
-        for ax, title in zip(above.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _curves(ax, {"": records}, title)
-        for ax, (title, image) in zip(below.subplots(1, len(images)) if images else (), images.items(), strict=True):
+        _curves(above, {"": records})
+        for i, (title, image) in enumerate(images.items(), 1):
+            ax = below.add_subplot(1, len(images), i, title=title, xticks=[], yticks=[])
             show(ax, image)
-            ax.set(title=title, xticks=[], yticks=[])
-        write_figure(figure, path)
 
 
-def _columns(records: Sequence[Mapping[str, float]], title: str) -> list[str]:
-    """Return the columns of a panel that hold a number in some epoch."""
-    names = CURVES[title]
-    return [name for name in names if any(np.isfinite(record.get(name, np.nan)) for record in records)]
+def _curves(figure: Any, logs: Mapping[str, Log]) -> int:
+    """Draw the panels of `CURVES` of which the logs hold numbers, and return how many there are."""
+    records = [record for log in logs.values() for record in log]
+    held = {name for name in WORDS if any(np.isfinite(record.get(name, np.nan)) for record in records)}
+    panels = {title: [name for name in names if name in held] for title, names in CURVES.items() if held & {*names}}
+    for i, (title, names) in enumerate(panels.items(), 1):
+        ax = figure.add_subplot(1, len(panels), i, xlabel="epoch", ylabel=title)
+        for (run, log), ink, mark in zip(logs.items(), cycle(INK), cycle(MARKS), strict=False):
+            epochs = [record["epoch"] for record in log]
+            for name in names:
+                first = name == "loss_train"
+                colour = ink if len(logs) > 1 else BLUE if first else FALSE
+                values = [record.get(name, np.nan) for record in log]
+                style = {"color": colour, "linestyle": LINES[not first], "marker": mark, "markersize": 4}
+                label = f"{run} {WORDS[name]}".strip()
+                if np.isfinite(values).any():
+                    ax.plot(epochs, values, markevery=max(1, len(epochs) // 10), label=label, **style)
+        ax.set_ylim(0)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend(frameon=False)
+    return len(panels)
 
 
-def _curves(ax: Any, logs: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> None:
-    for i, (run, records) in enumerate(logs.items()):
-        epochs = [record["epoch"] for record in records]
-        for name in _columns(records, title):
-            j = 0 if name == "loss_train" else 1
-            ink = INK[i % len(INK)] if len(logs) > 1 else (BLUE, FALSE)[j]
-            values, label = [record[name] for record in records], f"{run} {WORDS[name]}".strip()
-            style = {"color": ink, "linestyle": LINES[j], "marker": MARKS[i % len(MARKS)], "markersize": 4}
-            ax.plot(epochs, values, markevery=max(1, len(epochs) // 10), label=label, **style)
-    highest = max((line.get_ydata().max() for line in ax.lines), default=1)
-    ax.set(xlabel="epoch", ylabel=title, ylim=(0, 1.1 * highest if np.isfinite(highest) else None))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(frameon=False)
-
-
-def draw_confusion(path: str | PathLike[str], C: np.ndarray, names: Sequence[str]) -> None:
+def draw_confusion(path: AnyPath, C: np.ndarray, names: Sequence[str]) -> None:
     """Draw a confusion matrix (K, K): the classes down, what they were taken for across.
 
     The diagonal is left out of the scale of greys, as the few mistakes would otherwise not be seen.
     """
     K = len(names)
     mistakes = C - np.diag(np.diag(C))
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(2 + 0.28 * K, 1.6 + 0.28 * K))
+    with drawing(path, figsize=(2 + 0.28 * K, 1.6 + 0.28 * K)) as figure:
         axes = figure.subplots()
         axes.imshow(mistakes, cmap="Greys", vmin=0, vmax=max(1, mistakes.max()))
         for i, j in zip(*np.nonzero(C), strict=True):
@@ -195,16 +182,12 @@ def draw_confusion(path: str | PathLike[str], C: np.ndarray, names: Sequence[str
             axes.text(j, i, C[i, j], ha="center", va="center", fontsize=6, color=colour)
         axes.set_xticks(range(K), names, rotation=90, fontsize=7)
         axes.set_yticks(range(K), names, fontsize=7)
-        axes.set_xlabel("taken for")
-        axes.set_ylabel("class")
+        axes.set(xlabel="taken for", ylabel="class")
         said = f"{counted(int(mistakes.sum()), 'mistake')} in {counted(int(C.sum()), 'image')}"
         axes.set_title(said, fontsize=9)
-        write_figure(figure, path)
 
 
-def draw_mistakes(
-    path: str | PathLike[str], images: np.ndarray, classes: np.ndarray, p: np.ndarray, names: Sequence[str]
-) -> None:
+def draw_mistakes(path: AnyPath, images: np.ndarray, classes: np.ndarray, p: np.ndarray, names: Sequence[str]) -> None:
     """Draw the mistakes, the surest first; under each image its class, what it was taken for, and how surely.
 
     The images, shape (N, H, W, C), are as they were read; numbers of channels other than 1 and 3 are drawn as their
@@ -213,8 +196,7 @@ def draw_mistakes(
     wrong = np.flatnonzero(p.argmax(axis=1) != classes)
     shown = wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MISTAKES]
     rows = max(1, -(-len(shown) // ACROSS))
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(1.2 * ACROSS, 0.4 + 1.45 * rows))
+    with drawing(path, figsize=(1.2 * ACROSS, 0.4 + 1.45 * rows)) as figure:
         cells = figure.subplots(rows, ACROSS, squeeze=False).ravel()
         for axes in cells:
             axes.set_axis_off()
@@ -225,4 +207,3 @@ def draw_mistakes(
             axes.set_title(f"{names[classes[i]]}\nas {names[guess]}, {p[i, guess]:.2f}", fontsize=6)
         said = f"{counted(len(wrong), 'mistake')} in {counted(len(images), 'image')}, the surest first"
         figure.suptitle(said, fontsize=9)
-        write_figure(figure, path)

@@ -37,21 +37,10 @@ PATIENCE = 10  # seconds for a cluster to answer, and for its first worker to be
 def joined(name: str, nets: Sequence[Sequential] = (), folders: Sequence[Path] = ()) -> Iterator[Crew]:
     """Join a cluster, give its workers the nets, and yield the crew; `folders` must be seen by every worker.
 
-    Parameters
-    ----------
-    name : str
-        "local" for a worker on each core of this machine, the address of a scheduler, or its scheduler file.
-    nets : sequence of Sequential
-        The nets that pieces will carry. Each worker is sent them once, workers that join later too.
-    folders : sequence of path
-        The folders and files that workers read and write.
-
-    Raises
-    ------
-    UsageError
-        If the cluster does not answer, has no workers, or a worker lacks this library or a folder.
-    BrokenExecutor
-        If the workers are lost while they compute, and no others take their place.
+    The `name` is "local" for a worker on each core of this machine, the address of a scheduler, or its scheduler file.
+    Each worker is sent the nets once, workers that join later too. A `UsageError` refuses a cluster that does not
+    answer or has no workers, and a worker that lacks this library or a folder. If the workers are lost while they
+    compute, and no others take their place, that is a `BrokenExecutor`.
     """
     with _connected(name) as client:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,27 +16,24 @@ from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.images import expand
 from tinympcnn.io.labels import read_labels
 from tinympcnn.io.matching import pair
-from tinympcnn.io.predictions import Prediction, read_prediction
+from tinympcnn.io.predictions import read_prediction
 from tinympcnn.io.reading import Reading
 
 
 def add_arguments(group: argparse._ActionsContainer, help: str) -> None:
     """Add predictions and the label images to compare them with, and how the label images are read and changed."""
-    arguments.files(group, "-p", "--predictions", help=help, required=True)
-    arguments.files(group, "-l", "--labels", help="The label images, one for each prediction.", required=True)
-    shrink = {"type": arguments.ranged(int, 1), "metavar": "N"}
-    arguments.fields(group, Reading, axes={"type": arguments.axes}, **arguments.LABELS, downsample=shrink)
-    group.add_argument(
-        "--map", type=arguments.mapping, dest="mapping", metavar="A:B,...",
-        help="Replace label value A by B, and so on. The default is to change no value.",
-    )  # fmt: skip
+    group.add_argument("-p", "--predictions", help=help, required=True, **arguments.FILES)
+    text = "The label images, one for each prediction."
+    group.add_argument("-l", "--labels", help=text, required=True, **arguments.FILES)
+    arguments.reading(group, "axes", "threshold", "ignore", "downsample")
+    text = "Replace label value A by B, and so on. The default is to change no value."
+    group.add_argument("--map", type=arguments.mapping, dest="mapping", metavar="A:B,...", help=text)
     group.add_argument("--invert", action="store_true", help="Exchange the two values of the label images.")
 
 
 def how(options: argparse.Namespace) -> dict[str, Any]:
     """Return how label images are read and changed, as `read_compared` takes it."""
-    reading = arguments.made(Reading, options)
-    return {"reading": reading, "mapping": options.mapping, "invert": options.invert}
+    return {"reading": arguments.made(Reading, options), "mapping": options.mapping, "invert": options.invert}
 
 
 class Compared(NamedTuple):
@@ -66,10 +63,12 @@ def read_compared(
     kinds = {(prediction.kind, prediction.class_values) for prediction in opened}
     if len(kinds) > 1:
         raise DataError(
-            "the predictions are of different kinds or classes; take them one kind at a time, such as *_prob.tif"
+            "the predictions are of different kinds or classes; take one kind at a time, such as *_prob.tif"
         )
-    for prediction in opened:
-        _check_classes(prediction)
+    for file in (prediction.pages for prediction in opened if prediction.class_values is None):
+        if (n := len(_values(file))) > MAX_CLASSES:
+            way_out = "give a _prob.tif or _labels.tif that segment wrote"
+            raise DataError(f"{file.path} is no prediction, for it holds {n} values; {way_out}")
     ((kind, values),) = kinds
     matched = pair(predictions, labels, reading, predictions=True)
     pages = [page.image.page(page.number) for page in matched]
@@ -108,21 +107,14 @@ def _check_sizes(page: tuple[int, ...], labels: tuple[int, ...], factor: int) ->
     raise DataError(f"a prediction of {page[0]}x{page[1]} meets labels of {labels[0]}x{labels[1]}{shrunk}{hint}")
 
 
-def _check_classes(prediction: Prediction) -> None:
-    """Refuse a file that was not written by `segment` and has too many values to be labels."""
-    if prediction.class_values is None:
-        found = {value for page in prediction.pages for value in np.unique(page).tolist()}
-        if len(found) > MAX_CLASSES:
-            raise DataError(
-                f"{prediction.pages.path} is no prediction, for it holds {len(found)} values; "
-                "give a _prob.tif or _labels.tif that segment wrote"
-            )
+def _values(pages: Iterable[np.ndarray]) -> set[int]:
+    """Return the distinct values of pages."""
+    return {value for page in pages for value in np.unique(page).tolist()}
 
 
 def _mapped(labels: list[np.ndarray], mapping: Mapping[int, int]) -> list[np.ndarray]:
     """Return the labels with their values exchanged; refuse a mapping that was meant for other labels."""
-    found = {value for y in labels for value in np.unique(y).tolist()} if mapping else set()
-    found -= {IGNORED} - mapping.keys()
+    found = _values(labels) - ({IGNORED} - mapping.keys()) if mapping else set()
     if absent := [value for value in mapping if value not in found]:
         raise DataError(f"--map names {absent[0]}, which the labels do not hold; they are {min(found)} to {max(found)}")
     left = {mapping.get(value, value) for value in found}

@@ -5,17 +5,19 @@ Exit codes: 0 done, 1 the data cannot be used, 2 the call makes no sense, 130 in
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
-from tinympcnn.cli.arguments import Parser
 from tinympcnn.errors import DataError, Notice, UsageError
 
 COMMANDS = {
@@ -40,6 +42,42 @@ COMMANDS = {
 
 CLOSED = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,)
 """The errors of a pipe that nobody reads any more, as in ``tinympcnn info | head``."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help that names the value of an option once, as from Python 3.13 on, and has room for the names of commands."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, max_help_position=20, **options)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "COMMAND".ljust(11)
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes whole names of options only, and says in one sentence what it cannot take."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=Help, **options)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # so that --map -1:0 has a value
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what the command line prints."""
+        if re.search("expected .*argument", message):
+            message += "; write a value that begins with a minus as --option=VALUE, and such a file as ./NAME"
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Say that no argument takes these words, and which option the first of them may have meant."""
+        word = words[0].split("=")[0]
+        near = difflib.get_close_matches(word, re.findall(r"--[a-z-]+", self.format_usage()), 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; did you mean ./{word}?" if os.path.exists(word) else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

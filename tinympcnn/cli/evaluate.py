@@ -24,21 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "The predictions: _prob.tif or _labels.tif files that segment wrote, or label images."
     compare.add_arguments(parser.add_argument_group("data"), text)
     measures = parser.add_argument_group("measures")
-    measures.add_argument(
-        "--positive", type=int, metavar="VALUE",
-        help="The label value of the positive class for F1, precision and recall. The default is the largest value.",
-    )  # fmt: skip
-    measures.add_argument(
-        "--membranes", action="store_true",
-        help="Add the measures of segments, for membranes with two classes: Rand error, V_Rand, V_Info, warping error.",
-    )  # fmt: skip
+    text = "The label value of the positive class for F1, precision and recall. The default is the largest value."
+    measures.add_argument("--positive", type=int, metavar="VALUE", help=text)
+    text = "Add the measures of segments, for membranes with two classes: Rand error, V_Rand, V_Info, warping error."
+    measures.add_argument("--membranes", action="store_true", help=text)
     measures.add_argument("--json", action="store_true", help="Print the report as JSON. The default is a table.")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the report."""
-    measures: dict[str, Any] = {"positive": options.positive, "membranes": options.membranes, **compare.how(options)}
-    report = evaluate_files(options.predictions, options.labels, **measures)
+    how = {**compare.how(options), "positive": options.positive, "membranes": options.membranes}
+    report = evaluate_files(options.predictions, options.labels, **how)
     print(json.dumps(report, indent=1) if options.json else metrics.format_report(report))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinympcnn import __version__
 from tinympcnn.cli import arguments
-from tinympcnn.cli.models import AnyPath, Echo, Paths, load_calibration, resolution
+from tinympcnn.cli.models import AnyPath, Echo, Paths, load_calibration, load_nets
 from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say
 from tinympcnn.data.downsample import downsample
@@ -29,7 +29,6 @@ from tinympcnn.io.onnx import bioimageio
 from tinympcnn.io.onnx.graph import library
 from tinympcnn.io.onnx.model import PIXELS, Steps, classifies, to_onnx
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.net import Net
 from tinympcnn.nn.sequential import Sequential
 
 EXAMPLES = """
@@ -41,11 +40,8 @@ EXAMPLES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn export``."""
-    parser.add_argument(
-        "files", action=arguments.Files, metavar="FILE",
-        help="The models that train wrote, and as the last file the one to write, which ends in .onnx. The "
-        "probabilities of several models are averaged.",
-    )  # fmt: skip
+    text = "The models that train wrote, and as the last file the one to write, which ends in .onnx. The probabilities "
+    parser.add_argument("files", **arguments.FILES, help=text + "of several models are averaged.")
     parser.add_argument(
         "--bioimageio", type=arguments.path, metavar="DIR",
         help="Write the model to this folder, with the description rdf.yaml and test images, for DeepImageJ, ilastik "
@@ -57,40 +53,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Export as the options of ``tinympcnn export`` say."""
-    *models, output = options.files if options.bioimageio is None else [*options.files, options.bioimageio]
-    if options.bioimageio is None and Path(output).suffix.lower() != ".onnx":
+    folder = options.bioimageio is not None
+    *models, output = [*options.files, options.bioimageio] if folder else options.files
+    if not folder and Path(output).suffix.lower() != ".onnx":
         raise UsageError(
             f"the last file is the one to write and ends in .onnx, and {output} does not: tinympcnn export {output} "
             f"{Path(output).with_suffix('.onnx')}"
         )
     if not models:
         raise UsageError(f"{output} needs the model to export before it: tinympcnn export MODEL.npz {output}")
-    export_files(
-        models, output, arguments.made(Choices, options), folder=options.bioimageio is not None, force=options.force
-    )
+    export_files(models, output, arguments.made(Choices, options), folder=folder, force=options.force)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What decides the exported model besides the models.
-
-    Attributes
-    ----------
-    turns : bool
-        Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation.
-    calibration : path or None
-        Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.
-    predict : bool
-        Give the images that nets trained on target images predict, in place of probabilities.
-    pixels : str or None
-        The type of the pixels that go in. The default is float32. For nets that classify whole images the default is
-        uint8.
-    """
+    """What decides the exported model besides the models."""
 
     turns: bool = False
+    """Average the probabilities over the eight flips and quarter turns of each image: test-time augmentation."""
     calibration: AnyPath | None = None
+    """Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing."""
     predict: bool = False
+    """Give the images that nets trained on target images predict, in place of probabilities."""
     pixels: str | None = None
+    """The type of the pixels that go in. The default is float32. For nets that classify whole images the default is
+    uint8."""
 
 
 def export_files(
@@ -102,34 +89,11 @@ def export_files(
     force: bool = False,
     echo: Echo = say,
 ) -> Path:
-    """Write models as one ONNX file that averages them, or as a folder for bioimage.io.
+    """Write models as one ONNX file that averages them, or as a `folder` for bioimage.io, and return its path.
 
-    Parameters
-    ----------
-    models : sequence of path
-        The model files. All segment, or all classify whole images.
-    output : path
-        The ONNX file, or the folder, which is made if it does not exist.
-    choices : Choices
-        What decides the result besides the models.
-    folder : bool
-        Whether a folder for bioimage.io is written.
-    force : bool
-        Whether files that exist are replaced.
-    echo : callable
-        Called with what was written.
-
-    Returns
-    -------
-    Path
-        The file or the folder.
-
-    Raises
-    ------
-    UsageError
-        If a package is missing, a file exists, or ONNX can not express a layer, a preprocessing or a choice.
-    DataError
-        If models can not be read, do not fit together, or compute in float64.
+    The models all segment, or all classify whole images. A `UsageError` refuses a file that exists, unless `force` is
+    given, and what ONNX can not express: a layer, a preprocessing or a choice. A `DataError` refuses models that do not
+    fit together, or compute in float64.
     """
     library()
     if folder:
@@ -155,7 +119,7 @@ def export_files(
 
 def _joined(models: Paths, choices: Choices) -> tuple[Sequence[Sequential], Steps, Calibration | None]:
     """Read models that fit together and the choices; return also what happens to pixels and probabilities besides."""
-    nets, names = [Net.load(path) for path in models], [str(path) for path in models]
+    nets, names, factor = load_nets(models)
     agreed("list of class names", [net.class_names for net in nets], names)
     whole = classifies(nets)
     if whole and (choices.turns or choices.calibration or choices.predict):
@@ -171,7 +135,7 @@ def _joined(models: Paths, choices: Choices) -> tuple[Sequence[Sequential], Step
         turns=choices.turns,
         calibration=calibration.coefficients if calibration else (),
         scores=choices.predict,
-        downsample=agreed("down-sampling", [resolution(net) for net in nets], names),
+        downsample=factor,
         pixels=choices.pixels or ("uint8" if whole else "float32"),
     )
     return nets if whole else Committee(nets, names=names).nets, steps, calibration

@@ -10,6 +10,7 @@ from tinympcnn import gradcheck
 from tinympcnn.errors import DataError
 from tinympcnn.net import Net
 
+DEFAULT = "C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2"
 TOLERANCE = 1e-12  # the largest relative distance of the two nets, in float64
 
 EXAMPLES = """
@@ -22,10 +23,8 @@ EXAMPLES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the argument of ``tinympcnn gradcheck``."""
-    parser.add_argument(
-        "spec", nargs="?", default="C3x3x3 MPF2x2 C2x2x4 MPF3x2 FC2x2x5 FC2", metavar="NAME|SPEC",
-        help="The net to check, by its name or its spec. The default is '%(default)s'.",
-    )  # fmt: skip
+    text = "The net to check, by its name or its spec. The default is '%(default)s'."
+    parser.add_argument("spec", nargs="?", default=DEFAULT, metavar="NAME|SPEC", help=text)
 
 
 def run(options: argparse.Namespace) -> None:

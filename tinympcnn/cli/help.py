@@ -45,9 +45,8 @@ nets have names:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the argument of ``tinympcnn help``."""
-    parser.add_argument(
-        "topic", nargs="?", metavar="nets|COMMAND", help="What to explain. The default is all commands."
-    )
+    text = "What to explain. The default is all commands."
+    parser.add_argument("topic", nargs="?", metavar="nets|COMMAND", help=text)
 
 
 def run(options: argparse.Namespace) -> None:

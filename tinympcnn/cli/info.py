@@ -37,18 +37,12 @@ EXAMPLES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn info``."""
-    parser.add_argument(
-        "what", nargs="?", metavar="MODEL.npz|NAME|SPEC",
-        help="The net to describe: a model file, a name or a spec. The default is to describe this machine.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--image", type=arguments.size, metavar="HxW",
-        help="Add sizes, operations and memory for images of H rows and W columns. The default is the net alone.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--in-maps", type=int, default=1, metavar="N",
-        help="The number of channels of the images, for a name or a spec. The default is 1.",
-    )  # fmt: skip
+    text = "The net to describe: a model file, a name or a spec. The default is to describe this machine."
+    parser.add_argument("what", nargs="?", metavar="MODEL.npz|NAME|SPEC", help=text)
+    text = "Add sizes, operations and memory for images of H rows and W columns. The default is the net alone."
+    parser.add_argument("--image", type=arguments.size, metavar="HxW", help=text)
+    text = "The number of channels of the images, for a name or a spec. The default is 1."
+    parser.add_argument("--in-maps", type=int, default=1, metavar="N", help=text)
 
 
 def run(options: argparse.Namespace) -> None:

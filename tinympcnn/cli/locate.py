@@ -8,30 +8,26 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
-from operator import attrgetter
-from os import PathLike
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.crew import crew_for
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
-from tinympcnn.cli.pictures import check_picture
+from tinympcnn.cli.pages import Failures, Pages
+from tinympcnn.cli.pictures import check_pictures
+from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError, counted
-from tinympcnn.inference.bands import Bands
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.locate import objects_in
-from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import page_names
 from tinympcnn.io.outputs import check_outputs
-from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.places import grown, read_places
 from tinympcnn.io.predictions import open_images
 from tinympcnn.io.reading import Reading
@@ -49,82 +45,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``tinympcnn locate``."""
     data, net, machine = (parser.add_argument_group(title) for title in ("data", "net", "machine"))
     arguments.images(data)
-    table = {"flags": ["-o", "--output"], "dest": "table", "required": True, "metavar": "OBJECTS.csv"}
-    arguments.fields(data, Outputs, table=table)
-    arguments.fields(
-        data, Truth, places={"flags": ["--truth"], "dest": "places", **arguments.FILES},
-        validation={"flags": ["--val"], "dest": "validation", **arguments.FILES},
-        within={"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"},
-    )  # fmt: skip
+    text = "The table of objects to write: file, page, row, column and score, in pixels from 0."
+    arguments.output(data, "OBJECTS.csv", text, required=True)
+    within = {"type": arguments.ranged(float, 0), "nargs": "+", "metavar": "PIXELS"}
+    arguments.fields(data, Search, truth=arguments.FILES, val=arguments.FILES, within=within)
     arguments.fields(data, Outputs, overlay="DIR", roi="DIR", force={})
     arguments.models(net, "The models that train wrote with --radius. The probabilities of several are averaged.")
-    score = {"flags": ["--score"], "dest": "threshold", "type": arguments.ranged(float, 0, 1), "metavar": "P"}
-    arguments.fields(net, Search, radius={"type": arguments.ranged(float, 0), "metavar": "R"}, threshold=score)
-    arguments.machine(machine)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    score = {"type": arguments.ranged(float, 0, 1), "metavar": "P"}
+    arguments.fields(net, Search, radius=arguments.RADIUS, score=score)
+    arguments.machine(machine, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:
     """Find objects as the options of ``tinympcnn locate`` say."""
-    known = options.places or options.validation
-    locate_files(
-        options.images, options.model, arguments.made(Outputs, options),
-        arguments.made(Truth, options) if known else None, arguments.made(Search, options),
-        reading=Reading(axes=options.axes, radius=options.radius), machine=arguments.made(Machine, options),
-    )  # fmt: skip
+    outputs, search = arguments.made(Outputs, options), arguments.made(Search, options)
+    machine = arguments.made(Machine, options)
+    locate_files(options.images, options.model, outputs, search, machine=machine, axes=options.axes)
 
 
 @dataclass(frozen=True)
 class Search:
-    """What an object is.
-
-    Attributes
-    ----------
-    radius : float or None
-        The radius of the objects, in pixels of the files. The default is the radius that the models were trained with.
-    threshold : float or None
-        The smallest score of an object, if it is not chosen on validation images. The default is then 0.5.
-    turns : bool
-        Average over the eight flips and quarter turns of each image.
-    """
+    """What an object is, and the objects that are there."""
 
     radius: float | None = None
-    threshold: float | None = None
+    """The radius of the objects, in pixels of the files. The default is the radius that the models were trained
+    with."""
+    score: float | None = None
+    """The smallest score of an object, if it is not chosen on validation images. The default is then 0.5."""
     turns: bool = False
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The objects that are there.
-
-    Attributes
-    ----------
-    places : sequence of path or None
-        The objects that are there: a table of points, or images of numbered objects. By default they are not known.
-    validation : sequence of path or None
-        The validation images, on which the threshold is chosen by F1. Their objects are in --truth as well. By default
-        there are none.
-    within : tuple of float
-        The largest distances of a hit, in pixels; the first decides. The default is the radius.
-    """
-
-    places: Paths | None = None
-    validation: Paths | None = None
+    """Average over the eight flips and quarter turns of each image."""
+    truth: Paths | None = None
+    """The objects that are there: a table of points, or images of numbered objects. By default they are not known."""
+    val: Paths | None = None
+    """The validation images, on which the threshold is chosen by F1. Their objects are in --truth as well. By default
+    there are none."""
     within: tuple[float, ...] = ()
+    """The largest distances of a hit, in pixels; the first decides. The default is the radius."""
 
     def __post_init__(self) -> None:
-        if not self.places:
-            raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Truth.places)")
+        if self.val and not self.truth:
+            raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Search.truth)")
+        if self.val and self.score is not None:
+            raise UsageError("a score is given, or chosen on validation images; leave out --score or --val")
 
 
 def locate_files(
     images: Paths,
-    model: AnyPath | Paths,
+    models: Paths,
     outputs: Outputs,
-    truth: Truth | None = None,
     search: Search = Search(),
     *,
-    reading: Reading = Reading(),  # noqa: B008
+    axes: str | None = None,
     machine: Machine = Machine(),  # noqa: B008
     echo: Echo = say,
 ) -> dict[str, Any]:
@@ -133,33 +104,30 @@ def locate_files(
     The models have two classes, background and object; the probabilities of several are averaged. The models say by
     how much images are down-sampled.
     """
-    models = [model] if isinstance(model, str | PathLike) else list(model)
+    reading = Reading(axes=axes, radius=search.radius)
     committee, factor = load_committee(models, search.turns, machine, echo)
-    radius = _radius(committee, search.radius)
-    files = _open(images, reading, committee)
     if committee.out_maps != 2:
         raise UsageError(f"objects are found by models of two classes; {models[0]} has {committee.out_maps}")
-    held = _open(truth.validation, reading, committee) if truth and truth.validation else []
-    if held and search.threshold is not None:
-        raise UsageError("a score is either given or chosen on validation images, not both; leave out --score or --val")
-    places = read_places(truth.places or [], [*files, *held], reading) if truth else None
+    radius = _radius(committee, search.radius)
+    files = _open(images, reading, committee)
+    held = _open(search.val, reading, committee) if search.val else []
+    places = read_places(search.truth, [*files, *held], reading) if search.truth else None
     _check_outputs(outputs, files, [*models, *(file.path for file in held)])
 
+    names = [*page_names(files), *page_names(held)]
+    truth = places if places is not None else [None] * len(names)
+    within, threshold = search.within or (radius,), 0.5 if search.score is None else search.score
+    lowest = threshold if places is None else min(threshold, LOWEST)
+    pages = Pages(committee, factor, machine=machine, echo=echo)
+    seen = _seen(pages, [*files, *held], radius, lowest)
+    found = [Found(name, *one, true) for name, one, true in zip(names, seen, truth, strict=True)]
     n = sum(file.n_pages for file in files)
-    within = truth.within if truth and truth.within else (radius,)
-    threshold = 0.5 if search.threshold is None else search.threshold
-    shared = [file.path for file in [*files, *held] if file.opened_by_workers]
-    with crew_for(machine.cluster, committee.nets, shared) as crew:
-        room = crew.memory or machine.memory or DEFAULT_MEMORY
-        work = Bands(committee, machine.tile, room, crew=crew, echo=echo)
-        find = partial(_find, work, radius, factor)
-        if held and places is not None:
-            threshold = ranked(find(held, LOWEST, places[n:]), within[0]).best_threshold()
-            if threshold == float("inf"):
-                raise DataError("no object was found on the validation images to choose a threshold; see --within")
-            pages = counted(sum(file.n_pages for file in held), "validation page")
-            echo(f"score of at least {threshold:.4f}, chosen on {pages}")
-        found = find(files, threshold if places is None else min(threshold, LOWEST), places and places[:n])
+    found, validation = found[:n], found[n:]
+    if validation:
+        threshold = ranked(validation, within[0]).best_threshold()
+        if threshold == float("inf"):
+            raise DataError("no object was found on the validation images to choose a threshold; see --within")
+        echo(f"score of at least {threshold:.4f}, chosen on {counted(len(validation), 'validation page')}")
     kept = [one._replace(objects=one.objects[one.objects[:, 2] >= threshold]) for one in found]
     report: dict[str, Any] = {"pages": n, "objects": sum(len(one.objects) for one in kept), "threshold": threshold}
     for distance in within if places is not None else ():
@@ -190,33 +158,28 @@ def _open(images: Paths, reading: Reading, committee: Committee) -> list[ImageFi
 
 def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) -> None:
     """Refuse before any work what could not be written at the end."""
-    written: list[AnyPath] = [outputs.table]
+    written: list[AnyPath] = [outputs.output]
     for folder, ending in ((outputs.overlay, ".png"), (outputs.roi, ".zip")):
         if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            written += [Path(folder, name + ending) for name in page_names(files)]
+            written += [made_folder(Path(folder)) / (name + ending) for name in page_names(files)]
     check_outputs(written, [*inputs, *(file.path for file in files)], outputs.force)
     if outputs.overlay is not None:
-        check_picture(written[1])
+        check_pictures(written[1])
     if outputs.roi is not None:
         roifile()
 
 
-def _find(
-    work: Bands,
-    radius: float,
-    factor: int,
-    files: Sequence[ImageFile],
-    threshold: float,
-    places: Sequence[np.ndarray] | None,
-) -> list[Found]:
-    """Return what is found on each page, in pixels of the images as they are in the files."""
-    pages = [(file, index) for file in files for index in range(file.n_pages)]
-    names, truth = page_names(files), places if places is not None else [None] * len(pages)
-    found = []
-    for number, bands in groupby(work(PageRows(*page, factor) for page in pages), attrgetter("number")):
-        objects = objects_in(((band.rows, band.take()) for band in bands), radius / factor, threshold)
-        objects[:, :2] = grown(objects[:, :2], factor)
-        file, index = pages[number]
-        found.append(Found(names[number], file, index, objects, truth[number]))
-    return found
+def _seen(
+    pages: Pages, files: Sequence[ImageFile], radius: float, lowest: float
+) -> list[tuple[ImageFile, int, np.ndarray]]:
+    """Return the file and the number of each page, and its objects in pixels of the image as it is in the file."""
+    seen, failures = [], Failures()
+    for file, bands in pages.bands(files, failures):
+        with failures.of(file.path):
+            for page, some in groupby(bands, itemgetter(0)):
+                objects = objects_in(((rows, band) for _, rows, band in some), radius / pages.factor, lowest)
+                objects[:, :2] = grown(objects[:, :2], pages.factor)
+                seen.append((file, page, objects))
+        failures.tell(1)
+    failures.tell(1)
+    return seen

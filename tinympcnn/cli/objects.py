@@ -21,26 +21,18 @@ from tinympcnn.metrics.objects import Ranking, bootstrap_interval, match_objects
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write.
+    """The files to write."""
 
-    Attributes
-    ----------
-    table : path
-        The table of objects to write: file, page, row, column and score, in pixels from 0.
-    overlay : path or None
-        Draw hits, misses and false alarms into a PNG for each page in this folder. This needs matplotlib. The default
-        is to draw nothing.
-    roi : path or None
-        Write the objects of each page as points for ImageJ's ROI manager into this folder. This needs roifile. The
-        default is to write none.
-    force : bool
-        Replace results that exist. Inputs are never replaced.
-    """
-
-    table: AnyPath
+    output: AnyPath
+    """The table of objects to write."""
     overlay: AnyPath | None = None
+    """Draw hits, misses and false alarms into a PNG for each page in this folder. This needs matplotlib. The default is
+    to draw nothing."""
     roi: AnyPath | None = None
+    """Write the objects of each page as points for ImageJ's ROI manager into this folder. This needs roifile. The
+    default is to write none."""
     force: bool = False
+    """Replace results that exist. Inputs are never replaced."""
 
 
 class Found(NamedTuple):
@@ -63,16 +55,9 @@ def compared(found: Sequence[Found], threshold: float, within: float) -> dict[st
     """Return what the comparison with the truth gives at one distance, by name."""
     ranking = ranked(found, within)
     scores = ranking.at(threshold)
-    values = {
-        "hits": scores.hits,
-        "false alarms": scores.false_alarms,
-        "misses": scores.misses,
-        "precision": scores.precision,
-        "recall": scores.recall,
-        "F1": scores.f1,
-        "average precision": ranking.average_precision,
-        "recall at 1 false alarm a page": ranking.froc([1])[0],
-    }
+    values: dict[str, float] = {"hits": scores.hits, "false alarms": scores.false_alarms, "misses": scores.misses}
+    values |= {"precision": scores.precision, "recall": scores.recall, "F1": scores.f1}
+    values |= {"average precision": ranking.average_precision, "recall at 1 false alarm a page": ranking.froc([1])[0]}
     if len(found) > 1:  # else no other images could have been drawn
 
         def f1(drawn: list[int]) -> float:
@@ -89,8 +74,8 @@ def write_objects(outputs: Outputs, found: Sequence[Found], within: float, radiu
         for one in found
         for row, column, score in one.objects.tolist()
     ]
-    write_points(outputs.table, points)
-    echo(f"wrote {outputs.table}")
+    write_points(outputs.output, points)
+    echo(f"wrote {outputs.output}")
     for one in found:
         if outputs.overlay is not None:
             hits = None if one.truth is None else match_objects(one.objects, one.truth, within)

@@ -2,26 +2,79 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from tinympcnn.cli.crew import crew_for, loss_named
-from tinympcnn.cli.models import Echo, Machine
-from tinympcnn.cli.usable import Failures
+from tinympcnn.cli.models import Echo, Machine, Paths, check_channels, crew_for, loss_named
 from tinympcnn.cli.words import say
 from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.limits import available_memory, resident_memory
 from tinympcnn.engine.workers import Crew
-from tinympcnn.errors import counted
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference import tiling
 from tinympcnn.inference.bands import Band, Bands, Store
 from tinympcnn.inference.input_check import off_scale
 from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.views import Members
 from tinympcnn.io.image_file import ImageFile
+from tinympcnn.io.images import expand, open_image
+from tinympcnn.io.names import name_on_disk
 from tinympcnn.io.page_rows import PageRows
+from tinympcnn.io.predictions import other_than_results
+from tinympcnn.io.reading import Reading
+
+NAMED = 10  # images without a result that the error names
+
+
+def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple[list[ImageFile], Failures]:
+    """Return the images that a model of so many channels takes, and why it does not take the others.
+
+    Results of this library among other images are left out.
+    """
+    opened, failures = [], Failures()
+    for path in expand(images, "images"):
+        with failures.of(path):
+            opened.append(open_image(path, reading.axes))
+    files = []
+    for file in other_than_results(opened):
+        with failures.of(file.path):
+            if min(file.shape[:2]) < factor:
+                raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")
+            check_channels(file.path, file.shape[2], channels)
+            files.append(file)
+    if not files:
+        failures.tell(len(failures))
+    if double := [stem for stem, times in Counter(name_on_disk(file.stem) for file in files).items() if times > 1]:
+        raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
+    return files, failures
+
+
+class Failures(dict[Path, DataError]):
+    """The images that cannot be used, and why; the work on the others goes on."""
+
+    @contextmanager
+    def of(self, path: Path) -> Iterator[None]:
+        """Take what is wrong with an image down."""
+        try:
+            yield
+        except DataError as error:
+            self[path] = error if str(path) in str(error) else DataError(f"{path}: {error}")
+
+    def tell(self, n: int) -> None:
+        """Raise if there are failures: with the error of a single image, or naming those of `n` images that failed."""
+        if not self:
+            return
+        first, *others = self
+        if n == 1:
+            raise self[first]
+        more = f"; so were {', '.join(map(str, others[:NAMED]))}" if others else ""
+        more += f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        raise DataError(f"{len(self)} of {n} images were left out: {self[first]}{more}")
 
 
 @dataclass(frozen=True)
@@ -40,30 +93,30 @@ class Pages:
 
     def bands(
         self, files: Sequence[ImageFile], failures: Failures, stored: Callable[[int], Store] | None = None
-    ) -> Iterator[tuple[ImageFile, Iterator[Any]]]:
-        """Yield each file that did not fail, and its bands from the top, page by page.
+    ) -> Iterator[tuple[ImageFile, Iterator[tuple[int, slice, Any]]]]:
+        """Yield each file that did not fail, and its bands from the top, as (number of the page, rows, band).
 
         With `stored`, which is told the height of the bands, a single file's bands are stored where they are computed,
         and come as None.
         """
-        owners: list[ImageFile] = []  # of the pages
+        pages: list[tuple[ImageFile, int]] = []  # that were read so far
         shared = [file.path for file in files if file.opened_by_workers]
         with crew_for(self.machine.cluster, self.members.nets, shared) as crew:
             size = self._plan(files, crew, stored is not None)
             work = Bands(self.members, size, finish=self.post, crew=crew, echo=self.echo)
             if stored is not None:
                 work.store = stored(work.height(self.size(files[0])))
-            pages = self._pages(files, size[0], failures, owners)
-            for file, bands in groupby(work(pages), lambda band: owners[band.number]):
-                yield file, self._taken(bands)
+            read = self._read(files, size[0], failures, pages)
+            for file, bands in groupby(work(read), lambda band: pages[band.number][0]):
+                yield file, self._taken(bands, pages)
 
-    def _taken(self, bands: Iterator[Band]) -> Iterator[Any]:
+    def _taken(self, bands: Iterator[Band], pages: Sequence[tuple[ImageFile, int]]) -> Iterator[tuple[int, slice, Any]]:
         with loss_named(self.machine.cluster):
             for band in bands:
-                yield band.take()
+                yield pages[band.number][1], band.rows, band.take()
 
-    def _pages(
-        self, files: Sequence[ImageFile], height: int, failures: Failures, owners: list[ImageFile]
+    def _read(
+        self, files: Sequence[ImageFile], height: int, failures: Failures, pages: list[tuple[ImageFile, int]]
     ) -> Iterator[PageRows]:
         """Yield the pages of files that did not fail so far, and warn of files on another scale."""
         for file in files:
@@ -76,7 +129,7 @@ class Pages:
                             self.echo(f"warning: {file.path} has {wrong}")
                 if file.path in failures:
                     break
-                owners.append(file)
+                pages.append((file, index))
                 yield page
 
     def _plan(self, files: Sequence[ImageFile], crew: Crew, stored: bool) -> Pair:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinympcnn.cli.models import AnyPath
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.atomic import replacing
 
@@ -38,7 +38,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathLike[str], caption: str = "") -> None:
+def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: AnyPath, caption: str = "") -> None:
     """Write a PNG of `panels` in a row, each with a title above and its pixels counted along its sides.
 
     A panel is an array, shape (H, W) or (H, W, 3): uint8 is shown as it is, booleans as black and white, other integers
@@ -50,15 +50,13 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     side_by_side([np.eye(40), np.eye(40) > 0], ["probability", "labels"], folder + "/both.png")
     """
-    arrays = [np.asarray(panel) for panel in panels]
-    if not arrays or len(arrays) != len(titles):
-        both = f"{counted(len(arrays), 'panel')} and {counted(len(titles), 'title')}"
-        raise UsageError(f"{both} do not make a picture; give one to each")
+    arrays, n = [np.asarray(panel) for panel in panels], len(titles)
+    if not arrays or len(arrays) != n:
+        raise UsageError(f"{counted(len(arrays), 'panel')} cannot have {counted(n, 'title')}; give one to each")
     for array in arrays:
         if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
             raise UsageError(f"a panel is an array (H, W) or (H, W, 3), not {array.shape}")
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(3.2 * len(arrays), 3.7))
+    with drawing(path, figsize=(3.2 * len(arrays), 3.7)) as figure:
         for ax, array, title in zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays, titles, strict=True):
             shown = show(ax, array)
             ax.set_title(title)
@@ -66,7 +64,6 @@ def side_by_side(panels: Sequence[Any], titles: Sequence[str], path: str | PathL
                 figure.colorbar(shown, ax=ax, label="probability", shrink=0.6)
         figure.supxlabel(f"column (pixels)\n{caption}".strip(), fontsize=9)
         figure.supylabel("row (pixels)", fontsize=9)
-        write_figure(figure, path)
 
 
 def tinted(image: np.ndarray, segments: np.ndarray, strength: float = 0.55) -> np.ndarray:
@@ -101,7 +98,7 @@ def outlines(mask: np.ndarray) -> np.ndarray:
 
 
 def draw_preview(
-    path: str | PathLike[str],
+    path: AnyPath,
     image: np.ndarray,
     classes: np.ndarray,
     values: Sequence[int],
@@ -115,8 +112,9 @@ def draw_preview(
     step = -(-max(classes.shape) // PREVIEW)
     image, classes = image[::step, ::step], classes[::step, ::step]
     truth = None if truth is None else truth[::step, ::step]
-    marks = [(INK[k % len(INK)], classes == k, f"edge of {values[k]}") for k in range(1, len(values))]
-    marks = [(YELLOW if truth is not None else ink, outlines(mask), words) for ink, mask, words in marks]
+    inks = INK if truth is None else (YELLOW,)
+    edges = ((k, outlines(classes == k)) for k in range(1, len(values)))
+    marks = [(inks[k % len(inks)], mask, f"edge of {values[k]}") for k, mask in edges]
     if truth is not None:
         wrong, n = (classes != truth) & (truth >= 0), max(1, np.count_nonzero(truth >= 0))
         others = str(values[1]) if len(values) == 2 else "another"
@@ -125,17 +123,16 @@ def draw_preview(
     shown = np.zeros((*classes.shape, 4))
     for ink, mask, _ in marks:
         shown[mask] = (*rgb(ink), 1)
-    with picture_of(image) as (figure, ax):
+    with picture_of(path, image) as (figure, ax):
         from matplotlib.patches import Patch
 
         ax.imshow(shown, interpolation="nearest")
         handles = [Patch(color=ink, label=words) for ink, _, words in marks]
         figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=8)
-        write_figure(figure, path)
 
 
 def draw_objects(
-    path: str | PathLike[str],
+    path: AnyPath,
     image: np.ndarray,
     objects: np.ndarray,
     truth: np.ndarray | None,
@@ -149,13 +146,9 @@ def draw_objects(
     """
     kinds = [("object", BLUE, "o", objects)]
     if truth is not None and matched is not None:
-        missed = np.delete(truth, matched[matched >= 0], axis=0)
-        kinds = [
-            ("hit", BLUE, "o", objects[matched >= 0]),
-            ("false alarm", VERMILLION, "s", objects[matched < 0]),
-            ("miss", YELLOW, "D", missed),
-        ]
-    with picture_of(image) as (figure, ax):
+        kinds = [("hit", BLUE, "o", objects[matched >= 0]), ("false alarm", VERMILLION, "s", objects[matched < 0])]
+        kinds += [("miss", YELLOW, "D", np.delete(truth, matched[matched >= 0], axis=0))]
+    with picture_of(path, image) as (figure, ax):
         size = (2 * 72 / DPI * (radius * enlarged(image) + 2)) ** 2
         for name, colour, mark, some in kinds:
             ax.scatter(
@@ -163,23 +156,18 @@ def draw_objects(
                 label=f"{name} ({len(some)})",
             )  # fmt: skip
         figure.legend(loc="lower center", ncols=3, frameon=False, markerscale=min(1.0, 7 / np.sqrt(size)))
-        write_figure(figure, path)
 
 
 @contextmanager
-def picture_of(image: np.ndarray) -> Iterator[tuple[Any, Any]]:
+def picture_of(path: AnyPath, image: np.ndarray) -> Iterator[tuple[Any, Any]]:
     """Give a figure and its axes that show an image (H, W, C) pixel by pixel, with room for a legend below."""
     height, width = image.shape[:2]
     scale = enlarged(image)
     inches, room = (scale * width / DPI, scale * height / DPI), 0.4
-    with drawing() as new_figure:
-        figure = new_figure(figsize=(max(inches[0], 4.6), inches[1] + room), layout="none")
+    with drawing(path, figsize=(max(inches[0], 4.6), inches[1] + room), layout="none") as figure:
         ax = figure.add_axes((0, room / (inches[1] + room), 1, inches[1] / (inches[1] + room)))
-        if image.dtype == np.uint8 and image.shape[2] == 3:
-            ax.imshow(image, interpolation="nearest")
-        else:
-            shown = grey(image.mean(axis=2, dtype=np.float64) if image.shape[2] != 3 else image)
-            ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        shown = grey(image if image.shape[2] == 3 else image.mean(axis=2, dtype=np.float64))
+        ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         ax.set_axis_off()
         yield figure, ax
@@ -192,32 +180,26 @@ def enlarged(image: np.ndarray) -> int:
 
 def rgb(ink: str) -> tuple[float, float, float]:
     """Return red, green and blue of a colour such as #0072B2, from 0 to 1."""
-    red, green, blue = (int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
+    red, green, blue = bytes.fromhex(ink[1:])
+    return red / 255, green / 255, blue / 255
 
 
 def grey(image: np.ndarray) -> np.ndarray:
     """Return an image from 0 to 1: bytes as they are, others from their smallest value to their largest."""
     low, high = (0.0, 255.0) if image.dtype == np.uint8 else (float(image.min()), float(image.max()))
-    stretched: np.ndarray = (image.astype(np.float64) - low) / max(high - low, 1e-9)
-    return stretched
+    return np.asarray((image.astype(np.float64) - low) / max(high - low, 1e-9))
 
 
-def check_picture(path: str | PathLike[str]) -> None:
-    """Raise before the work begins if this picture could not be drawn after it."""
-    _figure_class()
-    if Path(path).suffix.lower() != ".png":
-        raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
+def check_pictures(*paths: AnyPath | None) -> None:
+    """Raise before the work begins if a picture that is asked for could not be drawn after it."""
+    for path in (path for path in paths if path is not None):
+        _figure_class()
+        if Path(path).suffix.lower() != ".png":
+            raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
 
 
 def printable(name: str) -> str:
-    r"""Return a name in which bytes that are no text are written out.
-
-    Examples
-    --------
-    >>> print(printable("d\udce9faut"))
-    d\udce9faut
-    """
+    """Return a name in which bytes that are no text are written out."""
     return name.encode(errors="backslashreplace").decode()
 
 
@@ -238,17 +220,14 @@ def _figure_class() -> Any:
 
 
 @contextmanager
-def drawing() -> Iterator[Any]:
-    """Give the class of figures, and our style while it is used; characters that no font has are drawn as boxes."""
-    figure = _figure_class()
+def drawing(path: AnyPath, **options: Any) -> Iterator[Any]:
+    """Give a figure that is made with these options, in our style, and write it as a PNG when all is drawn."""
+    new_figure = _figure_class()
     import matplotlib
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # characters that no font has are drawn as boxes
+        figure = new_figure(**options)
         yield figure
-
-
-def write_figure(figure: Any, path: str | PathLike[str]) -> None:
-    """Write a figure as a PNG, whole or not at all."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinympcnn.cli import arguments, charts
 from tinympcnn.cli.models import AnyPath, Echo, Paths
-from tinympcnn.cli.pictures import check_picture
+from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.words import say
 from tinympcnn.errors import DataError
 from tinympcnn.io.outputs import check_outputs
@@ -22,9 +22,8 @@ EXAMPLES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tinympcnn plot``."""
-    parser.add_argument(
-        "logs", nargs="+", type=arguments.path, metavar="LOG.csv", help="The logs that train --log wrote."
-    )  # fmt: skip
+    text = "The logs that train --log wrote."
+    parser.add_argument("logs", nargs="+", type=arguments.path, metavar="LOG.csv", help=text)
     arguments.output(parser, "PICTURE.png", "The picture to write.", required=True)
     arguments.force(parser, "Replace a picture that exists.")
 
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
 def plot_files(logs: Paths, output: AnyPath, *, force: bool = False, echo: Echo = say) -> None:
     """Draw the curves of the logs of training runs: loss and mistakes over the epochs, a colour for each run."""
     check_outputs([output], logs, force)
-    check_picture(output)
+    check_pictures(output)
     names = [Path(log).stem for log in logs]
     names = names if len(set(names)) == len(names) else [str(log) for log in logs]
     charts.plot_curves(output, dict(zip(names, map(read_log, logs), strict=True)))
@@ -56,7 +55,5 @@ def read_log(path: AnyPath) -> Sequence[dict[str, float]]:
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} is not a log of training: {error}") from error
     if not found or not {"epoch", "loss_train"} <= found[0].keys():
-        raise DataError(
-            f"{path} is not a log of training; train --log writes one with the columns epoch and loss_train"
-        )
+        raise DataError(f"{path} is not a log of training; train --log writes the columns epoch and loss_train")
     return found

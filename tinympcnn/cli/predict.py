@@ -33,17 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     arguments.force(data)
     arguments.models(net, "The models, saved by Net.save after fit. The predictions of several models are averaged.")
-    arguments.machine(machine, tiles=True)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    arguments.machine(machine, tiles=True, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:
     """Predict as the options of ``tinympcnn predict`` say."""
-    how = arguments.made(Machine, options)
-    reading = arguments.made(Reading, options)
-    predict_files(
-        options.images, options.model, options.output, how, turns=options.turns, reading=reading, force=options.force
-    )
+    machine, reading = arguments.made(Machine, options), arguments.made(Reading, options)
+    what, how = (options.images, options.model, options.output), {"turns": options.turns, "force": options.force}
+    predict_files(*what, machine, reading=reading, **how)
 
 
 def predict_files(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinympcnn.cli.models import Paths
-from tinympcnn.cli.pages import Pages
-from tinympcnn.cli.usable import Failures, usable
+from tinympcnn.cli.models import AnyPath, Paths
+from tinympcnn.cli.pages import Failures, Pages, usable
 from tinympcnn.errors import DataError, UsageError
+from tinympcnn.io.atomic import replacing
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter, check_space
 from tinympcnn.io.zarr.writer import LABELS, check_zarr, made_store, replacing_folder
 
-Draw = Callable[[ImageFile, list[Path], Path], None]  # of an image and its results, to a picture
+Draw = Callable[[ImageFile, list[Path]], None]  # of an image and its results, to the last of the paths
 
 
 class Result(NamedTuple):
@@ -43,9 +44,10 @@ class Job:
     results: Sequence[Result]
     reading: Reading = Reading()  # noqa: RUF009, it is immutable
     force: bool = False  # make results again that exist
+    draw: Draw | None = None  # add NAME_preview.png to each
 
-    def run(self, images: Paths, output: Path, draw: Draw | None = None) -> list[Path]:
-        """Write the results of image files, and return what was written; `draw` adds NAME_preview.png to each.
+    def run(self, images: Paths, output: Path) -> list[Path]:
+        """Write the results of image files, and return what was written.
 
         The results go into a folder, or those of a single image into one OME-Zarr, ``NAME.zarr``. Images whose results
         exist are left out, unless `force` is given. If some images cannot be used, the others have their results when
@@ -56,48 +58,40 @@ class Job:
         if self.pages.factor > 1:
             self.pages.echo(f"images are down-sampled by {self.pages.factor}, as for training")
         into = self._into_zarr if output.suffix.lower() == ".zarr" else self._into_folder
-        written = into(output, files, inputs, failures, draw)
+        written = into(output, files, inputs, failures)
         failures.tell(len(inputs))
         return written
 
-    def _into_folder(
-        self, folder: Path, files: list[ImageFile], inputs: list[Path], failures: Failures, draw: Draw | None
-    ) -> list[Path]:
+    def _into_folder(self, folder: Path, files: list[ImageFile], inputs: list[Path], failures: Failures) -> list[Path]:
         """Write NAME_kind.tif for each result of each image."""
         made_folder(folder)
-        pictures = {file: folder / f"{file.stem}_preview.png" for file in files if draw is not None}
-        jobs = {file: [self._writer(file, folder, result) for result in self.results] for file in files}
-
-        def paths(file: ImageFile) -> list[Path]:
-            return [*(writer.path for writer in jobs[file]), *([pictures[file]] if pictures else [])]
-
-        missing = [file for file in files if not all(path.exists() for path in paths(file))]
+        kinds = [*(f"{result.kind}.tif" for result in self.results), *(["preview.png"] if self.draw else [])]
+        paths = {file: [folder / f"{file.stem}_{kind}" for kind in kinds] for file in files}
+        missing = [file for file in files if not all(path.exists() for path in paths[file])]
         if not self.force and (missing or failures):
-            if kept := len(jobs) - len(missing):
+            if kept := len(files) - len(missing):
                 left = f"{kept} of {len(inputs)} images have results in {folder} and are left out"
                 self.pages.echo(f"{left}; --force makes them again")
             files = missing
-        written = [path for file in files for path in paths(file)]
+        written = [path for file in files for path in paths[file]]
         check_outputs(written, inputs, self.force)
-        check_space(folder, [writer for file in files for writer in jobs[file]])
+        writers = {file: [*map(partial(self._writer, file), paths[file], self.results)] for file in files}
+        check_space(folder, [writer for some in writers.values() for writer in some])
         for file, bands in self.pages.bands(files, failures) if files else ():
-            out = jobs[file]
             with failures.of(file.path):
                 with ExitStack() as opened:
-                    for writer in out:
+                    for writer in writers[file]:
                         opened.enter_context(writer)
-                    for band in bands:
-                        for writer, result in zip(out, self.results, strict=True):
+                    for _, _, band in bands:
+                        for writer, result in zip(writers[file], self.results, strict=True):
                             writer.write(result.form(band))
                         del band  # before the next one is made
-                if draw is not None:
-                    draw(file, [writer.path for writer in out], pictures[file])
-                self._tell(file, paths(file))
+                if self.draw is not None:
+                    self.draw(file, paths[file])
+                self._tell(file, paths[file])
         return written
 
-    def _into_zarr(
-        self, path: Path, files: list[ImageFile], inputs: list[Path], failures: Failures, draw: Draw | None
-    ) -> list[Path]:
+    def _into_zarr(self, path: Path, files: list[ImageFile], inputs: list[Path], failures: Failures) -> list[Path]:
         """Write the probabilities and the labels of a single image, each band by whoever computed it."""
         values = self.results[0].values
         if values is None:
@@ -107,15 +101,16 @@ class Job:
         check_zarr(path, inputs, self.force)
         [file] = files
         picture = path.with_name(f"{file.stem}_preview.png")
-        written = [path, *check_outputs([picture if draw else None], inputs, self.force)]
+        check_outputs([picture if self.draw else None], inputs, self.force)
         with replacing_folder(path) as temporary:
             store = partial(made_store, temporary, file, values, self.pages.factor)
             for _, bands in self.pages.bands(files, failures, store):
                 with failures.of(file.path):
                     deque(bands, maxlen=0)
             failures.tell(1)
-        if draw is not None:
-            draw(file, [path, path / LABELS], picture)
+        if self.draw is not None:
+            self.draw(file, [path, path / LABELS, picture])
+        written = [path, picture] if self.draw else [path]
         self._tell(file, written)
         return written
 
@@ -124,10 +119,19 @@ class Job:
         shrunk = ", of {}x{}".format(*self.pages.size(file)) if self.pages.factor > 1 else ""
         self.pages.echo(f"{file.describe()}: wrote {' and '.join(map(str, written))}{shrunk}")
 
-    def _writer(self, file: ImageFile, folder: Path, result: Result) -> PageWriter:
-        shape = (*self.pages.size(file), *result.pixel)
-        path = folder / f"{file.stem}_{result.kind}.tif"
-        return PageWriter(path, len(file), shape, result.dtype, result.values, file)
+    def _writer(self, file: ImageFile, path: Path, result: Result) -> PageWriter:
+        return PageWriter(path, len(file), (*self.pages.size(file), *result.pixel), result.dtype, result.values, file)
+
+
+def write_table(path: AnyPath, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows, one at least and all with the same columns, as a CSV in UTF-8, whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def made_folder(folder: Path) -> Path:

@@ -45,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.force(data)
     arguments.models(net, "The models that train wrote. The probabilities of several models are averaged.")
     arguments.fields(net, Steps, calibration="CAL.json", median="R")
-    arguments.machine(machine, tiles=True)
-    arguments.fields(machine, Machine, cluster="local|ADDRESS")
+    arguments.machine(machine, tiles=True, cluster=True)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,29 +57,20 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Steps:
-    """What decides the result besides images and models.
-
-    Attributes
-    ----------
-    turns : bool
-        Average over the eight flips and quarter turns of each image.
-    calibration : path or None
-        Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing.
-    median : int
-        Smooth the probabilities by a median filter with a radius of R pixels. The default, 0, is no filter.
-    preview : bool
-        Draw also NAME_preview.png, the first page of each image with the outlines of its segments. This needs
-        matplotlib, and the memory of a page.
-    labels : sequence of path or None
-        The label images, where the truth is known. --preview then shows the mistakes in two colours. By default there
-        are none.
-    """
+    """What decides the result besides images and models."""
 
     turns: bool = False
+    """Average over the eight flips and quarter turns of each image."""
     calibration: AnyPath | None = None
+    """Correct the probabilities by this file, which calibrate wrote. The default is to correct nothing."""
     median: int = 0
+    """Smooth the probabilities by a median filter with a radius of R pixels. The default, 0, is no filter."""
     preview: bool = False
+    """Draw also NAME_preview.png, the first page of each image with the outlines of its segments. This needs
+    matplotlib, and the memory of a page."""
     labels: Paths | None = None
+    """The label images, where the truth is known. --preview then shows the mistakes in two colours. By default there
+    are none."""
 
     def __post_init__(self) -> None:
         if self.labels and not self.preview:
@@ -105,7 +95,7 @@ def segment_files(
     """
     draw = None
     if steps.preview:
-        pictures.check_picture("preview.png")
+        pictures.check_pictures("preview.png")
         known = pair(images, steps.labels, reading) if steps.labels else []
         draw = partial(draw_preview, truth={page.image.path: page for page in known if page.number == 0})
     committee, factor = load_committee(model, steps.turns, machine, echo)
@@ -121,16 +111,19 @@ def segment_files(
         Result("labels", lambda band: labels[band.argmax(axis=-1)], (), kind, values),
     ]
     pages = Pages(committee, factor, post, machine, echo)
-    return Job(pages, results, reading, force).run(images, Path(output), draw)
+    return Job(pages, results, reading, force, draw).run(images, Path(output))
 
 
-def draw_preview(file: ImageFile, results: Sequence[Path], path: Path, *, truth: Mapping[Path, Page]) -> None:
-    """Draw the first page of an image with the outlines of its labels and, if it has a label image, the mistakes."""
-    _, pages, values = read_prediction(results[1])
+def draw_preview(file: ImageFile, paths: Sequence[Path], *, truth: Mapping[Path, Page]) -> None:
+    """Draw the first page of an image with the outlines of its labels and, if it has a label image, the mistakes.
+
+    The `paths` are those of the probabilities, of the labels, and of the picture.
+    """
+    _, pages, values = read_prediction(paths[1])
     assert values is not None  # for they are ours
     classes, factor, true = data.class_indices(pages.page(0)[:, :, 0], values), file.shape[0] // pages.shape[0], None
     if file.path in truth:
         page = truth[file.path]
         [raw] = read_labels([(page.label, page.label_number)], Reading())
         true = data.downsample_labels(data.class_indices(raw, values), factor)
-    pictures.draw_preview(path, data.downsample(file.page(0), factor), classes, values, true)
+    pictures.draw_preview(paths[2], data.downsample(file.page(0), factor), classes, values, true)

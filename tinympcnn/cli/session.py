@@ -5,12 +5,13 @@ What is trained, and on what, is the affair of the command that calls `train`.
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from tinympcnn.cli import charts
-from tinympcnn.cli.crew import crew_for, load_backend
-from tinympcnn.cli.models import AnyPath, Echo
-from tinympcnn.cli.pictures import check_picture, grey
+from tinympcnn.cli.models import AnyPath, Echo, crew_for, load_backend
+from tinympcnn.cli.pictures import check_pictures, grey
+from tinympcnn.cli.results import write_table
 from tinympcnn.cli.versions import versions
 from tinympcnn.cli.words import say
 from tinympcnn.engine.workers import worker_processes
 from tinympcnn.errors import DataError, UsageError, counted
-from tinympcnn.io.atomic import check_writable, replacing
+from tinympcnn.io.atomic import check_writable
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
 from tinympcnn.net import Net
@@ -33,7 +34,6 @@ from tinympcnn.training.checkpoint import Checkpoint, Record
 from tinympcnn.training.fit import Data, fit
 from tinympcnn.training.recipe import Recipe, check_same
 
-Shown = Callable[[], dict[str, np.ndarray]]
 WATCHED = 256  # rows and columns, at most, of the image that --watch draws
 STATE_SIZE = 5  # parameters, the best, the arrays of an optimiser, the model: what a run writes, in sizes of its net
 MOST_PROCESSES = 61 if os.name == "nt" else 2**31  # more are more than Windows can wait for
@@ -41,54 +41,38 @@ MOST_PROCESSES = 61 if os.name == "nt" else 2**31  # more are more than Windows 
 
 @dataclass(frozen=True)
 class Session:
-    """How a training run is carried out.
-
-    Attributes
-    ----------
-    device : {"numpy", "cupy", "auto"}
-        The library that computes.
-    processes : int
-        The number of processes, of one thread each, over which lbfgs spreads the images on a CPU. No bit of the result
-        depends on it.
-    cluster : str or None
-        Spread the images of lbfgs over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its
-        scheduler. local starts a worker for each core of this machine. The default is to compute in this process. This
-        needs dask.
-    minutes : float
-        The longest time between two checkpoints, in minutes.
-    resume : bool
-        Go on from the checkpoint beside MODEL.npz, if there is one. A finished run can go on for more epochs if its
-        learning rate does not depend on their number, as with --decay none.
-    force : bool
-        Replace the model, the checkpoint, the log and the picture of an earlier run. Inputs are never replaced. The
-        default is to keep what an earlier run wrote under a number, such as cells.1.npz.
-    log : path or None
-        Write a row for every epoch to this file, which plot draws. The default is to write none.
-    watch : path or None
-        Draw the curves, and a validation image with the answer to it, anew after every epoch. The default is to draw
-        nothing. This needs matplotlib.
-    echo : callable
-        It is told what was read and chosen.
-    begin : callable
-        It is told the log of a run that goes on, as training begins.
-    report : callable
-        It is told how every epoch went.
-    progress : callable or None
-        It is told the updates done and to do in an epoch, after every update.
-    """
+    """How a training run is carried out."""
 
     device: str = "numpy"
+    """The library that computes."""
     processes: int = 1
+    """The number of processes, of one thread each, over which lbfgs spreads the images on a CPU. No bit of the result
+    depends on it."""
     cluster: str | None = None
+    """Spread the images of lbfgs over the workers of a Dask cluster, such as tcp://HOST:8786, or the file of its
+    scheduler. local starts a worker for each core of this machine. The default is to compute in this process. This
+    needs dask."""
     minutes: float = 10
+    """The longest time between two checkpoints, in minutes."""
     resume: bool = False
+    """Go on from the checkpoint beside MODEL.npz, if there is one. A finished run can go on for more epochs if its
+    learning rate does not depend on their number, as with --decay none."""
     force: bool = False
+    """Replace the model, the checkpoint, the log and the picture of an earlier run. Inputs are never replaced. The
+    default is to keep what an earlier run wrote under a number, such as cells.1.npz."""
     log: AnyPath | None = None
+    """Write a row for every epoch to this file, which plot draws. The default is to write none."""
     watch: AnyPath | None = None
+    """Draw the curves, and a validation image with the answer to it, anew after every epoch. The default is to draw
+    nothing. This needs matplotlib."""
     echo: Echo = say
+    """It is told what was read and chosen."""
     begin: Callable[[Sequence[Record]], None] = lambda records: None
+    """It is told the log of a run that goes on, as training begins."""
     report: Callable[[Record], None] = lambda record: None
+    """It is told how every epoch went."""
     progress: Callable[[int, int], None] | None = None
+    """It is told the updates done and to do in an epoch, after every update."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +87,13 @@ class Job:
 def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], recipe: Recipe) -> None:
     """Raise an error if an output cannot be written or holds what would be lost, or if the session makes no sense."""
     check_outputs((output, checkpoint_path(output), session.log, session.watch), inputs, force=True)
-    if session.watch is not None:
-        check_picture(session.watch)
-    xp, why = load_backend(session.device, session.cluster)
+    check_pictures(session.watch)
+    device, why = load_backend(session.device, session.cluster)
     if session.cluster is not None and (session.processes != 1 or recipe.optimizer != "lbfgs"):
         raise UsageError(
             "a cluster is for --optimizer lbfgs, which sums over images, and takes the place of --processes"
         )
-    if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or xp is not np):
+    if session.processes != 1 and (session.processes < 1 or recipe.optimizer != "lbfgs" or device != "numpy"):
         raise UsageError(
             f"{session.processes} processes: several are for --optimizer lbfgs on the CPU, which sums over images"
         )
@@ -121,12 +104,12 @@ def check_session(session: Session, output: AnyPath, inputs: Sequence[Path], rec
 
 def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = None, job: Job, session: Session) -> Net:
     """Train a copy of a net, or go on with its training, write it to the job's output, and return it, on the CPU."""
-    echo, xp = session.echo, load_backend(session.device, session.cluster)[0]
-    net = net.to("numpy" if xp is np else "cupy")
+    echo, (device, _) = session.echo, load_backend(session.device, session.cluster)
+    net = net.to(device)
     choices = json.loads(json.dumps({**asdict(recipe), **job.choices}))  # as they are saved
     n, held_out = (len(job.about[which]) for which in ("images", "validation"))
     echo(f"training on {counted(n, 'image')}, validating on {held_out}: {_chosen(choices)}")
-    net.record = {**choices, "backend": xp.__name__, "dtype": net.dtype.name, **job.about, "versions": versions()}
+    net.record = {**choices, "backend": device, "dtype": net.dtype.name, **job.about, "versions": versions()}
     checkpoint = Checkpoint(checkpoint_path(job.output), session.minutes, session.resume)
     records = _records_to_resume(checkpoint, choices, net.record, echo) if session.resume else []
     with crew_for(session.cluster) as crew, worker_processes(session.processes) as processes:
@@ -137,13 +120,12 @@ def train(net: Net, data: Data, recipe: Recipe, *, validation: Data | None = Non
         )  # fmt: skip
         _set_aside(session, job.output)
         check_writable(checkpoint.path, STATE_SIZE * net.n_params * net.dtype.itemsize)
-        said: set[str] = set()
-        shown = _shown(net, data if validation is None else validation)
-        _show(session, records, shown, said)  # the last row may be missing, or the log may be a new one
+        show = partial(_show, session, records, net, data if validation is None else validation, set())
+        show()  # the last row may be missing, or the log may be a new one
         session.begin(records)
         for record in epochs:
             records.append(record)
-            _show(session, records, shown, said)
+            show()
             session.report(record)
     net = net.to("numpy")
     kept = min(records, key=lambda record: record["loss_val"]) if recipe.keep == "best" else records[-1]
@@ -161,11 +143,8 @@ def _set_aside(session: Session, output: AnyPath) -> None:
     others = [Path(path) for path in (session.log, session.watch) if path is not None]
     for n in count(1):
         aside = model.with_name(f"{model.name.removesuffix('.npz')}.{n}.npz")
-        names = {
-            model: aside,
-            place: checkpoint_path(aside),
-            **{path: path.with_suffix(f".{n}{path.suffix}") for path in others},
-        }
+        names = {path: path.with_suffix(f".{n}{path.suffix}") for path in others}
+        names |= {model: aside, place: checkpoint_path(aside)}
         if not any(path.exists() for path in names.values()):
             break
     for path, kept in names.items():
@@ -186,50 +165,43 @@ def checkpoint_path(output: AnyPath) -> Path:
     return path.with_name(path.name.removesuffix(".npz") + ".checkpoint.npz")
 
 
-def write_log(path: AnyPath, records: Sequence[Record]) -> None:
-    """Write the whole log, one row per epoch: no row is missing or double, also after a resumed run."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+def digest(names: object, arrays: Iterable[np.ndarray]) -> str:
+    """Return the SHA-256 of names and arrays, by which a record tells if the data are the same."""
+    found = hashlib.sha256(repr(names).encode())
+    for array in arrays:
+        found.update(repr((array.shape, array.dtype.str)).encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
-def _show(session: Session, records: Sequence[Record], shown: Shown, said: set[str]) -> None:
+def _show(session: Session, records: Sequence[Record], net: Net, data: Data, said: set[str]) -> None:
     """Write the log and the picture that are wanted. Where they cannot be written training goes on, and they wait."""
     try:
         if session.log is not None and records:
-            write_log(session.log, records)
+            write_table(session.log, records)  # whole: no row is missing or double, also after a resumed run
         if session.watch is not None and records:
-            charts.draw_watch(session.watch, records, shown())
+            charts.draw_watch(session.watch, records, _watched(net, data))
     except DataError as error:
         if str(error) not in said:
             session.echo(f"warning: {error}; training goes on, and writes the file when it can")
         said.add(str(error))
 
 
-def _shown(net: Net, data: Data) -> Shown:
-    """Return a function that gives an image, the truth and the net's answer; nothing for images with one class each."""
+def _watched(net: Net, data: Data) -> dict[str, np.ndarray]:
+    """Return the middle of an image, the truth and the net's answer; nothing for images with one class each."""
     if not isinstance(data, tuple):
-        return dict
-    image, truth = (_middle(arrays[0]) for arrays in data)
-
-    def now() -> dict[str, np.ndarray]:
-        p = net.segment(image)
-        last = f"probability of {net.class_values[-1] if net.class_values else p.shape[2] - 1}"
-        shown = (255 * grey(image.mean(axis=2, dtype=np.float64))).astype(np.uint8)
-        return {"image": shown, "truth": truth.astype(np.int64), last: p[:, :, -1], "answer": p.argmax(axis=2)}
-
-    return now
-
-
-def _middle(image: np.ndarray) -> np.ndarray:
-    """Return the middle of an image, of at most `WATCHED` rows and columns."""
-    starts = [max(0, n - WATCHED) // 2 for n in image.shape[:2]]
-    return image[starts[0] : starts[0] + WATCHED, starts[1] : starts[1] + WATCHED]
+        return {}
+    image, truth = (arrays[0] for arrays in data)
+    rows, columns = (slice(max(0, n - WATCHED) // 2, (n + WATCHED) // 2) for n in image.shape[:2])
+    p = net.segment(image[rows, columns])
+    last = f"probability of {net.class_values[-1] if net.class_values else p.shape[2] - 1}"
+    shown = (255 * grey(image[rows, columns].mean(axis=2, dtype=np.float64))).astype(np.uint8)
+    true = truth[rows, columns].astype(np.int64)
+    return {"image": shown, "truth": true, last: p[:, :, -1], "answer": p.argmax(axis=2)}
 
 
 def _records_to_resume(
-    checkpoint: Checkpoint, choices: dict[str, Any], record: dict[str, Any], echo: Callable[[str], None]
+    checkpoint: Checkpoint, choices: dict[str, Any], record: dict[str, Any], echo: Echo
 ) -> list[Record]:
     """Return the log of the run to go on with; refuse a run that differs in what decides the result."""
     if not checkpoint.exists():
@@ -246,9 +218,7 @@ def _records_to_resume(
 
 def _chosen(choices: dict[str, Any]) -> str:
     """Return the choices that differ from their defaults, and the net."""
-    usual = {**asdict(Recipe()), **asdict(Reading()), "val": 0.0}
-    usual |= {name: value for name, value in choices.items() if name.endswith("sha256")}
-    chosen = {name: value for name, value in choices.items() if name == "epochs" or value != usual.get(name)}
-    options = chosen.pop("options", {})
-    said = {"net": None, **chosen, **options}
-    return ", ".join(f"{name} {value}" for name, value in said.items() if value not in (None, "none", []))
+    usual = {**asdict(Recipe()), **asdict(Reading()), "epochs": None, "val": 0.0, "options": choices["options"]}
+    said = {"net": None, **choices, **choices["options"]}
+    unsaid = {name for name in said if name.endswith("sha256") or said[name] in (usual.get(name), None, "none", [])}
+    return ", ".join(f"{name} {value}" for name, value in said.items() if name not in unsaid)

@@ -1,12 +1,8 @@
-"""``tinympcnn train``: from images and label images, or images with one class each, to a model file.
-
-Everything is checked before the work begins. A checkpoint beside the model survives any interruption.
-"""
+"""``tinympcnn train``: from images and label images, or images with one class each, to a model file."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +14,7 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath
 from tinympcnn.cli.progress import Progress
-from tinympcnn.cli.session import Job, Session, check_session, checkpoint_path, train
+from tinympcnn.cli.session import Job, Session, check_session, checkpoint_path, digest, train
 from tinympcnn.cli.train_classes import Column, train_classes
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.images import expand
@@ -45,20 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     titles = ("data", "net", "training", "images with one class each", "machine")
     data, net, training, column, machine = (parser.add_argument_group(title) for title in titles)
     text = f"{arguments.IMAGES} Without label images: one folder with a subfolder for each class, or one CSV with the "
-    arguments.images(
-        data, text + "columns file and class.", radius={"type": arguments.ranged(float, 0), "metavar": "R"},
-        downsample={"type": arguments.ranged(int, 1), "metavar": "N"}, **arguments.LABELS,
-    )  # fmt: skip
-    arguments.files(
-        data, "-l", "--labels",
-        help="The label images. Each value that they hold stands for a class. With --radius: a table of points, or "
-        "images of numbered objects. The default is one class for each image.",
-    )  # fmt: skip
+    text += "columns file and class."
+    arguments.images(data, "radius", "downsample", "threshold", "ignore", help=text)
+    text = "The label images. Each value that they hold stands for a class. With --radius: a table of points, or "
+    text += "images of numbered objects. The default is one class for each image."
+    data.add_argument("-l", "--labels", help=text, **arguments.FILES)
     arguments.output(data, "MODEL.npz", "The model file to write. A checkpoint is kept beside it.", required=True)
-    data.add_argument(
-        "--val", type=float, default=0.0, metavar="FRACTION",
-        help="The share of the images that is held out for validation. The default, 0, holds out none.",
-    )  # fmt: skip
+    text = "The share of the images that is held out for validation. The default, 0, holds out none."
+    data.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help=text)
     arguments.fields(data, Session, log="LOG.csv", watch="PICTURE.png", force={})
     either = net.add_mutually_exclusive_group()
     either.add_argument(
@@ -67,23 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "'tinympcnn help nets' explains both. The default is N3 for label images, and a small net for images with one "
         "class each.",
     )  # fmt: skip
-    either.add_argument(
-        "--init", type=arguments.path, metavar="MODEL.npz",
-        help="Start from the net and the parameters of this model. The default is a net with random parameters.",
-    )  # fmt: skip
+    text = "Start from the net and the parameters of this model. The default is a net with random parameters."
+    either.add_argument("--init", type=arguments.path, metavar="MODEL.npz", help=text)
     arguments.fields(
         training, Recipe, epochs="E", optimizer={"choices": list(OPTIMIZERS)},
         balance={"nargs": "?", "const": "classes", "choices": BALANCES}, augment="KINDS", crop="N",
         focus={"type": arguments.path, "metavar": "none|classes|FIRST.npz"}, decay="SCHEDULE", warmup="E",
         keep={"choices": KEEPS}, seed={"type": arguments.ranged(int, 0), "metavar": "S"},
     )  # fmt: skip
-    training.add_argument(
-        "--lr", type=float, help="The learning rate, or the first step of armijo. Each optimiser has its own default."
-    )
-    training.add_argument(
-        "--on-failure", choices=("stop", "continue"),
-        help="What happens if the line search of armijo finds no step. The default is stop.",
-    )  # fmt: skip
+    text = "The learning rate, or the first step of armijo. Each optimiser has its own default."
+    training.add_argument("--lr", type=float, help=text)
+    text = "What happens if the line search of armijo finds no step. The default is stop."
+    training.add_argument("--on-failure", choices=("stop", "continue"), help=text)
     arguments.fields(
         column, Column, preprocess="KIND", distort="RANGES", batch={"type": arguments.ranged(int, 1), "metavar": "N"}
     )
@@ -93,10 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train as the options of ``tinympcnn train`` say; an interrupted run says how to go on."""
-    chosen = {"lr": options.lr, "on_failure": options.on_failure}
-    recipe = arguments.made(
-        Recipe, options, options={name: value for name, value in chosen.items() if value is not None}
-    )
+    chosen = {name: getattr(options, name) for name in ("lr", "on_failure") if getattr(options, name) is not None}
+    recipe = arguments.made(Recipe, options, options=chosen)
     shown = Progress(recipe.epochs)
     hooks = {"begin": shown.begin, "report": shown.epoch, "progress": shown.update}
     try:
@@ -145,15 +128,8 @@ def train_files(
 ) -> Net:
     """Train a net on image files, write it to `output`, and return it, on the CPU.
 
-    Parameters
-    ----------
-    net : str
-        The net to train: N3, N4, steel, a spec, or the model file (.npz) whose parameters training starts from. The
-        images are normalised by their own mean and standard deviation in each case.
-    val : float
-        The share of the images that is held out: the last pages of stacks, a random choice of single files.
-    reading : Reading
-        How the files are read. The model records it, and `segment_files` and `detect_files` follow.
+    The `net` is N3, N4, steel, a spec, or the model file (.npz) whose parameters training starts from. `val` is the
+    share of the images that is held out: the last pages of stacks, a random choice of single files.
     """
     echo = session.echo
     models = [Path(name) for name in (net, recipe.focus) if name.endswith(".npz")]
@@ -161,31 +137,29 @@ def train_files(
     pairs = read_pairs(images, labels, reading) if reading.radius is None else read_discs(images, labels, reading)
     for line in pairs.description:
         echo(line)
-    model, start = _model(net, pairs, recipe.seed)
+    model = _model(net, pairs, recipe.seed)
+    start = digest((), [model.flat()]) if net.endswith(".npz") else None
     stacks = all(name.endswith("]") for name in pairs.names)
     kept, held = split_validation(len(pairs.images), val, stacks, recipe.seed)
-
-    def pick(which: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        return [pairs.images[i] for i in which], [pairs.labels[i] for i in which]
-
-    present = set().union(*(np.unique(pairs.labels[i]).tolist() for i in kept))
+    train_on, held_out = (([pairs.images[i] for i in some], [pairs.labels[i] for i in some]) for some in (kept, held))
+    present = set().union(*map(np.unique, train_on[1]))
     for k, value in enumerate(pairs.class_values):
         if k not in present:
             echo(f"warning: no image to train on has a pixel of class {value}, so the net cannot learn this class")
+    data = digest(pairs.class_values, [*pairs.images, *pairs.labels])
     names = {"images": [pairs.names[i] for i in kept], "validation": [pairs.names[i] for i in held]}
-    choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": _digest(pairs)}
+    choices = {"net": net, **asdict(reading), "val": val, "init_sha256": start, "data_sha256": data}
     if recipe.focus not in ("none", "classes"):
-        choices["focus_sha256"] = hashlib.sha256(Net.load(recipe.focus).flat().tobytes()).hexdigest()
-    validation = pick(held) if held else None
-    return train(model, pick(kept), recipe, validation=validation, job=Job(output, choices, names), session=session)
+        choices["focus_sha256"] = digest((), [Net.load(recipe.focus).flat()])
+    validation = held_out if held else None
+    return train(model, train_on, recipe, validation=validation, job=Job(output, choices, names), session=session)
 
 
-def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
-    """Return the net to train and, if it starts from a model file, the SHA-256 of its parameters."""
-    in_maps, classes, start = pairs.images[0].shape[2], len(pairs.class_values), None
+def _model(net: str, pairs: Pairs, seed: int) -> Net:
+    """Return the net to train: new, or from a model file."""
+    in_maps, classes = pairs.images[0].shape[2], len(pairs.class_values)
     if net.endswith(".npz"):
-        loaded = Net.load(net)
-        model, start = Net(loaded.layers), hashlib.sha256(loaded.flat().tobytes()).hexdigest()
+        model = Net(Net.load(net).layers)
         if model.in_maps != in_maps or model.out_maps != classes:
             raise UsageError(
                 f"{net} takes {counted(model.in_maps, 'channel')} and tells {model.out_maps} classes apart; here "
@@ -200,13 +174,4 @@ def _model(net: str, pairs: Pairs, seed: int) -> tuple[Net, str | None]:
             f"{pairs.class_values}; {way_out}"
         )
     model.class_values = pairs.class_values
-    return model, start
-
-
-def _digest(pairs: Pairs) -> str:
-    """Return the SHA-256 of all pixels, labels and class values, by which a record tells if the data are the same."""
-    digest = hashlib.sha256(repr(pairs.class_values).encode())
-    for array in [*pairs.images, *pairs.labels]:
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return model

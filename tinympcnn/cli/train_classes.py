@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
-from tinympcnn.cli.models import AnyPath
-from tinympcnn.cli.session import Job, Session, check_session, train
+from tinympcnn.cli.models import AnyPath, load_backend
+from tinympcnn.cli.session import Job, Session, check_session, digest, train
 from tinympcnn.data.distort import Distortion
 from tinympcnn.data.preprocessing import Preprocessing
-from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.reading import Reading
@@ -27,23 +23,16 @@ USUAL = "32x32-16C5-MP2-32C3-MP2-64C3-MP2-100N"  # the net where none is given, 
 
 @dataclass(frozen=True)
 class Column:
-    """What happens to an image before the net of a column sees it, and how many images make an update.
-
-    Attributes
-    ----------
-    preprocess : str
-        What happens to each image first, in training and in use: none, width12 (or another width, for digits),
-        imadjust, histeq, adapthisteq or conorm.
-    distort : str
-        How each image is distorted each time it is seen in training: digits, signs, or some of translation, scale,
-        rotation, shear, alpha and sigma, as in rotation=10,scale=0.1.
-    batch : int
-        The number of images of one update.
-    """
+    """What happens to an image before the net of a column sees it, and how many images make an update."""
 
     preprocess: str = "none"
+    """What happens to each image first, in training and in use: none, width12 (or another width, for digits), imadjust,
+    histeq, adapthisteq or conorm."""
     distort: str = "none"
+    """How each image is distorted each time it is seen in training: digits, signs, or some of translation, scale,
+    rotation, shear, alpha and sigma, as in rotation=10,scale=0.1."""
     batch: int = 32
+    """The number of images of one update."""
 
 
 def train_classes(
@@ -74,12 +63,13 @@ def train_classes(
     check_session(session, output, [path for path in map(Path, images) if path.is_file()], recipe)
     read = read_classified(images, reading=reading)
     session.echo(read.describe())
-    model = _model(net, column, read, recipe.seed).to("numpy" if backend.load(session.device)[0] is np else "cupy")
+    model = _model(net, column, read, recipe.seed).to(load_backend(session.device, None)[0])
     assert read.classes is not None
     kept, held = split_stratified(read.classes, val, recipe.seed)
     data = ClassifiedImages(model, read.images[kept], read.classes[kept], distortion, column.batch, recipe.seed)
     validation = ClassifiedImages(model, read.images[held], read.classes[held], batch=column.batch) if val else None
-    choices = {"net": net, **asdict(column), **asdict(reading), "val": val, "data_sha256": _digest(read)}
+    same = digest(read.class_names, [read.images, read.classes])
+    choices = {"net": net, **asdict(column), **asdict(reading), "val": val, "data_sha256": same}
     names = {"images": [read.names[i] for i in kept], "validation": [read.names[i] for i in held]}
     return train(model, data, recipe, validation=validation, job=Job(output, choices, names), session=session)
 
@@ -100,11 +90,3 @@ def _model(net: str | None, column: Column, read: Classified, seed: int) -> Net:
     model.class_names = read.class_names
     model.preprocessing = Preprocessing.parse(column.preprocess).config()
     return model
-
-
-def _digest(read: Classified) -> str:
-    """Return the SHA-256 of all pixels, classes and class names, by which a record tells if the data are the same."""
-    digest = hashlib.sha256(repr((read.class_names, read.images.shape, read.images.dtype.str)).encode())
-    for array in (read.images, np.asarray(read.classes)):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
