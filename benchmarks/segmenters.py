@@ -40,7 +40,7 @@ PASSES = {"isbi": {"n4": 13, "a-trous": 13, "u-net": 84}, "nuclei": {"n4": 6, "a
 SHRINK = 4
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "architectures.md"
 FOLDER = PAGE.with_suffix("")
-COLUMNS = ("set", "net", "passes", "cpu_minutes", "pixel_error", "f1_error", "v_rand", "seconds_per_image", "peak_mb")
+COLUMNS = ("set", "net", "passes", "minutes", "pixel_error", "f1_error", "v_rand", "seconds_per_image", "peak_mb")
 
 
 def cut() -> None:
@@ -120,7 +120,7 @@ def measure(name: str, net: str) -> None:
 def page() -> None:
     """Fill the tables of the page from the rows beside it."""
     heads = {
-        "net": "net", "passes": "passes", "cpu_minutes": "minutes", "pixel_error": "pixel error",
+        "net": "net", "passes": "passes", "pixel_error": "pixel error",
         "f1_error": "F1 error", "v_rand": "V_Rand", "seconds_per_image": "s an image", "peak_mb": "peak (MB)",
     }  # fmt: skip
 

@@ -102,7 +102,7 @@ def plant(tmp_path, rng, monkeypatch):
     return tmp_path
 
 
-def detect(plant, labels=True, outputs=Outputs(), reading=Reading(), echo=print, **rule):  # noqa: B008
+def detect(plant, labels=True, outputs=Outputs(), reading=Reading(), echo=print, **rule):
     truth = [plant / "label"] if labels else None
     return detect_files(
         [plant / "image"], plant / "model.npz", truth, Rule(**rule), outputs, reading=reading, echo=echo

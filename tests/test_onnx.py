@@ -23,7 +23,7 @@ from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.classify import classify
-from tinympcnn.inference.predict import predict
+from tinympcnn.inference.segment import predict
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")

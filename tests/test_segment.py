@@ -78,6 +78,15 @@ def test_any_net_any_size_any_tiles_any_threads_give_the_same_bits(threads, spec
     np.testing.assert_allclose(whole[r, c], softmax(scores).ravel(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("maps", range(1, 10))
+def test_layers_of_one_map_give_the_same_bits_in_any_tiles(rng, maps):
+    net = make(f"C1x1x{maps} C1x1x1 C2x3x1 FC1x1x3", maps)
+    image = rng.integers(0, 255, (2, 61, maps), dtype=np.uint8)
+    whole = net.segment(image, tile=1000)
+    for tile in (1, 7, 24):
+        np.testing.assert_array_equal(net.segment(image, tile=tile), whole)
+
+
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 12))
 def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
     size = tiles * multiple
@@ -128,7 +137,7 @@ def test_tiles_and_bands_stay_within_the_memory_given(maps, megabytes, rng):
     size = tile_size(net, None, memory, (3000, 3000), row)
     engine.release_memory()
     tracemalloc.start()
-    for _ in segment.segment_bands(net, image, size):
+    for _ in segment.segment_bands(net, image, tile=size):
         pass
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.predict import predict
+from tinympcnn.inference.segment import predict
 from tinympcnn.io import modelfile
+from tinympcnn.io.atomic import AnyPath
 from tinympcnn.nn.sequential import Sequential
 from tinympcnn.nn.spec import parse
 
@@ -39,14 +39,14 @@ class Net(Sequential):
         return Committee([self], turns).segment(image, **options)
 
     def predict(self, image: np.ndarray, **options: Any) -> np.ndarray:
-        """Return the image (H, W, K) that a net trained on target images predicts; see ``inference/predict.py``."""
+        """Return the image (H, W, K) that a net trained on target images predicts; see ``inference/segment.py``."""
         return predict(self, image, **options)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the net to an .npz file, whole or not at all; see ``io/modelfile.py``."""
         modelfile.save(self, path)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Self:
+    def load(cls, path: AnyPath) -> Self:
         """Read a net that `save` wrote; anything in the file that does not fit together is a DataError."""
         return modelfile.load(path, cls)

@@ -48,7 +48,7 @@ def calibrate_files(
     labels: Paths,
     output: AnyPath,
     *,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
     force: bool = False,

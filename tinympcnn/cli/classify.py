@@ -68,7 +68,7 @@ def classify_files(
     outputs: Outputs = Outputs(),
     *,
     axes: str | None = None,
-    machine: Machine = Machine(),  # noqa: B008
+    machine: Machine = Machine(),
     echo: Echo = say,
 ) -> dict[str, Any]:
     """Classify images with a column or a committee of columns, and compare with the truth where that is known.

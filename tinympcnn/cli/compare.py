@@ -48,7 +48,7 @@ class Compared(NamedTuple):
 def read_compared(
     predictions: Paths,
     labels: Paths,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
 ) -> Compared:

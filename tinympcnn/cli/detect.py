@@ -116,7 +116,7 @@ def detect_files(
     rule: Rule = Rule(),
     outputs: Outputs = Outputs(),
     *,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     device: str = "numpy",
     echo: Echo = say,
 ) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def evaluate_files(
     *,
     positive: int | None = None,
     membranes: bool = False,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     mapping: Mapping[int, int] | None = None,
     invert: bool = False,
 ) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath, Echo, Paths, load_calibration, load_nets
 from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say
+from tinympcnn.data import synthetic_membranes
 from tinympcnn.data.downsample import downsample
-from tinympcnn.data.synthetic import synthetic_membranes
 from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.classify import check_columns, classify
 from tinympcnn.inference.committee import Committee
-from tinympcnn.inference.predict import predict
+from tinympcnn.inference.segment import predict
 from tinympcnn.io.atomic import replacing
 from tinympcnn.io.classes import shrunk
 from tinympcnn.io.onnx import bioimageio

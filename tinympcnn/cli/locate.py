@@ -96,7 +96,7 @@ def locate_files(
     search: Search = Search(),
     *,
     axes: str | None = None,
-    machine: Machine = Machine(),  # noqa: B008
+    machine: Machine = Machine(),
     echo: Echo = say,
 ) -> dict[str, Any]:
     """Find the objects in image files, compare them with the truth where that is known, and return what is measured.

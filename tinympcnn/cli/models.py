@@ -16,10 +16,10 @@ from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.average import agreed
 from tinympcnn.inference.calibration import Calibration
 from tinympcnn.inference.committee import Committee
+from tinympcnn.io.atomic import AnyPath as AnyPath
 from tinympcnn.net import Net
 from tinympcnn.nn.sequential import Sequential
 
-AnyPath = str | PathLike[str]
 Paths = Sequence[AnyPath]
 Echo = Callable[[str], None]
 

@@ -44,7 +44,7 @@ def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple
     for file in other_than_results(opened):
         with failures.of(file.path):
             if min(file.shape[:2]) < factor:
-                raise DataError(f"{file.path} ({file.describe()}) is too small to be down-sampled by {factor}")
+                raise DataError(f"{file} is too small to be down-sampled by {factor}")
             check_channels(file.path, file.shape[2], channels)
             files.append(file)
     if not files:
@@ -83,8 +83,8 @@ class Pages:
 
     members: Members
     factor: int  # by which images are down-sampled
-    post: Postprocess = Postprocess()  # noqa: RUF009, it is immutable
-    machine: Machine = Machine()  # noqa: RUF009
+    post: Postprocess = Postprocess()
+    machine: Machine = Machine()
     echo: Echo = say
 
     def size(self, file: ImageFile) -> Pair:

@@ -98,11 +98,7 @@ def outlines(mask: np.ndarray) -> np.ndarray:
 
 
 def draw_preview(
-    path: AnyPath,
-    image: np.ndarray,
-    classes: np.ndarray,
-    values: Sequence[int],
-    truth: np.ndarray | None = None,
+    path: AnyPath, image: np.ndarray, classes: np.ndarray, values: Sequence[int], truth: np.ndarray | None = None
 ) -> None:
     """Draw an image (H, W, C) with the outlines of its segments and, where the truth is known, the mistakes.
 

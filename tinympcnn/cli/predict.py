@@ -13,7 +13,7 @@ from tinympcnn.cli.pages import Pages
 from tinympcnn.cli.results import Job, Result
 from tinympcnn.cli.words import say
 from tinympcnn.errors import UsageError
-from tinympcnn.inference.predict import predictor
+from tinympcnn.inference.segment import predictor
 from tinympcnn.io.reading import Reading
 
 EXAMPLES = """
@@ -47,10 +47,10 @@ def predict_files(
     images: Paths,
     model: AnyPath | Paths,
     output: AnyPath,
-    machine: Machine = Machine(),  # noqa: B008
+    machine: Machine = Machine(),
     *,
     turns: bool = False,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     force: bool = False,
     echo: Echo = say,
 ) -> list[Path]:

@@ -42,7 +42,7 @@ class Job:
 
     pages: Pages
     results: Sequence[Result]
-    reading: Reading = Reading()  # noqa: RUF009, it is immutable
+    reading: Reading = Reading()
     force: bool = False  # make results again that exist
     draw: Draw | None = None  # add NAME_preview.png to each
 

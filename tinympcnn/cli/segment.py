@@ -21,7 +21,7 @@ from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.labels import read_labels
 from tinympcnn.io.matching import Page, pair
-from tinympcnn.io.predictions import label_dtype, read_prediction
+from tinympcnn.io.predictions import label_dtype, most_probable, read_prediction
 from tinympcnn.io.reading import Reading
 
 EXAMPLES = """
@@ -82,9 +82,9 @@ def segment_files(
     model: AnyPath | Paths,
     output: AnyPath,
     steps: Steps = Steps(),
-    machine: Machine = Machine(),  # noqa: B008
+    machine: Machine = Machine(),
     *,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = Reading(),
     force: bool = False,
     echo: Echo = say,
 ) -> list[Path]:
@@ -104,11 +104,9 @@ def segment_files(
     if committee.size > 1:
         views = counted(len(committee.views), "view")
         echo(f"mean of {counted(len(committee.nets), 'net')}, each on {views} of the image")
-    kind = label_dtype(values)
-    labels = np.array(values, kind)
     results = [
         Result("prob", lambda band: band, (len(values),), np.float32, values),
-        Result("labels", lambda band: labels[band.argmax(axis=-1)], (), kind, values),
+        Result("labels", partial(most_probable, class_values=values), (), label_dtype(values), values),
     ]
     pages = Pages(committee, factor, post, machine, echo)
     return Job(pages, results, reading, force, draw).run(images, Path(output))

@@ -119,12 +119,12 @@ def train_files(
     images: Sequence[AnyPath],
     labels: Sequence[AnyPath],
     output: AnyPath,
-    recipe: Recipe = Recipe(),  # noqa: B008
+    recipe: Recipe = Recipe(),
     *,
     net: str = "N3",
     val: float = 0.0,
-    reading: Reading = Reading(),  # noqa: B008
-    session: Session = Session(),  # noqa: B008
+    reading: Reading = Reading(),
+    session: Session = Session(),
 ) -> Net:
     """Train a net on image files, write it to `output`, and return it, on the CPU.
 

@@ -38,13 +38,13 @@ class Column:
 def train_classes(
     images: Sequence[AnyPath],
     output: AnyPath,
-    recipe: Recipe = Recipe(),  # noqa: B008
+    recipe: Recipe = Recipe(),
     *,
     net: str | None = None,
     column: Column = Column(),
     val: float = 0.0,
-    reading: Reading = Reading(),  # noqa: B008
-    session: Session = Session(),  # noqa: B008
+    reading: Reading = Reading(),
+    session: Session = Session(),
 ) -> Net:
     """Train a column on images with one class each, and write it to `output`.
 

@@ -14,13 +14,11 @@ from tinympcnn.data.borders import mirror
 from tinympcnn.data.dihedral import dihedral, dihedral_inverse
 from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.data.labels import class_indices, class_shares, find_class_values, map_values
-from tinympcnn.data.synthetic import (
-    synthetic_digits,
-    synthetic_membranes,
-    synthetic_mitoses,
-    synthetic_signs,
-    synthetic_strip,
-)
+from tinympcnn.data.synthetic.digits import synthetic_digits
+from tinympcnn.data.synthetic.membranes import synthetic_membranes
+from tinympcnn.data.synthetic.mitoses import synthetic_mitoses
+from tinympcnn.data.synthetic.signs import synthetic_signs
+from tinympcnn.data.synthetic.strip import synthetic_strip
 
 __all__ = [
     "augment", "class_indices", "class_shares", "dihedral", "dihedral_inverse", "downsample", "downsample_labels",

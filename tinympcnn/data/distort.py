@@ -54,10 +54,9 @@ class Distortion:
         largest = {"translation": 1.0, "scale": 0.9, "rotation": 180.0, "shear": 80.0, "alpha": 1e4, "sigma": 1e3}
         for name, most in largest.items():
             value = getattr(self, name)
-            if not 0 <= value <= most or (name == "sigma" and value < 0.1):
-                raise UsageError(
-                    f"the {name} of a distortion is from {0.1 if name == 'sigma' else 0} to {most:g}, not {value}"
-                )
+            least = 0.1 if name == "sigma" else 0
+            if not least <= value <= most:
+                raise UsageError(f"the {name} of a distortion is from {least} to {most:g}, not {value}")
 
     @classmethod
     def parse(cls, text: str) -> Distortion:
@@ -159,8 +158,7 @@ def _look_up(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
     top = pixels[corner] * (1 - beside) + pixels[corner + step_c] * beside
     corner += step_r
     bottom = pixels[corner] * (1 - beside) + pixels[corner + step_c] * beside
-    between: np.ndarray = top * (1 - below) + bottom * below
-    return between
+    return np.asarray(top * (1 - below) + bottom * below)
 
 
 def _parts(points: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -180,12 +178,7 @@ def smoothing(n: int, sigma: float) -> np.ndarray:
     >>> smoothing(3, 0.5).round(2).tolist()
     [[0.79, 0.21, 0.0], [0.11, 0.79, 0.11], [0.0, 0.21, 0.79]]
     """
+    from scipy import ndimage
+
     reach = math.ceil(4 * sigma)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-(offsets**2) / (2 * sigma**2))
-    last = max(n - 1, 1)
-    matrix = np.zeros((n, n))
-    for i in range(n):
-        sources = np.minimum(last - np.abs(last - np.abs(i + offsets) % (2 * last)), n - 1)
-        np.add.at(matrix[i], sources, weights / weights.sum())
-    return matrix
+    return np.asarray(ndimage.gaussian_filter1d(np.eye(n), sigma, axis=0, mode="mirror", radius=reach))

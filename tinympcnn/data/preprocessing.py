@@ -14,6 +14,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,7 @@ def unit(images: np.ndarray) -> np.ndarray:
     [0.0, 1.0]
     """
     scale = np.iinfo(images.dtype).max if images.dtype.kind in "ui" else 1
-    scaled: np.ndarray = np.divide(images, scale, dtype=np.float32)
-    return scaled
+    return np.asarray(np.divide(images, scale, dtype=np.float32))
 
 
 def width(images: np.ndarray, pixels: int = 20) -> np.ndarray:
@@ -65,8 +65,7 @@ def _stretched(n: int, pixels: int) -> np.ndarray:
     edges = np.linspace(0, n, pixels + 1)
     starts = np.arange(n)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    means: np.ndarray = (np.clip(overlap, 0, None) * (pixels / n)).astype(np.float32)
-    return means
+    return np.asarray(np.clip(overlap, 0, None) * (pixels / n), np.float32)
 
 
 def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
@@ -76,15 +75,15 @@ def imadjust(images: np.ndarray, saturated: float = 0.01) -> np.ndarray:
 
     def stretch(value: np.ndarray) -> np.ndarray:
         low, high = np.quantile(value, [saturated, 1 - saturated], axis=(1, 2), keepdims=True)
-        stretched: np.ndarray = np.clip((value - low) / np.maximum(high - low, 1 / LEVELS), 0, 1)
-        return stretched
+        return np.asarray(np.clip((value - low) / np.maximum(high - low, 1 / LEVELS), 0, 1))
 
     return _on_value(images, stretch)
 
 
 def histeq(images: np.ndarray) -> np.ndarray:
     """Equalise each image's histogram: a pixel's value becomes the share of pixels that are not brighter."""
-    return _on_value(images, lambda value: _tile_maps(value, 1, math.inf)[:, 0, 0][_each(value), _level(value)])
+    each = np.arange(len(images))[:, None, None]
+    return _on_value(images, lambda value: _tile_maps(value, 1, math.inf)[:, 0, 0][each, _level(value)])
 
 
 def adapthisteq(images: np.ndarray, tiles: int = 4, clip: float = 16.0) -> np.ndarray:
@@ -119,8 +118,7 @@ def conorm(images: np.ndarray, narrow: float = 0.7, wide: float = 2.0) -> np.nda
     fine, coarse = (multiply_both(smoothing(H, sigma), planes, smoothing(W, sigma)) for sigma in (narrow, wide))
     edges = fine - coarse
     rms = np.sqrt((edges**2).mean(axis=(1, 2, 3), keepdims=True))
-    normalised: np.ndarray = np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1).astype(np.float32)
-    return normalised
+    return np.asarray(np.moveaxis(edges / np.maximum(rms, 1e-3), 1, -1), np.float32)
 
 
 def _on_value(images: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -134,22 +132,17 @@ def _level(value: np.ndarray) -> np.ndarray:
     return np.clip(value * (LEVELS - 1) + 0.5, 0, LEVELS - 1).astype(np.intp)
 
 
-def _each(value: np.ndarray) -> np.ndarray:
-    return np.arange(len(value))[:, None, None]
-
-
 def _tile_maps(value: np.ndarray, tiles: int, clip: float) -> np.ndarray:
     """Return what becomes of every level in every tile, (N, tiles, tiles, LEVELS): the share of pixels up to it."""
     n, H, W = value.shape
     rows, columns = (np.arange(size) * tiles // size for size in (H, W))
-    cell = (_each(value) * tiles + rows[:, None]) * tiles + columns
+    cell = (np.arange(n)[:, None, None] * tiles + rows[:, None]) * tiles + columns
     shape = (n, tiles, tiles, LEVELS)
     counts = np.bincount((cell * LEVELS + _level(value)).ravel(), minlength=math.prod(shape)).reshape(shape)
     pixels = counts.sum(axis=-1, keepdims=True)
     kept = np.minimum(counts, clip * pixels / LEVELS)
     kept = kept + (pixels - kept.sum(axis=-1, keepdims=True)) / LEVELS
-    shares: np.ndarray = kept.cumsum(axis=-1) / pixels
-    return shares
+    return np.asarray(kept.cumsum(axis=-1) / pixels)
 
 
 def _neighbours(size: int, tiles: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -165,6 +158,7 @@ KINDS: Mapping[str, Callable[..., np.ndarray]] = {
 }
 
 
+@dataclass(init=False)
 class Preprocessing:
     """One of the functions above with its arguments, or "none": what a model file keeps and a column applies.
 
@@ -185,17 +179,21 @@ class Preprocessing:
     np.float32(1.0)
     """
 
+    kind: str
+    options: dict[str, float]
+
     def __init__(self, kind: str = "none", **options: float) -> None:
         if kind not in {"none", *KINDS}:
             raise UsageError(f"there is no preprocessing {str(kind)[:40]!r}; use none or one of {', '.join(KINDS)}")
-        usual = [*inspect.signature(KINDS[kind]).parameters.values()][1:] if kind in KINDS else []
-        self.kind, self.options = kind, {one.name: one.default for one in usual} | options
+        parameters = [*inspect.signature(KINDS[kind]).parameters.values()][1:] if kind in KINDS else []
+        usual = {one.name: one.default for one in parameters}
+        self.kind, self.options = kind, usual | options
         for name, value in self.options.items():
-            if name not in {one.name for one in usual}:
+            if name not in usual:
                 raise UsageError(f"the preprocessing {kind} has no {name!r}")
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1000:
                 raise UsageError(f"the {name} of the preprocessing {kind} is a positive number, not {value!r}")
-            if isinstance(next(one.default for one in usual if one.name == name), int) and int(value) != value:
+            if isinstance(usual[name], int) and int(value) != value:
                 raise UsageError(f"the {name} of the preprocessing {kind} is a whole number, not {value!r}")
 
     @classmethod
@@ -218,14 +216,5 @@ class Preprocessing:
             )
         return KINDS[self.kind](images, **self.options) if self.kind in KINDS else images
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Preprocessing) and self.config() == other.config()
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
     def __str__(self) -> str:
         return f"width{self.options['pixels']}" if self.kind == "width" else self.kind
-
-    def __repr__(self) -> str:
-        return f"Preprocessing(**{self.config()})"

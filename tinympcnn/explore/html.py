@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 
 SOURCES = Path(__file__).with_name("sources")
 NAMES = "twin geometry model steps theme panel words algorithms deltas looks speech hands app"
@@ -37,7 +36,7 @@ def page(scenes: Sequence[dict[str, Any]]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _source("page.html"))
 
 
-def write(path: str | PathLike[str], scenes: Sequence[dict[str, Any]]) -> None:
+def write(path: AnyPath, scenes: Sequence[dict[str, Any]]) -> None:
     """Write the page that shows `scenes`, whole or not at all."""
     text = page(scenes)
     with replacing(path) as temporary:

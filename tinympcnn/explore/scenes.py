@@ -59,7 +59,7 @@ def scene(net: Sequential, image: np.ndarray, title: str, says: str = "") -> dic
         "says": says,
         "image": {"F": 1, "H": H, "W": W, "C": C, "data": image.ravel().tolist()},
         "layers": [_layer(layer) for layer in net.layers],
-        "classes": _classes(net),
+        "classes": list(net.class_names or [f"class {value}" for value in net.class_values or ()]),
     }
 
 
@@ -83,13 +83,6 @@ def _layer(layer: Layer) -> dict[str, Any]:
         W, b = (np.asarray(layer.params[name], np.float64).ravel().tolist() for name in ("W", "b"))
         return {**data, "kernel": layer.kernel, "W": W, "b": b}
     return {**data, "k": layer.k} if isinstance(layer, MaxPoolFragment) else data
-
-
-def _classes(net: Sequential) -> list[str]:
-    """Return the names of the classes whose probabilities the net gives, and nothing if it gives none."""
-    if net.class_names is not None:
-        return list(net.class_names)
-    return [f"class {value}" for value in net.class_values or ()]
 
 
 def _check_layers(net: Sequential) -> None:

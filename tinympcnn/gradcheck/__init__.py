@@ -81,11 +81,7 @@ def check_layer(layer: Layer, x: Array | None = None, shape: Sequence[int] | Non
 
 
 def check_net(
-    net: Sequential,
-    images: Array | None = None,
-    target: Array | None = None,
-    loss: Loss | None = None,
-    rng: Rng = 0,
+    net: Sequential, images: Array | None = None, target: Array | None = None, loss: Loss | None = None, rng: Rng = 0
 ) -> Report:
     """Check the gradients of all parameters of a net, and of its images. The net itself stays as it is.
 

@@ -147,9 +147,8 @@ def _place(e: Evidence) -> str:
         return "where several outputs depend on one element, only one counts: their gradients must be added (+=), not ="
     gone = (e.analytic == 0) & (np.abs(e.numeric) > tiny)
     if gone.any() and same(np.where(gone, e.numeric, e.analytic), e.numeric):
-        where = (
-            "for negative x" if e.name == "x" and (e.x[gone] < 0).all() else f"at {counted(int(gone.sum()), 'element')}"
-        )
+        negative = e.name == "x" and (e.x[gone] < 0).all()
+        where = "for negative x" if negative else f"at {counted(int(gone.sum()), 'element')}"
         return f"it is zero {where}, where it should not be, and right elsewhere"
     unseen = ~e.jacobian.any(axis=1).reshape(e.tensor.shape)
     if n := int((e.analytic[unseen] != 0).sum()):

@@ -19,6 +19,7 @@ from tinympcnn.engine import backend
 from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.workers import Crew, drawn_ahead, result_of
 from tinympcnn.errors import DataError
+from tinympcnn.inference.postprocess import Postprocess
 from tinympcnn.inference.tiling import DEFAULT_MEMORY, SMALLEST_TILE, spans, tile_size
 from tinympcnn.inference.views import Members
 
@@ -29,17 +30,6 @@ class Rows(Protocol):
     shape: Any
 
     def __getitem__(self, rows: slice) -> np.ndarray: ...
-
-
-class Finish(Protocol):
-    """What is done to the probabilities (H, W, K) of a page last, where a pixel sees `radius` pixels around it."""
-
-    @property
-    def radius(self) -> int:
-        """The number of pixels."""
-
-    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return what is made of probabilities (H, W, K)."""
 
 
 Store = Callable[[int, slice, np.ndarray], None]  # takes the number of a page, rows of it, and their band
@@ -66,7 +56,7 @@ class _Piece(NamedTuple):
     rows: slice  # the rows of the band
     wide: slice  # those rows, and the rows around them that `finish` sees
     width: int  # the columns of a tile
-    finish: Finish | None
+    finish: Postprocess
     store: Store | None
 
 
@@ -87,24 +77,12 @@ class Band:
 class Bands:
     """Cut pages into bands, have a crew compute them, and yield the bands in order, page by page, from the top.
 
+    The `tile` and the `memory` are those of `segment`, and `finish` is what is done to the probabilities last. The
+    `store` is a function of (the number of the page, rows, band) that keeps a band; it is called where the band is
+    computed, and the bands that are yielded then hold nothing. The `crew` says who computes, and how many bands ahead.
+
     If a device runs out of memory, the tiles become half as large, down to the smallest; then the CPU goes on. `echo`
     is told. Every probability is the same whatever the tiles and the crew.
-
-    Parameters
-    ----------
-    members : Members
-        The nets.
-    tile, memory
-        As in `segment`.
-    finish : Finish, optional
-        What is done to the probabilities last, such as a median filter.
-    store : callable, optional
-        A function of (the number of the page, rows, band) that keeps a band, called where the band is computed. The
-        bands that are yielded then hold nothing.
-    crew : Crew
-        Who computes, and how many bands ahead.
-    echo : callable
-        The function that is told.
     """
 
     def __init__(
@@ -113,9 +91,9 @@ class Bands:
         tile: int | Pair | None = None,
         memory: int = DEFAULT_MEMORY,
         *,
-        finish: Finish | None = None,
+        finish: Postprocess = Postprocess(),
         store: Store | None = None,
-        crew: Crew = Crew(),  # noqa: B008
+        crew: Crew = Crew(),
         echo: Callable[[str], None] = warnings.warn,
     ) -> None:
         self._members, self._tile, self._asked, self._memory = members, tile, tile, memory
@@ -131,11 +109,10 @@ class Bands:
         Bands start at multiples of this number, as long as the memory suffices.
         """
         rows, multiple = self._size(size)[0], self._members.alignment[0]
-        if self._finish is not None and self._finish.radius and rows < size[0]:
+        if self._finish.radius and rows < size[0]:
             margin = 2 * self._finish.radius + multiple
             rows = -(-max(rows - margin, SMALLEST_TILE) // multiple) * multiple
-        height: int = spans(size[0], rows, multiple)[0].stop
-        return height
+        return int(spans(size[0], rows, multiple)[0].stop)
 
     def _size(self, size: Pair) -> Pair:
         return tile_size(self._members, self._tile, self._memory, largest=size)
@@ -156,7 +133,7 @@ class Bands:
 
     def _submit(self, number: int, image: Rows, rows: slice) -> Band:
         members, size = self._members, self._size(image.shape[:2])
-        radius, multiple = self._finish.radius if self._finish else 0, members.alignment[0]
+        radius, multiple = self._finish.radius, members.alignment[0]
         top = max(rows.start - radius, 0) // multiple * multiple
         wide = slice(top, min(rows.stop + radius, image.shape[0]))
         try:
@@ -216,9 +193,7 @@ def _to_send(members: Members, image: Rows, wide: slice) -> Rows:
 def _computed(piece: _Piece) -> np.ndarray | None:
     """Return the probabilities (h, W, K) of a band, or store them; this is what a worker runs."""
     members, image, number, rows, wide, width, finish, store = piece
-    band = _probabilities(members, image, wide, width)
-    if finish is not None:
-        band = finish(band)
+    band = finish(_probabilities(members, image, wide, width))
     band = band[rows.start - wide.start : rows.stop - wide.start]
     if store is None:
         return band

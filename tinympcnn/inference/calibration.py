@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.polynomial import polynomial
 
 from tinympcnn.engine import multiply
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 
 _FORMAT = "tinympcnn calibration"
 
@@ -50,14 +49,14 @@ class Calibration:
         p = polynomial.polyval(probabilities[..., 1].astype(np.float64), self.coefficients).clip(0, 1)
         return np.stack([1 - p, p], axis=-1).astype(np.float32)
 
-    def save(self, path: str | PathLike[str], **about: Any) -> None:
+    def save(self, path: AnyPath, **about: Any) -> None:
         """Write the calibration as JSON, whole or not at all; `about` is written next to it for the reader."""
         own = {"format": _FORMAT, "coefficients": self.coefficients, "class_values": self.class_values}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({**own, **about}, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Calibration:
+    def load(cls, path: AnyPath) -> Calibration:
         """Read what `save` wrote; anything else is a DataError."""
         try:
             about = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ def classify(
     columns: Sequential | Sequence[Sequential],
     images: np.ndarray,
     names: Sequence[str] | None = None,
-    crew: Crew = Crew(),  # noqa: B008
+    crew: Crew = Crew(),
 ) -> np.ndarray:
     """Return the probability of each class for each image, averaged over the columns.
 
@@ -65,7 +65,7 @@ def classify(
     return average(opinions(nets, images, crew))
 
 
-def opinions(nets: Sequence[Sequential], images: np.ndarray, crew: Crew = Crew()) -> Iterator[np.ndarray]:  # noqa: B008
+def opinions(nets: Sequence[Sequential], images: np.ndarray, crew: Crew = Crew()) -> Iterator[np.ndarray]:
     """Yield the probabilities (N, K) that each column gives to images that fit the columns."""
     starts = range(0, len(images), BATCH)
     futures = (
@@ -89,10 +89,7 @@ def prepared(net: Sequential, images: np.ndarray) -> np.ndarray:
 
 
 def as_input(
-    net: Sequential,
-    images: np.ndarray,
-    distortion: Distortion | None = None,
-    rng: np.random.Generator | None = None,
+    net: Sequential, images: np.ndarray, distortion: Distortion | None = None, rng: np.random.Generator | None = None
 ) -> np.ndarray:
     """Return prepared images as the net takes them: distorted, of the size of its field of view, normalised."""
     return net.normalised(distort(images, net.field_of_view, distortion or Distortion(), rng))
@@ -149,5 +146,4 @@ def filters(net: Sequential) -> np.ndarray:
     (4, 4, 4, 3)
     """
     W = np.moveaxis(to_numpy(next(layer.params["W"] for layer in net.layers if "W" in layer.params)), -1, 0)
-    pictures: np.ndarray = 0.5 + 0.5 * W / np.abs(W).max(axis=(1, 2, 3), keepdims=True)
-    return pictures
+    return np.asarray(0.5 + 0.5 * W / np.abs(W).max(axis=(1, 2, 3), keepdims=True))

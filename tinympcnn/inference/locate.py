@@ -5,32 +5,21 @@ Only a few bands are in memory at a time, and every object is the same whatever 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from tinympcnn.engine.backend import Pair
-from tinympcnn.engine.workers import Crew
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.bands import Rows
 from tinympcnn.inference.peaks import peaks, smooth_bands
 from tinympcnn.inference.segment import as_image, segment_bands
-from tinympcnn.inference.tiling import DEFAULT_MEMORY
 from tinympcnn.inference.views import Members, as_members
 from tinympcnn.nn.sequential import Sequential
 
 
 def locate(
-    net: Sequential | Members,
-    image: np.ndarray | Rows,
-    radius: float,
-    threshold: float = 0.5,
-    *,
-    tile: int | Pair | None = None,
-    memory: int = DEFAULT_MEMORY,
-    echo: Callable[[str], None] = warnings.warn,
-    crew: Crew = Crew(),  # noqa: B008
+    net: Sequential | Members, image: np.ndarray | Rows, radius: float, threshold: float = 0.5, **options: Any
 ) -> np.ndarray:
     """Return the objects in an image.
 
@@ -45,8 +34,8 @@ def locate(
         radius, rounded, and two objects are more than two radii apart.
     threshold : float
         The smallest smoothed probability of an object.
-    tile, memory, echo, crew
-        As in `Bands`. No object depends on them.
+    options
+        As in `Bands`: tile, memory, echo, crew. No object depends on them.
 
     Returns
     -------
@@ -66,7 +55,7 @@ def locate(
     if not radius > 0:
         raise UsageError(f"the radius of the objects must be a positive number of pixels, not {radius!r}")
     page = as_image(members, image) if isinstance(image, np.ndarray) else image
-    return objects_in(segment_bands(members, page, tile, memory, echo, crew), radius, threshold)
+    return objects_in(segment_bands(members, page, **options), radius, threshold)
 
 
 def objects_in(bands: Iterable[tuple[slice, np.ndarray]], radius: float, threshold: float) -> np.ndarray:

@@ -29,17 +29,9 @@ def half_widths(radius: int) -> list[int]:
 
 
 def smooth(probability: np.ndarray, radius: int) -> np.ndarray:
-    """Return, at each pixel, the mean of a map over a disc around the pixel, as far as the disc lies in the image.
+    """Return, at each pixel, the mean of a map (H, W) over a disc around the pixel, as far as it lies in the image.
 
-    Parameters
-    ----------
-    probability : array, shape (H, W)
-    radius : int
-        The radius of the disc, in pixels; 0 changes nothing.
-
-    Returns
-    -------
-    array of float32, shape (H, W)
+    The radius of the disc is in pixels; 0 changes nothing. The result is float32.
 
     Examples
     --------
@@ -145,5 +137,4 @@ def peaks(bands: Iterable[tuple[slice, np.ndarray]], radius: float, threshold: f
         if free[n]:
             kept.append(n)
             free[tree.query_ball_point(candidates[n, :2], radius)] = False
-    objects: np.ndarray = candidates[kept]
-    return objects
+    return np.asarray(candidates[kept])

@@ -20,13 +20,7 @@ LARGEST_RADIUS = 25  # pixels; the memory that the median filter takes grows wit
 class Postprocess:
     """What happens to the probabilities of a page: each pixel is calibrated, then a median filter smooths.
 
-    Attributes
-    ----------
-    calibration : Calibration or None
-        The calibration; None for none.
-    radius : int
-        The radius of the median filter in pixels; 0 for no filter. A pixel of the result depends on no pixel further
-        away, so a band that comes with `radius` rows more on either side has the whole page's result.
+    A band that comes with `radius` rows more on either side has the whole page's result.
 
     Examples
     --------
@@ -37,7 +31,7 @@ class Postprocess:
     """
 
     calibration: Calibration | None = None
-    radius: int = 0
+    radius: int = 0  # pixels of the median filter; 0 for no filter
 
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= LARGEST_RADIUS:
@@ -74,9 +68,10 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
     >>> float(median(np.stack([1 - p, p], axis=-1), 2)[..., 1].max())
     0.0
     """
+    from scipy import ndimage
+
     if radius < 1:
         raise UsageError(f"the radius of a median filter must be at least 1 pixel, not {radius}")
-    from scipy import ndimage
 
     filtered: np.ndarray = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")
     if probabilities.shape[-1] == 2:

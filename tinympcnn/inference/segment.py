@@ -2,20 +2,20 @@
 
 A tile of outputs needs its pixels and a halo of field of view - 1 around them. With that halo, and with tiles that
 start where `engine.row_period` allows, every probability is the same to the last bit whatever the tile size and the
-number of threads.
+number of threads. A net that was trained on target images, such as a denoiser, predicts by its scores, in the units of
+the targets.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 
 from tinympcnn.data.checks import check_finite
 from tinympcnn.engine import backend
-from tinympcnn.engine.backend import Pair
 from tinympcnn.engine.workers import Crew
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.inference.bands import Bands, Rows
@@ -48,9 +48,31 @@ def segment(
     image = as_image(members, image)
     result = np.empty((*image.shape[:2], members.out_maps), np.float32)
     crew = Crew() if executor is None else Crew(executor, ahead=image.shape[0])  # all at once
-    for rows, band in segment_bands(members, image, tile, memory, crew=crew):
+    for rows, band in segment_bands(members, image, tile=tile, memory=memory, crew=crew):
         result[rows] = band
     return result
+
+
+def predict(net: Sequential | Members, image: np.ndarray, **options: Any) -> np.ndarray:
+    """Return the image (H, W, K), float32, that a net, or the mean of several, predicts from an image of any size.
+
+    The image, array, shape (H, W) or (H, W, C), is in the units of the training images. The `options` and the errors
+    are those of `segment`.
+
+    Examples
+    --------
+    >>> from tinympcnn.nn.spec import parse
+    >>> net = Sequential(parse("C3x3x4 [ MP2x2 C3x3x4 U2x2 ] C1x1x1", rng=0))
+    >>> predict(net, np.zeros((5, 7))).shape
+    (5, 7, 1)
+    """
+    return segment(predictor(net), image, **options)
+
+
+def predictor(net: Sequential | Members) -> Members:
+    """Return a net, or several, as members whose scores are averaged instead of their probabilities."""
+    members = as_members(net)
+    return Members(members.nets, len(members.views) > 1, scores=True)
 
 
 def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
@@ -69,17 +91,10 @@ def as_image(net: Sequential | Members, image: np.ndarray) -> np.ndarray:
     return image
 
 
-def segment_bands(
-    net: Sequential | Members,
-    image: Rows,
-    tile: int | Pair | None = None,
-    memory: int = DEFAULT_MEMORY,
-    echo: Callable[[str], None] = warnings.warn,
-    crew: Crew = Crew(),  # noqa: B008
-) -> Iterator[tuple[slice, np.ndarray]]:
+def segment_bands(net: Sequential | Members, image: Rows, **options: Any) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the probabilities of an image (H, W, C) band by band, from the top: (rows, array (h, W, K)).
 
-    Only the rows that a band sees are read at a time. `Bands` says what `crew` and `echo` are for.
+    Only the rows that a band sees are read at a time. The `options` are those of `Bands`.
     """
-    for band in Bands(as_members(net), tile, memory, crew=crew, echo=echo)([image]):
+    for band in Bands(as_members(net), **options)([image]):
         yield band.rows, band.take()

@@ -7,7 +7,7 @@ on the image alone, or on the eight flips and quarter turns of the image (test-t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Self
 
@@ -17,13 +17,12 @@ from tinympcnn import engine
 from tinympcnn.data.borders import mirrored
 from tinympcnn.data.dihedral import dihedral_inverse
 from tinympcnn.engine import backend
-from tinympcnn.engine.backend import Array, Pair
+from tinympcnn.engine.backend import Pair
 from tinympcnn.errors import UsageError
 from tinympcnn.inference.average import agreed, average
 from tinympcnn.nn.losses import softmax
 from tinympcnn.nn.sequential import Sequential
 
-Finish = Callable[[Array], Array]  # from the scores of a net to what is averaged
 Tile = tuple[slice, slice]  # the rows and the columns of the outputs of a tile
 
 
@@ -50,7 +49,7 @@ class Members:
         names = names or [f"net {i}" for i in range(len(nets))]
         self.nets = [net if net.stride == (1, 1) else net.as_image() for net in nets]
         self.views = range(8 if turns else 1)
-        self.finish = _as_they_are if scores else softmax
+        self.scores = scores
         self.alignment = alignment(self.nets[0])  # tiles that start at multiples are not computed twice by this net
         agreed("backend", [net.xp for net in nets], names)
         self.in_maps = agreed("number of maps in", [net.in_maps for net in nets], names)
@@ -84,7 +83,7 @@ class Members:
 
         The pixels (h', W, C) are at least the rows of the image that the tile sees, from row `top` on.
         """
-        return average(_opinion(net, k, pixels, top, size, tile, self.finish) for net in self.nets for k in self.views)
+        return average(_opinion(net, k, pixels, top, size, tile, self.scores) for net in self.nets for k in self.views)
 
     def to(self, name: str) -> Self:
         """Return a copy on another backend, ``"numpy"`` or ``"cupy"``."""
@@ -92,10 +91,6 @@ class Members:
         twin.nets = [net.to(name) for net in self.nets]
         twin.alignment = alignment(twin.nets[0])
         return twin
-
-
-def _as_they_are(scores: Array) -> Array:
-    return scores
 
 
 def as_members(net: Sequential | Members) -> Members:
@@ -109,10 +104,8 @@ def alignment(net: Sequential) -> Pair:
     return step[0], step[1] * (1 if net.xp is not np else engine.row_period(net.dtype))
 
 
-def _opinion(
-    net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile, finish: Finish
-) -> np.ndarray:
-    """Return the probabilities (h, w, K) of one tile, found on view k of the image and turned back."""
+def _opinion(net: Sequential, k: int, pixels: np.ndarray, top: int, size: Pair, tile: Tile, raw: bool) -> np.ndarray:
+    """Return the probabilities, or the `raw` scores, (h, w, K) of a tile, found on view k of the image, turned back."""
     (rows, first_row), (columns, first_column) = (_seen(net, k, axis, size[axis], tile[axis]) for axis in (0, 1))
     lengths = [tile[axis].stop - tile[axis].start + more for axis, more in enumerate((first_row, first_column))]
     outputs = (lengths[1], lengths[0]) if k & 1 else (lengths[0], lengths[1])
@@ -123,7 +116,7 @@ def _opinion(
         seen = pixels[rows[:, None] - top, columns[None, :]]
     with np.errstate(over="ignore", invalid="ignore"):  # `segment` refuses the NaN that comes of it
         scores = net.forward(net.xp.asarray(net.normalised(seen)[None]), False, outputs)
-        values = backend.to_numpy(finish(scores)[0])
+        values = backend.to_numpy((scores if raw else softmax(scores))[0])
     opinion: np.ndarray = dihedral_inverse(values[first_row:, first_column:], k)
     return opinion
 

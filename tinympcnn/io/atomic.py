@@ -14,7 +14,6 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,12 +24,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+AnyPath = str | os.PathLike[str]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # no space, no quota, more than ``ulimit -f``, a bad disk
 WAITS = (0.05, 0.2, 0.5, 1.0) if os.name == "nt" else ()  # seconds until a scanner of new files lets go of a file
 
 
 @contextlib.contextmanager
-def replacing(path: str | PathLike[str]) -> Iterator[Path]:
+def replacing(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; at the end of the block it takes the place of `path`.
 
     If the block raises, or the process dies, `path` is as it was. The mode of an existing file is kept, and a link is
@@ -48,7 +48,7 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
         _sync_folder(target.parent)
 
 
-def check_writable(path: str | PathLike[str], nbytes: int = 0) -> None:
+def check_writable(path: AnyPath, nbytes: int = 0) -> None:
     """Raise DataError now if `nbytes` could not be written at `path` later, as far as can be known; leave no file.
 
     The bytes are set aside for a moment if the system can do that, so a full disk and a quota are noticed too.
@@ -59,7 +59,7 @@ def check_writable(path: str | PathLike[str], nbytes: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(path: str | PathLike[str]) -> Iterator[tuple[Path, BinaryIO]]:
+def _temporary(path: AnyPath) -> Iterator[tuple[Path, BinaryIO]]:
     """Make a locked temporary file beside the target of `path`; yield the target and the file; remove the file."""
     target = Path(os.path.realpath(path))
     with contextlib.ExitStack() as exits:
@@ -79,7 +79,7 @@ def _temporary(path: str | PathLike[str]) -> Iterator[tuple[Path, BinaryIO]]:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _check_place(target: Path, path: str | PathLike[str]) -> None:
+def _check_place(target: Path, path: AnyPath) -> None:
     if not target.parent.is_dir():
         raise DataError(f"cannot write {path}: there is no folder {target.parent}; make it first")
     with contextlib.suppress(FileNotFoundError):

@@ -8,7 +8,6 @@ stack, all pages of which belong to its class.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +16,9 @@ import numpy as np
 
 from tinympcnn.data.downsample import downsample
 from tinympcnn.errors import DataError, counted
+from tinympcnn.io.atomic import AnyPath
 from tinympcnn.io.image_file import reading as opening
-from tinympcnn.io.images import Paths, _natural, expand, open_image, page_names
+from tinympcnn.io.images import Paths, _natural, expand, open_image, page_names, path_list
 from tinympcnn.io.reading import Reading
 
 
@@ -45,34 +45,23 @@ class Classified(NamedTuple):
 
 
 def read_classified(
-    source: Paths,
-    class_names: Sequence[str] | None = None,
-    reading: Reading = Reading(),  # noqa: B008
+    source: Paths, class_names: Sequence[str] | None = None, reading: Reading = Reading()
 ) -> Classified:
     """Read images and their classes.
 
-    Parameters
-    ----------
-    source : path or sequence of path
-        One folder with a subfolder for each class, one CSV, or image files and folders without classes.
-    class_names : sequence of str, optional
-        The classes there are, in order. By default the classes that occur, in natural order (2 before 10).
-    reading : Reading
-        How the files are read: their axes, and the factor by which images are shrunk.
-
-    Raises
-    ------
-    DataError
-        If a class has no image, a file can not be read, images differ in size, or a class is none of `class_names`.
+    The `source` is one folder with a subfolder for each class, one CSV, or image files and folders without classes. The
+    `class_names` are the classes there are, in order: by default those that occur, in natural order (2 before 10). The
+    images are shrunk as `reading` says. A class without an image or outside of `class_names`, a file that can not be
+    read, and images that differ in size are a `DataError`.
     """
-    paths = [Path(path) for path in ([source] if isinstance(source, str | os.PathLike) else source)]
-    if len(paths) == 1 and (listed := _listed(paths[0])):
-        found = [name for name, _ in listed]
+    paths = path_list(source)
+    if len(paths) == 1 and (by_class := _listed(paths[0])):
+        found = [name for name, _ in by_class]
         known = tuple(class_names or sorted(found, key=lambda name: _natural(Path(name))))
         if strange := next((name for name in found if name not in known), None):
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
             raise DataError(f"{paths[0]} has the class {strange!r}, and the classes of the model are {shown}")
-        files = [(path, known.index(name)) for name, its in listed for path in its]
+        files = [(path, known.index(name)) for name, its in by_class for path in its]
     else:
         known = tuple(class_names or ())
         files = [(path, -1) for path in expand(paths)]
@@ -84,7 +73,7 @@ def read_classified(
     return Classified(np.stack(pages), names, None if classes[0] < 0 else classes, known)
 
 
-def has_classes(source: Sequence[str | os.PathLike[str]]) -> bool:
+def has_classes(source: Sequence[AnyPath]) -> bool:
     """Tell whether `source` is one folder with subfolders, or one CSV."""
     return len(source) == 1 and bool(_folders(Path(source[0])) or Path(source[0]).suffix.lower() == ".csv")
 

@@ -113,6 +113,9 @@ class ImageFile:
             del sizes["C"]
         return ", ".join([*(f"{axis}={size}" for axis, size in sizes.items()), str(self.dtype), *self.notes])
 
+    def __str__(self) -> str:
+        return f"{self.path} ({self.describe()})"
+
     def __len__(self) -> int:
         return self.n_pages
 

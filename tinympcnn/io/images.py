@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from tinympcnn.errors import DataError, Notice, counted
+from tinympcnn.io.atomic import AnyPath
 from tinympcnn.io.image_file import ImageFile, reading
 from tinympcnn.io.picture import PictureFile
 from tinympcnn.io.tiff.reader import TiffFile
@@ -35,7 +36,7 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff")
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Paths = AnyPath | Iterable[AnyPath]
 
 
 def expand(paths: Paths, what: str = "images") -> list[Path]:
@@ -46,7 +47,7 @@ def expand(paths: Paths, what: str = "images") -> list[Path]:
     files `what`.
     """
     found: list[Path] = []
-    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
+    for path in path_list(paths):
         if path.is_dir() and not is_zarr(path):
             found += _inside(path, what)
         elif path.exists():
@@ -56,6 +57,11 @@ def expand(paths: Paths, what: str = "images") -> list[Path]:
     if not found:
         raise DataError(f"no {what} given; name at least one file or folder")
     return found
+
+
+def path_list(paths: Paths) -> list[Path]:
+    """Return one path, or several, as a list."""
+    return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
 
 
 def _inside(folder: Path, what: str) -> list[Path]:
@@ -76,7 +82,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def open_image(path: str | os.PathLike[str], axes: str | None = None, labels: bool = False) -> ImageFile:
+def open_image(path: AnyPath, axes: str | None = None, labels: bool = False) -> ImageFile:
     """Open an image or a stack of pages (H, W, C), reading only its metadata.
 
     The `axes` have one letter for each axis of a TIFF file that is longer than 1, in the order of the file: Y for rows,
@@ -127,6 +133,13 @@ def page_names(files: Sequence[ImageFile]) -> list[str]:
         width = max(2, len(str(file.n_pages - 1)))
         names += [f"{stem}[{i:0{width}}]" if file.page_axes else stem for i in range(file.n_pages)]
     return names
+
+
+def check_same_channels(files: Sequence[ImageFile]) -> None:
+    """Raise DataError if the images differ in their number of channels."""
+    for file in files:
+        if file.shape[2] != files[0].shape[2]:
+            raise DataError(f"{file} and {files[0]} differ in their number of channels")
 
 
 def all_notes(files: Sequence[ImageFile]) -> list[str]:

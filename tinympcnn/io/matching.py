@@ -28,7 +28,7 @@ class Page(NamedTuple):
     label_number: int
 
 
-def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:  # noqa: B008
+def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions: bool = False) -> list[Page]:
     """Open images, or predictions, and the label files that belong to them; return the pages that belong together.
 
     Where images and masks lie in one folder that is given for both, files named as masks are the labels. Results of
@@ -65,14 +65,15 @@ def _apart(left: list[Path], right: list[Path], shared: set[Any], what: str) -> 
 
 def _page_order(image: ImageFile, label: ImageFile) -> list[int]:
     """Return the number of the label's page for each page of the image; axes that both name are put in one order."""
-    both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
     if image.n_pages != label.n_pages:
-        raise DataError(f"{both} differ in their number of pages")
+        raise DataError(f"{image} and its labels {label} differ in their number of pages")
     order: np.ndarray = np.arange(label.n_pages)
     if min(len(image.page_axes), len(label.page_axes)) > 1:
         sizes = dict(zip(label.page_axes, label.page_sizes, strict=True))
         if dict(zip(image.page_axes, image.page_sizes, strict=True)) != sizes:
-            raise DataError(f"{both} differ in the axes of their pages; --axes names them for both")
+            raise DataError(
+                f"{image} and its labels {label} differ in the axes of their pages; --axes names them for both"
+            )
         order = order.reshape(label.page_sizes).transpose([label.page_axes.index(axis) for axis in image.page_axes])
     return order.ravel().tolist()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
-from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -18,7 +17,7 @@ import numpy as np
 from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine.backend import to_numpy
 from tinympcnn.errors import DataError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 from tinympcnn.nn.layers import Layer, describe, layer_class, rebuild
 from tinympcnn.nn.sequential import Sequential
 
@@ -29,7 +28,7 @@ _ABOUT = "about"  # the entry that holds the JSON description
 _MOST_JSON = 1 << 24  # bytes
 
 
-def save(net: Sequential, path: str | PathLike[str]) -> None:
+def save(net: Sequential, path: AnyPath) -> None:
     """Write `net` to an .npz file, whole or not at all. A layer that is not registered is a `UsageError`."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         write_arrays(file, to_arrays(net))
@@ -57,7 +56,7 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
     return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
 
 
-def load(path: str | PathLike[str], make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
+def load(path: AnyPath, make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
     """Read a net that `save` wrote; `make` makes a net of layers.
 
     A file that is missing, truncated, of another version, or does not fit together is a `DataError`.

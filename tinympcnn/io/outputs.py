@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from os import PathLike
 from pathlib import Path
 
 from tinympcnn.errors import UsageError
-from tinympcnn.io.atomic import check_writable
+from tinympcnn.io.atomic import AnyPath, check_writable
 from tinympcnn.io.names import name_on_disk
 
 
-def check_outputs(
-    outputs: Iterable[str | PathLike[str] | None], inputs: Iterable[str | PathLike[str]] = (), force: bool = False
-) -> list[Path]:
+def check_outputs(outputs: Iterable[AnyPath | None], inputs: Iterable[AnyPath] = (), force: bool = False) -> list[Path]:
     """Return the outputs that are asked for (those that are not None), if nothing of the user's would be lost.
 
     A `UsageError` refuses an output that has no name, is an input, is named twice, or exists and `force` is not given;

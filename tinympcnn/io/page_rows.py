@@ -21,11 +21,7 @@ class PageRows:
         self.shape = height // factor, width // factor, maps
         self._file, self._index, self._factor = file, index, factor
         self._kept: dict[int, np.ndarray] = {}
-
-    @property
-    def opened_by_workers(self) -> bool:
-        """Whether a worker can read the page by itself, so that no pixels need to be sent."""
-        return self._file.opened_by_workers
+        self.opened_by_workers = file.opened_by_workers  # by themselves, so that no pixels need to be sent
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PageRows, (self._file, self._index, self._factor)  # without the rows

@@ -10,7 +10,7 @@ import numpy as np
 from tinympcnn.data.downsample import downsample, downsample_labels
 from tinympcnn.data.labels import IGNORED, advice, class_indices, class_shares, find_class_values
 from tinympcnn.errors import DataError
-from tinympcnn.io.images import Paths, all_notes, page_names
+from tinympcnn.io.images import Paths, all_notes, check_same_channels, page_names
 from tinympcnn.io.labels import read_labels
 from tinympcnn.io.matching import pair
 from tinympcnn.io.reading import Reading
@@ -28,7 +28,7 @@ class Pairs:
     advice: str = ""  # what the labels may be instead of classes (numbered objects, resized masks), and what to do then
 
 
-def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pairs:  # noqa: B008
+def read_pairs(images: Paths, labels: Paths, reading: Reading = Reading()) -> Pairs:
     """Read images and the label images that belong to them; see `pair`.
 
     Images and labels that differ in size, labels that are no classes, and a down-sampling that leaves no pixel of a
@@ -63,7 +63,7 @@ class Masks(NamedTuple):
     names: list[str]
 
 
-def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:  # noqa: B008
+def read_masks(images: Paths, labels: Paths, reading: Reading = Reading(), sound: int = 0) -> Masks:
     """Read images and where they have a defect: wherever the label image has a value that counts, other than `sound`.
 
     The labels may be of one value only, as for images without any defect, but that not one pixel is sound is a
@@ -84,18 +84,14 @@ def _read(
     """Return images and label values that fit each other, the images' names, and lines to print of the files."""
     matched = pair(images, labels, reading)
     files = list(dict.fromkeys((page.image, page.label) for page in matched))
-    first = files[0][0]
     for image, label in files:
         if image.shape[:2] != label.shape[:2]:
-            both = f"{image.path} ({image.describe()}) and its labels {label.path} ({label.describe()})"
-            raise DataError(f"{both} differ in size")
-        if image.shape[2] != first.shape[2]:
-            others = f"{image.path} ({image.describe()}) and {first.path} ({first.describe()})"
-            raise DataError(f"{others} differ in their number of channels")
+            raise DataError(f"{image} and its labels {label} differ in size")
+    opened, label_files = ([*dict.fromkeys(side)] for side in zip(*files, strict=True))
+    check_same_channels(opened)
     lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in files[:3]]
     if len(files) > 3:
         lines[2:] = [f"and {len(files) - 2} more files"]
-    opened, label_files = ([*dict.fromkeys(side)] for side in zip(*files, strict=True))
     pages = [page.image.page(page.number) for page in matched]
     values = read_labels([(page.label, page.label_number) for page in matched], reading, training)
     return pages, values, page_names(opened), lines + all_notes(opened + label_files)

@@ -10,7 +10,7 @@ from tinympcnn.data.downsample import downsample
 from tinympcnn.data.points import check_inside, disc_labels
 from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import Paths, expand, page_names
+from tinympcnn.io.images import Paths, check_same_channels, expand, page_names
 from tinympcnn.io.labels import open_labels, read_labels
 from tinympcnn.io.names import match
 from tinympcnn.io.pairs import Pairs
@@ -21,28 +21,12 @@ from tinympcnn.io.reading import Reading
 TABLES = (".csv", ".tsv", ".txt")
 
 
-def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Reading()) -> list[np.ndarray]:  # noqa: B008
-    """Read the places of the objects of each page of some images.
+def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Reading()) -> list[np.ndarray]:
+    """Read the rows and columns of the objects, in pixels from 0, array, shape (n, 2), for each page of each file.
 
-    Parameters
-    ----------
-    truth : path or iterable of paths
-        Tables of points (.csv, .tsv or .txt; see ``io/points.py``), or label images in which each object has a number
-        of its own: their centroids are taken.
-    files : sequence of ImageFile
-        The images.
-    reading : Reading
-        The axes of label images that do not tell theirs.
-
-    Returns
-    -------
-    list of array, shape (n, 2)
-        The row and the column of the objects, in pixels from 0, for each page of each file.
-
-    Raises
-    ------
-    DataError
-        If the truth is not that of these images, or an object lies outside its page.
+    The `truth` is tables of points (.csv, .tsv or .txt; see ``io/points.py``), or label images in which each object
+    has a number of its own: then their centroids are taken, and `reading` names the axes of label images that do not
+    tell theirs. A truth that is not that of these images, and an object outside of its page, are a `DataError`.
     """
     paths = expand(truth, "points")
     pages = [(file, i) for file in files for i in range(file.n_pages)]
@@ -61,7 +45,7 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
             )
         for file, label in zip(files, labels, strict=True):
             if file.shape[:2] != label.shape[:2]:
-                raise DataError(f"{file.path} ({file.describe()}) and {label.path} ({label.describe()}) differ in size")
+                raise DataError(f"{file} and {label} differ in size")
         numbered = [(label, i) for label in labels for i in range(label.n_pages)]
         places = [centroids(y) for y in read_labels(numbered, Reading())]
     for (file, _), some in zip(pages, places, strict=True):
@@ -88,19 +72,8 @@ def grown(places: np.ndarray, factor: int) -> np.ndarray:
 def read_discs(images: Paths, truth: Paths, reading: Reading) -> Pairs:
     """Read images and the objects in them; the labels are 1 in a disc around each object, -1 in a ring around the disc.
 
-    Parameters
-    ----------
-    images : path or iterable of paths
-        The files and folders.
-    truth : path or iterable of paths
-        As in `read_places`.
-    reading : Reading
-        How the files are read, with the radius of the discs in pixels of the images as they are in the files.
-
-    Raises
-    ------
-    DataError
-        As in `read_places`, or if there is no object, or the images differ in their number of channels.
+    The `truth` is that of `read_places`, and `reading` has the radius of the discs, in pixels of the images as they are
+    in the files. If there is no object, or the images differ in their number of channels, that is a `DataError` too.
     """
     if reading.radius is None:
         raise UsageError("points become discs of a radius: give it, in pixels, as --radius (Reading.radius)")
@@ -108,10 +81,7 @@ def read_discs(images: Paths, truth: Paths, reading: Reading) -> Pairs:
         raise UsageError("thresholds and ignored values are for label images of classes; leave them out with a radius")
     files, factor = open_images(images, reading), reading.downsample
     places = read_places(truth, files, reading)
-    for file in files:
-        if file.shape[2] != files[0].shape[2]:
-            both = f"{file.path} ({file.describe()}) and {files[0].path} ({files[0].describe()})"
-            raise DataError(f"{both} differ in their number of channels")
+    check_same_channels(files)
     if not (n := sum(map(len, places))):
         raise DataError("there is no object in the images, so there is nothing to learn")
     pages = [downsample(page, factor) for file in files for page in file]

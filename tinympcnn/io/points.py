@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 
 from tinympcnn.errors import DataError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 
 HEADER = ("file", "page", "row", "column", "class", "score")
 
@@ -32,21 +31,13 @@ class Point(NamedTuple):
     score: float = math.nan
 
 
-def read_points(path: str | PathLike[str]) -> list[Point]:
-    """Read the objects of a table.
+def read_points(path: AnyPath) -> list[Point]:
+    """Read the objects of a table: a CSV file, or one with tabs or semicolons.
 
-    Parameters
-    ----------
-    path : path
-        A CSV file (or one with tabs or semicolons): our own, with the columns file, page, row, column and perhaps class
-        and score; ImageJ's results, with Label, X, Y and perhaps Slice; or QuPath's measurements, with Image and
-        Centroid X px, Centroid Y px. ImageJ and QuPath put the origin at the corner of the first pixel, so 0.5 is
-        subtracted.
-
-    Raises
-    ------
-    DataError
-        If the file has no header of one of these kinds, or a row holds no place.
+    The table is our own, with the columns file, page, row, column and perhaps class and score; ImageJ's results, with
+    Label, X, Y and perhaps Slice; or QuPath's measurements, with Image and Centroid X px, Centroid Y px. ImageJ and
+    QuPath put the origin at the corner of the first pixel, so 0.5 is subtracted. A file that has no header of one of
+    these kinds, and a row that holds no place, are a `DataError`.
     """
     path = Path(path)
     try:
@@ -56,27 +47,25 @@ def read_points(path: str | PathLike[str]) -> list[Point]:
     first = text.partition("\n")[0]
     delimiter = max(",\t;", key=first.count)
     table = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    names = {name.strip().lower(): name for name in table.fieldnames or ()}
+    table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
     columns, shift = _columns(names, path)
     points = []
     for number, row in enumerate(table, 2):
         try:
-            at_row, at_column = (float(row[names[columns[key]]]) - shift for key in ("row", "column"))
-            page = int(float(row[names[columns["page"]]])) - int(shift > 0) if columns.get("page") in names else 0
-            score = row.get(names.get("score", ""), "")
-            point = Point(
-                _file(row[names[columns["file"]]], columns["file"]), page, at_row, at_column,
-                row.get(names.get("class", ""), "") or "", float(score) if score else math.nan,
-            )  # fmt: skip
-        except (TypeError, ValueError):
+            file, at_row, at_column = (row[columns[key]] for key in ("file", "row", "column"))
+            if columns["file"] == "label":
+                file = file.split(":")[0]  # ImageJ writes "stack.tif:page label" there
+            page = int(float(row[columns["page"]])) - int(shift > 0) if columns.get("page") in names else 0
+            place, score = (float(at_row) - shift, float(at_column) - shift), float(row.get("score") or math.nan)
+            points.append(Point(file.strip(), page, *place, row.get("class") or "", score))
+        except (AttributeError, OverflowError, TypeError, ValueError):  # of short rows, and of words for numbers
             raise DataError(f"{path}, line {number}: {_shown(row)} is no point; rows and columns are numbers") from None
-        if not all(map(math.isfinite, (at_row, at_column))) or page < 0:
+        if not all(map(math.isfinite, place)) or page < 0:
             raise DataError(f"{path}, line {number}: {_shown(row)} is no place in an image")
-        points.append(point)
     return points
 
 
-def _columns(names: Mapping[str, str], path: Path) -> tuple[dict[str, str], float]:
+def _columns(names: Sequence[str], path: Path) -> tuple[dict[str, str], float]:
     """Return which column of a table holds what, and how far its origin lies from ours."""
     kinds = (
         ({"file": "file", "page": "page", "row": "row", "column": "column"}, 0.0),
@@ -95,16 +84,11 @@ def _columns(names: Mapping[str, str], path: Path) -> tuple[dict[str, str], floa
     )
 
 
-def _file(text: str, column: str) -> str:
-    """Return the file that a row names; ImageJ writes "stack.tif:page label" into its column Label."""
-    return text.split(":")[0].strip() if column == "label" else text.strip()
-
-
 def _shown(row: Mapping[str, object]) -> str:
     return ",".join(str(value) for value in row.values())[:80]
 
 
-def write_points(path: str | PathLike[str], points: Iterable[Point]) -> None:
+def write_points(path: AnyPath, points: Iterable[Point]) -> None:
     """Write objects as a table with our own header, whole or not at all; class and score are left out where unknown."""
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -117,14 +101,10 @@ def write_points(path: str | PathLike[str], points: Iterable[Point]) -> None:
 
 
 def points_by_page(points: Sequence[Point], pages: Sequence[tuple[str, int]], where: str) -> list[np.ndarray]:
-    """Return the places (n, 2) of the objects of each page, given as (file, page); other files are an error.
+    """Return the places (n, 2) of the objects of each page, given as (file, page).
 
-    A file of the table and a file on disk are the same if their names without folders are, with or without ending.
-
-    Raises
-    ------
-    DataError
-        If the table `where` names an image that is not among the pages.
+    A file of the table and a file on disk are the same if their names without folders are, with or without ending. A
+    table, called `where`, that names an image that is not among the pages is a `DataError`.
     """
     names = [(PurePath(file).name, page) for file, page in pages]
     stems = [(_stem(file), page) for file, page in pages]
@@ -159,9 +139,7 @@ def centroids(labels: np.ndarray) -> np.ndarray:
     array([[0.5, 0.5],
            [0.5, 3. ]])
     """
-    numbers, index = np.unique(labels, return_inverse=True)
-    index = index.reshape(labels.shape)
-    counts = np.bincount(index.ravel(), minlength=len(numbers))
-    places = [np.bincount(index.ravel(), grid.ravel(), len(numbers)) / counts for grid in np.indices(labels.shape)]
-    objects: np.ndarray = np.column_stack(places)[numbers != 0]
-    return objects
+    from scipy import ndimage
+
+    numbers = np.setdiff1d(labels, 0)
+    return np.reshape(ndimage.center_of_mass(labels != 0, labels, numbers), (-1, 2))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinympcnn.errors import DataError, Notice
+from tinympcnn.io.atomic import AnyPath
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, expand, open_image
 from tinympcnn.io.outputs import check_outputs
@@ -18,11 +18,7 @@ from tinympcnn.io.tiff.writer import PageWriter
 
 
 def write_labels(
-    path: str | PathLike[str],
-    indices: np.ndarray,
-    class_values: Sequence[int],
-    like: ImageFile | None = None,
-    force: bool = False,
+    path: AnyPath, indices: np.ndarray, class_values: Sequence[int], like: ImageFile | None = None, force: bool = False
 ) -> None:
     """Write class indices, array, shape (H, W) or (Z, H, W), as a label image in the values of the classes.
 
@@ -35,7 +31,7 @@ def write_labels(
 
 
 def write_probabilities(
-    path: str | PathLike[str],
+    path: AnyPath,
     probabilities: np.ndarray,
     class_values: Sequence[int],
     like: ImageFile | None = None,
@@ -49,9 +45,7 @@ def write_probabilities(
     _write(path, pages.astype(np.float32, copy=False), class_values, like, force)
 
 
-def _write(
-    path: str | PathLike[str], pages: np.ndarray, class_values: Sequence[int], like: ImageFile | None, force: bool
-) -> None:
+def _write(path: AnyPath, pages: np.ndarray, class_values: Sequence[int], like: ImageFile | None, force: bool) -> None:
     check_outputs([path], [like.path] if like else [], force)
     with PageWriter(path, len(pages), pages.shape[1:], pages.dtype, class_values, like) as out:
         for page in pages:
@@ -65,20 +59,25 @@ def label_dtype(class_values: Sequence[int]) -> np.dtype[Any]:
     return next(kind.dtype for kind in types if kind.min <= low and high <= kind.max)
 
 
+def most_probable(probabilities: np.ndarray, class_values: Sequence[int]) -> np.ndarray:
+    """Return the value of the most probable class of each pixel, array, shape (H, W), of probabilities (H, W, K)."""
+    values = np.array(class_values, label_dtype(class_values))
+    return np.asarray(values[probabilities.argmax(axis=-1)])
+
+
 def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
     """Leave out what this library has written, as descriptions tell, unless there is nothing else."""
     ours = ("labels", "probabilities", "prediction")
     return [file for file in files if file.metadata.get("content") not in ours] or files
 
 
-def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:  # noqa: B008
+def open_images(paths: Paths, reading: Reading = Reading()) -> list[ImageFile]:
     """Open images, and leave out the results of this library among other images, with a `Notice`."""
     files = [open_image(path, reading.axes) for path in expand(paths)]
     others = other_than_results(files)
     if len(others) < len(files):
-        warnings.warn(
-            f"{len(files) - len(others)} results of segment among the images are left out", Notice, stacklevel=2
-        )
+        n = len(files) - len(others)
+        warnings.warn(f"{n} results of segment among the images are left out", Notice, stacklevel=2)
     return others
 
 
@@ -93,7 +92,7 @@ class Prediction(NamedTuple):
     class_values: tuple[int, ...] | None
 
 
-def read_prediction(path: str | PathLike[str]) -> Prediction:
+def read_prediction(path: AnyPath) -> Prediction:
     """Open a `_prob.tif` or a `_labels.tif` of `segment`, or any label image of one channel; refuse others."""
     file = open_image(path, labels=True)
     values = file.metadata.get("class_values")
@@ -103,4 +102,4 @@ def read_prediction(path: str | PathLike[str]) -> Prediction:
         return Prediction("prob", file, tuple(values))
     if file.shape[2] == 1 and file.dtype.kind in "ui":
         return Prediction("labels", file, tuple(values) if values else None)
-    raise DataError(f"{file.path} ({file.describe()}) is neither a label image nor a _prob.tif")
+    raise DataError(f"{file} is neither a label image nor a _prob.tif")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinympcnn.errors import UsageError
+from tinympcnn.metrics.sweep import Counts, share
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # false alarms an image at which a FROC curve is summarised
 
@@ -54,30 +55,13 @@ def match_objects(found: np.ndarray, truth: np.ndarray, radius: float) -> np.nda
 
 
 @dataclass(frozen=True)
-class ObjectScores:
-    """Hits, false alarms and misses, and the measures that follow from the three counts.
-
-    A precision without any object found, a recall without any object in the truth, and an F1 of neither are nan.
-    """
-
-    hits: int
-    false_alarms: int
-    misses: int
-
-    @property
-    def precision(self) -> float:
-        """The share of the objects found that are hits."""
-        return _ratio(self.hits, self.hits + self.false_alarms)
-
-    @property
-    def recall(self) -> float:
-        """The share of the objects of the truth that were found."""
-        return _ratio(self.hits, self.hits + self.misses)
+class ObjectScores(Counts):
+    """Hits, false alarms and misses, and the measures that follow from the three counts."""
 
     @property
     def f1(self) -> float:
         """The harmonic mean of precision and recall, ``2 hits / (2 hits + false alarms + misses)``."""
-        return _ratio(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
+        return share(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
 
 
 @dataclass(frozen=True)
@@ -110,11 +94,9 @@ class Ranking:
 
     def best_threshold(self) -> float:
         """Return the threshold of the largest F1; of equal ones the largest. Without a hit the result is infinite."""
-        hits = np.cumsum(self.hit)
-        f1 = 2 * hits / (np.arange(1, len(hits) + 1) + self.n_truth) if len(hits) else np.zeros(0)
-        last = np.append(self.scores[1:] != self.scores[:-1], True)[: len(f1)]  # equal scores are kept or left together
-        f1 = np.where(last, f1, -1)
-        return float(self.scores[f1.argmax()]) if len(f1) and f1.max() > 0 else float("inf")
+        kept, hits = self._steps()
+        f1 = 2 * hits / (kept + self.n_truth)
+        return float(self.scores[kept[f1.argmax()] - 1]) if f1.any() else float("inf")
 
     @property
     def average_precision(self) -> float:
@@ -122,20 +104,19 @@ class Ranking:
 
         Equal scores are taken together, so the result does not depend on the order of the images.
         """
-        if not self.n_truth:
-            return float("nan")
-        ends = np.flatnonzero(np.append(self.scores[1:] != self.scores[:-1], True)[: len(self.scores)])
-        hits = np.cumsum(self.hit)[ends]
-        return float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / self.n_truth)
+        kept, hits = self._steps()
+        return float((np.diff(hits, prepend=0) * hits / kept).sum() / self.n_truth) if self.n_truth else float("nan")
 
     def froc(self, rates: Sequence[float] = RATES) -> list[float]:
         """Return the recall at each of several mean numbers of false alarms an image (free-response ROC)."""
-        if not self.n_truth:
-            return [float("nan")] * len(rates)
-        ends = np.flatnonzero(np.append(self.scores[1:] != self.scores[:-1], True)[: len(self.scores)])
-        hits = np.concatenate([[0], np.cumsum(self.hit)[ends]])
-        alarms = np.concatenate([[0], (ends + 1)]) - hits
-        return [float(hits[alarms <= rate * self.n_images].max() / self.n_truth) for rate in rates]
+        kept, hits = (np.append(0, numbers) for numbers in self._steps())
+        most = [int(hits[kept - hits <= rate * self.n_images].max()) for rate in rates]
+        return [share(n, self.n_truth) for n in most]
+
+    def _steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return, for each score that occurs, how many objects have at least this score, and how many are hits."""
+        kept = np.flatnonzero(np.diff(self.scores, append=-np.inf)) + 1
+        return kept, np.cumsum(self.hit)[kept - 1]
 
 
 def rank_objects(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], radius: float) -> Ranking:
@@ -200,10 +181,6 @@ def bootstrap_interval(
     values = [measure(rng.integers(0, n_images, n_images).tolist()) for _ in range(draws)]
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
 
 
 def _points(points: np.ndarray, columns: int, name: str) -> np.ndarray:

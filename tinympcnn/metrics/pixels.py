@@ -179,8 +179,7 @@ def _counted(prediction: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.n
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return a / b, nan where b is 0."""
-    ratio: np.ndarray = np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) != 0)
-    return ratio
+    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) != 0))
 
 
 def _f1(tp: np.ndarray, called_and_true: np.ndarray) -> np.ndarray:

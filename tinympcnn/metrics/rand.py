@@ -160,8 +160,7 @@ def _best(terms: np.ndarray, t: np.ndarray) -> VScore:
 
     def v(alpha: float) -> np.ndarray:
         whole = (1 - alpha) * a + alpha * b
-        share: np.ndarray = np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0)
-        return np.asarray(share.mean(axis=-1))
+        return np.asarray(np.divide(shared, whole, out=np.ones_like(shared), where=whole > 0).mean(axis=-1))
 
     values = v(0.5)
     k = int(np.argmax(values))

@@ -6,7 +6,6 @@ threshold. Section 4.2 of the paper reports these measures for steel.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,19 +14,13 @@ from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.pixels import balanced_error, confusion
+from tinympcnn.metrics.sweep import Counts, share
 
 
 @dataclass(frozen=True)
-class Decisions:
-    """How many images with a defect were flagged (hits) and not (misses), and without (false alarms and passes).
+class Decisions(Counts):
+    """How many images with a defect were flagged (hits) and not (misses), and without (false alarms and passes)."""
 
-    A share of nothing is nan: precision where no image was flagged, recall where no image has a defect. (scikit-learn
-    gives 0 there, with a warning.)
-    """
-
-    hits: int
-    misses: int
-    false_alarms: int
     passes: int
 
     @property
@@ -36,19 +29,9 @@ class Decisions:
         return self.misses + self.false_alarms
 
     @property
-    def precision(self) -> float:
-        """The share of the flagged images that have a defect."""
-        return _share(self.hits, self.hits + self.false_alarms)
-
-    @property
-    def recall(self) -> float:
-        """The share of the images with a defect that were flagged."""
-        return _share(self.hits, self.hits + self.misses)
-
-    @property
     def specificity(self) -> float:
         """The share of the images without a defect that were not flagged."""
-        return _share(self.passes, self.passes + self.false_alarms)
+        return share(self.passes, self.passes + self.false_alarms)
 
 
 def decide(scores: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:
@@ -57,11 +40,11 @@ def decide(scores: ArrayLike, truth: ArrayLike, threshold: float) -> Decisions:
     Examples
     --------
     >>> decide([0.2, 0.7, 0.4, 0.9], [False, False, True, True], threshold=0.5)
-    Decisions(hits=1, misses=1, false_alarms=1, passes=1)
+    Decisions(hits=1, false_alarms=1, misses=1, passes=1)
     """
     values, defect = scores_and_truth(scores, truth)
     flagged = values > threshold
-    return Decisions(*(int(((flagged == f) & (defect == d)).sum()) for f, d in ((1, 1), (0, 1), (1, 0), (0, 0))))
+    return Decisions(*(int(((flagged == f) & (defect == d)).sum()) for f, d in ((1, 1), (1, 0), (0, 1), (0, 0))))
 
 
 @dataclass(frozen=True)
@@ -136,7 +119,3 @@ def scores_and_truth(scores: ArrayLike, truth: ArrayLike, needs_both: str = "") 
         held = f"all {defect.size} have one" if defect.all() else f"none of {defect.size} has one"
         raise DataError(f"{needs_both} images with a defect and images without; {held}")
     return values, defect
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan

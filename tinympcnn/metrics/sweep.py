@@ -1,4 +1,4 @@
-"""What all the measures share: thresholds, the best of a sweep over them, and the checks of what comes in.
+"""What the measures share: counts, thresholds, the best of a sweep over them, and the checks of what comes in.
 
 The ISBI 2012 challenge turned every probability map into segments at the thresholds 0.0, 0.1, ..., 1.0 and kept the
 best score over the whole stack. Its rule, and ours, is strict: a pixel is interior where `p > t`.
@@ -6,6 +6,7 @@ best score over the whole stack. Its rule, and ours, is strict: a pixel is inter
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,34 @@ class Sweep:
     threshold: float
     values: np.ndarray
     thresholds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many things were found (hits) and not found (misses), and how many finds are none (false alarms).
+
+    A share of nothing is nan: precision where nothing was found, recall where there is nothing. (scikit-learn gives 0
+    there, with a warning.)
+    """
+
+    hits: int
+    false_alarms: int
+    misses: int
+
+    @property
+    def precision(self) -> float:
+        """The share of the finds that are hits."""
+        return share(self.hits, self.hits + self.false_alarms)
+
+    @property
+    def recall(self) -> float:
+        """The share of the things that were found."""
+        return share(self.hits, self.hits + self.misses)
+
+
+def share(part: int, whole: int) -> float:
+    """Return part / whole, nan for a share of nothing."""
+    return part / whole if whole else math.nan
 
 
 def lowest(values: np.ndarray, thresholds: np.ndarray) -> Sweep:

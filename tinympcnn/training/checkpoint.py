@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from tinympcnn.engine.backend import Array, to_numpy
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io import modelfile
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 from tinympcnn.io.modelfile import STATE
 from tinympcnn.nn.optim import Optimizer
 from tinympcnn.nn.sequential import Sequential
@@ -58,7 +57,7 @@ class Checkpoint:
         Whether the run goes on from the file, if the file exists.
     """
 
-    def __init__(self, path: str | PathLike[str], minutes: float = 10, resume: bool = False) -> None:
+    def __init__(self, path: AnyPath, minutes: float = 10, resume: bool = False) -> None:
         if not minutes >= 0:
             raise UsageError(f"minutes must be 0 or more, not {minutes}")
         self.path, self.minutes, self.resume = Path(path), minutes, resume

@@ -13,9 +13,9 @@ from tinympcnn.data.checks import check_finite
 from tinympcnn.data.distort import Distortion
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.classify import as_input, prepared
-from tinympcnn.nn.losses import Loss, SoftmaxCrossEntropy, balanced_weights
+from tinympcnn.nn.losses import Loss
 from tinympcnn.nn.sequential import Sequential
-from tinympcnn.training.dataset import mean_and_std
+from tinympcnn.training.dataset import cross_entropy, mean_and_std
 from tinympcnn.training.objective import Example
 
 
@@ -69,7 +69,6 @@ class ClassifiedImages:
             net.normalisation = mean_and_std(list(self.images))
 
     def __len__(self) -> int:
-        """Return the number of updates in one epoch."""
         return -(-len(self.images) // self.batch)
 
     def example(self, epoch: int, position: int) -> Example:
@@ -89,8 +88,7 @@ class ClassifiedImages:
 
     def loss(self, balance: str) -> Loss:
         """Return cross-entropy, balanced as the recipe says."""
-        weights = None if balance == "none" else balanced_weights(self.counts())
-        return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
+        return cross_entropy(self.counts(), balance)
 
     def counts(self) -> np.ndarray:
         """Return the number of images of each class."""
@@ -104,19 +102,8 @@ class ClassifiedImages:
 def split_stratified(classes: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return which images to train on and which to hold out: the same share of each class, at random within a class.
 
-    Parameters
-    ----------
-    classes : array of int, shape (N,)
-        The class of each image.
-    fraction : float
-        The share that is held out, in [0, 1). At least one image of each class stays in training.
-    seed : int
-        The seed of the choice.
-
-    Raises
-    ------
-    UsageError
-        If the fraction is out of its range, or a share is wanted and no class has two images.
+    The fraction that is held out lies in [0, 1); at least one image of each class stays in training. A share of classes
+    none of which has two images is a `UsageError`.
 
     Examples
     --------

@@ -84,7 +84,6 @@ class WholeImages:
         self.updates = [(i, crop) for i, grid in enumerate(grids) for crop in range(math.prod(grid))]
 
     def __len__(self) -> int:
-        """Return the number of updates in one epoch."""
         return len(self.updates)
 
     def place(self, epoch: int, position: int) -> str:
@@ -106,13 +105,12 @@ class WholeImages:
 
     def loss(self, balance: str) -> Loss:
         """Return cross-entropy, balanced as the recipe says, for classes; the mean squared error for other targets."""
-        if not self.has_classes:
-            if balance != "none":
-                raise UsageError("only classes can be balanced, and these targets are none: use balance='none'")
-            return MeanSquaredError()
-        counts = [np.bincount(y[y >= 0], minlength=self.net.out_maps) for y in self.targets]
-        weights = None if balance == "none" else balanced_weights(np.sum(counts, axis=0))
-        return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
+        if self.has_classes:
+            counts = [np.bincount(y[y >= 0], minlength=self.net.out_maps) for y in self.targets]
+            return cross_entropy(np.sum(counts, axis=0), balance)
+        if balance != "none":
+            raise UsageError("only classes can be balanced, and these targets are none: use balance='none'")
+        return MeanSquaredError()
 
     def _update(self, epoch: int, position: int) -> tuple[int, int]:
         """Return the image and the number of the crop at update `position` of an epoch."""
@@ -185,6 +183,12 @@ def _checked(
                 f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
             )
     return whole, [y.astype(np.int64) if y.dtype.kind in "bu" and y.ndim == 2 else y for y in wanted]  # -1 must fit
+
+
+def cross_entropy(counts: np.ndarray, balance: str) -> Loss:
+    """Return cross-entropy, balanced as a recipe says, for classes that occur so many times."""
+    weights = None if balance == "none" else balanced_weights(counts)
+    return SoftmaxCrossEntropy(weights, over="weights" if balance == "images" else "pixels")
 
 
 def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -25,19 +25,9 @@ from tinympcnn.training.recipe import Recipe
 
 
 def mistakes(net: Sequential, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return how wrong a net is at each pixel: 1 less the probability of the true class; 0 where no class counts.
+    """Return how wrong a net is at each pixel of an image (H, W, C) with labels (H, W), array of float16, shape (H, W).
 
-    Parameters
-    ----------
-    net : Sequential
-        The first net.
-    image : array, shape (H, W, C)
-    labels : array of int, shape (H, W)
-        The classes from 0, or -1.
-
-    Returns
-    -------
-    array of float16, shape (H, W)
+    That is 1 less the probability of the true class, and 0 where the label is -1.
     """
     probabilities = segment(net, image)
     true = np.take_along_axis(probabilities, np.maximum(labels, 0)[:, :, None], axis=2)[:, :, 0]
@@ -94,7 +84,6 @@ class DrawnCrops(WholeImages):
             raise DataError("no pixel of the labels counts, so there is nothing to train on")
 
     def __len__(self) -> int:
-        """Return the number of updates in one epoch."""
         return self.n_updates
 
     def place(self, epoch: int, position: int) -> str:
@@ -111,13 +100,9 @@ class DrawnCrops(WholeImages):
         margin = max(P, Q) // 2
         if "rotate" in parse_kinds(self.augment):  # which keeps the inscribed square
             margin += math.ceil((side / 2 + margin) * (math.sqrt(2) - 1)) + 1
-        rows, columns = (
-            mirrored(n, 2 * margin + 1)[start : start + side + 2 * margin]
-            for n, start in (
-                (n, min(max(0, at - int(rng.integers(side))), n - side))
-                for n, at in zip(target.shape, pixel, strict=True)
-            )
-        )
+        places = [(n, at - int(rng.integers(side))) for n, at in zip(target.shape, pixel, strict=True)]
+        starts = [(n, min(max(0, start), n - side)) for n, start in places]
+        rows, columns = (mirrored(n, 2 * margin + 1)[start : start + side + 2 * margin] for n, start in starts)
         around = np.ix_(rows, columns)
         image, target = augmented(self.net.normalised(image[around]), target[around], self.augment, rng)
         top, left = ((n - side) // 2 for n in target.shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from tinympcnn.data.augment import parse_kinds
@@ -98,7 +98,7 @@ class Recipe:
             raise UsageError("L-BFGS sums over the same whole images in every epoch: leave out augment and crop")
 
 
-def check_same(before: Mapping[str, Any], now: Mapping[str, Any], place: str | PathLike[str]) -> None:
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], place: Path) -> None:
     """Raise UsageError if a run that is resumed differs in a choice from the run that wrote the checkpoint `place`.
 
     `before` and `now` are records. A run may go on for more epochs than it was begun with, if its learning rate did

@@ -27,9 +27,9 @@ def fit_each(
     nets : sequence of Sequential
         The nets to start from. They stay as they are.
     data, validation
-        As in `fit`.
+        As in `fit`, whose errors this function raises too.
     recipes : sequence of Recipe
-        One recipe for each net.
+        One recipe for each net; other numbers are a `UsageError`.
     executor : concurrent.futures.Executor, optional
         The threads, processes or cluster that compute the runs. No bit of a net depends on it.
 
@@ -37,13 +37,6 @@ def fit_each(
     ------
     Sequential
         A trained net. The records of its epochs, as `fit` yields them, are ``net.record["log"]``.
-
-    Raises
-    ------
-    UsageError
-        If the numbers of nets and recipes differ.
-    UsageError, DataError
-        As `fit` does.
 
     Examples
     --------

@@ -71,15 +71,13 @@ def stroke_distance(
     for stroke in STROKES[digit]:
         points = _points(stroke)
         if rng is not None:
-            points = (
-                points + rng.normal(0, 0.05, (1, 2)) + np.linspace(-1, 1, len(points))[:, None] * rng.normal(0, 0.06, 2)
-            )
+            points = points + rng.normal(0, 0.05, (1, 2))
+            points = points + np.linspace(-1, 1, len(points))[:, None] * rng.normal(0, 0.06, 2)
         start, step = points[:-1], np.diff(points, axis=0)
         away = np.stack([right, down], axis=-1)[..., None, :] - start
         share = np.clip((away * step).sum(-1) / np.maximum((step**2).sum(-1), 1e-9), 0, 1)
         distances.append(np.sqrt(((away - share[..., None] * step) ** 2).sum(-1)).min(-1))
-    nearest: np.ndarray = np.min(distances, axis=0)
-    return nearest
+    return np.asarray(np.min(distances, axis=0))
 
 
 def _points(stroke: tuple[Any, ...]) -> np.ndarray:
@@ -95,5 +93,4 @@ def _digit(digit: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Draw one digit, (size, size), in ink from 0 to 1."""
     down, right = (np.mgrid[:size, :size] - (size - 1) / 2) / (0.34 * size)
     pen, ink, soft = rng.uniform(0.1, 0.24), rng.uniform(0.75, 1), 2.8 / size
-    drawn: np.ndarray = ink * np.clip((pen - stroke_distance(digit, right, down, rng)) / soft + 0.5, 0, 1)
-    return drawn
+    return np.asarray(ink * np.clip((pen - stroke_distance(digit, right, down, rng)) / soft + 0.5, 0, 1))

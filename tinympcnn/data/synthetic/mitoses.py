@@ -14,6 +14,7 @@ from tinympcnn.errors import UsageError
 PAPER = np.array([0.93, 0.86, 0.92])  # eosin on the glass, red, green and blue as shares of the lamp's light
 ABSORBED = {"pale": (0.30, 0.45, 0.22), "dark": (0.95, 1.25, 0.65), "debris": (0.80, 0.85, 0.95)}  # optical densities
 RADIUS = 10  # pixels of a nucleus, about; at 0.25 micrometres a pixel, small
+STAMP = 4 * RADIUS + 1, 4 * RADIUS + 1  # the size of the picture of one object
 
 
 def synthetic_mitoses(
@@ -68,18 +69,17 @@ def synthetic_mitoses(
 
 def _image(size: tuple[int, int], numbers: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     mitoses, mimics, nuclei = (int(number) for number in numbers)
-    density = (
-        0.10 * (1 + 0.4 * clouds(size, 40, rng) + 0.3 * clouds(size, 3, rng))[:, :, None] * np.array([0.3, 1.0, 0.5])
-    )
+    tissue = 1 + 0.4 * clouds(size, 40, rng) + 0.3 * clouds(size, 3, rng)
+    density = 0.10 * tissue[:, :, None] * np.array([0.3, 1.0, 0.5])
     dark = _places(mitoses + mimics, size, 4 * RADIUS, rng)
     points, others = dark[:mitoses], dark[mitoses:]
     for place in rng.uniform(0, size, (nuclei, 2)):
-        _stamp(density, place, "pale", _nucleus(rng) * rng.uniform(0.5, 1.3))
+        _stamp(density, place, "pale", _nucleus(*_grid(rng), rng) * rng.uniform(0.5, 1.3))
     for place in points:
-        _stamp(density, place, "dark", _mitosis(rng) * rng.uniform(0.75, 1.15))
+        _stamp(density, place, "dark", _mitosis(*_grid(rng), rng) * rng.uniform(0.75, 1.15))
     for place in others:
         kind = rng.choice(3, p=[0.5, 0.3, 0.2])
-        mask = (_smooth_body, _debris, _speck)[kind](rng) * rng.uniform(0.75, 1.15)
+        mask = (_smooth_body, _debris, _speck)[kind](*_grid(rng), rng) * rng.uniform(0.75, 1.15)
         _stamp(density, place, "debris" if kind == 1 else "dark", mask)
     light = PAPER * rng.uniform(0.92, 1.0) * np.exp(-density * rng.uniform(0.8, 1.2))
     noisy = light + 0.015 * rng.standard_normal(light.shape)
@@ -100,14 +100,9 @@ def _places(number: int, size: tuple[int, int], apart: float, rng: np.random.Gen
 
 def _grid(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns around the middle of a stamp, in radii of a nucleus and turned by any angle."""
-    reach = 2 * RADIUS
-    i, j = np.mgrid[-reach : reach + 1, -reach : reach + 1] / RADIUS
+    i, j = (np.indices(STAMP) - 2 * RADIUS) / RADIUS
     angle = rng.uniform(0, 2 * np.pi)
     return np.cos(angle) * i + np.sin(angle) * j, np.cos(angle) * j - np.sin(angle) * i
-
-
-def _rough(shape: tuple[int, ...], scale: float, rng: np.random.Generator) -> np.ndarray:
-    return clouds((shape[0], shape[1]), scale, rng)
 
 
 def _inside(distance: np.ndarray, softness: float) -> np.ndarray:
@@ -115,40 +110,34 @@ def _inside(distance: np.ndarray, softness: float) -> np.ndarray:
     return 1 / (1 + np.exp(np.clip(distance / softness, -50, 50)))
 
 
-def _nucleus(rng: np.random.Generator) -> np.ndarray:
-    u, v = _grid(rng)
+def _nucleus(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     long, wide = rng.uniform(0.8, 1.3), rng.uniform(0.5, 0.9)
     body = _inside(np.hypot(u / long, v / wide) - 1, 0.08)
-    return body * (0.8 + 0.35 * _rough(u.shape, 2, rng))  # pale, with the grain of chromatin
+    return body * (0.8 + 0.35 * clouds(STAMP, 2, rng))  # pale, with the grain of chromatin
 
 
-def _mitosis(rng: np.random.Generator) -> np.ndarray:
-    u, v = _grid(rng)
-    ragged = 0.22 * _rough(u.shape, 1.6, rng)
+def _mitosis(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    ragged = 0.22 * clouds(STAMP, 1.6, rng)
     stage = rng.integers(3)
     if stage == 0:  # prophase: a clump of threads
-        return _inside(np.hypot(u, v) - 0.75 + 2 * ragged, 0.06) * (0.9 + 0.4 * _rough(u.shape, 1.2, rng))
+        return _inside(np.hypot(u, v) - 0.75 + 2 * ragged, 0.06) * (0.9 + 0.4 * clouds(STAMP, 1.2, rng))
     if stage == 1:  # metaphase: a plate seen from its side
         return _inside(np.hypot(u / 1.0, v / 0.33) - 1 + 2 * ragged, 0.12)
     apart = rng.uniform(0.4, 0.6)  # anaphase: two plates
     plates = [np.hypot(u / 0.85, (v - side) / 0.24) - 1 + 2 * ragged for side in (-apart, apart)]
-    drawn: np.ndarray = np.maximum(*(_inside(plate, 0.15) for plate in plates))
-    return drawn
+    return np.asarray(np.maximum(*(_inside(plate, 0.15) for plate in plates)))
 
 
-def _smooth_body(rng: np.random.Generator) -> np.ndarray:
-    u, v = _grid(rng)
+def _smooth_body(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     radius = rng.uniform(0.45, 0.8)
     return _inside(np.hypot(u / rng.uniform(0.9, 1.1), v) - radius, 0.07)
 
 
-def _debris(rng: np.random.Generator) -> np.ndarray:
-    u, v = _grid(rng)
-    return _inside(np.hypot(u / 0.9, v / 0.5) - 1 + 0.5 * _rough(u.shape, 2, rng), 0.1)
+def _debris(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return _inside(np.hypot(u / 0.9, v / 0.5) - 1 + 0.5 * clouds(STAMP, 2, rng), 0.1)
 
 
-def _speck(rng: np.random.Generator) -> np.ndarray:
-    u, v = _grid(rng)
+def _speck(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _inside(np.hypot(u, v) - rng.uniform(0.2, 0.35), 0.04)
 
 

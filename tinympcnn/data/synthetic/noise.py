@@ -18,5 +18,5 @@ def clouds(shape: tuple[int, int], scale: float | tuple[float, float], rng: np.r
     coarse = rng.standard_normal([side // step + 3 for side, step in zip(shape, steps, strict=True)])
     coarse = ndimage.gaussian_filter(coarse, sigmas, mode="wrap")
     coarse *= np.sqrt(2 * np.sqrt(np.pi) * sigmas).prod()  # by which blurring has divided it
-    fine: np.ndarray = ndimage.zoom(coarse, steps, order=1, grid_mode=True, mode="nearest")
-    return fine[: shape[0], : shape[1]]
+    fine = ndimage.zoom(coarse, steps, order=1, grid_mode=True, mode="nearest")
+    return np.asarray(fine[: shape[0], : shape[1]])

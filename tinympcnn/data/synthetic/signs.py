@@ -15,13 +15,8 @@ from tinympcnn.data.distort import Distortion, distort, smoothing
 from tinympcnn.data.synthetic.digits import stroke_distance
 from tinympcnn.engine import multiply_both
 
-RED, BLUE, WHITE, BLACK, YELLOW = (
-    (0.75, 0.08, 0.1),
-    (0.08, 0.25, 0.7),
-    (0.9, 0.9, 0.88),
-    (0.08, 0.08, 0.08),
-    (0.9, 0.7, 0.1),
-)
+RED, BLUE, YELLOW = (0.75, 0.08, 0.1), (0.08, 0.25, 0.7), (0.9, 0.7, 0.1)
+WHITE, BLACK = (0.9, 0.9, 0.88), (0.08, 0.08, 0.08)
 
 # name: shape, rim, face, glyph (a number or a mark), ink
 SIGNS: dict[str, tuple[Any, ...]] = {
@@ -99,9 +94,8 @@ def _sign(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
         image = _painted(image, colour, (edge - distance) / soft + 0.5)
     if isinstance(glyph, tuple):
         for digit, centre in zip(glyph, (-0.31, 0.31), strict=True):
-            image = _painted(
-                image, ink, (0.22 - stroke_distance(digit, (right - centre) / 0.36, down / 0.42)) / (2.5 * soft) + 0.5
-            )
+            away = stroke_distance(digit, (right - centre) / 0.36, down / 0.42)
+            image = _painted(image, ink, (0.22 - away) / (2.5 * soft) + 0.5)
     for mark in _MARKS.get(glyph, ()) if isinstance(glyph, str) else ():
         image = _painted(image, ink, (0.15 - _line_distance(mark, right, down)) / soft + 0.5)
     return np.clip(image, 0, 1)
@@ -109,20 +103,17 @@ def _sign(name: str, size: int, rng: np.random.Generator) -> np.ndarray:
 
 def _painted(image: np.ndarray, colour: tuple[float, ...], cover: np.ndarray) -> np.ndarray:
     share = np.clip(cover, 0, 1)[..., None]
-    painted: np.ndarray = (1 - share) * image + share * np.array(colour)
-    return painted
+    return np.asarray((1 - share) * image + share * np.array(colour))
 
 
 def _outside(shape: str, right: np.ndarray, down: np.ndarray) -> np.ndarray:
     """Return how far every point lies outside of a shape about as large as the unit disc; inside it is negative."""
     if shape == "disc":
-        disc: np.ndarray = np.hypot(right, down) - 0.95
-        return disc
+        return np.asarray(np.hypot(right, down) - 0.95)
     sides = {"triangle": (3, 0.55), "octagon": (8, 0.93), "diamond": (4, 0.75)}[shape]
     angles = np.pi / 2 + 2 * np.pi * np.arange(sides[0]) / sides[0] + (np.pi / 4 if shape == "diamond" else 0)
     drop = 0.25 if shape == "triangle" else 0
-    beyond: np.ndarray = np.max([np.cos(a) * right + np.sin(a) * (down - drop) - sides[1] for a in angles], axis=0)
-    return beyond
+    return np.asarray(np.max([np.cos(a) * right + np.sin(a) * (down - drop) - sides[1] for a in angles], axis=0))
 
 
 def _line_distance(mark: tuple[float, ...], right: np.ndarray, down: np.ndarray) -> np.ndarray:
@@ -131,8 +122,7 @@ def _line_distance(mark: tuple[float, ...], right: np.ndarray, down: np.ndarray)
     for a, b in pairwise(points):
         share = np.clip(((right - a[0]) * (b - a)[0] + (down - a[1]) * (b - a)[1]) / ((b - a) ** 2).sum(), 0, 1)
         distances.append(np.hypot(right - a[0] - share * (b - a)[0], down - a[1] - share * (b - a)[1]))
-    nearest: np.ndarray = np.min(distances, axis=0)
-    return nearest
+    return np.asarray(np.min(distances, axis=0))
 
 
 def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -147,5 +137,4 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = np.exp(rng.uniform(np.log(0.08), np.log(1.3)))
     haze = rng.uniform(0, 0.25) * min(1.0, light)
     image = light * (1 - haze) * image + haze + 0.012 * rng.standard_normal(image.shape)
-    photograph: np.ndarray = np.clip(image, 0, 1)
-    return photograph
+    return np.asarray(np.clip(image, 0, 1))

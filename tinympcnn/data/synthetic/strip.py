@@ -106,7 +106,7 @@ def _expose(surface: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     slope, bend = rng.normal(0, 0.25, 2), rng.uniform(0, 0.35, 2)
     light = np.add.outer(slope[0] * rows - bend[0] * rows**2, slope[1] * columns - bend[1] * columns**2)
     exposure = 0.75 * np.exp(rng.normal(0, 0.7))
-    picture: np.ndarray = 265 * (1 - np.exp(-exposure * np.exp(light) * surface))  # a film's shoulder, then a sharp cut
+    picture = 265 * (1 - np.exp(-exposure * np.exp(light) * surface))  # a film's shoulder, then a sharp cut
     picture += rng.normal(0, rng.uniform(2, 4), surface.shape)
     return np.asarray(picture.clip(0, 255).round())
 

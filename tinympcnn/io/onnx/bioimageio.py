@@ -40,18 +40,10 @@ def library() -> ModuleType:
 
 
 def write_folder(folder: Path, model: Any, image: np.ndarray, result: np.ndarray) -> None:
-    """Write an ONNX model as a folder that bioimage.io describes.
+    """Write an ONNX model, as ``model.py`` makes it, as a folder that bioimage.io describes.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder that exists. Files that `FILES` names are replaced.
-    model : onnx.ModelProto
-        The model, as ``model.py`` makes it.
-    image : array, shape (1, C, H, W)
-        An image to test with, of the type of the model's input.
-    result : array, shape (1, K, h, w) or (1, K)
-        What the library gives for the image.
+    The folder exists; files that `FILES` names are replaced. The `image` to test with, array, shape (1, C, H, W), has
+    the type of the model's input, and `result`, (1, K, h, w) or (1, K), is what the library gives for the image.
     """
     spec = library()
     with spec.ValidationContext(root=folder, perform_io_checks=False, log_warnings=False):
@@ -74,6 +66,7 @@ def page(model: Any) -> str:
     """Return the text that goes with a model: what goes in, what comes out, how it was trained, how to check it."""
     about = metadata(model)
     rows, columns = about["field_of_view"]
+    plain = [{k: v for k, v in record.items() if not isinstance(v, list)} for record in about["records"]]  # without log
     lines = [
         "# A max-pooling convolutional network of tinympcnn",
         f"One pixel of the output sees a window of {rows}x{columns} pixels. The graph normalises the pixels and "
@@ -81,18 +74,13 @@ def page(model: Any) -> str:
         "## Classes" if model.graph.output[0].name == "probabilities" else "## Output",
         ", ".join(_outputs(model)),
         "## Training",
-        *(f"```json\n{json.dumps(_in_short(record), indent=1)}\n```" for record in about["records"]),
+        *(f"```json\n{json.dumps(record, indent=1)}\n```" for record in plain),
         "## Validation",
         "`test-output.npy` is what tinympcnn gives for `test-input.npy`. For labelled images, compare with "
         "`tinympcnn evaluate`.",
         f"## Reference\n\n{PAPER} https://doi.org/{DOI}",
     ]
     return "\n\n".join(lines) + "\n"
-
-
-def _in_short(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a training without its lists, such as the log of all epochs."""
-    return {name: value for name, value in record.items() if not isinstance(value, list)}
 
 
 def _outputs(model: Any) -> list[str]:

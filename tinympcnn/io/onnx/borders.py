@@ -19,7 +19,7 @@ def normalised(graph: Graph, net: Sequential, image: Tensor) -> Tensor:
         return image
     mean, std = (part[:, None, None] for part in net.normalisation)
     coarse = mean.astype(np.float32)
-    return graph.add("Div", graph.add("Sub", graph.add("Sub", image, coarse), mean - coarse), std)
+    return (image - coarse - (mean - coarse)) / std
 
 
 def mirrored(graph: Graph, x: Tensor, axis: int, window: int, sizes: Sizes | None = None) -> Tensor:
@@ -31,16 +31,15 @@ def mirrored(graph: Graph, x: Tensor, axis: int, window: int, sizes: Sizes | Non
     if window == 1 and sizes is None:
         return x
     n = graph.length(x, axis)
-    length = graph.add("Add", n, window - 1)
+    length = n + (window - 1)
     if sizes is not None:  # sizes.first and as many periods as are needed
-        more = graph.add("Max", graph.add("Sub", length, sizes.first), 0)
-        periods = graph.add("Div", graph.add("Add", more, sizes.period - 1), sizes.period)
-        length = graph.add("Add", graph.add("Mul", periods, sizes.period), sizes.first)
+        more = graph.add("Max", length - sizes.first, 0)
+        length = (more + (sizes.period - 1)) / sizes.period * sizes.period + sizes.first
     before = window // 2
-    i = graph.add("Abs", graph.add("Range", -before, graph.add("Sub", length, before), 1))
-    period = graph.add("Max", graph.add("Sub", graph.add("Mul", n, 2), 2), 1)
-    rest = graph.add("Mod", i, period)
-    return graph.add("Gather", x, graph.add("Min", rest, graph.add("Sub", period, rest)), axis=axis)
+    i = abs(graph.add("Range", -before, length - before, 1))
+    period = graph.add("Max", n * 2 - 2, 1)
+    rest = i % period
+    return graph.add("Gather", x, graph.add("Min", rest, period - rest), axis=axis)
 
 
 def turned(graph: Graph, x: Tensor, k: int) -> Tensor:

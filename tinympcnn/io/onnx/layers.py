@@ -25,21 +25,7 @@ import numpy as np
 from tinympcnn.engine.backend import Pair, to_numpy
 from tinympcnn.errors import UsageError
 from tinympcnn.io.onnx.graph import Graph, Tensor
-from tinympcnn.nn.layers import (
-    Conv,
-    Fragment,
-    FullyConnected,
-    Layer,
-    LocalContrast,
-    Logistic,
-    MaxPool,
-    MaxPoolFragment,
-    Relu,
-    Skip,
-    Subsample,
-    Tanh,
-    Upsample,
-)
+from tinympcnn.nn import layers as nn
 from tinympcnn.nn.layers.contrast import gaussian
 
 
@@ -54,7 +40,7 @@ class Maps(NamedTuple):
         return Maps(name, _product(self.dilation, k))
 
 
-def add_layers(graph: Graph, layers: Sequence[Layer], x: Maps) -> Maps:
+def add_layers(graph: Graph, layers: Sequence[nn.Layer], x: Maps) -> Maps:
     """Append the operators of layers in a row, and return what they make of `x`."""
     for layer in layers:
         if type(layer) not in OPERATORS:
@@ -67,44 +53,44 @@ def add_layers(graph: Graph, layers: Sequence[Layer], x: Maps) -> Maps:
     return x
 
 
-def conv(graph: Graph, layer: Conv, x: Maps) -> Maps:
+def conv(graph: Graph, layer: nn.Conv, x: Maps) -> Maps:
     """Add a convolution of dilation D."""
     W, b = (to_numpy(layer.params[name]) for name in ("W", "b"))
     y = graph.add("Conv", x.name, W.transpose(3, 2, 0, 1), b, dilations=x.dilation, kernel_shape=layer.window)
     return x._replace(name=y)
 
 
-def max_pool_fragment(graph: Graph, layer: MaxPoolFragment, x: Maps) -> Maps:
+def max_pool_fragment(graph: Graph, layer: nn.MaxPoolFragment, x: Maps) -> Maps:
     """Add a max-pooling of stride 1 and dilation D."""
     return x.split(graph.add("MaxPool", x.name, kernel_shape=layer.k, dilations=x.dilation), layer.k)
 
 
-def fragment(graph: Graph, layer: Fragment, x: Maps) -> Maps:
+def fragment(graph: Graph, layer: nn.Fragment, x: Maps) -> Maps:
     """Add nothing: the fragments lie where they lay."""
     return x.split(x.name, layer.k)
 
 
-def max_pool(graph: Graph, layer: MaxPool, x: Maps) -> Maps:
+def max_pool(graph: Graph, layer: nn.MaxPool, x: Maps) -> Maps:
     """Add a max-pooling whose stride is its window."""
     return in_fragments(graph, layer, x, lambda y: graph.add("MaxPool", y, kernel_shape=layer.k, strides=layer.k))
 
 
-def subsample(graph: Graph, layer: Subsample, x: Maps) -> Maps:
+def subsample(graph: Graph, layer: nn.Subsample, x: Maps) -> Maps:
     """Add a slice of every k-th row and column."""
     end = [np.iinfo(np.int64).max] * 2
     return in_fragments(graph, layer, x, lambda y: graph.add("Slice", y, [0, 0], end, [2, 3], [*layer.k]))
 
 
-def upsample(graph: Graph, layer: Upsample, x: Maps) -> Maps:
+def upsample(graph: Graph, layer: nn.Upsample, x: Maps) -> Maps:
     """Add a resizing that repeats pixels."""
     how: dict[str, Any] = {
         "mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"
     }  # fmt: skip
     scales = np.array([1, 1, *layer.k], np.float32)
-    return in_fragments(graph, layer, x, lambda y: graph.add("Resize", y, "", scales, **how))
+    return in_fragments(graph, layer, x, lambda y: graph.add("Resize", y, None, scales, **how))
 
 
-def skip(graph: Graph, layer: Skip, x: Maps) -> Maps:
+def skip(graph: Graph, layer: nn.Skip, x: Maps) -> Maps:
     """Add the inner layers, whose fragments are merged inside the Skip, beside the cropped input."""
     inner = add_layers(graph, layer.layers, x)
     before = (layer.window[0] // 2, layer.window[1] // 2)
@@ -113,7 +99,7 @@ def skip(graph: Graph, layer: Skip, x: Maps) -> Maps:
     return x._replace(name=graph.add("Concat", middle, inner.name, axis=1))
 
 
-def local_contrast(graph: Graph, layer: LocalContrast, x: Maps) -> Maps:
+def local_contrast(graph: Graph, layer: nn.LocalContrast, x: Maps) -> Maps:
     """Add Gaussian means of the maps and of their squares, first along columns, then along rows."""
 
     def mean(y: Tensor) -> Tensor:
@@ -125,36 +111,35 @@ def local_contrast(graph: Graph, layer: LocalContrast, x: Maps) -> Maps:
 
     side = _product((layer.window[0] // 2, layer.window[1] // 2), x.dilation)
     middle, m = graph.crop(x.name, side, side), mean(x.name)
-    s2 = graph.add("Sub", mean(graph.add("Mul", x.name, x.name)), graph.add("Mul", m, m))
-    deviation = graph.add("Sqrt", graph.add("Add", graph.add("Max", s2, 0.0), layer.floor**2))
-    z = graph.add("Div", graph.add("Sub", middle, m), deviation)
-    return x._replace(name=graph.add("Concat", middle, z, axis=1))
+    s2 = mean(x.name * x.name) - m * m
+    deviation = graph.add("Sqrt", graph.add("Max", s2, 0.0) + layer.floor**2)
+    return x._replace(name=graph.add("Concat", middle, (middle - m) / deviation, axis=1))
 
 
-def function(kind: str) -> Callable[[Graph, Layer, Maps], Maps]:
+def function(kind: str) -> Callable[[Graph, nn.Layer, Maps], Maps]:
     """Return what adds a function of single numbers."""
     return lambda graph, layer, x: x._replace(name=graph.add(kind, x.name))
 
 
-OPERATORS: Mapping[type[Layer], Callable[[Graph, Any, Maps], Maps]] = {
-    Conv: conv,
-    FullyConnected: conv,
-    MaxPoolFragment: max_pool_fragment,
-    Fragment: fragment,
-    MaxPool: max_pool,
-    Subsample: subsample,
-    Upsample: upsample,
-    Skip: skip,
-    LocalContrast: local_contrast,
-    Tanh: function("Tanh"),
-    Logistic: function("Sigmoid"),
-    Relu: function("Relu"),
+OPERATORS: Mapping[type[nn.Layer], Callable[[Graph, Any, Maps], Maps]] = {
+    nn.Conv: conv,
+    nn.FullyConnected: conv,
+    nn.MaxPoolFragment: max_pool_fragment,
+    nn.Fragment: fragment,
+    nn.MaxPool: max_pool,
+    nn.Subsample: subsample,
+    nn.Upsample: upsample,
+    nn.Skip: skip,
+    nn.LocalContrast: local_contrast,
+    nn.Tanh: function("Tanh"),
+    nn.Logistic: function("Sigmoid"),
+    nn.Relu: function("Relu"),
 }
 """What adds the operators of a layer, by its class; a subclass may compute something else and needs its own."""
 
 
 def in_fragments(
-    graph: Graph, layer: MaxPool | Subsample | Upsample, x: Maps, apply: Callable[[Tensor], Tensor]
+    graph: Graph, layer: nn.MaxPool | nn.Subsample | nn.Upsample, x: Maps, apply: Callable[[Tensor], Tensor]
 ) -> Maps:
     """Apply what takes maps one by one and moves in steps to every fragment: the fragments become maps for a while.
 
@@ -171,15 +156,14 @@ def in_fragments(
 
     D = x.dilation
     images, rows, columns = part(x.name, 0, 2), part(x.name, 2, 3), part(x.name, 3, 4)  # images: N and C
-    h, w = graph.add("Div", rows, [D[0]]), graph.add("Div", columns, [D[1]])
+    h, w = rows / [D[0]], columns / [D[1]]
     y = graph.add("Reshape", x.name, shape(images, h, [D[0]], w, [D[1]]))
     y = graph.add("Transpose", y, perm=(0, 1, 3, 5, 2, 4))  # N, C, r, c, h, w
     y = apply(graph.add("Reshape", y, shape(part(x.name, 0, 1), [-1], h, w)))
     h, w = part(y, 2, 3), part(y, 3, 4)
     y = graph.add("Reshape", y, shape(images, [*D], h, w))
     y = graph.add("Transpose", y, perm=(0, 1, 4, 2, 5, 3))
-    size = shape(images, graph.add("Mul", h, [D[0]]), graph.add("Mul", w, [D[1]]))
-    return x._replace(name=graph.add("Reshape", y, size))
+    return x._replace(name=graph.add("Reshape", y, shape(images, h * [D[0]], w * [D[1]])))
 
 
 def _product(one: Pair, other: Pair) -> Pair:

@@ -29,27 +29,13 @@ PIXELS = {"uint8": 255, "uint16": 65535, "float32": 1}
 
 @dataclass(frozen=True)
 class Steps:
-    """What happens to pixels and probabilities besides the nets.
+    """What happens to pixels and probabilities besides the nets."""
 
-    Attributes
-    ----------
-    turns : bool
-        Whether probabilities are averaged over the eight flips and quarter turns of an image.
-    calibration : sequence of float
-        The coefficients of the calibration, lowest power first; nothing for no calibration.
-    scores : bool
-        Whether the output is the scores, which are the predictions of nets trained on target images.
-    downsample : int
-        The factor by which images are shrunk first, as for training.
-    pixels : {"float32", "uint8", "uint16"}
-        The type of the pixels. Nets that classify whole images take integers as shares of the largest of their type.
-    """
-
-    turns: bool = False
-    calibration: Sequence[float] = ()
-    scores: bool = False
-    downsample: int = 1
-    pixels: str = "float32"
+    turns: bool = False  # average over the eight flips and quarter turns of an image
+    calibration: Sequence[float] = ()  # the coefficients, lowest power first; nothing for no calibration
+    scores: bool = False  # give the scores, which are the predictions of nets trained on target images
+    downsample: int = 1  # the factor by which images are shrunk first, as for training
+    pixels: str = "float32"  # or "uint8", "uint16": nets for whole images take shares of the largest of the type
 
     @property
     def views(self) -> int:
@@ -63,27 +49,11 @@ class Steps:
 
 
 def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str, Any] | None = None) -> Any:
-    """Return nets, whose outputs are averaged, as one ONNX model.
+    """Return nets, whose outputs are averaged, as one ONNX model, an ``onnx.ModelProto``.
 
-    Parameters
-    ----------
-    nets : sequence of Sequential
-        Image nets, or nets that classify whole images (those with class names), which fit together.
-    steps : Steps
-        What happens besides the nets.
-    about : dict, optional
-        More to be kept in the metadata, as JSON, by name.
-
-    Returns
-    -------
-    onnx.ModelProto
-
-    Raises
-    ------
-    DataError
-        If a net computes in float64.
-    UsageError
-        If a layer or a preprocessing has no counterpart in ONNX, or the package onnx is missing.
+    The nets fit together: they are image nets, or nets that classify whole images (those with class names). The
+    metadata holds `about` too, as JSON, by name. A net that computes in float64 is a `DataError`; a layer or a
+    preprocessing that has no counterpart in ONNX, and a missing package onnx, are a `UsageError`.
 
     Examples
     --------
@@ -100,7 +70,9 @@ def to_onnx(nets: Sequence[Sequential], steps: Steps = Steps(), about: dict[str,
                 "net.astype('float32') and export that"
             )
     graph, whole = Graph(), classifies(nets)
-    image = "image" if steps.pixels == "float32" else graph.add("Cast", "image", to=FLOAT)
+    image = Tensor(graph, "image")
+    if steps.pixels != "float32":
+        image = graph.add("Cast", image, to=FLOAT)
     image = _shrunk(graph, image, nets[0].in_maps, steps.downsample)
     if whole:
         if steps.downsample > 1 and steps.pixels != "float32":
@@ -164,7 +136,7 @@ def _shrunk(graph: Graph, image: Tensor, maps: int, factor: int) -> Tensor:
         return image
     ones = np.ones((maps, 1, factor, factor), np.float32)
     total = graph.add("Conv", image, ones, kernel_shape=ones.shape[2:], strides=ones.shape[2:], group=maps)
-    return graph.add("Div", total, float(factor**2))
+    return total / float(factor**2)
 
 
 def _segmented(graph: Graph, net: Sequential, image: Tensor, scores: bool) -> Tensor:
@@ -191,6 +163,6 @@ def _calibrated(graph: Graph, probabilities: Tensor, coefficients: Sequence[floa
     value: Any
     *lower, value = map(float, coefficients)
     for c in reversed(lower):
-        value = graph.add("Add", graph.add("Mul", value, p), c)
+        value = value * p + c
     value = graph.add("Clip", value, 0.0, 1.0)
-    return graph.add("Concat", graph.add("Sub", 1.0, value), value, axis=1)
+    return graph.add("Concat", 1.0 - value, value, axis=1)

@@ -21,8 +21,10 @@ def prepared(graph: Graph, net: Sequential, image: Tensor, largest: int) -> Tens
     """Add a column's preprocessing of pixels from 0 to `largest`, and the resizing to the field of view of its net."""
     options = dict(net.preprocessing or {"kind": "none"})
     kind = options.pop("kind")
-    unit = image if largest == 1 else graph.add("Div", image, float(largest))
-    return resized(graph, PREPROCESSINGS[kind](graph, unit, net.in_maps, **options), net.field_of_view)
+    x = image if largest == 1 else image / float(largest)
+    if kind != "none":
+        x = PREPROCESSINGS[kind](graph, x, net.in_maps, **options)
+    return resized(graph, x, net.field_of_view)
 
 
 def resized(graph: Graph, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -33,22 +35,15 @@ def resized(graph: Graph, x: Tensor, size: tuple[int, int]) -> Tensor:
     """
     for axis, h in ((3, size[1]), (2, size[0])):
         n = graph.length(x, axis)
-        point = graph.add("Abs", graph.add("Sub", graph.add("Mul", 2 * np.arange(h) + 1, n), h))
-        last = graph.add("Mul", graph.add("Max", graph.add("Sub", n, 1), 1), 2 * h)
-        twice = graph.add("Mul", last, 2)
-        inside = graph.add("Sub", last, graph.add("Abs", graph.add("Sub", last, graph.add("Mod", point, twice))))
-        before = graph.add("Div", inside, 2 * h)
-        behind = graph.add("Min", graph.add("Add", before, 1), graph.add("Sub", n, 1))
-        rest = graph.add("Cast", graph.add("Sub", inside, graph.add("Mul", before, 2 * h)), to=FLOAT)
-        share = graph.add("Reshape", graph.add("Div", rest, 2.0 * h), [h, 1] if axis == 2 else [h])
+        point = abs((2 * np.arange(h) + 1) * n - h)
+        last = graph.add("Max", n - 1, 1) * (2 * h)
+        inside = last - abs(last - point % (last * 2))
+        before = inside / (2 * h)
+        behind = graph.add("Min", before + 1, n - 1)
+        rest = graph.add("Cast", inside - before * (2 * h), to=FLOAT)
+        share = graph.add("Reshape", rest / (2.0 * h), [h, 1] if axis == 2 else [h])
         low, high = (graph.add("Gather", x, places, axis=axis) for places in (before, behind))
-        low = graph.add("Mul", low, graph.add("Sub", 1.0, share))
-        x = graph.add("Add", low, graph.add("Mul", high, share))
-    return x
-
-
-def none(graph: Graph, x: Tensor, maps: int) -> Tensor:
-    """Change nothing."""
+        x = low * (1.0 - share) + high * share
     return x
 
 
@@ -58,20 +53,19 @@ def imadjust(graph: Graph, x: Tensor, maps: int, saturated: float) -> Tensor:
     def stretch(value: Tensor) -> Tensor:
         pixels = graph.add("Flatten", value)
         n = graph.add("Slice", graph.add("Shape", pixels), [1], [2])
-        ordered, last = graph.add("TopK", pixels, n, unread=1, axis=1, largest=0), graph.add("Sub", n, 1)
+        ordered, last = graph.add("TopK", pixels, n, unread=1, axis=1, largest=0), n - 1
 
         def quantile(share: float) -> Tensor:
-            place = graph.add("Mul", graph.add("Cast", last, to=FLOAT), share)
+            place = graph.add("Cast", last, to=FLOAT) * share
             before = graph.add("Cast", place, to=INT64)
-            behind = graph.add("Min", graph.add("Add", before, 1), last)
+            behind = graph.add("Min", before + 1, last)
             low, high = (graph.add("Gather", ordered, index, axis=1) for index in (before, behind))
-            beyond = graph.add("Sub", place, graph.add("Cast", before, to=FLOAT))
-            found = graph.add("Add", low, graph.add("Mul", graph.add("Sub", high, low), beyond))
-            return graph.add("Reshape", found, [-1, 1, 1, 1])
+            beyond = place - graph.add("Cast", before, to=FLOAT)
+            return graph.add("Reshape", low + (high - low) * beyond, [-1, 1, 1, 1])
 
         low, high = quantile(saturated), quantile(1 - saturated)
-        span = graph.add("Max", graph.add("Sub", high, low), 1 / LEVELS)
-        return graph.add("Clip", graph.add("Div", graph.add("Sub", value, low), span), 0.0, 1.0)
+        span = graph.add("Max", high - low, 1 / LEVELS)
+        return graph.add("Clip", (value - low) / span, 0.0, 1.0)
 
     return _on_value(graph, x, maps, stretch)
 
@@ -91,25 +85,24 @@ def adapthisteq(graph: Graph, x: Tensor, maps: int, tiles: int, clip: float) -> 
 
     def neighbours(size: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the tile before and the tile behind every pixel along an axis, and their shares, in whole numbers."""
-        place = graph.add("Add", graph.add("Mul", graph.add("Range", 0, size, 1), 2 * tiles), tiles)
-        twice, place = graph.add("Mul", size, 2), graph.add("Max", graph.add("Sub", place, size), 0)
-        place = graph.add("Min", place, graph.add("Mul", twice, tiles - 1))
-        before = graph.add("Div", place, twice)
-        rest = graph.add("Cast", graph.add("Sub", place, graph.add("Mul", before, twice)), to=FLOAT)
-        share = graph.add("Div", rest, graph.add("Cast", twice, to=FLOAT))
-        behind = graph.add("Min", graph.add("Add", before, 1), tiles - 1)
-        return [(before, graph.add("Sub", 1.0, share)), (behind, share)]
+        place = graph.add("Range", 0, size, 1) * (2 * tiles) + tiles
+        twice, place = size * 2, graph.add("Max", place - size, 0)
+        place = graph.add("Min", place, twice * (tiles - 1))
+        before = place / twice
+        share = graph.add("Cast", place - before * twice, to=FLOAT) / graph.add("Cast", twice, to=FLOAT)
+        behind = graph.add("Min", before + 1, tiles - 1)
+        return [(before, 1.0 - share), (behind, share)]
 
     def equalise(value: Tensor) -> Tensor:
         shares, level = _tile_maps(graph, value, tiles, clip)
         terms = []
         for row, of_row in neighbours(graph.length(value, 2)):
             for column, of_column in neighbours(graph.length(value, 3)):
-                cell = graph.add("Add", graph.add("Mul", graph.add("Unsqueeze", row, [1]), tiles), column)
-                place = graph.add("Add", graph.add("Mul", graph.add("Reshape", cell, [1, -1]), LEVELS), level)
+                cell = graph.add("Unsqueeze", row, [1]) * tiles + column
+                place = graph.add("Reshape", cell, [1, -1]) * LEVELS + level
                 there = graph.add("GatherElements", shares, place, axis=1)
-                weight = graph.add("Reshape", graph.add("Mul", graph.add("Unsqueeze", of_row, [1]), of_column), [1, -1])
-                terms.append(graph.add("Mul", there, weight))
+                weight = graph.add("Unsqueeze", of_row, [1]) * of_column
+                terms.append(there * graph.add("Reshape", weight, [1, -1]))
         return graph.add("Reshape", graph.add("Sum", *terms), graph.add("Shape", value))
 
     return _on_value(graph, x, maps, equalise)
@@ -120,21 +113,19 @@ def _tile_maps(graph: Graph, value: Tensor, tiles: int, clip: float) -> tuple[Te
 
     Return what becomes of every level in every part, (N, tiles * tiles * LEVELS), and the level of every pixel, (N, n).
     """
-    scaled = graph.add("Add", graph.add("Mul", value, float(LEVELS - 1)), 0.5)
-    level = graph.add("Flatten", graph.add("Floor", graph.add("Clip", scaled, 0.0, float(LEVELS - 1))))
-    rows, columns = (
-        graph.add("Div", graph.add("Mul", graph.add("Range", 0, size, 1), tiles), size)
-        for size in (graph.length(value, 2), graph.length(value, 3))
-    )
-    cell = graph.add("Add", graph.add("Mul", graph.add("Unsqueeze", rows, [1]), tiles), columns)
+    scaled = graph.add("Clip", value * float(LEVELS - 1) + 0.5, 0.0, float(LEVELS - 1))
+    level = graph.add("Flatten", graph.add("Floor", scaled))
+    sizes = graph.length(value, 2), graph.length(value, 3)
+    rows, columns = (graph.add("Range", 0, size, 1) * tiles / size for size in sizes)
+    cell = graph.add("Unsqueeze", rows, [1]) * tiles + columns
     inside = graph.add("Equal", graph.add("Reshape", cell, [1, -1]), np.arange(tiles**2)[:, None])
     inside = graph.add("Cast", inside, to=FLOAT)  # (tiles * tiles, n)
     has = graph.add("Equal", graph.add("Unsqueeze", level, [2]), np.arange(LEVELS, dtype=np.float32))
     counts = graph.add("MatMul", inside, graph.add("Cast", has, to=FLOAT))  # (N, tiles * tiles, LEVELS)
     pixels = graph.add("ReduceSum", counts, [2])
-    kept = graph.add("Min", counts, graph.add("Mul", pixels, clip / LEVELS))
-    spread = graph.add("Div", graph.add("Sub", pixels, graph.add("ReduceSum", kept, [2])), float(LEVELS))
-    shares = graph.add("Div", graph.add("CumSum", graph.add("Add", kept, spread), 2), pixels)
+    kept = graph.add("Min", counts, pixels * (clip / LEVELS))
+    spread = (pixels - graph.add("ReduceSum", kept, [2])) / float(LEVELS)
+    shares = graph.add("CumSum", kept + spread, 2) / pixels
     return graph.add("Flatten", shares), graph.add("Cast", level, to=INT64)
 
 
@@ -144,7 +135,7 @@ def width(graph: Graph, x: Tensor, maps: int, pixels: int) -> Tensor:
     Images with fewer columns than the common width, which the library refuses, become NaN.
     """
     largest = graph.add("ReduceMax", x, axes=[1, 2, 3])
-    bright = graph.add("Greater", graph.add("ReduceMax", x, axes=[1]), graph.add("Mul", largest, 0.1))
+    bright = graph.add("Greater", graph.add("ReduceMax", x, axes=[1]), largest * 0.1)
     bright = graph.add("Cast", bright, to=FLOAT)
     down, _ = _moved(graph, x, bright, 2, None)
     right, fits = _moved(graph, x, bright, 3, pixels)
@@ -163,20 +154,19 @@ def _moved(graph: Graph, x: Tensor, bright: Tensor, axis: int, new: int | None) 
     places = graph.add("Cast", graph.add("Range", 0, graph.length(x, axis), 1), to=FLOAT)
     p, q = graph.add("Reshape", places, [1, 1, -1, 1]), graph.add("Reshape", places, [1, 1, 1, -1])
     seen = graph.add("Reshape", graph.add("ReduceMax", bright, axes=[5 - axis]), [0, 1, 1, -1])
-    from_end = graph.add("ReduceMax", graph.add("Mul", seen, graph.add("Sub", size, q)), axes=[3])
-    end = graph.add("ReduceMax", graph.add("Mul", seen, graph.add("Add", q, 1.0)), axes=[3])
-    first = graph.add("Sub", size, from_end)
-    n = graph.add("Sub", end, first)
+    from_end = graph.add("ReduceMax", seen * (size - q), axes=[3])
+    end = graph.add("ReduceMax", seen * (q + 1.0), axes=[3])
+    first = size - from_end
+    n = end - first
     m = n if new is None else np.float32(new)
-    offset = graph.add("Floor", graph.add("Div", graph.add("Sub", size, m), 2.0))
-    i, start = graph.add("Sub", p, offset), graph.add("Sub", q, first)
+    i, start = p - graph.add("Floor", (size - m) / 2.0), q - first
 
     def edge(i: Tensor) -> Tensor:
-        return graph.add("Max", graph.add("Min", graph.add("Div", graph.add("Mul", i, n), m), n), 0.0)
+        return graph.add("Max", graph.add("Min", i * n / m, n), 0.0)
 
-    stop = graph.add("Min", edge(graph.add("Add", i, 1.0)), graph.add("Add", start, 1.0))
-    overlap = graph.add("Max", graph.add("Sub", stop, graph.add("Max", edge(i), start)), 0.0)
-    return graph.add("Mul", overlap, graph.add("Div", m, n)), graph.add("GreaterOrEqual", size, m)
+    stop = graph.add("Min", edge(i + 1.0), start + 1.0)
+    overlap = graph.add("Max", stop - graph.add("Max", edge(i), start), 0.0)
+    return overlap * graph.add("Div", m, n), graph.add("GreaterOrEqual", size, m)
 
 
 def conorm(graph: Graph, x: Tensor, maps: int, narrow: float, wide: float) -> Tensor:
@@ -191,8 +181,8 @@ def conorm(graph: Graph, x: Tensor, maps: int, narrow: float, wide: float) -> Te
     for axis in (2, 3):
         x = mirrored(graph, x, axis, 2 * reach + 1)
     edges = graph.add("Conv", x, W, kernel_shape=W.shape[2:], group=maps)
-    square = graph.add("ReduceMean", graph.add("Mul", edges, edges), axes=[1, 2, 3])
-    return graph.add("Div", edges, graph.add("Max", graph.add("Sqrt", square), 1e-3))
+    square = graph.add("ReduceMean", edges * edges, axes=[1, 2, 3])
+    return edges / graph.add("Max", graph.add("Sqrt", square), 1e-3)
 
 
 def _on_value(graph: Graph, x: Tensor, maps: int, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -200,11 +190,10 @@ def _on_value(graph: Graph, x: Tensor, maps: int, change: Callable[[Tensor], Ten
     if maps == 1:
         return change(x)
     value = graph.add("ReduceMax", x, axes=[1])
-    factor = graph.add("Div", change(value), graph.add("Max", value, 1e-6))
-    return graph.add("Mul", x, factor)
+    return x * (change(value) / graph.add("Max", value, 1e-6))
 
 
 PREPROCESSINGS: Mapping[str, Callable[..., Tensor]] = {
-    operators.__name__: operators for operators in (none, width, imadjust, histeq, adapthisteq, conorm)
+    operators.__name__: operators for operators in (width, imadjust, histeq, adapthisteq, conorm)
 }
 """What adds the operators of a preprocessing, by its kind."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import numpy as np
 import tifffile
 
 from tinympcnn.errors import DataError, UsageError
-from tinympcnn.io.atomic import replacing
+from tinympcnn.io.atomic import AnyPath, replacing
 from tinympcnn.io.image_file import ImageFile
 
 CLASSIC_LIMIT = 2**32 - 2**26  # the bytes of pixels that leave a classic TIFF room for 100,000 page headers
@@ -36,7 +35,7 @@ class PageWriter:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: AnyPath,
         n_pages: int,
         shape: tuple[int, ...],
         dtype: Any,

@@ -6,7 +6,6 @@ shard, one file, of each array, so no two processes ever write one file, and a b
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ import numpy as np
 
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.predictions import label_dtype
+from tinympcnn.io.predictions import label_dtype, most_probable
 from tinympcnn.io.zarr.reader import OURS, is_zarr, libraries
 
 CHUNK = 1 << 18  # pixels that a viewer reads together
@@ -51,23 +50,20 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path` that takes its place at the end of the block, unless the block raises."""
     place = path.resolve()
     try:
-        temporary = Path(tempfile.mkdtemp(".tmp", ".tinympcnn-", place.parent))
+        around = Path(tempfile.mkdtemp(".tmp", ".tinympcnn-", place.parent))
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        yield temporary
-        if place.exists():
-            old = Path(tempfile.mkdtemp(".tmp", ".tinympcnn-", place.parent))
-            place.rename(old / "old")
-            temporary.rename(place)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        new = around / "new"
+        new.mkdir()
+        yield new
+    except BaseException:
+        shutil.rmtree(around, ignore_errors=True)
+        raise
+    if place.exists():
+        place.rename(around / "old")
+    new.rename(place)
+    shutil.rmtree(around)
 
 
 @dataclass(frozen=True)
@@ -84,12 +80,11 @@ class ZarrStore:
         zarr, _ = libraries()
         at: dict[str, Any] = dict(zip(self.pages[0], np.unravel_index(number, self.pages[1]), strict=True))
         at |= {"Y": rows, "X": slice(None)}
-        values = np.array(self.class_values, label_dtype(self.class_values))
         channel = _with_classes(self.axes).index("C")
         place: list[Any] = [at[axis] for axis in self.axes]
         try:
             labels = zarr.open_array(self.path / LABELS / "0", mode="r+")
-            labels[tuple(place)] = values[band.argmax(axis=-1)]
+            labels[tuple(place)] = most_probable(band, self.class_values)
             place.insert(channel, slice(None))
             zarr.open_array(self.path / "0", mode="r+")[tuple(place)] = band.transpose(2, 0, 1)
         except OSError as error:
