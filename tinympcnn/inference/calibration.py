@@ -122,7 +122,7 @@ def _nearest_rising(moments: np.ndarray, products: np.ndarray) -> np.ndarray:
     A quadratic is nowhere negative on [0, 1] if and only if it is (a + b*t)**2 + (d*t)**2 + e*e*t*(1 - t) for some
     a, b, d, e (Lukacs); the polynomial's slope is written so, and the rest is least squares without constraints.
     """
-    from scipy import optimize  # takes half of the time in which any command starts
+    from scipy import optimize
 
     def rising(v: np.ndarray) -> np.ndarray:
         start, a, b, d, e = v

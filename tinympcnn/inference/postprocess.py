@@ -72,7 +72,6 @@ def median(probabilities: np.ndarray, radius: int) -> np.ndarray:
 
     if radius < 1:
         raise UsageError(f"the radius of a median filter must be at least 1 pixel, not {radius}")
-
     filtered: np.ndarray = ndimage.median_filter(probabilities, footprint=_disc(radius)[..., None], mode="mirror")
     if probabilities.shape[-1] == 2:
         return filtered
