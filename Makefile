@@ -21,9 +21,10 @@ demo: .venv/stamp-plot
 test: .venv/stamp-test
 	$(BIN)/python -m pytest
 
-# What takes long; with the notebooks where `make test-tutorials` has installed what they need.
+# What takes long, and many examples of every property; with the notebooks where `make test-tutorials` has installed
+# what they need.
 test-slow: .venv/stamp-test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile many
 
 test-tutorials: .venv/stamp-test .venv/stamp-tutorials
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import itertools
 import os
 import sys
 import warnings
@@ -13,12 +15,24 @@ from typing import Any, NamedTuple
 import fake_cupy
 import numpy as np
 import pytest
-from helpers import PLAIN, pixels, written
+from helpers import PLAIN, TUTORIALS, pixels, tutorial, written
+from hypothesis import HealthCheck, settings
 
-from tinympcnn import cli, engine
+from tinympcnn import Net, cli, engine
 from tinympcnn.engine import backend
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.layers import LAYERS, register_layer
+
+# `make test` tries few examples of every property, and `make test-slow` many.
+_calm = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+settings.register_profile("few", _calm, max_examples=25)
+settings.register_profile("many", _calm, max_examples=250)
+settings.load_profile("few")
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # what was collected stays to the end: later collections of garbage pass it over
 
 
 class Device(NamedTuple):
@@ -128,6 +142,23 @@ def threads():
 
 
 @pytest.fixture
+def failing(monkeypatch):
+    """Return a function that makes a forward pass fail ``when(call, images)`` says so; the first call is 1."""
+
+    def fail(error, when):
+        forward, calls = Net.forward, itertools.count(1)
+
+        def passes(self, images, train=True, outputs=None):
+            if when(next(calls), images):
+                raise error
+            return forward(self, images, train, outputs)
+
+        monkeypatch.setattr(Net, "forward", passes)
+
+    return fail
+
+
+@pytest.fixture
 def run(capsys):
     """Return a function that runs one command and returns exit code, output and complaint."""
 
@@ -148,6 +179,17 @@ def made(tmp_path_factory):
     files = ["-i", f"{folder}/images.tif", "-l", f"{folder}/labels.tif", "-o", f"{folder}/model.npz"]
     assert cli.main(["train", *files, "--net", "C3x3x3 MPF2x2 FC2", "--epochs", "1", "--backend", "numpy"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def course_of():
+    """Work where the notebooks run; return a function from the source of a tutorial to its exercises, made once."""
+    before = Path.cwd()
+    sys.path.insert(0, str(TUTORIALS))
+    os.chdir(TUTORIALS)
+    yield tutorial
+    os.chdir(before)
+    sys.path.remove(str(TUTORIALS))
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import csv
+import functools
 import random
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,23 @@ import numpy as np
 import pytest
 import tifffile
 
+import tinympcnn
 from tinympcnn import Layer
+from tinympcnn.cli.models import Machine
+from tinympcnn.cli.segment import Steps, segment_files
+
+# --------------------------------------------------------------------------------------------------- the package
+
+PACKAGE = Path(tinympcnn.__file__).parent
+
+
+@functools.cache
+def syntax() -> dict[str, list[ast.AST]]:
+    """Return the nodes of the syntax tree of every module of the package, by its path, such as nn/losses.py."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    texts = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    return {name: list(ast.walk(ast.parse(text))) for name, text in texts.items()}
+
 
 # ------------------------------------------------------------------------------------------------------- layers
 
@@ -40,6 +60,39 @@ def close(device: Any, got: Any, wanted: Any, dtype: Any = np.float64) -> None:
     assert np.linalg.norm(got - wanted) <= tolerance * max(float(np.linalg.norm(wanted)), 1e-30)
 
 
+# -------------------------------------------------------------------------------------------------------- course
+
+TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
+
+
+class Course:
+    """One tutorial's exercises, and their solutions; the fixture `course_of` makes it where the notebooks run."""
+
+    def __init__(self, source: Path) -> None:
+        from course.exercises import Exercises, number_of, solutions
+
+        notebook = source.with_suffix(".ipynb")  # to read it takes less than jupytext takes to be imported
+        self.exercises = Exercises(notebook if notebook.exists() else source)
+        self.solutions = solutions(number_of(source))
+        self.start = self.exercises.start()
+
+    def answers(self, i: int) -> dict[str, Any]:
+        """Return the solutions to exercise i by name."""
+        known = vars(self.solutions)
+        return {name: known[name] for name in self.exercises.names[i] if name in known}
+
+    def judge(self, i: int, answers: dict[str, Any], given: dict[str, Any] | None = None) -> Any:
+        """Return (all verdicts are right, what was printed) for exercise i with `answers` in place of the blanks.
+
+        What the exercise starts with are `given` names, by default the solutions to earlier exercises.
+        """
+        if given is None:
+            given = {name: value for earlier in range(i) for name, value in self.answers(earlier).items()}
+        return self.exercises.judge(i, self.start | given, answers)[:2]
+
+
+tutorial = functools.cache(Course)
+
 # -------------------------------------------------------------------------------------------------------- files
 
 
@@ -56,6 +109,24 @@ def written(path: Path, array: np.ndarray, **options: Any) -> Path:
         warnings.simplefilter("ignore")  # tifffile warns of stacks that it takes for colour
         tifffile.imwrite(path, array, **options)
     return path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, a CSV file."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Counted:
+    """An image of which every slice of rows is noted."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image, self.shape = image, image.shape
+        self.taken: list[tuple[int, int]] = []
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        self.taken.append((rows.start, rows.stop))
+        return self.image[rows]
 
 
 PLAIN: dict[str, Any] = {"photometric": "minisblack"}
@@ -85,6 +156,17 @@ def mutated(whole: bytes, chance: random.Random) -> bytes:
 
 
 # --------------------------------------------------------------------------------------------- the command line
+
+
+def segmented(images: list[Path], model: Any, output: Path, said: list[str] | None = None, **options: Any) -> Any:
+    """Call `segment_files`, its options in one list; return what it wrote."""
+
+    def taken(group: Any) -> Any:
+        return group(**{field.name: options.pop(field.name) for field in fields(group) if field.name in options})
+
+    steps, machine = taken(Steps), taken(Machine)
+    echo = (lambda line: None) if said is None else said.append
+    return segment_files(images, model, output, steps, machine, **options, echo=echo)
 
 
 def refused(answer: tuple[int, str, str], code: int, words: str) -> None:

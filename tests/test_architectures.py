@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from helpers import PLAIN, lengths, noise, written
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinympcnn import (
@@ -101,7 +101,6 @@ def test_max_pool_fragment_is_a_maximum_at_stride_1_and_then_fragment(k, rng):
 
 
 @given(small)
-@settings(max_examples=25, deadline=None)
 def test_random_nested_nets_follow_the_reference_and_finite_differences(drawn):
     net, rng = drawn
     image = rng.permutation(np.linspace(-2, 2, np.prod(size := net.input_size((2, 3))))).reshape(1, *size, 1)
@@ -119,7 +118,6 @@ def test_random_nested_nets_follow_the_reference_and_finite_differences(drawn):
 
 
 @given(small)
-@settings(max_examples=25, deadline=None)
 def test_nets_that_do_not_come_up_keep_the_contract(drawn):
     net, rng = drawn
     P, Q = net.field_of_view
@@ -146,7 +144,6 @@ def test_nets_run_on_a_device(spec, device):
 
 
 @given(small, st.integers(0, 12), st.integers(0, 12))
-@settings(max_examples=60, deadline=None)
 def test_an_image_is_taken_or_refused_with_sizes_that_work(drawn, more_rows, more_columns):
     net, _ = drawn
     least = net.input_size((1, 1))
@@ -169,7 +166,6 @@ def test_an_image_is_taken_or_refused_with_sizes_that_work(drawn, more_rows, mor
 
 
 @given(small)
-@settings(max_examples=40, deadline=None)
 def test_no_output_sees_more_than_the_field_of_view_and_one_sees_as_much(drawn):
     """NaN in one row of pixels spreads to every output that sees the row."""
     net, rng = drawn
@@ -191,7 +187,6 @@ def test_no_output_sees_more_than_the_field_of_view_and_one_sees_as_much(drawn):
 
 
 @given(small)
-@settings(max_examples=30, deadline=None)
 def test_outputs_move_with_the_image_by_multiples_of_the_grid(drawn):
     net, rng = drawn
     (r, c), size = net.grid, net.input_size((4, 5))
@@ -203,10 +198,10 @@ def test_outputs_move_with_the_image_by_multiples_of_the_grid(drawn):
 @pytest.mark.parametrize("spec", [UNET, BOTH, "C3x3x2 [ MPF2x2 C2x2x3 ] C2x2x2", "C3x3x4 F2x2 C3x3x4 F2x2 C3x3x2"])
 @pytest.mark.parametrize("turns", [False, True])
 def test_tiles_of_every_size_give_the_same_bits(spec, turns, rng):
-    net, image = Net.from_spec(spec, rng=0), rng.standard_normal((71, 86))
+    net, image = Net.from_spec(spec, rng=0), rng.standard_normal((41, 66))
     whole = net.segment(image, turns=turns)
-    assert np.isfinite(whole).all() and whole.shape == (71, 86, 2)
-    for tile in (1, 33, 40, 64):
+    assert np.isfinite(whole).all() and whole.shape == (41, 66, 2)
+    for tile in (1, 33, 40):
         assert (net.segment(image, turns=turns, tile=tile) == whole).all(), tile
 
 
@@ -306,14 +301,14 @@ def test_nested_nets_survive_their_model_file(tmp_path, rng):
 
 @pytest.mark.parametrize("crop", [None, 18])
 def test_a_u_net_learns_from_labels_and_from_target_images(crop, rng):
-    image = rng.standard_normal((30, 37))
+    image = rng.standard_normal((24, 29))
     image = image + np.roll(image, 1, 0)
     for target, out in ((image > 0, 2), (image[:, :, None], 1)):
         net = Net.from_spec(UNET.replace("C1x1x2", f"C1x1x{out}"), rng=0)
-        records = list(fit(net, ([image], [target]), Recipe(epochs=15, crop=crop, options={"lr": 0.01})))
+        records = list(fit(net, ([image], [target]), Recipe(epochs=8, crop=crop, options={"lr": 0.02})))
         assert records[-1]["loss_train"] < 0.7 * records[0]["loss_train"]
     predicted = net.predict(image)
-    assert predicted.shape == (30, 37, 1) and predicted.dtype == np.float32
+    assert predicted.shape == (24, 29, 1) and predicted.dtype == np.float32
     assert np.mean((predicted[:, :, 0] - image) ** 2) < 0.7 * image.var()
     assert (net.predict(image, tile=32) == predicted).all()
 
@@ -350,8 +345,7 @@ def test_predict_writes_what_the_net_predicts(run, tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("kind", "classes", "command"),
-    [("class_values", (0, 255), "segment"), ("class_names", ("cat", "dog"), "classify")],
+    ("kind", "classes", "command"), [("class_values", (0, 255), "segment"), ("class_names", ("cat", "dog"), "classify")]
 )
 def test_predict_refuses_a_net_of_classes_and_names_its_command(run, tmp_path, kind, classes, command):
     written(tmp_path / "image.tif", np.zeros((21, 26), np.uint8), **PLAIN)

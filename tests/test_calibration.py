@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
@@ -24,7 +24,6 @@ def sample(seed):
 
 @pytest.mark.slow
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
 def test_the_fit_rises_and_no_rising_cubic_is_nearer(seed):
     p, truth = sample(seed)
     fit = fit_calibration([(p, truth)], (0, 1))

@@ -1,6 +1,7 @@
 """`tinympcnn train` on images with one class each: it makes a model that classifies, resumes after SIGKILL, refuses."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,18 +17,29 @@ from tinympcnn.data import synthetic_digits
 SPEC = "1x13x13-6C4-MP2-12C2-MP2-20N-3N"
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Write 20 digits of each of three classes."""
+    folder = tmp_path_factory.mktemp("digits")
     images, classes = synthetic_digits(200, 14, rng=0)
     for i in np.flatnonzero(classes < 3):
-        (tmp_path / "set" / f"d{classes[i]}").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(images[i, ..., 0]).save(tmp_path / "set" / f"d{classes[i]}" / f"im{i}.png")
+        (folder / f"d{classes[i]}").mkdir(exist_ok=True)
+        Image.fromarray(images[i, ..., 0]).save(folder / f"d{classes[i]}" / f"im{i}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(digits, "set")
     return tmp_path
 
 
+TRAIN = ["train", "-i", "set", "-o", "m.npz", "--backend", "numpy", "--threads", "1"]
+
+
 def train(*more):
-    return main(["train", "-i", "set", "-o", "m.npz", "--backend", "numpy", "--threads", "1", *more])
+    return main([*TRAIN, *more])
 
 
 def test_a_folder_becomes_a_column_that_classifies(folder, capsys):
@@ -45,27 +57,15 @@ def test_a_folder_becomes_a_column_that_classifies(folder, capsys):
         assert "error" in file.readline() and len(file.readlines()) == 20
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(folder):
     options = ["--net", SPEC, "--epochs", "6", "--batch", "8", "--distort", "digits", "--minutes", "0", "--seed", "3"]
     assert train(*options) == 0
     whole = Net.load("m.npz").flat()
     for name in ("m.npz", "m.checkpoint.npz"):
         os.remove(name)
-    call = [
-        sys.executable,
-        "-m",
-        "tinympcnn",
-        "train",
-        "-i",
-        "set",
-        "-o",
-        "m.npz",
-        "--backend",
-        "numpy",
-        "--threads",
-        "1",
-    ]
-    process = subprocess.Popen([*call, *options], stdout=subprocess.DEVNULL)
+    call = [sys.executable, "-m", "tinympcnn", *TRAIN, *options]
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
     while not os.path.exists("m.checkpoint.npz") and process.poll() is None:
         time.sleep(0.01)
     process.kill()

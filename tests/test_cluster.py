@@ -92,16 +92,10 @@ def test_bands_that_nobody_takes_are_cancelled(net, rng):
     assert not first.cancelled() and len(others) == 3 and all(future.cancelled() for future in others)
 
 
-def test_a_worker_out_of_memory_makes_the_tiles_smaller_and_changes_no_bit(net, rng, monkeypatch):
-    image, forward, said = rng.normal(size=(300, 60, 1)), Net.forward, []
+def test_a_worker_out_of_memory_makes_the_tiles_smaller_and_changes_no_bit(net, rng, failing):
+    image, said = rng.normal(size=(300, 60, 1)), []
     whole = net.segment(image)
-
-    def limited(self, images, train=True, outputs=None):
-        if images.shape[1] > 50:
-            raise MemoryError
-        return forward(self, images, train, outputs)
-
-    monkeypatch.setattr(Net, "forward", limited)
+    failing(MemoryError, lambda call, images: images.shape[1] > 50)
     bands = Bands(as_members(net), 128, crew=Crew(Late(), ahead=5), echo=said.append)([image])
     assert (np.concatenate([band.take() for band in bands]) == whole).all()
     assert len(said) == 1  # and not once for each band that was under way

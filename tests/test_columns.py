@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import Conv, FullyConnected, MaxPool, Net, Tanh, UsageError
@@ -71,7 +71,6 @@ def test_what_does_not_fit_says_where_and_what_would(spec, message):
     st.lists(st.sampled_from(["2C3", "MP2", "2MP3", "3C2x3", "5N", "MP0", "C", "3n", " 2c2"]), max_size=5),
     st.integers(1, 40),
 )
-@settings(max_examples=100, deadline=None)
 def test_a_net_is_made_or_refused_and_a_size_that_is_offered_fits(words, n):
     spec = "-".join([f"1x{n}x{n}", *words, "2N"])
     try:

@@ -8,16 +8,13 @@ tell; but all of it runs on the fake device, which has the methods in its lists 
 import ast
 import inspect
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import fake_cupy
 import numpy as np
 import pytest
+from helpers import syntax
 
-import tinympcnn
-
-PACKAGE = Path(tinympcnn.__file__).parent
 ROOTS = {"xp": "", "cupy": "", "cuda": "cuda."}  # variables that hold the array module or a part of it
 
 
@@ -41,11 +38,11 @@ def prefix(node):
     return None
 
 
-def uses(tree, where=""):
-    """Yield the names that a syntax tree takes from the array module, the longest of ``xp.a.b.c`` only."""
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):
+def uses(nodes, where=""):
+    """Yield the names that the nodes of a tree take from the array module, the longest of ``xp.a.b.c`` only."""
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    calls = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
+    for node in nodes:
         if isinstance(node, ast.Attribute) and id(node) not in inner:
             names, root = [node.attr], node.value
             while isinstance(root, ast.Attribute) and prefix(root) is None:
@@ -56,7 +53,7 @@ def uses(tree, where=""):
                 yield Use(prefix(root) + ".".join(names), keywords, f"{where}:{node.lineno}")
 
 
-USES = [use for path in sorted(PACKAGE.rglob("*.py")) for use in uses(ast.parse(path.read_text()), path.name)]
+USES = [use for path, nodes in syntax().items() for use in uses(nodes, path)]
 NAMES = sorted({use.name for use in USES if not use.name.startswith("__")})
 
 
@@ -86,7 +83,7 @@ def f(net, x):
     y = net.xp.add(x, 1, out=x) + backend.array_module(x).zeros_like(x).sum(axis=0)
     return sys.modules["cupy"].asnumpy(y), xp.float32, np.sqrt, xp
 """
-    found = {(use.name, use.keywords) for use in uses(ast.parse(source))}
+    found = {(use.name, use.keywords) for use in uses(list(ast.walk(ast.parse(source))))}
     names = {("lib.stride_tricks.as_strided", ()), ("add", ("out",)), ("asnumpy", ()), ("float32", ())}
     assert found == names | {("zeros_like", ())}
     assert {"lib.stride_tricks.as_strided", "matmul", "tanh", "maximum", "cuda.memory.OutOfMemoryError"} <= set(NAMES)

@@ -298,6 +298,7 @@ def test_bits_are_alike_in_tiff_and_png(tmp_path):
     for labels in (False, True):
         tiff, png = (open_image(tmp_path / f"a.{suffix}", labels=labels)[0] for suffix in ("tif", "png"))
         np.testing.assert_array_equal(tiff, png)
+        assert tiff.dtype == png.dtype == np.uint8
         np.testing.assert_array_equal(png[..., 0], (PAGE > 99) * 255)
 
 

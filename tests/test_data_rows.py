@@ -5,13 +5,13 @@ import random
 import numpy as np
 import pytest
 import tifffile
-from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, pixels, written
-from hypothesis import HealthCheck, given, settings
+from helpers import IMAGEJ_ZCYX, OME_TZCYX, PLAIN, SEEDS, lengths, mutated, pixels, written
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn.data import downsample
 from tinympcnn.errors import DataError
-from tinympcnn.io.images import open_image
+from tinympcnn.io.images import open_image, read_images
 from tinympcnn.io.page_rows import PageRows
 from tinympcnn.io.tiff import rows as tiff_rows
 
@@ -70,7 +70,6 @@ def test_rows_are_those_of_the_whole_page(tmp_path, kind):
     st.sampled_from([None, (16, 16), (32, 16)]), st.sampled_from([None, "zlib", "lzw"]), st.sampled_from("<>"),
     st.sampled_from([np.uint8, np.uint16, np.float32]), st.integers(1, 3000), st.data(),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_layout_any_rows(tmp_path, H, W, C, strips, tile, packed, order, dtype, at_once, data):
     tiff_rows.AT_ONCE = at_once
     array = pixels(H, W, C, dtype=dtype) if C > 1 else pixels(H, W, dtype=dtype)
@@ -117,24 +116,30 @@ def test_a_page_that_breaks_off_gives_its_first_rows_and_then_one_sentence(tmp_p
         rows[495:505]
 
 
+def whole_pages(path):
+    return read_images(path)[0]
+
+
+def by_rows(path):
+    file = open_image(path)
+    parts = [PageRows(file, len(file) - 1)[row : row + 3] for row in range(0, min(file.shape[0], 50), 2)]
+    assert all(part.shape[1:] == file.shape[1:] for part in parts)
+    return parts
+
+
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_mutated_files_give_rows_or_one_sentence(tmp_path, seed):
+@pytest.mark.parametrize("read", [whole_pages, by_rows])
+@lengths(20, 1000)
+def test_mutated_files_give_pixels_or_one_sentence(tmp_path, seed, read, cases):
     array, options = SEEDS[seed]
     whole = written(tmp_path / "whole.tif", array, **options).read_bytes()
     chance, mutant = random.Random(seed), tmp_path / "mutant.tif"
-    for _ in range(150):
-        data = bytearray(whole)
-        for _ in range(chance.choice([1, 1, 2, 8])):
-            place = chance.randrange(min(len(data), 700) if chance.random() < 0.8 else len(data))
-            data[place] = chance.choice([0, 1, 255, chance.randrange(256)])
-        mutant.write_bytes(data)
+    for _ in range(cases):
+        mutant.write_bytes(mutated(whole, chance))
         try:
-            file = open_image(mutant)
-            parts = [PageRows(file, len(file) - 1)[row : row + 3] for row in range(0, min(file.shape[0], 50), 2)]
+            assert all(part.ndim == 3 for part in read(mutant))
         except DataError as error:
             assert "mutant.tif" in str(error) and "\n" not in str(error)
-        else:
-            assert all(part.shape[1:] == file.shape[1:] for part in parts)
 
 
 @pytest.mark.parametrize("factor", [2, 3, 7])

@@ -20,7 +20,7 @@ def best_threshold_error(images, positive):
 
 
 def test_no_threshold_finds_the_membranes():
-    images, labels = synthetic_membranes(6, 256, rng=0)
+    images, labels = synthetic_membranes(4, 192, rng=0)
     assert set(np.unique(labels)) == {0, 255}
     assert 0.20 < (labels == 0).mean() < 0.26
     assert best_threshold_error(images, labels == 255) > 0.15
@@ -91,6 +91,7 @@ def test_mimics_are_as_dark_as_mitoses():
         synthetic_mitoses(1, (50, 300))
 
 
+@pytest.mark.slow
 def test_the_committed_folders_are_what_the_script_draws():
     folders = runpy.run_path(str(DATA / "make_data.py"))["make_folders"]()
     found = {str(path.relative_to(DATA).with_suffix("")) for path in DATA.glob("*/*/*/*.tif")}

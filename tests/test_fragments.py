@@ -4,7 +4,7 @@ from itertools import product
 from math import prod
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import MaxPoolFragment
@@ -19,7 +19,6 @@ def numbered(shape):
     return np.arange(prod(shape)).reshape(shape)
 
 
-@settings(deadline=None)
 @given(pools, few, few, few, few)
 def test_split_undoes_merge_and_merge_undoes_split(pools, N, h, w, C):
     rows, columns = prod(k[0] for k in pools), prod(k[1] for k in pools)
@@ -31,7 +30,6 @@ def test_split_undoes_merge_and_merge_undoes_split(pools, N, h, w, C):
     assert (merge(split(dense, pools), pools) == dense).all()
 
 
-@settings(deadline=None, max_examples=50)
 @given(pools, few, few, few)
 def test_row_q_of_a_fragment_lies_where_its_offsets_say(pools, N, h, w):
     """Row r1 + k1*(r2 + k2*(... + q)), columns alike; the index of a fragment counts its offsets in mixed base."""
@@ -45,7 +43,6 @@ def test_row_q_of_a_fragment_lies_where_its_offsets_say(pools, N, h, w):
             assert dense[n, row, column, 0] == (i * h + q) * w + p
 
 
-@settings(deadline=None, max_examples=30)
 @given(pools, few, few)
 def test_merge_agrees_with_the_reference(pools, h, w):
     storage = numbered((2 * prod(kh * kw for kh, kw in pools), h, w, 2))

@@ -46,22 +46,10 @@ def test_mutated_images(harmless, tmp_path, monkeypatch, command, seed, cases):
     image, model, labels = tmp_path / "a.tif", tmp_path / "m.npz", tmp_path / "labels.tif"
     Net.from_spec("C3x3x2 FC2", 3 if array.shape[-1] == 3 else 1, rng=0).save(model)
     written(labels, (pixels(*array.shape[:3] if array.shape[-1] != 3 else (20, 30)) > 99).astype(np.uint8), **PLAIN)
+    numpy = ["--backend", "numpy"]
     words = {
-        "train": [
-            "-i",
-            image,
-            "-l",
-            labels,
-            "-o",
-            tmp_path / "n.npz",
-            "--net",
-            "FC2",
-            "--epochs",
-            "1",
-            "--backend",
-            "numpy",
-        ],
-        "segment": ["-i", image, "-m", model, "-o", tmp_path / "out", "--force", "--backend", "numpy"],
+        "train": ["-i", image, "-l", labels, "-o", tmp_path / "n.npz", "--net", "FC2", "--epochs", "1", *numpy],
+        "segment": ["-i", image, "-m", model, "-o", tmp_path / "out", "--force", *numpy],
         "evaluate": ["-p", image, "-l", labels],
     }[command]
     harmless(command, *words)

@@ -1,10 +1,10 @@
 """`make gpu-check` on the fake device: all of it runs but PyTorch, the tests, and what only a GPU can show."""
 
-import csv
 import sys
 from pathlib import Path
 
 import pytest
+from helpers import rows_of
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 SMALL = {"C3x3x4 MPF2x2 FC2": (20, 30)}
@@ -58,8 +58,7 @@ def test_a_report_is_written(fake, scripts, monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("TINYMPCNN_DATA", raising=False)
     assert gpu.main(["--no-tests", "--epochs", "2", "--results", str(tmp_path)]) == 0
     folder = tmp_path / "gpu-no-gpu"
-    with open(folder / "steps.csv", encoding="utf-8", newline="") as file:
-        assert [row["contender"] for row in csv.DictReader(file)] == ["CuPy", "tinympcnn"] * 2
+    assert [row["contender"] for row in rows_of(folder / "steps.csv")] == ["CuPy", "tinympcnn"] * 2
     report = (folder / "README.md").read_text()
     for words in ("no GPU, a fake", "TF32 off", "synthetic membranes", "(measured over 2)", "not compared"):
         assert words in report

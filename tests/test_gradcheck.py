@@ -4,18 +4,7 @@ import numpy as np
 import pytest
 from helpers import placed
 
-from tinympcnn import (
-    Conv,
-    FullyConnected,
-    Layer,
-    Logistic,
-    MaxPool,
-    MaxPoolFragment,
-    MeanSquaredError,
-    Net,
-    SoftmaxCrossEntropy,
-    Tanh,
-)
+from tinympcnn import Conv, Layer, MaxPool, MaxPoolFragment, MeanSquaredError, Net, SoftmaxCrossEntropy, Tanh
 from tinympcnn.engine import correlate, correlate_back
 from tinympcnn.gradcheck import check_contract, check_layer, check_loss, check_net
 
@@ -49,21 +38,8 @@ def complaint(report, name):
     return messages(report)[name]
 
 
-LAYERS = [
-    Conv(2, 3, (3, 2), rng=1),
-    FullyConnected(3, 4, (2, 3), rng=1),
-    FullyConnected(3, 4, rng=1),
-    MaxPool((2, 3)),
-    MaxPool(4),
-    MaxPoolFragment(2),
-    MaxPoolFragment((3, 2)),
-    Tanh(),
-    Logistic(),
-]
-
-
-@pytest.mark.parametrize("layer", LAYERS, ids=repr)
-def test_every_layer_of_the_library_passes(layer):
+@pytest.mark.parametrize("layer", [Conv(2, 3, (3, 2), rng=1), MaxPoolFragment((3, 2)), Tanh()], ids=repr)
+def test_a_layer_that_is_right_passes_and_stays_as_it_is(layer):
     before = {name: (param.copy(), layer.grads[name].copy()) for name, param in layer.params.items()}
     report = check_layer(layer).raise_if_wrong()
     assert [check.name for check in report.checks] == ["x", *layer.params]
@@ -183,10 +159,7 @@ def test_a_gradient_that_is_not_there_is_named():
         (lambda self, x, dy, dx: dx[:, 1:], "shape is wrong"),
         (lambda self, x, dy, dx: dx[::-1], "dy[2] was taken for dy[0]"),
         (lambda self, x, dy, dx: correlate_back(dy, self.params["W"][::-1, ::-1]), "taps are not flipped"),
-        (
-            lambda self, x, dy, dx: correlate(dy, self.params["W"][::-1, ::-1], border=(2, 1)),
-            "W is not transposed",
-        ),
+        (lambda self, x, dy, dx: correlate(dy, self.params["W"][::-1, ::-1], border=(2, 1)), "W is not transposed"),
         (lambda self, x, dy, dx: correlate_back(np.ones_like(dy), self.params["W"]), "dy has no part in it"),
     ],
 )
@@ -195,9 +168,9 @@ def test_a_wrong_input_gradient_of_a_convolution_is_named(spoil, words):
     assert words in said
 
 
-def pooled_with(order):
+def pooled_with(order, k=2):
     """Return a MaxPoolFragment layer that going back reads the fragments in another order."""
-    return broken_dy(MaxPoolFragment, lambda dy: dy[order(len(dy))])((2, 3))
+    return broken_dy(MaxPoolFragment, lambda dy: dy[order(len(dy))])(k)
 
 
 def broken_dy(kind, change):
@@ -211,7 +184,7 @@ def broken_dy(kind, change):
 
 
 def test_a_swapped_order_of_fragments_is_named():
-    by_columns = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel())
+    by_columns = pooled_with(lambda n: np.arange(n).reshape(-1, 2, 2).swapaxes(1, 2).ravel())
     assert "order of the fragments is swapped: dy[2] was taken for dy[1]" in complaint(check_layer(by_columns), "x")
     fragment_major = pooled_with(lambda n: np.arange(n).reshape(-1, 2).T.ravel())
     assert "order of the fragments is swapped" in complaint(check_layer(fragment_major), "x")
@@ -368,7 +341,7 @@ def test_the_contract_holds_and_is_broken_by_a_wrong_order_of_fragments():
     image = rng.standard_normal((13, 15, 2))
     net = Net.from_spec("C3x2x3 MPF2x3 C2x2x2 MPF2x2 FC2", in_maps=2, rng=0)
     assert max(check_contract(net, image)) < 1e-12
-    net.layers[2] = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel())
+    net.layers[2] = pooled_with(lambda n: np.arange(n).reshape(-1, 3, 2).swapaxes(1, 2).ravel(), (2, 3))
     scores, gradient = check_contract(net, image)
     assert scores < 1e-12 and gradient > 1e-3
 

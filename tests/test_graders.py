@@ -7,13 +7,11 @@ answers that raise, never end, or forget something, and right answers of another
 import ast
 import importlib.util
 import linecache
-import os
-import sys
 from pathlib import Path
 
 import pytest
+from helpers import TUTORIALS
 
-TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("jupytext", "matplotlib")),
     reason="'make test-tutorials' installs the extra 'tutorials'",
@@ -257,21 +255,12 @@ CASES = [[part.strip() for part in line.split(" | ")] for line in WRONG.strip().
 
 
 @pytest.fixture(scope="module")
-def judge():
-    """Return a function that judges an answer to an exercise, given as the text of its definition or as an object."""
-    sys.path.insert(0, str(TUTORIALS))
-    before, made = Path.cwd(), {}
-    os.chdir(TUTORIALS)
-    from course.exercises import Exercises, solutions
-
-    def get(number):
-        if number not in made:
-            exercises = Exercises(next(TUTORIALS.glob(f"{number}_*.py")))
-            made[number] = exercises, solutions(number), exercises.start()
-        return made[number]
+def judge(course_of):
+    """Return a function that judges an answer to an exercise: what `edit` makes of the text of its solution."""
 
     def run(number, name, edit):
-        exercises, module, start = get(number)
+        course = course_of(next(TUTORIALS.glob(f"{number}_*.py")))
+        exercises, module = course.exercises, course.solutions
         i = next(i for i, names in enumerate(exercises.names) if name in names)
         source = Path(module.__file__).read_text(encoding="utf-8")
         node = next(node for node in ast.parse(source).body if getattr(node, "name", None) == name)
@@ -280,11 +269,9 @@ def judge():
         linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
         exec(compile(text, file, "exec"), space)
         others = {known: vars(module)[known] for names in exercises.names for known in names if known in vars(module)}
-        return exercises.judge(i, start | others, {**others, name: space[name]})[:2]
+        return course.judge(i, {**others, name: space[name]}, given=others)
 
-    yield run
-    os.chdir(before)
-    sys.path.remove(str(TUTORIALS))
+    return run
 
 
 @pytest.mark.parametrize("exercise, old, new, says", CASES, ids=[f"{c[0]}: {c[2][:40]}" for c in CASES])

@@ -4,13 +4,12 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers import PACKAGE, syntax
 
 import tinympcnn
 
-PACKAGE = Path(tinympcnn.__file__).parent
 FLOORS = (  # from the top; a part may import from its own floor and from those below
     {"cli", "__main__"},
     {"__init__"},
@@ -26,29 +25,18 @@ FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 ROOT = "tinympcnn"
 
 
-def module_of(path):
-    return ".".join([ROOT, *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
-
-
-def package_of(module):
-    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
-
-
-MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {f"{ROOT}.{path.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__"): path for path in syntax()}
 
 
 def imports(module):
     """Return the modules of the package that a module imports anywhere: inside functions and TYPE_CHECKING too."""
     found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in syntax()[MODULES[module]]:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = (
-                [] if not node.level else package_of(module).split(".")[: None if node.level == 1 else 1 - node.level]
-            )
-            source = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {name if (name := f"{source}.{one.name}") in MODULES else source for one in node.names}
+        elif isinstance(node, ast.ImportFrom):  # absolute: ruff refuses others
+            names = {f"{node.module}.{one.name}" for one in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
     return {name for name in found if name in MODULES and name != module}
 
 
@@ -90,4 +78,5 @@ def test_the_reading_list_names_files_that_exist():
 
 
 def test_no_module_sends_the_reader_on():
-    assert [module for module, path in MODULES.items() if "Read next" in path.read_text()] == []
+    texts = {path: (PACKAGE / path).read_text(encoding="utf-8") for path in syntax()}
+    assert [path for path, text in texts.items() if "Read next" in text] == []

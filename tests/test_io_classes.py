@@ -57,10 +57,7 @@ def test_every_page_of_a_stack_has_the_class_of_its_folder(folder):
         (lambda f: (f / "empty").mkdir(), "empty holds no"),
         (lambda f: (f / "1" / "0.png").write_bytes(b"\x89PNG broken"), r"0\.png"),
         (lambda f: Image.fromarray(np.zeros((6, 6), np.uint8)).save(f / "10" / "0.png"), "6x6 pixels.*one size"),
-        (
-            lambda f: Image.fromarray(np.zeros((6, 5, 3), np.uint8)).save(f / "10" / "0.png"),
-            r"3 channels.*one size",
-        ),
+        (lambda f: Image.fromarray(np.zeros((6, 5, 3), np.uint8)).save(f / "10" / "0.png"), r"3 channels.*one size"),
     ],
 )
 def test_a_folder_that_cannot_be_used_says_why(folder, spoil, message):

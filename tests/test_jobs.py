@@ -1,6 +1,5 @@
 """From files to files: what is trained can be trained again from its record, and results are whole or not there."""
 
-import csv
 import json
 import multiprocessing
 import os
@@ -10,16 +9,17 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import helpers
 import numpy as np
 import pytest
 import tifffile
+from helpers import rows_of
 
 from tinympcnn import Checkpoint, Committee, DataError, Net, Recipe, UsageError, data
 from tinympcnn.cli import versions as running
 from tinympcnn.cli.calibrate import calibrate_files
 from tinympcnn.cli.evaluate import evaluate_files
-from tinympcnn.cli.models import Machine
-from tinympcnn.cli.segment import Steps, segment_files
+from tinympcnn.cli.segment import segment_files
 from tinympcnn.cli.session import Session
 from tinympcnn.cli.train import train_files
 from tinympcnn.inference.calibration import Calibration
@@ -30,14 +30,33 @@ from tinympcnn.io.reading import Reading
 TINY = {"net": "C3x3x3 MPF2x2 FC2", "epochs": 2, "options": {"lr": 0.01}}
 
 
-@pytest.fixture
-def job(tmp_path, rng):
-    """Make a folder with a stack of three images and its labels."""
-    images = rng.integers(0, 255, (3, 20, 24), dtype=np.uint8)
+def filled(folder):
+    """Write a stack of three images and its labels; return the folder."""
+    images = np.random.default_rng(0).integers(0, 255, (3, 20, 24), dtype=np.uint8)
     stack = {"photometric": "minisblack", "metadata": {"axes": "ZYX"}, "resolution": (2, 3), "resolutionunit": 3}
-    tifffile.imwrite(tmp_path / "images.tif", images, **stack)
-    tifffile.imwrite(tmp_path / "labels.tif", np.where(images > 120, 255, 7).astype(np.uint8), **stack)
-    return tmp_path
+    tifffile.imwrite(folder / "images.tif", images, **stack)
+    tifffile.imwrite(folder / "labels.tif", np.where(images > 120, 255, 7).astype(np.uint8), **stack)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path):
+    return filled(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = filled(tmp_path_factory.mktemp("trained"))
+    train(folder)
+    return folder
+
+
+@pytest.fixture
+def model(job, trained):
+    """Put a trained model and its checkpoint into `job`; return the model."""
+    for name in ("a.npz", "a.checkpoint.npz"):
+        shutil.copyfile(trained / name, job / name)
+    return job / "a.npz"
 
 
 def call(images, labels, output, said=None, **options):
@@ -54,11 +73,6 @@ def call(images, labels, output, said=None, **options):
 
 def train(job, name="a", said=None, **options):
     return call([job / "images.tif"], [job / "labels.tif"], job / f"{name}.npz", said, **options)
-
-
-def rows(path):
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +109,8 @@ def test_what_was_read_and_held_out_is_said_and_kept(job):
     text = "\n".join(said)
     for words in ("Z=3, Y=20, X=24, uint8", "7: 4", "255: 5", "training on 2 images, validating on 1", "wrote"):
         assert words in text
-    assert [row["epoch"] for row in rows(job / "log.csv")] == ["1", "2"]
-    assert float(rows(job / "log.csv")[1]["pixel_error"]) == net.record["log"][1]["pixel_error"]
+    assert [row["epoch"] for row in rows_of(job / "log.csv")] == ["1", "2"]
+    assert float(rows_of(job / "log.csv")[1]["pixel_error"]) == net.record["log"][1]["pixel_error"]
 
 
 def test_the_best_epoch_is_written_and_told(job):
@@ -175,7 +189,7 @@ def test_resume_of_a_finished_run_writes_model_and_log_again(job):
     (job / "a.npz").unlink()
     again = train(job, said=said, resume=True, log=job / "log.csv")
     assert f"going on from {job / 'a.checkpoint.npz'}, after 2 epochs" in said
-    assert (again.flat() == net.flat()).all() and len(rows(job / "log.csv")) == len(again.record["log"]) == 2
+    assert (again.flat() == net.flat()).all() and len(rows_of(job / "log.csv")) == len(again.record["log"]) == 2
 
 
 def test_what_an_earlier_run_left_is_kept_under_a_number(job):
@@ -232,8 +246,7 @@ def test_a_run_starts_from_another_model_and_its_record_says_so(job):
         train(job, "d", net=str(job / "c.npz"))
 
 
-def test_labels_of_other_values_are_another_run(job):
-    train(job)
+def test_labels_of_other_values_are_another_run(job, model):
     labels = tifffile.imread(job / "labels.tif")
     tifffile.imwrite(job / "labels.tif", (labels == 255).astype(np.uint8), photometric="minisblack")
     with pytest.raises(UsageError, match="had other images or labels"):
@@ -255,7 +268,7 @@ def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(j
     log, said, seen = job / "log.csv", [], []
 
     def report(record):
-        seen.append(len(rows(log)))
+        seen.append(len(rows_of(log)))
         log.chmod({1: 0o444, 4: 0o644}.get(record["epoch"], log.stat().st_mode & 0o777))
 
     train(job, said=said, log=log, epochs=5, report=report)
@@ -282,16 +295,14 @@ def test_a_log_that_becomes_unwritable_is_said_once_and_written_when_it_can_be(j
         ({"balance": "classes"}, "had balance 'none'"),
     ],
 )
-def test_a_run_with_other_options_is_not_gone_on_with(job, change, words):
-    train(job)
+def test_a_run_with_other_options_is_not_gone_on_with(job, model, change, words):
     before = (job / "a.checkpoint.npz").read_bytes()
     with pytest.raises(UsageError, match=words):
         train(job, resume=True, **change)
     assert (job / "a.checkpoint.npz").read_bytes() == before
 
 
-def test_a_run_on_other_images_is_not_gone_on_with(job):
-    train(job)
+def test_a_run_on_other_images_is_not_gone_on_with(job, model):
     images = tifffile.imread(job / "images.tif")
     images[0, 0, 0] ^= 1
     tifffile.imwrite(job / "images.tif", images, photometric="minisblack", metadata={"axes": "ZYX"})
@@ -299,16 +310,14 @@ def test_a_run_on_other_images_is_not_gone_on_with(job):
         train(job, resume=True)
 
 
-def test_another_version_is_gone_on_with_and_said(job, monkeypatch):
-    train(job)
+def test_another_version_is_gone_on_with_and_said(job, model, monkeypatch):
     monkeypatch.setattr(running, "__version__", "9.9")
     said = []
     train(job, said=said, resume=True)
     assert any("the last bits may differ" in line for line in said)
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint(job, monkeypatch):
-    train(job)
+def test_a_full_disk_keeps_the_last_good_checkpoint(job, model, monkeypatch):
     before = (job / "a.checkpoint.npz").read_bytes()
 
     def full(*_, **__):
@@ -356,20 +365,9 @@ def test_outputs_are_never_inputs_and_have_three_names(job):
 # -------------------------------------------------------------------------------------------- segmenting
 
 
-@pytest.fixture
-def model(job):
-    train(job)
-    return job / "a.npz"
-
-
-def segmented(job, model, *images, said=None, **options):
-    """Segment images, by default those of `job`; sort the options into the groups of `segment_files`."""
-    groups = [
-        group(**{name: options.pop(name) for name in group.__dataclass_fields__ if name in options})
-        for group in (Steps, Machine)
-    ]
-    echo = (lambda line: None) if said is None else said.append
-    return segment_files(images or (job / "images.tif",), model, job / "out", *groups, **options, echo=echo)
+def segmented(job, model, *images, **options):
+    """Segment images, by default those of `job`."""
+    return helpers.segmented(images or [job / "images.tif"], model, job / "out", **options)
 
 
 def test_a_stack_comes_back_as_probabilities_and_labels(job, model):
@@ -448,16 +446,8 @@ def test_nothing_is_overwritten_without_force_and_nothing_is_read_before_that_is
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, monkeypatch, error):
-    forward, calls = Net.forward, []
-
-    def interrupted(self, images, train=True, outputs=None):
-        calls.append(1)
-        if len(calls) == 3:
-            raise error
-        return forward(self, images, train, outputs)
-
-    monkeypatch.setattr(Net, "forward", interrupted)
+def test_an_interrupted_run_leaves_nothing_that_looks_complete(job, model, failing, error):
+    failing(error, lambda call, images: call == 3)
     with pytest.raises(error):
         segmented(job, model)
     assert list((job / "out").iterdir()) == []

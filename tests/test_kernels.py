@@ -6,16 +6,16 @@ from pathlib import Path
 import fake_cupy
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn.engine import kernels
 from tinympcnn.nn.layers import Logistic, MaxPoolFragment, Relu, Tanh
 
-CARDS = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90")
+BETWEEN = [pytest.param(card, marks=pytest.mark.slow) for card in ("sm_75", "sm_80", "sm_86", "sm_89")]
+CARDS = ["sm_70", *BETWEEN, "sm_90"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.tuples(*[st.integers(1, 3)] * 6), st.sampled_from([np.float32, np.float64]), st.booleans())
 def test_pooling_to_the_last_bit(fake, sizes, dtype, ties):
     F, h, w, C, kh, kw = sizes

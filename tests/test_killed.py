@@ -1,6 +1,5 @@
 """SIGKILL at every step of writing a file, and at random moments of a segmentation: nothing half-done is taken up."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+from helpers import rows_of
 
 from tinympcnn import Net
 
@@ -123,10 +123,10 @@ def test_killed_at_every_step_of_writing_a_run_ends_with_the_same_bits(job, tmp_
     assert "going on from" in last.stdout
     whole, cut = (Net.load(tmp_path / f"{name}.npz") for name in ("whole", "cut"))
     assert (whole.flat() == cut.flat()).all()
-    logs = []
-    for name in ("whole", "cut"):
-        with open(tmp_path / f"{name}.csv", encoding="utf-8", newline="") as file:
-            logs.append([(row["epoch"], row["loss_train"], row["step"]) for row in csv.DictReader(file)])
+    logs = [
+        [(row["epoch"], row["loss_train"], row["step"]) for row in rows_of(tmp_path / f"{name}.csv")]
+        for name in ("whole", "cut")
+    ]
     assert logs[0] == logs[1] and [row[0] for row in logs[1]] == [str(n) for n in range(1, 41)]
     assert not list(tmp_path.glob(".*"))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import close, noise, placed
 
-from tinympcnn import LocalContrast, Net, UsageError, engine
+from tinympcnn import LocalContrast, Net, UsageError
 from tinympcnn.cli import info
 from tinympcnn.gradcheck import check_contract, check_layer, check_net
 from tinympcnn.inference.segment import segment
@@ -75,16 +75,13 @@ def test_nets_with_it_keep_the_contract(rng):
     assert max(contract) < 1e-12
 
 
-def test_tiles_and_threads_change_no_bit(rng):
+def test_tiles_and_threads_change_no_bit(rng, threads):
     net = Net.from_spec("LC9x5 C5x5x4 MPF2x2 FC2x2x6 FC2", rng=0)
     image = rng.standard_normal((70, 95))
-    whole, before = segment(net, image), engine.get_threads()
-    try:
-        for tile, threads in ((32, 1), (32, 3), (64, 2)):
-            engine.set_threads(threads)
-            assert (segment(net, image, tile=tile) == whole).all()
-    finally:
-        engine.set_threads(before)
+    whole = segment(net, image)
+    for tile, n in ((32, 1), (32, 3), (64, 2)):
+        threads(n)
+        assert (segment(net, image, tile=tile) == whole).all()
 
 
 def test_files_hold_it(tmp_path, rng):

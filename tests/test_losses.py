@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import DataError, MeanSquaredError, SoftmaxCrossEntropy, UsageError
@@ -13,7 +13,6 @@ from tinympcnn.nn.losses import balanced_weights, softmax
 
 
 @given(st.integers(1, 4), st.booleans(), st.sampled_from(["pixels", "weights"]), st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
 def test_cross_entropy_by_hand_and_by_finite_differences(K, weighted, over, seed):
     rng = np.random.default_rng(seed)
     scores, target = 3 * rng.standard_normal((2, 3, 4, K)), rng.integers(-1, K, (2, 3, 4))

@@ -24,14 +24,7 @@ def test_a_rejection_curve_by_hand():
 
 @pytest.mark.parametrize(
     ("only_a", "only_b", "p"),
-    [
-        (0, 0, 1.0),
-        (1, 0, 1.0),
-        (5, 0, 2 / 32),
-        (0, 6, 2 / 64),
-        (8, 2, 2 * (1 + 10 + 45) / 1024),
-        (3, 3, 1.0),
-    ],
+    [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 2 / 32), (0, 6, 2 / 64), (8, 2, 2 * (1 + 10 + 45) / 1024), (3, 3, 1.0)],
 )
 def test_mcnemar_by_hand(only_a, only_b, p):
     a = np.r_[np.ones(only_a), np.zeros(only_b), np.ones(4), np.zeros(9)]

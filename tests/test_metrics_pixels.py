@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -39,7 +39,6 @@ def test_confusion_agrees_with_counting_one_pixel_at_a_time(data):
     np.testing.assert_array_equal(metrics.confusion(predicted, true, 3), slow)
 
 
-@settings(deadline=None)
 @given(MAPS, MASKS, MASKS)
 def test_f1_error_is_exact_at_every_threshold(p, truth, counted):
     result = metrics.f1_error(p, truth, counted=counted)
@@ -63,7 +62,6 @@ def test_always_saying_interior_costs_what_the_share_of_borders_says():
     assert metrics.f1_error(np.ones(truth.shape), truth).value == pytest.approx(1 - 2 * 78 / (2 * 78 + 22))
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.uint8, 10, elements=st.integers(0, 5)), hnp.arrays(int, 10, elements=st.integers(-1, 1)))
 def test_no_threshold_beats_the_best_threshold(grey, labels):
     if (labels == -1).all():

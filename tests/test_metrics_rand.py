@@ -6,7 +6,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -88,7 +88,6 @@ def test_thinning_by_hand(before, after):
     assert thinned == after
 
 
-@settings(deadline=None, max_examples=200)
 @given(IMAGES)
 def test_thinned_segments_keep_their_pixels_stay_whole_and_never_touch(interior):
     before = segments(interior)
@@ -107,7 +106,6 @@ def names(proposal, truth):
     return [(int(i), int(j) or next(fresh)) for i, j in zip(truth.flat, proposal.flat, strict=True) if i]
 
 
-@settings(deadline=None, max_examples=100)
 @given(IMAGES, IMAGES)
 def test_pairs_and_information_agree_with_counting_every_pair_of_pixels(proposal, truth):
     s, t = segments(proposal), segments(truth)
@@ -126,7 +124,6 @@ def test_pairs_and_information_agree_with_counting_every_pair_of_pixels(proposal
     np.testing.assert_allclose(rand._information(s, t), expected, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
 @given(hnp.arrays(float, (1, 5, 6), elements=st.floats(0, 1)), hnp.arrays(bool, (1, 5, 6)))
 def test_scores_lie_between_zero_and_one_and_alpha_half_is_the_f_score(p, truth):
     if not truth.any():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -58,13 +58,11 @@ def naive_warp(truth, p, t):
             return framed[1:-1, 1:-1]
 
 
-@settings(deadline=None, max_examples=100)
 @given(IMAGES, MAPS)
 def test_warp_does_what_its_naive_twin_does(truth, p):
     np.testing.assert_array_equal(metrics.warp(truth, p, 0.5), naive_warp(truth, p, 0.5))
 
 
-@settings(deadline=None, max_examples=100)
 @given(IMAGES, MAPS)
 def test_warp_changes_no_component_and_no_hole(truth, p):
     warped = metrics.warp(truth, p, 0.5)

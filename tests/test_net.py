@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import (
@@ -45,7 +45,6 @@ def nets(draw, most_pools=3):
 
 
 @given(nets(), st.integers(0, 5), st.integers(0, 7))
-@settings(max_examples=60, deadline=None)
 def test_the_image_net_is_the_patch_net_at_every_pixel(drawn, more_rows, more_columns):
     net, rng = drawn
     (P, Q), C = net.field_of_view, net.in_maps
@@ -54,7 +53,6 @@ def test_the_image_net_is_the_patch_net_at_every_pixel(drawn, more_rows, more_co
 
 
 @given(nets(most_pools=2), st.integers(2, 3))
-@settings(max_examples=15, deadline=None)
 def test_several_images_are_each_one_alone(drawn, n):
     net, rng = drawn
     P, Q = net.field_of_view

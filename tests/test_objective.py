@@ -1,12 +1,11 @@
 """The sum over a set: batches, executors that change no bit, and what real sets have in them."""
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, engine
+from tinympcnn import LBFGS, Net, SoftmaxCrossEntropy, UsageError
 from tinympcnn.data import downsample, downsample_labels, synthetic_strip
 from tinympcnn.nn.losses import balanced_weights
 from tinympcnn.training.objective import Example, batches, example, image_closure, set_closure
@@ -47,8 +46,11 @@ def test_a_batch_is_the_sum_of_its_images(strip):
         value += image_closure(net, pair, loss)() * loss.counted
         gradient += net.flat_grads() * loss.counted
         counted += loss.counted
-    assert set_closure(net, pairs, loss)() == pytest.approx(value / counted, rel=1e-13)
+    whole = set_closure(net, pairs, loss)
+    assert whole() == pytest.approx(value / counted, rel=1e-13) and whole(grad=False) == whole()
     np.testing.assert_allclose(net.flat_grads(), gradient / counted, rtol=1e-10, atol=1e-15)
+    with pytest.raises(UsageError, match="at least one image"):
+        set_closure(net, [], loss)
 
 
 def test_over_a_set_the_mean_over_weights_is_that_over_pixels_but_for_a_factor(strip):
@@ -62,28 +64,15 @@ def test_over_a_set_the_mean_over_weights_is_that_over_pixels_but_for_a_factor(s
     np.testing.assert_allclose(net.flat_grads(), factor * gradient, rtol=1e-10, atol=1e-15)
 
 
-def test_threads_change_no_bit(strip):
+def test_threads_change_no_bit(strip, threads):
     net, pairs, loss = strip
     value = set_closure(net, pairs, loss)()
     gradient = net.flat_grads()
     with ThreadPoolExecutor(3) as executor:
         assert set_closure(net, pairs, loss, executor)() == value
     assert (net.flat_grads() == gradient).all()
-    before = engine.get_threads()
-    try:
-        engine.set_threads(3)
-        assert set_closure(net, pairs, loss)() == value
-    finally:
-        engine.set_threads(before)
-    assert (net.flat_grads() == gradient).all()
-
-
-def test_processes_change_no_bit(strip):
-    net, pairs, loss = strip
-    value = set_closure(net, pairs, loss)()
-    gradient = net.flat_grads()
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
-        assert set_closure(net, pairs, loss, executor)() == value
+    threads(3)
+    assert set_closure(net, pairs, loss)() == value
     assert (net.flat_grads() == gradient).all()
 
 

@@ -241,9 +241,8 @@ def column(spec: str, preprocessing: str, seed: int = 0) -> Net:
     return net
 
 
-@pytest.mark.parametrize("maps", [1, 3])
 @pytest.mark.parametrize("kind", ["none", "width4", "imadjust", "histeq", "adapthisteq", "conorm"])
-@pytest.mark.parametrize("size", [(13, 13), (40, 29), (5, 30), (4, 4)])
+@pytest.mark.parametrize(("size", "maps"), [((13, 13), 1), ((40, 29), 3), ((5, 30), 3), ((4, 4), 1)])
 def test_onnxruntime_gives_the_probabilities_of_classify(kind, maps, size):
     net, images = column(f"{maps}x13x13-4C4-MP2-4C2-MP2-9N-3N", kind), pixels(6, *size, maps)
     images[0], images[1, :, :2] = 0, 3  # a black image, and one that is dark at its left
@@ -364,7 +363,7 @@ def test_models_that_do_not_fit_together_or_the_options(run, made, tmp_path):
     assert not output.exists()
 
 
-# ------------------------------------------------------------------------------------------------------ bioimage.io
+# ------------------------------------------------------ bioimage.io: slow, as bioimageio.spec takes seconds to import
 
 
 def checked(folder: Path) -> Any:
@@ -382,6 +381,7 @@ def checked(folder: Path) -> Any:
     return description
 
 
+@pytest.mark.slow
 def test_a_folder_for_bioimage_io(run, made, tmp_path):
     pytest.importorskip("bioimageio.spec")
     net = net_of(UNET)
@@ -399,6 +399,7 @@ def test_a_folder_for_bioimage_io(run, made, tmp_path):
     assert run(*words, "--force")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["--pixels", "float32"]])
 def test_a_folder_of_a_column(run, tmp_path, words):
     pytest.importorskip("bioimageio.spec")
@@ -411,6 +412,7 @@ def test_a_folder_of_a_column(run, tmp_path, words):
     assert description.inputs[0].data.type == (words or ["", "uint8"])[1]
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_net_for_images_that_are_shrunk(run, tmp_path):
     pytest.importorskip("bioimageio.spec")
     net = net_of("C3x3x4 MPF2x2 C2x2x4 FC3")

@@ -1,7 +1,5 @@
 """The optimisers against formulas by hand and against SciPy's minimisers."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from scipy import optimize
@@ -9,7 +7,7 @@ from scipy import optimize
 from tinympcnn import Net, SoftmaxCrossEntropy, UsageError
 from tinympcnn.errors import DivergenceError
 from tinympcnn.nn.optim import LBFGS, OPTIMIZERS, SGD, Adam, ArmijoSGD, build
-from tinympcnn.training.objective import Example, image_closure, set_closure
+from tinympcnn.training.objective import Example, image_closure
 
 
 class Problem:
@@ -187,30 +185,6 @@ def test_each_lowers_the_loss_of_a_net_and_goes_on_from_its_state_with_the_same_
     first, state, v = run(5)
     second, _, again = run(7, state, v)
     assert first + second == losses and (again == end).all()
-
-
-def test_a_set_is_the_mean_over_its_pixels_in_order_whatever_the_executor(rng):
-    net, loss = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0), SoftmaxCrossEntropy()
-    pairs = [
-        Example(rng.standard_normal((1, h + 3, w + 3, 1)).astype(np.float32), rng.integers(-1, 2, (1, h, w)))
-        for h, w in ((4, 5), (7, 3), (5, 5))
-    ]
-    total, gradient, counted = 0.0, 0.0, 0
-    for pair in pairs:
-        value = image_closure(net, pair, loss)()
-        total += value * loss.counted
-        gradient = gradient + net.flat_grads().astype(np.float64) * loss.counted
-        counted += loss.counted
-    value = set_closure(net, pairs, loss)()
-    mine = net.flat_grads()
-    assert value == pytest.approx(total / counted, rel=1e-12)
-    np.testing.assert_allclose(mine, gradient / counted, rtol=1e-5, atol=1e-9)
-    with ThreadPoolExecutor(2) as executor:
-        assert set_closure(net, pairs, loss, executor)() == value
-    assert (net.flat_grads() == mine).all()
-    assert set_closure(net, pairs, loss)(grad=False) == value
-    with pytest.raises(UsageError, match="at least one image"):
-        set_closure(net, [], loss)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinympcnn import DataError, UsageError
@@ -28,7 +28,6 @@ def test_smoothing_is_the_mean_over_the_disc_in_the_image(rng, size, radius):
     np.testing.assert_allclose(smooth(p, radius), right, rtol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 30), st.integers(1, 12), st.integers(0, 6), st.lists(st.integers(1, 9), min_size=1), st.integers(0)
 )

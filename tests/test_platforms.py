@@ -13,17 +13,15 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from helpers import PLAIN, pixels, refused, written
+from helpers import PLAIN, pixels, refused, syntax, written
 
-import tinympcnn
-from tinympcnn import DataError, Net, Recipe, UsageError, data
+from tinympcnn import Conv, DataError, Net, Recipe, UsageError, data, engine
 from tinympcnn.cli import entry, session
 from tinympcnn.data import deform, preprocessing
 from tinympcnn.engine import limits
+from tinympcnn.gradcheck import check_layer
 from tinympcnn.inference import calibration
 from tinympcnn.io import atomic, names, outputs
-
-PACKAGE = Path(tinympcnn.__file__).parent
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -219,25 +217,35 @@ def test_no_flag_that_a_blas_raises_without_need_is_a_warning(monkeypatch, rng):
 
     def flagged(*arguments, **options):  # as with Apple's Accelerate and some versions of NumPy
         calls.append(np.divide(np.ones(1), np.zeros(1)))
+        np.multiply(np.full(1, 1e300), 1e300)
+        np.subtract(np.full(1, np.inf), np.inf)
         return real(*arguments, **options)
 
+    net = Net.from_spec("C3x3x4 MPF2x2 FC2", rng=0)
     images = rng.random((2, 12, 14, 1)).astype(np.float32)
+    wanted = net.forward(images)
     monkeypatch.setattr(np, "matmul", flagged)
+    with pytest.raises(RuntimeWarning):
+        np.matmul(images, images.swapaxes(1, 2))
+    engine.matmul.row_period.cache_clear()
+    assert (net.forward(images) == wanted).all()
+    net.backward(wanted)
+    check_layer(Conv(2, 3, 2, rng=0)).raise_if_wrong()
     deform.displacements((20, 30), rng)
     preprocessing.conorm(images)
     preprocessing.width(images, 9)
     data.synthetic_signs(2, rng=0)
     truth = rng.random((9, 9))
     calibration.fit_calibration([(truth, truth > 0.5)], (0, 1))
-    assert len(calls) >= 12
+    assert len(calls) >= 20
 
 
 def test_products_go_through_the_function_that_knows_blas():
     literal = {"nn/layers/conv.py", "inference/calibration.py"}  # the formulas in NumPy's words; four numbers by four
     found = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        path
+        for path, nodes in syntax().items()
+        for node in nodes
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)
     }
     assert found <= literal

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -30,7 +30,6 @@ def test_radius_two_is_scipys_median_over_a_disc_of_21_pixels(size, rng):
 
 
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(1, 90), st.integers(1, 5), st.booleans())
-@settings(deadline=None, max_examples=40)
 def test_bands_are_filtered_as_the_whole_page_whatever_the_tiles(height, width, tile, radius, calibrated):
     net = Net.from_spec("C3x3x4 MPF2x2 C2x2x4 FC2", rng=0)
     image = np.random.default_rng(height).normal(size=(height, width, 1))

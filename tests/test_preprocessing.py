@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 
 from tinympcnn import DataError, UsageError
-from tinympcnn.data.preprocessing import (
-    KINDS,
-    Preprocessing,
-    adapthisteq,
-    conorm,
-    histeq,
-    imadjust,
-    width,
-)
+from tinympcnn.data.preprocessing import KINDS, Preprocessing, adapthisteq, conorm, histeq, imadjust, width
 
 rng = np.random.default_rng(0)
 SCENE = rng.random((2, 24, 20, 3)).astype(np.float32) ** 2

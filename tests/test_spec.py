@@ -1,20 +1,10 @@
 """The paper's notation: any text becomes layers or one sentence; a registered layer has a word of its own."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tinympcnn import (
-    Conv,
-    FullyConnected,
-    Layer,
-    LocalContrast,
-    MaxPoolFragment,
-    Net,
-    Tanh,
-    UsageError,
-    zoo,
-)
+from tinympcnn import Conv, FullyConnected, Layer, LocalContrast, MaxPoolFragment, Net, Tanh, UsageError, zoo
 from tinympcnn.nn.layers import LAYERS
 from tinympcnn.nn.spec import parse
 
@@ -44,7 +34,6 @@ def written(layer):
 
 
 @given(specs, size)
-@settings(max_examples=100, deadline=None)
 def test_every_word_becomes_its_layer(some, in_maps):
     layers = parse(" ".join(some), in_maps, rng=0)
     assert [word for layer in layers for word in written(layer)] == some
@@ -62,7 +51,6 @@ anything = st.one_of(
 
 
 @given(anything)
-@settings(max_examples=400, deadline=None)
 def test_any_text_is_layers_or_a_usage_error(text):
     try:
         layers = Net.from_spec(text, rng=0).layers
@@ -81,29 +69,16 @@ def test_words_that_mean_the_same(one, other):
 
 @pytest.mark.parametrize(
     "spec",
-    [
-        "",
-        " ",
-        "MPF2x2",
-        "C3x3",
-        "C3x3x2x2",
-        "FC2x2",
-        "MPF2x2x2",
-        "C0x3x2 FC2",
-        "X2",
-        "C3x3x2,FC2",
-        "C-3x3x2",
-        "C3x3x2 FC",
-        "C٣x٣x٢",
-    ],
-)
+    ["", " ", "MPF2x2", "C3x3", "C3x3x2x2", "FC2x2", "MPF2x2x2", "C0x3x2 FC2", "X2", "C3x3x2,FC2", "C-3x3x2",
+     "C3x3x2 FC", "C٣x٣x٢"],
+)  # fmt: skip
 def test_what_does_not_parse_is_refused_with_an_example(spec):
     with pytest.raises(UsageError, match="'C5x5x8 MPF2x2 C3x3x8 FC"):
         parse(spec)
 
 
 def test_a_layer_too_large_to_make_is_refused_before_it_is_made():
-    for spec in ("C999999x999999x999999 FC2", "C3x3x999999 C3x3x999999 FC2", "C9999x9999x2 FC2"):
+    for spec in ("C999999x999999x999999 FC2", "C3x3x9999 C99x99x999999 FC2", "C9999x9999x2 FC2"):
         with pytest.raises(UsageError, match="weights; use smaller layers"):
             parse(spec)
 

@@ -1,11 +1,11 @@
 """The splits of the steel benchmarks: nothing is shared, nothing is left out, twins stay together."""
 
-import csv
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import rows_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import steel_protocol
@@ -95,9 +95,7 @@ def small(monkeypatch, rng):
 
 
 def logged(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{key: row[key] for key in ("epoch", "evaluations", "loss_train", "loss_val")} for row in rows]
+    return [{key: row[key] for key in ("epoch", "evaluations", "loss_train", "loss_val")} for row in rows_of(path)]
 
 
 @pytest.mark.parametrize(

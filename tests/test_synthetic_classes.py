@@ -28,8 +28,8 @@ def neighbours(train, y, test):
 
 
 def test_digits_look_like_their_class():
-    images, y = synthetic_digits(1200, 16, rng=0)
-    assert (neighbours(images[:1000], y[:1000], images[1000:]) == y[1000:]).mean() > 0.75
+    images, y = synthetic_digits(700, 16, rng=0)
+    assert (neighbours(images[:600], y[:600], images[600:]) == y[600:]).mean() > 0.75
 
 
 @pytest.mark.slow

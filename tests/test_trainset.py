@@ -5,7 +5,7 @@ import pytest
 
 from tinympcnn import Net, Recipe, SoftmaxCrossEntropy
 from tinympcnn.training.dataset import WholeImages
-from tinympcnn.training.objective import image_closure, set_closure
+from tinympcnn.training.objective import image_closure, set_closure, validate
 
 SPEC = "C3x3x3 MPF2x2 C2x3x3 FC2"
 
@@ -19,7 +19,8 @@ def pictures(shapes, rng=0):
 def test_the_gradients_of_the_crops_sum_to_that_of_the_whole_image():
     net, loss = Net.from_spec(SPEC, rng=0).astype("float64"), SoftmaxCrossEntropy()
     images, labels = pictures([(23, 31)])
-    whole = set_closure(net, list(WholeImages(net, images, labels, Recipe()).everything()), loss)
+    (whole_image,) = WholeImages(net, images, labels, Recipe()).everything()
+    whole = set_closure(net, [whole_image], loss)
     expected, gradient = whole(), net.flat_grads()
     crops, total, value = WholeImages(net, images, labels, Recipe(crop=10)), 0, 0
     assert len(crops) == 3 * 4
@@ -30,6 +31,11 @@ def test_the_gradients_of_the_crops_sum_to_that_of_the_whole_image():
         total = total + share * net.flat_grads()
     assert value == pytest.approx(expected, rel=1e-12)
     assert np.linalg.norm(total - gradient) < 1e-12 * np.linalg.norm(gradient)
+    everything = list(crops.everything())  # what is validated on
+    assert max(max(pair.target.shape) for pair in everything) <= 10
+    assert validate(net, everything, loss, "error") == pytest.approx(
+        validate(net, [whole_image], loss, "error"), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("augment", ["none", "flip", "rotate", "elastic", "rotate+elastic"])

@@ -13,12 +13,11 @@ import re
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import TUTORIALS
 
-TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 LADDER = [
     "00_see_it_segment",
     "01_arrays_and_axes",
@@ -54,8 +53,8 @@ needs_extra = pytest.mark.skipif(
 )
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-exercised = [TUTORIALS / "template.py", *SOURCES]
-each_with_exercises = pytest.mark.parametrize("source", exercised, ids=lambda path: path.stem)
+TEMPLATE = pytest.param(TUTORIALS / "template.py", marks=pytest.mark.slow)  # read by jupytext, a slow import
+each_exercised = pytest.mark.parametrize("source", [*SOURCES, TEMPLATE], ids=lambda path: path.stem)
 
 
 def number(path):
@@ -184,18 +183,12 @@ def test_nothing_in_a_notebook_varies_without_reason(path):
 
 
 @needs_extra
-@each_source
-def test_source_and_notebook_are_a_pair(source, checked):
-    assert f"{source.stem}: pair is equal\n" in checked
+@pytest.mark.slow
+def test_sources_and_notebooks_are_pairs():
+    assert run_build("--check").stdout.splitlines() == [f"{source.stem}: pair is equal" for source in SOURCES]
 
 
-@pytest.fixture(scope="module")
-def checked():
-    """Return what is said about every pair of source and notebook."""
-    return run_build("--check").stdout
-
-
-@each_with_exercises
+@each_exercised
 def test_it_says_where_it_must_be_started(source):
     first = next(line for line in source.read_text(encoding="utf-8").splitlines() if line.startswith("from course"))
     assert first.endswith("  # not found? start Jupyter with `make tutorials`")
@@ -204,49 +197,8 @@ def test_it_says_where_it_must_be_started(source):
 # ------------------------------------------------------------------------------------------- the exercises
 
 
-class Course:
-    """One tutorial's exercises, and their solutions."""
-
-    def __init__(self, source):
-        from course.exercises import Exercises, number_of, solutions
-
-        self.exercises = Exercises(source)
-        self.solutions = solutions(number_of(source))
-        self.start = self.exercises.start()
-
-    def answers(self, i):
-        """Return the solutions to exercise i by name."""
-        known = vars(self.solutions)
-        return {name: known[name] for name in self.exercises.names[i] if name in known}
-
-    def judge(self, i, answers):
-        """Return (all verdicts are right, what was printed) for exercise i with `answers` in place of the blanks."""
-        space = dict(self.start)
-        for earlier in range(i):
-            space |= self.answers(earlier)
-        return self.exercises.judge(i, space, answers)[:2]
-
-
-@pytest.fixture(scope="module")
-def course_of():
-    """Return the exercises of a tutorial, made once."""
-    made = {}
-    sys.path.insert(0, str(TUTORIALS))
-    before = Path.cwd()
-    os.chdir(TUTORIALS)  # where its notebook runs
-
-    def get(source):
-        if source not in made:
-            made[source] = Course(source)
-        return made[source]
-
-    yield get
-    os.chdir(before)
-    sys.path.remove(str(TUTORIALS))
-
-
 @needs_extra
-@each_with_exercises
+@each_exercised
 def test_blanks_fail(course_of, source):
     tutorial = course_of(source)
     assert tutorial.exercises.cells
@@ -258,7 +210,7 @@ def test_blanks_fail(course_of, source):
 
 
 @needs_extra
-@each_with_exercises
+@each_exercised
 def test_solutions_pass(course_of, source):
     tutorial = course_of(source)
     for i in range(len(tutorial.exercises.cells)):
@@ -269,7 +221,7 @@ def test_solutions_pass(course_of, source):
 
 
 @needs_extra
-@each_with_exercises
+@each_exercised
 def test_typical_wrong_answers_are_caught_by_name(course_of, source):
     tutorial = course_of(source)
     wrong = tutorial.solutions.WRONG

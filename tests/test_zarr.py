@@ -5,11 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import PLAIN, pixels, refused, written
+from helpers import PLAIN, pixels, refused, segmented, written
 
 from tinympcnn import DataError, Net, UsageError
-from tinympcnn.cli.models import Machine
-from tinympcnn.cli.segment import Steps, segment_files
 from tinympcnn.inference.postprocess import median
 from tinympcnn.io.images import expand, open_image
 from tinympcnn.io.reading import Reading
@@ -25,6 +23,7 @@ AXES = {  # the stored axes, and how the image is described
     "pyx": "P=5, Y=20, X=30, uint8",
 }
 SIZES = {"t": 2, "c": 3, "z": 4, "y": 20, "x": 30, "p": 5}
+SMALL = {"tile": 32, "median": 2}
 KINDS = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space", "p": "angle"}
 
 
@@ -39,10 +38,7 @@ def store(path, array, axes, version="0.5", scale=None, unit="nanometer", **chan
             for name in axes
         ],
         "datasets": [
-            {
-                "path": "full",
-                "coordinateTransformations": [{"type": "scale", "scale": scale or [1.0] * len(axes)}],
-            }
+            {"path": "full", "coordinateTransformations": [{"type": "scale", "scale": scale or [1.0] * len(axes)}]}
         ],
         **changes,
     }
@@ -59,14 +55,6 @@ def model(tmp_path):
     net.class_values = 7, 9, 300
     net.save(tmp_path / "m.npz")
     return tmp_path / "m.npz"
-
-
-def segmented(image, model, output, **options):
-    groups = [
-        group(**{name: options.pop(name) for name in group.__dataclass_fields__ if name in options})
-        for group in (Steps, Machine)
-    ]
-    return segment_files([image], model, output, *groups, echo=lambda line: None, **options)
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -91,12 +79,11 @@ def test_a_folder_holds_zarrs_among_others_and_a_zarr_is_no_folder_of_images(tmp
     assert [path.name for path in expand(tmp_path / "b9.zarr")] == ["b9.zarr"]
 
 
-@pytest.mark.parametrize("axes", ["zyx", "tzyx", "yx", "pyx"])
-@pytest.mark.parametrize("options", [{}, {"tile": 32, "median": 2}])
+@pytest.mark.parametrize(("axes", "options"), [("tzyx", {}), ("pyx", {}), ("zyx", SMALL), ("yx", SMALL)])
 def test_probabilities_and_labels_are_an_image_and_its_labels_with_its_axes_and_scale(axes, options, model, tmp_path):
-    array, scale = pixels(*({**SIZES, "y": 70, "x": 50}[axis] for axis in axes)), [2.0, 50.0, 4.0, 5.0][-len(axes) :]
+    array, scale = pixels(*({**SIZES, "y": 50, "x": 37}[axis] for axis in axes)), [2.0, 50.0, 4.0, 5.0][-len(axes) :]
     image = store(tmp_path / "a.zarr", array, axes, "0.4", scale)
-    assert segmented(image, model, tmp_path / "out.zarr", **options) == [tmp_path / "out.zarr"]
+    assert segmented([image], model, tmp_path / "out.zarr", **options) == [tmp_path / "out.zarr"]
     whole = models.open_ome_zarr(zarr.open_group(tmp_path / "out.zarr", mode="r"))
     assert isinstance(whole, models.v05.image.Image) and whole.labels.label_paths == ["classes"]
     multiscale = whole.ome_attributes.multiscales[0]
@@ -107,7 +94,7 @@ def test_probabilities_and_labels_are_an_image_and_its_labels_with_its_axes_and_
     assert {axis.unit for axis in multiscale.axes if axis.type == "space"} == {"nanometer"}
 
     net = Net.load(model)
-    pages = np.stack([net.segment(page) for page in array.reshape(-1, 70, 50)])
+    pages = np.stack([net.segment(page) for page in array.reshape(-1, 50, 37)])
     pages = np.stack([median(page, 2) for page in pages]) if options else pages
     prob, labels = open_image(tmp_path / "out.zarr"), open_image(tmp_path / "out.zarr" / "labels" / "classes")
     assert (np.stack(list(prob)) == pages).all() and prob.metadata["class_values"] == [7, 9, 300]
@@ -134,7 +121,7 @@ def test_the_scale_of_a_tiff_is_kept_and_grows_with_down_sampling(options, expec
         net = Net.load(model)
         net.record["downsample"] = factor
         net.save(model)
-        segmented(image, model, tmp_path / "out.zarr", force=True)
+        segmented([image], model, tmp_path / "out.zarr", force=True)
         attributes = json.loads((tmp_path / "out.zarr" / "zarr.json").read_text())["attributes"]["ome"]["multiscales"]
         scale = attributes[0]["datasets"][0]["coordinateTransformations"][0]["scale"]
         assert scale == [1.0, expected[0][0], *(factor * step for step in expected[0][1:])]
@@ -143,9 +130,9 @@ def test_the_scale_of_a_tiff_is_kept_and_grows_with_down_sampling(options, expec
 
 def test_a_zarr_comes_back_as_tiff_with_its_scale(model, tmp_path):
     image = store(tmp_path / "a.zarr", pixels(4, 20, 30), "zyx", scale=[50.0, 4.0, 5.0])
-    prob, _ = segmented(image, model, tmp_path / "out")
+    prob, _ = segmented([image], model, tmp_path / "out")
     assert prob.name == "a_prob.tif" and open_image(prob).metadata["PhysicalSizeX"] == 5.0
-    segmented(prob.with_name("a_labels.tif"), model, tmp_path / "again.zarr")
+    segmented([prob.with_name("a_labels.tif")], model, tmp_path / "again.zarr")
     again = open_image(tmp_path / "again.zarr").metadata
     assert (again["PhysicalSizeZ"], again["PhysicalSizeZUnit"]) == (50.0, "nanometer")
 
@@ -254,18 +241,11 @@ def test_predictions_have_no_zarr(tmp_path, run):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, DataError])
-def test_an_interrupted_run_leaves_no_zarr(error, model, tmp_path, monkeypatch):
-    image, forward, calls = store(tmp_path / "a.zarr", pixels(3, 20, 30), "zyx"), Net.forward, []
-
-    def interrupted(self, images, train=True, outputs=None):
-        calls.append(1)
-        if len(calls) == 3:
-            raise error("enough")
-        return forward(self, images, train, outputs)
-
-    monkeypatch.setattr(Net, "forward", interrupted)
+def test_an_interrupted_run_leaves_no_zarr(error, model, tmp_path, failing):
+    image = store(tmp_path / "a.zarr", pixels(3, 20, 30), "zyx")
+    failing(error("enough"), lambda call, images: call == 3)
     with pytest.raises(error):
-        segmented(image, model, tmp_path / "out.zarr")
+        segmented([image], model, tmp_path / "out.zarr")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zarr", "m.npz"]
 
 
@@ -275,28 +255,22 @@ def test_axes_that_ome_zarr_has_no_place_for_are_refused(model, tmp_path):
     with pytest.raises(
         DataError, match=r"the axes PVZYX of .* do not fit into an OME-Zarr .*; write TIFF, to a folder"
     ):
-        segmented(image, model, tmp_path / "out.zarr", reading=Reading(axes="PVZYX"))
+        segmented([image], model, tmp_path / "out.zarr", reading=Reading(axes="PVZYX"))
     assert not (tmp_path / "out.zarr").exists()
 
 
-def test_tiles_that_run_out_of_memory_change_no_chunk(model, tmp_path, monkeypatch):
-    array = pixels(2, 200, 60)
-    image, forward = store(tmp_path / "a.zarr", array, "zyx"), Net.forward
+def test_tiles_that_run_out_of_memory_change_no_chunk(model, tmp_path, failing):
+    array = pixels(2, 130, 40)
+    image = store(tmp_path / "a.zarr", array, "zyx")
     expected = np.stack([Net.load(model).segment(page) for page in array])
-
-    def limited(self, images, train=True, outputs=None):
-        if images.shape[1] > 60:
-            raise MemoryError
-        return forward(self, images, train, outputs)
-
-    monkeypatch.setattr(Net, "forward", limited)
-    segmented(image, model, tmp_path / "out.zarr", tile=128)
+    failing(MemoryError, lambda call, images: images.shape[1] > 60)
+    segmented([image], model, tmp_path / "out.zarr", tile=128)
     assert (np.stack(list(open_image(tmp_path / "out.zarr"))) == expected).all()
 
 
 def test_results_are_evaluated_and_trained_on_like_tiff(model, tmp_path, run):
     image, out = store(tmp_path / "a.zarr", pixels(2, 20, 30), "zyx"), tmp_path / "out.zarr"
-    segmented(image, model, out)
+    segmented([image], model, out)
     truth = store(tmp_path / "truth.zarr", np.stack(list(open_image(out / "labels" / "classes")))[..., 0], "zyx")
     for prediction in (out, out / "labels" / "classes"):
         code, said, _ = run("evaluate", "-p", prediction, "-l", truth, "--json")

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from scipy import ndimage
 
 from tinympcnn import data, metrics
 from tinympcnn.cli import arguments, pictures
@@ -136,6 +135,8 @@ def separated(probabilities: np.ndarray) -> np.ndarray:
 
     Each pixel has the smallest probability of a disc around it; V_Rand thins borders, so that their width is no loss.
     """
+    from scipy import ndimage
+
     y, x = np.ogrid[-2:3, -2:3]
     lowest: np.ndarray = ndimage.minimum_filter(probabilities, footprint=(y * y + x * x <= 4)[None])
     return lowest

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
@@ -42,6 +41,8 @@ class VScores(NamedTuple):
 
 def segments(interior: np.ndarray) -> np.ndarray:
     """Return the 4-connected components of a boolean image (H, W), numbered from 1; borders are 0."""
+    from scipy import ndimage  # takes half of the time in which a command starts
+
     return np.asarray(ndimage.label(interior)[0])
 
 
@@ -63,6 +64,8 @@ def thin_borders(labels: np.ndarray) -> np.ndarray:
     """
     if not labels.any():
         return labels
+    from scipy import ndimage
+
     distance = np.pad(ndimage.distance_transform_cdt(labels == 0, "taxicab"), 1)
     rows, columns = np.ogrid[: distance.shape[0], : distance.shape[1]]
     wave = (2 * distance + (rows + columns) % 2).ravel()

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.sweep import THRESHOLDS, Sweep, as_thresholds, lowest, probability_and_truth
@@ -116,6 +115,8 @@ def _simple_codes() -> bytes:
     It is if exactly one 4-component of the interior neighbours touches the centre along a side, and the
     border neighbours form exactly one 8-component. Which of the two the centre itself is makes no difference.
     """
+    from scipy import ndimage
+
     simple = bytearray(256)
     around = np.ones((3, 3), bool)
     around[1, 1] = False
@@ -135,6 +136,8 @@ def _splits_or_merges(warped: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     A border pixel merges if its eight neighbours belong to two segments or more. An interior pixel splits in
     that case too, and where its neighbours, all of one segment, fall apart within `RADIUS` when it goes.
     """
+    from scipy import ndimage
+
     rows, columns = np.nonzero(wrong)
     framed = np.pad(ndimage.label(warped)[0], 1)
     around = np.stack([framed[rows + 1 + r, columns + 1 + c] for r, c in RING])
