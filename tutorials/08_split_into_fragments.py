@@ -158,7 +158,8 @@ for r, c in offsets:
 # %% [markdown]
 # ## Step 5: the number of a fragment, and two layers
 #
-# A storage is one array, so its fragments have numbers. Source fragment $f$ at offset $(r, c)$ becomes fragment
+# A storage is one array, so its fragments have numbers. At offset $(r, c)$, input fragment $f$ (the *source*) becomes
+# fragment
 #
 # $$ i = f\,k_h k_w + r\,k_w + c, \qquad\text{and back:}\qquad f = \lfloor i / (k_h k_w) \rfloor,\quad
 # (r, c) = \mathrm{divmod}(i \bmod k_h k_w,\; k_w). $$

@@ -110,9 +110,9 @@ assert len(F_source) == 1 and np.array_equal(F_source[0][:, :, 0], total)
 # One would like to write `dx[rows, columns] += deltas` for all winners at once. **Do not.** NumPy reads, adds and
 # writes back, so of several deltas for one place only the last one counts. (`np.add.at` is right, and slow.)
 #
-# The library needs no such scatter. It computes the maximum at every position (08, Step 4) and keeps the winner: the
-# number $i\,k_w + j$ of its tap. Merge the deltas into a dense map $D$, of size $h_m \times w_m$. Then tap $(i, j)$
-# receives the deltas of the windows that it won, and these lie at a *shift*:
+# The library needs neither. It computes the maximum at every position (08, Step 4) and keeps the winner: the number
+# $i\,k_w + j$ of its tap. Merge the deltas into a dense map $D$, of size $h_m \times w_m$. Then tap $(i, j)$ receives
+# the deltas of the windows that it won, and these lie at a *shift*:
 #
 # $$ \mathrm{d}x[\,i : i + h_m,\; j : j + w_m\,] \mathrel{+}= D \cdot [\,\text{winner} = i\,k_w + j\,]. $$
 #

@@ -18,7 +18,7 @@
 #
 # ![Loss against updates: two equal curves. Loss against seconds: far apart.](banners/11.png)
 #
-# - This gradient, through a net of *your* layers.
+# - The gradient of all patches, through a net of *your* layers.
 # - Two learning curves that are equal update by update, and far apart in time.
 # - Pictures of what a net has learnt: kernels, maps, and the pixels that speak for an answer.
 
@@ -49,8 +49,8 @@ rng = np.random.default_rng(11)
 # %% [markdown]
 # ## Step 1: your net on a whole image
 #
-# The loss of an image is the mean over its $N$ pixels, so the $1/N$ is in the $\mathrm{d}s_{uv}$ of tutorial 10 (Step
-# 5, with a case by hand):
+# The loss of an image is the mean of the losses $\ell$ of its $N$ pixels, so the $1/N$ is in the $\mathrm{d}s_{uv}$ of
+# tutorial 10 (Step 5, with a case by hand):
 #
 # $$L(\theta) = \frac{1}{N} \sum_{u, v} \ell(s_{uv}(\theta), t_{uv}), \qquad
 # \mathrm{d}s_{uv} = \frac{1}{N} \frac{\partial \ell}{\partial s_{uv}}.$$

@@ -96,12 +96,12 @@ assert np.allclose(net.flat(), [2.1075, 0.9925])
 # $$\eta < \frac{2}{\lambda_{\max}}.$$
 #
 # By hand: $H = \begin{pmatrix} \overline{x^2} & \overline{x} \\ \overline{x} & 1 \end{pmatrix}$, which is
-# $\begin{pmatrix} 3.5 & 1.5 \\ 1.5 & 1 \end{pmatrix}$, so $\lambda = 2.25 \pm \sqrt{2.25^2 - 1.25} = 4.203$ and
-# $0.297$. The limit is $2 / 4.203 = 0.476$.
+# $\begin{pmatrix} 3.5 & 1.5 \\ 1.5 & 1 \end{pmatrix}$, so $\lambda = 2.25 \pm \sqrt{2.25^2 - 1.25} = 4.203$ and $0.297$
+# (bars are means). The limit is $2 / 4.203 = 0.476$.
 #
 # **A mistake worth remembering:** $\eta = 0.5$, which is 5 % too much. Each step multiplies the distance across the
-# valley by $1 - 0.5 \cdot 4.203 = -1.10$: to the other side, and 10 % further out. From here on all paths start at
-# $(0, 3)$, off the line across the valley.
+# valley by $1 - 0.5 \cdot 4.203 = -1.10$: to the other side, and 10 % further out. From here on all drawn paths start
+# at $(0, 3)$, off the line across the valley.
 
 # %%
 H = np.array([[3.5, 1.5], [1.5, 1.0]])
@@ -209,8 +209,8 @@ show(
 )
 
 # %% [markdown]
-# And on a real net, with some hundred parameters and the same start for all. What counts is work, not steps: a trial of
-# the Armijo rule costs a forward pass, an evaluation with its gradient about three.
+# And on a real net, with 650 parameters and the same start for all. What counts is work, not steps: a trial of the
+# Armijo rule costs a forward pass, an evaluation with its gradient about three.
 #
 # Do not read a ranking of optimisers from the figure. The order depends on the rates: the last two lines of the output
 # are Adam and momentum at other rates, and end below all three curves. Armijo gave a fair curve without a search for a
@@ -282,8 +282,8 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# **Backtracking.** Return the first $t$, shrinking from the one given, that satisfies the Armijo rule. `loss_at(theta)`
-# is the loss; `g` is the gradient at `theta`. The solution is in `solutions/12.py`.
+# **Backtracking.** Return the first of `t`, `t * shrink`, `t * shrink**2`, ... that satisfies the Armijo rule.
+# `loss_at(theta)` is the loss; `g` is the gradient at `theta`. The solution is in `solutions/12.py`.
 
 
 # %% tags=["exercise"]

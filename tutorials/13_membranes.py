@@ -18,7 +18,7 @@
 #
 # ![One hole in a membrane, and the two cells that it makes one](banners/13.png)
 #
-# - A hole in one membrane, which the pixel error hardly notices and V_Rand does.
+# - A hole in one membrane, which the pixel error hardly notices and the score V_Rand does.
 # - As exercises: V_Rand of two label images, and the best threshold of a probability map.
 
 # %% [markdown]
@@ -246,7 +246,8 @@ grade_v_rand(v_rand)
 
 # %% [markdown]
 # **The best threshold.** Return the one of `thresholds` at which `p > threshold` has the largest
-# $F_1 = 2\,tp / (2\,tp + fp + fn)$ (the first one, if there are several).
+# $F_1 = 2\,tp / (2\,tp + fp + fn)$ (the first one, if several): $tp$ pixels are found rightly, $fp$ wrongly, $fn$
+# missed.
 
 
 # %% tags=["exercise"]

@@ -43,8 +43,8 @@ rng = np.random.default_rng(14)
 # %% [markdown]
 # ## Step 1: look
 #
-# The images show rolled steel in different light. Scale, water spots and scratches are harmless. The defect is a patch
-# of thin wavy streaks across the grain, and its label is the whole patch.
+# The images show rolled steel in different light. Mill scale, water spots and scratches are harmless. The defect is a
+# patch of thin wavy streaks across the grain, and its label is the whole patch.
 
 # %%
 data = TUTORIALS.parent / "data"
@@ -96,9 +96,10 @@ assert round(plain_loss, 3) == 0.346 and round(weighted_loss, 3) == 1.524
 source(balanced_weights, fold=True)
 
 # %% [markdown]
-# **A mistake worth remembering:** no weights. The paper's steel net trains for three passes (epochs) over 24 images
-# with the plain loss, and the loss falls. Beside it stands a net from a file, which trained with `balance="classes"`
-# for 40 passes over all 48 images (`models/make_steel_net.py`).
+# **A mistake worth remembering:** no weights. Below, the paper's steel net trains for three passes (epochs) over 24
+# images with the plain loss, and the loss falls. Beside it stands a net from a file, which trained with
+# `balance="classes"` for 40 passes over all 48 images (`models/make_steel_net.py`). *Recall* is the share of defect
+# pixels found, the *balanced error* the mean of both classes' error rates.
 
 # %% tags=["banner"]
 careless = zoo.steel(rng=14)
@@ -215,8 +216,8 @@ show(figures.roc_curve({name: roc(n, has_defect) for name, n in per_cut.items()}
 #
 # By hand: 3 misses and 5 false alarms on 100 images cost $0.08$ at $1 : 1$, and $(60 + 5) / 100 = 0.65$ at $20 : 1$.
 #
-# Each threshold is chosen on the 40 images of Step 3, and costs more on 120 new ones. The lower threshold finds no
-# further defect there; it only flags more sound strips. What is missing is a better net.
+# Each threshold is chosen on the 40 images of Step 3, now with $p > 0.5$, and costs more on 120 new ones. The lower
+# threshold, 187, finds no further defect there; it only flags more sound strips. What is missing is a better net.
 
 # %%
 candidates = np.arange(0, 900)
@@ -298,8 +299,8 @@ grade_choose_threshold(choose_threshold)
 # - The paper trains on half of 534 images, of which 70 have a defect, chooses the threshold on a quarter, and reports 3
 #   mistakes. With so few defects one image moves a rate by percents. So report counts, of what was flagged and of what
 #   was missed.
-# - Uneven light hides what stands out only against its surroundings. `LC33x33` in front of a net sets this *local
-#   contrast* beside the image (`LocalContrast`).
+# - Uneven light hides what stands out only against its surroundings. `LC33x33` in front of a net sets the *local
+#   contrast* of each pixel beside the image (`LocalContrast`).
 #
 # ## Next
 #

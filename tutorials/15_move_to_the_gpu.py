@@ -49,8 +49,8 @@ rng = np.random.default_rng(15)
 # ## Step 1: is there one?
 #
 # `backend.load("auto")` returns the module to work with, and a sentence that says why. It does not stop at
-# `import cupy`, which works on many machines without a working GPU: it compiles and runs one tiny kernel and reads the
-# result back. Where this fails, asking for `"cupy"` by name raises an error that says what to do.
+# `import cupy`, which works on many machines without a working GPU: it compiles and runs one tiny program (a *kernel*)
+# and reads the result back. Where this fails, asking for `"cupy"` by name raises an error that says what to do.
 
 # %%
 xp, why = backend.load("auto")

@@ -130,9 +130,9 @@ for k in (2, 3, (2, 3)):
 # $$y[f k_h k_w + r k_w + c, \, q, p] = \frac{1}{k_h k_w} \sum_{i, j} x[f, \, r + k_h q + i, \, c + k_w p + j].$$
 #
 # Take the mean $m$ over the window at every position; fragment $(r, c)$ is `m[:, r::kh, c::kw]`, and `split` returns
-# all of them. On the way back, `merge` puts the gradients of all fragments into one dense map $\delta$, in which
-# $\delta[u, v]$ belongs to the window whose first pixel is $(u, v)$. A pixel of $x$ now lies in several windows, so
-# their shares *add up*:
+# all of them. On the way back, `merge` puts the gradients of all fragments into one dense map $\delta$, zero outside,
+# in which $\delta[f, u, v]$ belongs to the window whose first pixel is $(u, v)$. A pixel of $x$ now lies in several
+# windows, so their shares *add up*:
 #
 # $$\mathrm{d}x[f, u, v] = \frac{1}{k_h k_w} \sum_{i, j} \delta[f, u - i, v - j].$$
 #

@@ -80,8 +80,8 @@ assert gap < 1e-12
 #
 # $$y[q, p] = x\big(A (q, p) + t + \alpha\, (G_\sigma * u)[q, p]\big),$$
 #
-# with a matrix $A$, a shift $t$, and noise $u$ from $-1$ to $1$ that a Gaussian of width $\sigma$ has smoothed. The
-# image is looked up once, between its pixels. Five resamplings in a row would blur it five times.
+# with a matrix $A$, a shift $t$, and $\alpha$ times noise $u$ from $-1$ to $1$ that a Gaussian of width $\sigma$ has
+# smoothed. The image is looked up once, between its pixels. Five resamplings in a row would blur it five times.
 #
 # By hand: an image whose pixels are $0, 4$, looked up a quarter of the way between them, is
 # $0.75 \cdot 0 + 0.25 \cdot 4 = 1$.
@@ -107,9 +107,9 @@ show(
 # %% [markdown]
 # ## Step 3: three columns
 #
-# A column is a net with a preprocessing of its own. Our three see each digit in its own width, 10 pixels wide, and 15
-# pixels wide. Each column begins with other weights and sees other pictures of the same digits, so it makes other
-# mistakes. `fit` is that of tutorial 11, on batches of patches in place of whole images.
+# A column is a net with a preprocessing of its own, kept in its model file. The first sees each digit in its own width,
+# the others 10 and 15 pixels wide. Each column begins with other weights and sees other pictures of the same digits, so
+# it makes other mistakes. `fit` is that of tutorial 11, on batches of patches in place of whole images.
 
 
 # %%
@@ -137,10 +137,10 @@ show(
 # %% [markdown]
 # ## Step 4: a committee, and whether its gain is chance
 #
-# The committee averages the probabilities: $p = \frac{1}{M} \sum_m p_m$. Is it better than the best column, or lucky?
-# Only images that one of them has right and the other wrong can tell. If both were equally good, each of these $n$
-# images would fall to either side like a coin. With $m$ on the rarer side, McNemar's test asks how often coins fall so
-# unevenly:
+# The committee averages the probabilities of its $M$ members: $p = \frac{1}{M} \sum_j p_j$. Is it better than the best
+# column, or lucky? Only images that one of them has right and the other wrong can tell. If both were equally good, each
+# of these $n$ images would fall to either side like a coin. With $m$ on the rarer side, McNemar's test asks how often
+# coins fall so unevenly:
 #
 # $$p = \min\Big(1, \; 2 \sum_{i \le m} \binom{n}{i} 2^{-n}\Big).$$
 #

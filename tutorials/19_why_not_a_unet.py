@@ -75,7 +75,7 @@ show(figures.split_only(x[0, :, :, 0]))
 #
 # Neighbours in a fragment lie $k$ pixels apart in the map. A convolution of the fragments therefore takes pixels that
 # lie $k$ apart: it is a convolution with gaps (*dilated*, or *a trous*, "with holes") of rate $k$. Behind a second
-# `Fragment(2)` the rate is 4.
+# `Fragment(2)` (`F2x2` in a spec) the rate is 4.
 #
 # By hand, on the row $1, 2, 3, 4, 5, 6$ with the kernel $(1, 10)$: the fragments are $1, 3, 5$ and $2, 4, 6$. Convolved
 # they are $31, 53$ and $42, 64$, and merged $31, 42, 53, 64$. Directly, with a gap: $1 + 10 \cdot 3 = 31$,
@@ -144,7 +144,7 @@ source(Skip.forward, Skip.backward, fold=True)
 # %% [markdown]
 # ## Step 4: a U-Net is skips inside each other
 #
-# In a spec, brackets are a skip. The U of the picture at the top, read from left to right:
+# In a spec, brackets are a skip, `U` an Upsample. The U of the picture at the top, read from left to right:
 #
 #     C3x3x6 [ MP2x2 C3x3x8 [ MP2x2 C3x3x8 C3x3x8 U2x2 ] C3x3x6 U2x2 ] C3x3x6 C1x1x1
 #
