@@ -170,20 +170,21 @@ def tasks_of(case: Case, options: argparse.Namespace) -> dict[tuple[str, str], C
 def in_turn(tasks: dict, rounds: int) -> dict:
     """Return the times of every task: each has one turn in every round, of one call or SHORTEST seconds.
 
-    A task that takes LONGEST seconds has one round only.
+    A turn begins with a call that does not count, because the others have taken the caches and the memory that is kept
+    from call to call. A task that takes LONGEST seconds has one round only.
     """
     times: dict = {key: [] for key in tasks}
-    for number in range(rounds + 1):  # the first round only warms up
+    for _ in range(rounds):
         for key, task in tasks.items():
             if times[key] and times[key][0] > LONGEST:
                 continue
             time.sleep(PAUSE)
+            task()
             calls, start = 0, time.perf_counter()
-            while calls == 0 or (number and time.perf_counter() - start < SHORTEST):
+            while calls == 0 or time.perf_counter() - start < SHORTEST:
                 task()
                 calls += 1
-            if number:
-                times[key].append((time.perf_counter() - start) / calls)
+            times[key].append((time.perf_counter() - start) / calls)
     return times
 
 
