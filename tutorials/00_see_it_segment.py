@@ -39,8 +39,8 @@ rng = np.random.default_rng(0)
 # ## Step 1: the task, and how mistakes are counted
 #
 # The synthetic image looks like a slice of tissue in an electron microscope. Its label image holds the true class $t$
-# of each pixel: 0, membrane, or 1, interior. A segmentation gives each pixel a class $\hat t$. For $N$ pixels, the
-# **pixel error** is
+# of each pixel: 0, membrane, or 1, interior. A segmentation gives each pixel a class $\hat t$. For $N$ pixels, in rows
+# $q$ and columns $p$, the **pixel error** is
 #
 # $$ \frac{1}{N} \sum_{q,p} [\,\hat t_{q,p} \ne t_{q,p}\,] . $$
 #
@@ -62,10 +62,10 @@ assert always_interior == (labels == 0).mean()
 # %% [markdown]
 # ## Step 2: the best threshold is not enough
 #
-# Membranes are dark, so a threshold on the grey value is the first idea: interior where $x_{q,p} > \theta$. By hand:
-# the grey values $10, 20, 30, 40$ have the classes $1, 1, 0, 1$. "Class 1 where the value is at most 20" is wrong once,
-# an error of $1/4$, and no threshold does better. The library tries every threshold and both sides; `bright` says
-# whether class 1 is the brighter one.
+# Membranes are dark, so a threshold $\theta$ on the grey value $x_{q,p}$ is the first idea: interior where
+# $x_{q,p} > \theta$. By hand: the grey values $10, 20, 30, 40$ have the classes $1, 1, 0, 1$. "Class 1 where the value
+# is at most 20" is wrong once, an error of $1/4$, and no threshold does better. The library tries every threshold and
+# both sides; `bright` says whether class 1 is the brighter one.
 
 # %%
 print(best_threshold_error([10, 20, 30, 40], [1, 1, 0, 1]))

@@ -116,7 +116,8 @@ show(
 #
 # A convolution (tutorial 02) reads windows of `kh` rows and `kw` columns with all their maps, and long runs of
 # neighbours in memory are read fastest. With maps last, each row of a window is **one run** of $k_w\,C$ numbers; with
-# maps first it is $C$ runs of $k_w$. By hand, for $k_w = 2$ and $C = 3$: one run of 6 numbers, against 3 runs of 2.
+# maps first it is $C$ runs of $k_w$. By hand, for $k_w = 2$ and $C = 3$ (maps a, b, c): one run of 6 numbers, against 3
+# runs of 2.
 
 # %%
 W = 4  # one row of four pixels with three maps
@@ -141,8 +142,9 @@ show(
 )
 
 # %% [markdown]
-# Weights have the axes `(kh, kw, in_maps, out_maps)`. The view `W.reshape(-1, out_maps)` is the matrix that a window is
-# multiplied with. By hand: a $3\times3$ kernel from 2 maps to 5 is a matrix of $3\cdot3\cdot2 = 18$ rows and 5 columns.
+# A convolution's weights, its *kernel*, have the axes `(kh, kw, in_maps, out_maps)`. The view `W.reshape(-1, out_maps)`
+# is the matrix that a window is multiplied with. By hand: a $3\times3$ kernel from 2 maps to 5 is a matrix of
+# $3\cdot3\cdot2 = 18$ rows and 5 columns.
 
 # %%
 weights = Conv(2, 5, 3, rng=rng).params["W"]
@@ -189,7 +191,7 @@ show(
 # Nets compute in float32, in half the memory of float64 and at twice the speed. A float32 has 24 binary digits, so
 # neighbours near $x$ differ by
 #
-# $$ 2^{\lfloor \log_2 |x| \rfloor - 23} $$
+# $$ 2^{\lfloor \log_2 |x| \rfloor - 23} . $$
 #
 # By hand: near $1$ that is $2^{-23} \approx 1.2\cdot10^{-7}$, and near $2^{24} = 16\,777\,216$ it is $2$, so adding $1$
 # there changes nothing. Gradient checks (tutorial 03) subtract almost equal numbers and need float64.

@@ -15,8 +15,8 @@
 #
 # ![An image with a framed window, a kernel, and the output pixel that they give.](banners/02.png)
 #
-# The forward pass of the convolutional layer, four times: by hand, with two loops, as one product of matrices, and by
-# the library's `Conv`.
+# The forward pass of the convolutional layer, from input to output, four times: by hand, with two loops, as one product
+# of matrices, and by the library's `Conv`.
 #
 # ## What you need
 #
@@ -176,8 +176,9 @@ source(reference.conv_fwd)
 # ## Step 5: columns, and one product of matrices
 #
 # Loops are slow in Python, but all sums can be written as **one** matrix product. Lay the window of each output pixel
-# out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (other texts lay windows
-# upright). Weights of shape `(kh, kw, C, M)`, read in the same order, are a matrix of $k_h\,k_w\,C$ rows. Then
+# out as one row of $k_h\,k_w\,C$ numbers. All rows together are the matrix of **columns** (the name comes from texts
+# that lay windows upright). Weights of shape `(kh, kw, C, M)`, read in the same order, are a matrix of $k_h\,k_w\,C$
+# rows. Then
 #
 # $$ Y = \operatorname{columns}(x)\; W + b . $$
 #

@@ -59,7 +59,7 @@ assert np.isclose(one_side, 3.31) and np.isclose(both_sides, 3.01)
 # %% [markdown]
 # ## Step 2: how small should the step be?
 #
-# A smaller step makes that error smaller and another one larger: a computer keeps $f$ to a relative precision
+# A smaller step makes Taylor's error smaller and another one larger: a computer keeps $f$ to a relative precision
 # $\varepsilon$ only, and dividing by $2h$ magnifies what was rounded away. Together
 #
 # $$ \text{error} \approx \frac{h^2}{6}\,|f'''| + \frac{\varepsilon\,|f|}{h}, \qquad
@@ -118,10 +118,11 @@ assert abs(wrong @ v - numeric) > 1
 # %% [markdown]
 # ## Step 4: a layer, and a mistake worth remembering
 #
-# A layer returns an array $y$. In a net, a loss $L$ comes after the layer, and `backward` receives how $L$ changes with
-# each number of $y$: the **upstream gradient** `dy`. It returns `dx`, how $L$ changes with $x$. To test a layer alone,
-# invent a loss: $L = \sum_k \mathrm{d}y_k\, y_k$ for a fixed `dy`. Its derivatives with respect to $y$ are `dy`, and
-# `backward` learns nothing else of any loss, so an invented loss is as good as a real one. Then
+# A layer returns an array $y$. In a net, a loss $L$ comes after the layer: one number, how wrong the net is. `backward`
+# receives how $L$ changes with each number of $y$: the **upstream gradient** `dy`. It returns `dx`, how $L$ changes
+# with $x$. To test a layer alone, invent a loss: $L = \sum_k \mathrm{d}y_k\, y_k$ for a fixed `dy`. Its derivatives
+# with respect to $y$ are `dy`, and `backward` learns nothing else of any loss, so an invented loss is as good as a real
+# one. Then
 #
 # $$ \sum_i \mathrm{d}x_i\, v_i \;\approx\; \frac{1}{2h} \sum_k \mathrm{d}y_k\,
 #    \big(y_k(x + h v) - y_k(x - h v)\big) . $$

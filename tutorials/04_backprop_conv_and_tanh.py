@@ -124,7 +124,7 @@ show(figures.full_correlation(dy, W, dx, at=(1, 1)))
 
 # %% [markdown]
 # With several maps, a pixel is a vector, and a tap a matrix $W_{ij}$ (in maps $\times$ out maps). On the way back, `dW`
-# collects outer products, and `dx` goes through $W_{ij}^{\mathsf T}$, from output maps to input maps; the shapes leave
+# collects outer products, and `dy` goes through $W_{ij}^{\mathsf T}$, from output maps to input maps; the shapes leave
 # no other way. By hand: with one tap, $x = (1, 2)$ and $\mathrm{d}y = (3, 4, 5)$ give
 # $\mathrm{d}W = \begin{pmatrix} 3 & 4 & 5 \\ 6 & 8 & 10 \end{pmatrix}$.
 
@@ -139,8 +139,8 @@ assert (conv.grads["W"][0, 0] == np.outer([1, 2], [3, 4, 5])).all()
 # ## Step 4: a mistake worth remembering
 #
 # Suppose we forget to turn the kernel. Nothing raises an error. We train two small nets from the same weights; only the
-# second layer of one has the mistake. Does the loss show it? Guess before you look. (You write the training loop in
-# 05b; here only the curves matter.)
+# second convolution of one has the mistake. Does the loss show it? Guess before you look. (You write the training loop
+# in 05b; here only the curves matter.)
 
 # %%
 source(Unturned)
@@ -222,7 +222,8 @@ show(figures.tanh_slopes([-1.2, np.arctanh(0.5), 2.2]))
 #
 # In a net, the `dy` of a layer is the `dx` that the layer behind it has returned. Nothing else is handed on. Take a
 # convolution, a tanh and another convolution, of one number each, and the loss $L = s^2/2$, so that $\mathrm{d}s = s$.
-# By hand, forward: $a = 0.5\cdot2 - 1 = 0$, $h = \tanh 0 = 0$, $s = 3\cdot0 + 1 = 1$. Backward:
+# By hand, forward from $x = 2$, by $W x + b$: $a = 0.5\cdot2 - 1 = 0$, $h = \tanh 0 = 0$, $s = 3\cdot0 + 1 = 1$.
+# Backward:
 #
 # $$ \mathrm{d}s = 1, \quad \mathrm{d}h = 3\,\mathrm{d}s = 3, \quad \mathrm{d}a = (1 - h^2)\,\mathrm{d}h = 3, \quad
 #    \mathrm{d}x = 0.5\,\mathrm{d}a = 1.5 , $$
@@ -268,7 +269,7 @@ assert check_layer(Conv(2, 3, (2, 3), rng=4)) and check_layer(Tanh())
 # %% [markdown]
 # ## Check yourself
 #
-# 1. A pixel in the corner of the input enters how many outputs, and one in the middle?
+# 1. With a $3 \times 3$ kernel, a pixel in the corner of the input enters how many outputs, and one in the middle?
 #
 #    <details><summary>Answer</summary>The corner pixel one, a pixel in the middle 9. That is why dx is smaller at the
 #    border.</details>

@@ -40,8 +40,8 @@ rng = np.random.default_rng(5)
 # To tell what a pixel is, a net must see far. Two convolutions of 5 see $5 + 4 = 9$ pixels along an axis, and each
 # further one adds 4. Behind a pool of 2, a kernel of 5 spans 10 pixels of the map before the pool. Pooled maps are also
 # smaller, so the layers behind work less. The largest answer of a window says that something is there, but not where:
-# that is the price. By hand, from one output back to the image: through a kernel of 3 it sees 3 pixels, through a pool
-# of 2, 6, and through another kernel of 3, 8; without the pool it would see 5.
+# that is the price. By hand, from one output back to the image: a kernel of 3 sees 3 pixels, a pool of 2 makes them 6,
+# and another kernel of 3 makes them 8; without the pool they would be 5.
 #
 # A pool of size $k \times k$ lays a grid of windows on the map, without overlap:
 #

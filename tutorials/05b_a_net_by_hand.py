@@ -300,10 +300,10 @@ assert curves["plain"][-1] < 0.5 * curves["plain"][0]
 # $$ m \leftarrow b_1 m + (1 - b_1)\,g, \qquad v \leftarrow b_2 v + (1 - b_2)\,g^2, \qquad
 #    \theta \leftarrow \theta - \eta\,\frac{m / (1 - b_1^z)}{\sqrt{v / (1 - b_2^z)} + \varepsilon} $$
 #
-# Both means start at zero and are too small at first; the divisors $1 - b^z$ mend that. By hand, with $b_1 = 0.9$,
-# $b_2 = 0.999$ and a first gradient of $4$: $m = 0.4$ and $v = 0.016$, mended $4$ and $16$, so the step is
-# $\eta \cdot 4 / \sqrt{16} = \eta$. However large its gradient, every parameter moves by $\eta$ in the first step: each
-# has a rate of its own.
+# Both means start at zero and are too small at first; the divisors $1 - b^z$ mend that. ($\varepsilon = 10^{-8}$
+# prevents a division by zero.) By hand, with $b_1 = 0.9$, $b_2 = 0.999$ and a first gradient of $4$: $m = 0.4$ and
+# $v = 0.016$, mended $4$ and $16$, so the step is $\eta \cdot 4 / \sqrt{16} = \eta$. However large its gradient, every
+# parameter moves by $\eta$ in the first step: each has a rate of its own.
 #
 # The library's `SGD` and `Adam` hold a net, and `step(closure)` takes one such step: `closure` returns the loss and
 # leaves the gradient in the net. (With `grad=False` some optimisers ask for the loss alone, see tutorial 12.)

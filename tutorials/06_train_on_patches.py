@@ -75,9 +75,10 @@ show(figures.patches_and_labels(image, places, cut[..., 0], labels, vh // 2), co
 # ## Step 2: the training loop
 #
 # The spec printed above is the paper's notation: `C5x5x8` is a convolution with kernels of 5 x 5 and 8 output maps, and
-# `FC2x2x16` a fully connected layer with 16 outputs over the 2 x 2 that are left of the window. A tanh follows every C
-# and FC but the last. `MPF2x2` is a pooling layer that tutorial 08 explains; `net.as_patch()` has the max-pooling of
-# tutorial 05 in its place, and **shares** all parameters. Your net of 05b can hold the list of its layers.
+# `FC2x2x16` a fully connected layer with 16 outputs over the 2 x 2 that are left of the window; `FC2` gives the two
+# scores. A tanh follows every C and FC but the last. `MPF2x2` is a pooling layer that tutorial 08 explains;
+# `net.as_patch()` has the max-pooling of tutorial 05 in its place, and **shares** all parameters. Your net of 05b can
+# hold the list of its layers.
 #
 # One update: draw 32 random windows, forward, loss, backward, and Adam for each parameter. By hand: 300 updates look at
 # 9,600 of the $4 \cdot 128^2 = 65\,536$ windows. A pass over all is called an **epoch**.
@@ -144,9 +145,9 @@ print(f"trained on {curve[-1]['windows'] / seconds:.0f} windows per second")
 # %% [markdown]
 # ## Step 3: what has it learnt?
 #
-# The eight kernels of the first layer began as noise, and after so short a training they still resemble it. Their maps
-# tell more: one is blurred and shows membranes bright, others answer to edges of one direction. By hand: a map of a
-# $128 \times 128$ image has $128 - 5 + 1 = 124$ rows.
+# The eight kernels of the first layer began as noise, and after so short a training they still resemble noise. Their
+# maps tell more: one is blurred and shows membranes bright, others answer to edges of one direction. By hand: a map of
+# a $128 \times 128$ image has $128 - 5 + 1 = 124$ rows.
 
 # %%
 kernels = layers[0].params["W"]

@@ -72,8 +72,9 @@ show(figures.overlap(5, 4, [(0, 0), (0, 1), (1, 0), (1, 1)]))
 #
 # By hand, for the first layer of the paper's steel net, `C7x7x8` on a window of $34 \times 34$:
 # $h = w = 34 - 7 + 1 = 28$, so $2 \cdot 28 \cdot 28 \cdot 8 \cdot 7 \cdot 7 \cdot 1 = 614\,656$. An image of
-# $60 \times 140$ pixels has 8,400 windows: 5.16 thousand million operations. On the whole mirrored image,
-# $93 \times 173$, the layer has $87 \times 167$ output pixels: $2 \cdot 87 \cdot 167 \cdot 8 \cdot 49 = 11.4$ million.
+# $60 \times 140$ pixels has 8,400 windows: 5.16 thousand million operations. On the whole mirrored image (*shared*
+# below), $93 \times 173$, the layer has $87 \times 167$ output pixels: $2 \cdot 87 \cdot 167 \cdot 8 \cdot 49 = 11.4$
+# million.
 
 # %%
 first = Conv(1, 8, 7)
@@ -171,8 +172,8 @@ show(figures.blocks(images[0], truth, dense, blocky), colours=64)
 #
 # ## Step 5: by the clock
 #
-# Small calls cost more time than their operations. Here are windows per second, with one window per call, in batches of
-# 64, and by the image net.
+# A small call costs time beyond its operations. Here are windows per second, with one window per call, in batches of
+# 64, and by the *image net*, `net` on the whole image.
 
 # %%
 corners = rng.integers(0, 64, (512, 2))
