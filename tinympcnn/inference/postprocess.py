@@ -36,6 +36,8 @@ class Postprocess:
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= LARGEST_RADIUS:
             raise UsageError(f"the radius of the median filter must be 0 to {LARGEST_RADIUS} pixels, not {self.radius}")
+        if self.radius:
+            import scipy.ndimage  # noqa: F401  # now, so that it counts in the memory that the process has already
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
         """Return probabilities (H, W, K) calibrated and filtered."""
