@@ -40,7 +40,7 @@ PASSES = {"isbi": {"n4": 13, "a-trous": 13, "u-net": 84}, "nuclei": {"n4": 6, "a
 SHRINK = 4
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "architectures.md"
 FOLDER = PAGE.with_suffix("")
-COLUMNS = ("set", "net", "passes", "minutes", "pixel_error", "f1_error", "v_rand", "seconds_per_image", "peak_mb")
+COLUMNS = ("set", "net", "passes", "pixel_error", "f1_error", "v_rand", "seconds_per_image", "peak_mb")
 
 
 def cut() -> None:
@@ -112,9 +112,7 @@ def measure(name: str, net: str) -> None:
     values = [found[measure] for measure in ("pixel_error", "f1_error", "v_rand")]
     log = pages.read(Path(name, f"{net}.csv"))[-1]
     numbers = [f"{value['value'] if isinstance(value, dict) else value:.4f}" for value in values]
-    print(
-        name, net, log["epoch"], f"{float(log['seconds']) / 60:.0f}", *numbers, f"{seconds:.2f}", f"{peak:.0f}", sep=","
-    )
+    print(name, net, log["epoch"], *numbers, f"{seconds:.2f}", f"{peak:.0f}", sep=",")
 
 
 def page() -> None:

@@ -28,8 +28,10 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     Some BLAS libraries, Apple's Accelerate among them, raise these flags for products of finite numbers that are right.
     A loss, a gradient or a probability that is really not finite is noticed where it is used.
     """
+    xp = array_module(a, b)
+    outer = min(a.ndim, b.ndim) > 1 and a.shape[-1] == 1  # a column by a row, for which NumPy does not call BLAS
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        product: Array = array_module(a, b).matmul(a, b, out=out)
+        product: Array = (xp.multiply if outer else xp.matmul)(a, b, out=out)
     return product
 
 
