@@ -378,9 +378,9 @@ grade_alignment(alignment)
 # - **A U-Net takes half of the time**, because its inner maps are small. Fragments have as many pixels in every layer
 #   as the image.
 # - **Only nets without U are exact at every pixel**, for any size and any tiles.
-# - **For labels of pixels, the job of this course, fragments and convolutions with gaps win in equal time.** With 219,000
-#   weights and half an hour of one core, the a trous net has the lowest F1 errors on real membranes and on nuclei, N4
-#   follows, and the U-Net is last. The U-Net answers six times as fast.
+# - **For labels of pixels, the job of this course, fragments and convolutions with gaps win in equal time.** With
+#   219,000 weights and half an hour of one core, the a trous net has the lowest F1 errors on real membranes and on
+#   nuclei, N4 follows, and the U-Net is last. The U-Net answers six times as fast.
 #
 # `fit(net, (images, targets), recipe)` with images as targets trains such nets; `tinympcnn predict` writes their
 # images.
