@@ -31,7 +31,7 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     xp = array_module(a, b)
     outer = min(a.ndim, b.ndim) > 1 and a.shape[-1] == 1  # a column by a row, for which NumPy does not call BLAS
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        product: Array = (xp.multiply if outer else xp.matmul)(a, b, out=out)
+        product: Array = xp.multiply(a, b, out=out) if outer else xp.matmul(a, b, out=out)
     return product
 
 
