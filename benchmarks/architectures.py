@@ -133,7 +133,7 @@ def report(out: Path) -> None:
 
 
 def picture(out: Path) -> None:
-    """Draw what the nets make of synthetic nuclei, which nobody forbids to show: one row for each noise.
+    """Draw what the nets make of synthetic nuclei, which may be shown: one row for each noise.
 
     The nuclei are those of `synthetic_mitoses`, which are dark and large: inverted, and half as large.
     """
