@@ -16,6 +16,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,7 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
     report = metrics.evaluate(p[..., 1], truth, membranes=True)
     row: dict[str, Any] = {"nets": " + ".join(models), "views": 8 if turns else 1, "calibrated": calibrated,
                            "median": median}  # fmt: skip
-    for name in COLUMNS:
-        value = report[name]
-        row[name] = value["value"] if isinstance(value, dict) else value
+    row |= measured(report, COLUMNS)
     row |= {"threshold_of_f1": report["f1_error"]["threshold"], "seconds_per_slice": round(seconds / HELD, 2)}
     rows = pages.read(FOLDER / "scores.csv") if (FOLDER / "scores.csv").exists() else []
     key = ("nets", "views", "calibrated", "median")
@@ -88,6 +87,12 @@ def score(models: list[str], turns: bool, calibrated: bool, median: int) -> None
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages.write(FOLDER / "scores.csv", rows)
     print(row)
+
+
+def measured(report: dict[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """Return measures of a report by name: of a measure with a threshold, its value at the best one."""
+    values = {name: report[name] for name in names}
+    return {name: value["value"] if isinstance(value, dict) else value for name, value in values.items()}
 
 
 def patches(name: str, spec: str, minutes: float, seed: int) -> None:

@@ -2,7 +2,7 @@
 
 python benchmarks/objects.py train nuclei --seed 0 -o RUNS    # RUNS/nuclei_0.npz, .csv; the same again goes on
 python benchmarks/objects.py train first -o RUNS         # a first net for synthetic mitoses, then, on its mistakes,
-python benchmarks/objects.py train second -o RUNS        # the second; both have the budget of
+python benchmarks/objects.py train second1 -o RUNS       # the second (second2 is another net); both have the budget of
 python benchmarks/objects.py train one-stage -o RUNS     # a net that is trained in one stage
 python benchmarks/objects.py test nuclei -o RUNS         # or watershed, or mitoses: writes a table as CSV
 python benchmarks/objects.py page                        # fills the tables of the page from these files
@@ -143,9 +143,7 @@ def train(options: argparse.Namespace) -> None:
     net = Net.from_spec(plan.net, plan.in_maps, rng=seed).as_image()
     data = plan.data(net, recipe, options.output)
     place = options.output / (options.plan if options.seed is None else f"{options.plan}_{seed}")
-    records = []
     for record in fit(net, data, recipe, checkpoint=Checkpoint(f"{place}.checkpoint.npz", 2, resume=True)):
-        records.append(record)
         print(
             f"{place.name}: epoch {record['epoch']}, loss {record['loss_train']:.4f}, {record['seconds']:.0f} s",
             flush=True,

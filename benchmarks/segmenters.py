@@ -37,6 +37,7 @@ NETS = {
 }
 NAMES = {"n4": "N4, fragments", "a-trous": "a trous", "u-net": "U-Net"}
 PASSES = {"isbi": {"n4": 13, "a-trous": 13, "u-net": 84}, "nuclei": {"n4": 6, "a-trous": 6, "u-net": 40}}
+SUFFIX = {"isbi": ".tif", "nuclei": ""}  # of train, held and their labels: a stack, or a folder of images
 SHRINK = 4
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "architectures.md"
 FOLDER = PAGE.with_suffix("")
@@ -74,7 +75,7 @@ def apart(labels: np.ndarray) -> np.ndarray:
 
 def train(name: str, net: str) -> None:
     """Train a net as a user would, and write its log."""
-    suffix = ".tif" if name == "isbi" else ""
+    suffix = SUFFIX[name]
     words = ["train", "-i", f"train{suffix}", f"held{suffix}", "-l", f"train-labels{suffix}", f"held-labels{suffix}"]
     words += ["--val", "0.2" if name == "isbi" else "0.5", "--crop", "128", "--augment", "flip+intensity"]
     words += ["--lr", "0.001", "--seed", "0", "--net", NETS[net], "--epochs", str(PASSES[name][net])]
@@ -100,8 +101,7 @@ def score(name: str) -> None:
 def measure(name: str, net: str) -> None:
     """Print the row of one net, in a process of its own: its peak of memory is that of segmenting."""
     model = Net.load(Path(name, f"{net}.npz"))
-    suffix = ".tif" if name == "isbi" else ""
-    images, labels = (read_images([Path(name, f"held{kind}{suffix}")])[0] for kind in ("", "-labels"))
+    images, labels = (read_images([Path(name, f"held{kind}{SUFFIX[name]}")])[0] for kind in ("", "-labels"))
     model.segment(images[0])
     start = time.perf_counter()
     p = [model.segment(image)[..., 1] for image in images]
@@ -109,9 +109,8 @@ def measure(name: str, net: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     truth = [data.class_indices(y[..., 0], (0, 255)) for y in labels]
     found = metrics.evaluate(p, truth, membranes=True)
-    values = [found[measure] for measure in ("pixel_error", "f1_error", "v_rand")]
     log = pages.read(Path(name, f"{net}.csv"))[-1]
-    numbers = [f"{value['value'] if isinstance(value, dict) else value:.4f}" for value in values]
+    numbers = [f"{value:.4f}" for value in membranes.measured(found, ("pixel_error", "f1_error", "v_rand")).values()]
     print(name, net, log["epoch"], *numbers, f"{seconds:.2f}", f"{peak:.0f}", sep=",")
 
 
