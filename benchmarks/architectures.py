@@ -128,7 +128,8 @@ def report(out: Path) -> None:
                 print(json.dumps(rows[what, str(sigma)]))
             shutil.copy(path.with_suffix(".csv"), FOLDER / f"{stem_of(name, sigma).lower()}.csv")
     order = [what for name in NETS for what in (name, f"{name}, inner branch zero")]
-    pages.write(place, sorted(rows.values(), key=lambda row: (float(row["sigma"]), order.index(row["net"]))))
+    in_order = sorted(rows.values(), key=lambda row: (float(row["sigma"]), order.index(row["net"])))
+    pages.write(place, in_order)
     page()
 
 

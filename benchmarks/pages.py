@@ -9,9 +9,11 @@ import csv
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
+from tinympcnn.cli.results import write_table as write
 from tinympcnn.io.atomic import replacing
+
+__all__ = ["Table", "chosen", "even", "fill", "markdown", "read", "write"]
 
 Table = list[list[str]]
 """The lines of a table, its heads first."""
@@ -24,14 +26,6 @@ def read(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows as CSV, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def chosen(rows: list[dict[str, str]], heads: Mapping[str, str], digits: int | None = None) -> Table:
