@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pages import Table, markdown
 
+from tinympcnn.errors import counted
+
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 OURS, PATCHES, ENGINES = "tinympcnn", ("patch by patch", "patches of 512"), ("ONNX Runtime", "OpenVINO")
@@ -124,13 +126,16 @@ def notes(results: Results) -> str:
         if (rates := [row["gflop_per_s"] for row in rows if row["contender"] == "sgemm"])
     )
     found = {row["contender"] for row in rows}
-    compiled = any(name.startswith("compiled") for name in found)
+    torch = sorted(found - {OURS, "sgemm", *PATCHES, *ENGINES})
+    eager = [name for name in torch if not name.startswith("compiled")]
     words = [
         f"Medians of {few:.0f}{f' to {many:.0f}' if many > few else ''} rounds, everybody in turn, on {machine['CPU']} "
         f"({machine['vector units']}; sgemm of 2048: {products}), "
         f"{machine['date']}, {machine['versions']}, {machine['BLAS'].split(';')[-1].strip()}.",
-        "The fastest PyTorch is that of four formulations"
-        + (" and, for segmentation, of two that torch.compile makes." if compiled else "."),
+        f"The fastest PyTorch is that of {counted(len(eager), 'formulation')} ({', '.join(eager)})"
+        + (
+            f" and, for segmentation, of {len(torch) - len(eager)} that torch.compile makes." if torch != eager else "."
+        ),
     ]
     if found & set(ENGINES):
         words.append(f"Of the engines ({', '.join(ENGINES)}), which run the exported net, the faster one counts.")
