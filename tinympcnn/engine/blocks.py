@@ -62,8 +62,8 @@ def written_out(outputs: tuple[int, int, int], kh: int, strip: int, maps: int, d
 
 def fragment_blocks(fragments: int, items: int, like: Array) -> list[Block]:
     """Cut a storage into blocks of whole fragments, each of which needs `items` numbers of memory."""
-    limit = DEVICE_BYTES if is_device_array(like) else STRIP_BYTES
-    return _cut(fragments, 1, max(1, limit // (items * like.dtype.itemsize)), 1)
+    most = DEVICE_BYTES // like.dtype.itemsize if is_device_array(like) else CACHE_ITEMS
+    return _cut(fragments, 1, max(1, most // items), 1)
 
 
 def block_bytes(columns: int, kh: int, strip: int, maps: int, itemsize: int) -> int:

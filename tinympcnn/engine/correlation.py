@@ -13,11 +13,12 @@ import numpy as np
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
 from tinympcnn.engine.blocks import Block, fragment_blocks, window_blocks
 from tinympcnn.engine.im2col import window_gradients, window_products
-from tinympcnn.engine.matmul import multiply, pitch
+from tinympcnn.engine.matmul import multiply, pitch, unpacked
 from tinympcnn.engine.threads import accumulate, run
 from tinympcnn.engine.workspace import contiguous, copy, empty
 
 ADD, RUN = 12, 700  # the cost of adding a number and of adding one run of numbers, in products with one map
+PACKED = 1.15  # the cost of a product with a window whose factors BLAS copies, in products that need no copies
 
 
 def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0)) -> Array:
@@ -78,7 +79,8 @@ def correlate_back(dy: Array, W: Array) -> Array:
     all taps and added to dx[q+i, p+j].
     """
     (_, h, w, maps), (kh, kw, C, _) = dy.shape, W.shape
-    if h * w * (1 + (ADD + RUN / C) / maps) < (h + kh - 1) * (w + kw - 1):
+    cost = 1 if is_device_array(dy) or unpacked(kh * kw * maps, C) else PACKED
+    if h * w * (1 + (ADD + RUN / C) / maps) < cost * (h + kh - 1) * (w + kw - 1):
         return _added_up(dy, W)
     return correlate(dy, W[::-1, ::-1].transpose(0, 1, 3, 2), border=(kh - 1, kw - 1))
 

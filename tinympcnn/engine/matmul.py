@@ -54,6 +54,11 @@ def small_products() -> bool:
     return any(library.get("architecture") in ("SkylakeX", "Cooperlake", "SapphireRapids") for library in libraries())
 
 
+def unpacked(K: int, maps: int) -> bool:
+    """Return whether products with a matrix of K x maps can be so small that BLAS copies none of their factors."""
+    return small_products() and LEAST_ROWS * K * maps <= UNPACKED
+
+
 class Rows(NamedTuple):
     """How many rows the products with one matrix have: a multiple of `step`, at most `most`."""
 
@@ -70,7 +75,7 @@ class Rows(NamedTuple):
 @cache
 def product_rows(K: int, maps: int, dtype: np.dtype) -> Rows:
     """Return the rows that products with a matrix of K x maps may have, for the same bits in each."""
-    if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
+    if unpacked(K, maps):
         rows = 2 * LEAST_ROWS if 2 * LEAST_ROWS * K * maps <= UNPACKED else LEAST_ROWS
         return Rows(rows, rows)
     return Rows(STEP, MOST_ROWS) if any_rows(dtype) else Rows(FIXED_ROWS, FIXED_ROWS)
@@ -86,7 +91,7 @@ def any_rows(dtype: np.dtype) -> bool:
     rng = np.random.default_rng(0)
     with single_threaded_blas():
         for K, maps in ((61, 3), (700, 63), (450, 200), (1300, 80)):
-            if small_products() and LEAST_ROWS * K * maps <= UNPACKED:
+            if unpacked(K, maps):
                 continue  # such products have one number of rows anyway
             a, W = rng.random((MOST_ROWS, K)).astype(dtype), rng.random((K, maps)).astype(dtype)
             whole = multiply(a, W)
