@@ -20,6 +20,7 @@ from tinympcnn import (
     UsageError,
 )
 from tinympcnn.gradcheck import check_contract, check_net
+from tinympcnn.nn.layers import chain, row
 
 
 @st.composite
@@ -66,6 +67,18 @@ def test_several_images_are_each_one_alone(drawn, n):
         np.testing.assert_allclose(net.forward(images[i : i + 1])[0], scores[i], rtol=0, atol=1e-12)
         np.testing.assert_allclose(net.backward(dscores[i : i + 1])[0], dimages[i], rtol=0, atol=1e-11)
     np.testing.assert_allclose(net.flat_grads(), together, rtol=0, atol=1e-12 * np.linalg.norm(together))
+
+
+@pytest.mark.parametrize("spec", ["C3x3x3 MPF2x2 C2x2x3 MPF2x3 FC2x2x40 FC2", "C2x2x2 MPF3x3 MPF2x2 C1x1x90 FC1x2x2"])
+def test_fragments_that_are_answered_in_groups_give_the_same_bits(spec, rng, threads, monkeypatch):
+    threads(1)
+    net, groups = Net.from_spec(spec, rng=0), []
+    images = rng.standard_normal((2, 40, 51, 1)).astype(np.float32)
+    together = net.forward(images)
+    monkeypatch.setattr(row, "GROUP", 1)
+    monkeypatch.setattr(chain, "group_size", lambda *shapes: groups.append(row.group_size(*shapes)) or groups[-1])
+    np.testing.assert_array_equal(net.forward(images, train=False), together)
+    assert 1 <= groups[0] < 12  # of 48 and 72
 
 
 @pytest.mark.parametrize("maps", [1, 2])

@@ -15,6 +15,7 @@ from tinympcnn.data import mirror
 from tinympcnn.inference import segment
 from tinympcnn.inference.tiling import SMALLEST_TILE, spans, tile_memory, tile_size
 from tinympcnn.inference.views import alignment
+from tinympcnn.nn.layers import row
 from tinympcnn.nn.losses import softmax
 
 SPECS = ["C3x3x4 MPF2x2 C2x2x4 FC2", "C2x3x3 MPF3x2 C2x2x4 MPF2x3 FC1x2x3", "FC2"]
@@ -99,10 +100,13 @@ def test_spans_cover_everything_and_start_where_they_may(n, tiles, multiple):
     assert n <= size or len(cut) <= -(-n // min(size, SMALLEST_TILE))
 
 
-def test_the_memory_of_a_tile_bounds_what_is_taken(rng):
-    net, image = make("C5x5x16 MPF2x2 C3x3x16 FC2"), rng.integers(0, 255, (290, 300), dtype=np.uint8)
+@pytest.mark.parametrize("spec", ["C5x5x16 MPF2x2 C3x3x16 FC2", "C5x5x8 MPF2x2 C3x3x8 MPF2x2 FC2x2x1000 FC2"])
+def test_the_memory_of_a_tile_bounds_what_is_taken(spec, rng, monkeypatch):
+    monkeypatch.setattr(row, "GROUP", 1 << 16)
+    net, image = make(spec), rng.integers(0, 255, (290, 300), dtype=np.uint8)
     rows, columns = tile_size(net, 128)
     promised = tile_memory(net, max(rows, columns))
+    assert row.group_size((16, 33, 33, 8), [(16, 32, 32, 1000)]) < 8  # the second net answers in groups
     engine.release_memory()
     tracemalloc.start()
     for _, band in segment.segment_bands(net, image[:, :, None], tile=128):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple
 
 from tinympcnn import engine
 from tinympcnn.engine.backend import Pair, Shape
 from tinympcnn.nn.layers import Layer
-from tinympcnn.nn.layers.row import LayerRow
+from tinympcnn.nn.layers.row import LayerRow, group_size
 
 
 class Row(NamedTuple):
@@ -38,7 +38,19 @@ def every(rows: Sequence[Row], at: str = "") -> Iterator[tuple[str, Row]]:
 
 
 def working_items(rows: Sequence[Row], items: int) -> int:
-    """Return the largest number of numbers in the input and output of a layer while an input of `items` goes through.
+    """Return the most numbers that storages hold together while an input of `items` is answered."""
+    last = max((i + 1 for i, found in enumerate(rows) if found.layer.splits), default=len(rows))
+    most = _most_items(rows[:last], items)
+    if last == len(rows):
+        return most
+    before, behind = rows[last - 1].shape, [found.shape for found in rows[last:]]
+    share = group_size(before, behind) / before[0]
+    group = ceil(_most_items(rows[last:], prod(before)) * share)
+    return max(most, group if share == 1 else prod(before) + prod(behind[-1]) + group)
+
+
+def _most_items(rows: Sequence[Row], items: int) -> int:
+    """Return the most numbers in the input and output of a layer while an input of `items` goes through.
 
     The input of a layer with layers inside is needed until they are done; then their output is put together, beside it.
     """

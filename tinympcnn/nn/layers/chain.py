@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinympcnn import engine
-from tinympcnn.engine.backend import Array, Pair, Shape
+from tinympcnn.engine.backend import Array, Pair, Shape, array_module
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.fragments import merge, split
 from tinympcnn.nn.layers.base import Layer
-from tinympcnn.nn.layers.row import LayerRow
+from tinympcnn.nn.layers.row import LayerRow, group_size
 
 
 class Chain(LayerRow):
@@ -30,8 +30,11 @@ class Chain(LayerRow):
         """Return the dense outputs of images (N, H, W, C), or the first `outputs` (rows, columns) of them."""
         _, H, W, _ = images.shape
         x = padded(images, self.padded_size((H, W)))
-        for layer in self.layers:
-            x = layer.forward(x, train)
+        if not train:
+            x = self._answer(x)
+        else:
+            for layer in self.layers:
+                x = layer.forward(x)
         dense = merge(x, self.pools) if self.pools else x
         if outputs is None and self.pools:  # outputs that see the padding are cropped
             P, Q = self.window
@@ -39,6 +42,25 @@ class Chain(LayerRow):
         y = dense if outputs is None else dense[:, : outputs[0], : outputs[1]]
         self._shapes = (images.shape, dense.shape, y.shape) if train else None
         return y
+
+    def _answer(self, x: Array) -> Array:
+        """Return the output of all layers for `x`, without what `backward` needs.
+
+        Behind the last pool nothing joins fragments, and groups of them go through one after the other: see
+        `group_size`.
+        """
+        for layer in self.layers[: self.last_split]:
+            x = layer.forward(x, False)
+        rest, shapes, parts = self.layers[self.last_split :], [x.shape], []
+        for layer in rest:
+            shapes.append(layer.output_shape(shapes[-1]))
+        n = group_size(shapes[0], shapes[1:])
+        for start in range(0, len(x), n):
+            part = x[start : start + n]
+            for layer in rest:
+                part = layer.forward(part, False)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else array_module(x).concatenate(parts)
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Add to the gradients of all parameters, and return the gradient of the images if it is asked for."""

@@ -17,12 +17,14 @@ from math import lcm, prod
 
 import numpy as np
 
+from tinympcnn.engine import get_threads
 from tinympcnn.engine.backend import Pair, Shape
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.geometry import Sizes
 from tinympcnn.nn.layers.base import Layer
 
 ANY = Sizes(1, 1)
+GROUP = 1 << 22  # numbers of a storage, for each thread, up to which its fragments stay together: they are work enough
 MOST_PHASES = 1 << 16  # how many times layers may enlarge a map; a row with more is a typing error
 
 
@@ -60,6 +62,11 @@ class LayerRow:
     def split_step(self) -> Pair:
         """The product of `pools`: the numbers of dense outputs are multiples of it."""
         return _product(self.pools)
+
+    @cached_property
+    def last_split(self) -> int:
+        """The number of layers up to the last one that makes fragments; of all layers, if none does."""
+        return max((i + 1 for i, layer in enumerate(self.layers) if layer.splits), default=len(self.layers))
 
     @cached_property
     def comes_up(self) -> bool:
@@ -160,6 +167,16 @@ class LayerRow:
         for layer in self.layers:
             found.append(layer.output_shape(found[-1]))
         return found
+
+
+def group_size(before: Shape, behind: Sequence[Shape]) -> int:
+    """Return how many fragments of the storage `before` go together through the layers that make those `behind`.
+
+    Behind the last pool stand the widest layers of a net, such as FC200 of N4. A group of fragments takes no more
+    memory there than all fragments took before.
+    """
+    most = max(prod(before), GROUP * get_threads())
+    return min(before[0], max(1, before[0] * most // max(map(prod, behind), default=1)))
 
 
 def every(layers: Sequence[Layer]) -> Iterator[Layer]:
