@@ -16,7 +16,7 @@ from tinympcnn import Net, engine
 from tinympcnn.io.images import open_image
 from tinympcnn.io.zarr.writer import made_store
 
-TILES = {"N3": (1032, 516), "N4": (1152, 384)}  # an image of whole tiles, as on pages of 10,000 columns with 512 MB
+TILES = {"N3": (1032, 516), "N4": (1024, 512)}  # an image of whole tiles, as on pages of 10,000 columns with 512 MB
 BAND = 768, 4096
 
 
