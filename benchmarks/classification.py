@@ -176,17 +176,21 @@ def test(options: argparse.Namespace) -> None:
         if re.fullmatch(rf"{options.set}_[a-z0-9]+_[0-9]+", path.stem)
     }
     opinions = {name: classify(net, x) for name, net in columns.items()}
-    first = {name: p for name, p in opinions.items() if name.endswith("_0")}
-    seeds = {name: p for name, p in opinions.items() if name.startswith("none_")}
+    committees: dict[str, list[str]] = {}
+    for name in opinions:
+        committees.setdefault(f"preprocessings_{name.split('_')[1]}", []).append(name)
+    committees |= {"seeds": [name for name in opinions if name.startswith("none_")], "all": list(opinions)}
+    committees = {name: members for name, members in committees.items() if len(members) > 1}
+    answers = {name: average([opinions[member] for member in members]) for name, members in committees.items()}
     rows = [(name, 1, *numbers(p, y)) for name, p in opinions.items()]
-    for name, members in (("preprocessings", first), ("seeds", seeds), ("all", opinions)):
-        if len(members) > 1:
-            rows.append((name, len(members), *numbers(average(list(members.values())), y)))
-            for what, value in compared(list(members.values()), y, list(members)).items():
-                print(f"{name}: {what} {value:.4g}")
-    if len(first) > 1 and len(seeds) > 1:
-        wrong = [average(list(m.values())).argmax(axis=1) != y for m in (first, seeds)]
-        print(f"preprocessings against seeds: McNemar's p {mcnemar(*wrong):.4g}")
+    rows += [(name, len(members), *numbers(answers[name], y)) for name, members in committees.items()]
+    for name, members in committees.items():
+        for what, value in compared([opinions[member] for member in members], y, members).items():
+            print(f"{name}: {what} {value:.4g}")
+    for name, p in answers.items() if "seeds" in answers else ():
+        if name != "seeds":
+            wrong = [who.argmax(axis=1) != y for who in (p, answers["seeds"])]
+            print(f"{name} against seeds: McNemar's p {mcnemar(*wrong):.4g}")
     p = average(list(opinions.values()))
     folder = Path(options.output)
     with replacing(folder / f"{options.set}.csv") as temporary, open(temporary, "w", newline="") as file:
