@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from helpers import rows_of
 from PIL import Image
 
@@ -115,3 +116,12 @@ def test_pictures_of_mistakes_need_the_truth(place, capsys):
 def test_a_name_that_is_no_text_comes_into_the_table(tmp_path):
     write_table(tmp_path / "rows.csv", [{"image": "d\udce9faut", "class": "Zähne"}])
     assert rows_of(tmp_path / "rows.csv") == [{"image": "d\\udce9faut", "class": "Zähne"}]
+
+
+def test_images_on_another_scale_are_warned_of(place, capsys):
+    column(place / "a.npz", 0)
+    assert main(["classify", "-i", str(place / "set"), "-m", str(place / "a.npz")]) == 0
+    assert "warning" not in capsys.readouterr().out
+    tifffile.imwrite(place / "a.tif", IMAGES[0, ..., 0].astype(np.float32))
+    assert main(["classify", "-i", str(place / "a.tif"), "-m", str(place / "a.npz")]) == 0
+    assert "a.npz the images have mean" in " ".join(capsys.readouterr().out.split())

@@ -336,3 +336,10 @@ def test_an_image_whose_probabilities_are_nan_is_named_and_never_sound(plant):
     images = [np.zeros((4, 5, 1)), np.full((4, 5, 1), 3e38)]
     with pytest.raises(DataError, match=r"^b: the net gives NaN in rows 0 to 3"):
         inspect(net, images, [None, None], ["a", "b"], pixels=0)
+
+
+def test_what_is_neither_a_defect_nor_none_is_refused():
+    with pytest.raises(DataError, match="got -1 to 1"):
+        roc_curve([0.1, 0.2, 0.3], [-1, 0, 1])
+    with pytest.raises(DataError, match="without NaN"):
+        balanced_pixel_error([np.array([np.nan, 0.2])], [np.array([1, 0])])

@@ -81,3 +81,29 @@ def test_a_csv_that_cannot_be_used_says_why(folder, text, message):
     table.write_text(text)
     with pytest.raises(DataError, match=message):
         read_classified(table)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["file;class\nset/1/0.png;x\nset/2/0.png;y\n", "File, Class\nset/1/0.png, x\n set/2/0.png, y\n"],
+    ids=["semicolons", "capitals and spaces"],
+)
+def test_tables_of_spreadsheets_are_read(folder, text):
+    (folder.parent / "list.csv").write_text(text)
+    read = read_classified(folder.parent / "list.csv")
+    assert read.class_names == ("x", "y") and read.classes.tolist() == [0, 1]
+
+
+def test_names_of_classes_that_look_alike_are_one(folder):
+    table = folder.parent / "list.csv"
+    table.write_text("file,class\nset/1/0.png,\u00e9\nset/2/0.png,e\u0301\nset/10/0.png,b\n", encoding="utf-8")
+    assert read_classified(table).class_names == ("b", "\u00e9")
+    (folder / "1").rename(folder / "e\u0301")
+    assert read_classified(folder, ("2", "10", "\u00e9")).classes.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_an_ome_zarr_is_an_image_and_no_class(folder):
+    for name in ("a.zarr", "b.zarr"):
+        (folder.parent / "zarrs" / name / "0").mkdir(parents=True)
+        (folder.parent / "zarrs" / name / ".zgroup").write_text('{"zarr_format": 2}')
+    assert not has_classes([folder.parent / "zarrs"]) and not has_classes([folder.parent / "zarrs" / "a.zarr"])

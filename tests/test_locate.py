@@ -191,3 +191,13 @@ def test_models_without_a_radius_ask_for_it(folder, capsys):
     assert call(folder, net="bare.npz") == 2
     assert "--radius" in capsys.readouterr().err
     assert call(folder, "--radius", "2", net="bare.npz") == 0
+
+
+def test_the_truth_is_never_overwritten_and_distances_are_checked_first(folder, capsys):
+    before = (folder / "truth.csv").read_text()
+    more = ("--truth", folder / "truth.csv", "--val", folder / "v.tif")
+    assert call(folder, *more, "-o", folder / "truth.csv", "--force") == 2
+    assert "is an input" in capsys.readouterr().err and (folder / "truth.csv").read_text() == before
+    assert call(folder, *more, "--within", "2", "0") == 2
+    said = capsys.readouterr()
+    assert "--within" in said.err and "tiles of" not in said.out

@@ -53,3 +53,12 @@ def test_what_does_not_belong_together_is_refused(p, y):
 def test_a_paired_test_is_of_the_same_images():
     with pytest.raises(DataError, match="same images"):
         mcnemar([True], [True, False])
+
+
+def test_what_is_no_number_is_refused_and_many_images_take_no_time():
+    p = np.array([[np.nan, np.nan], [0.3, 0.7]])
+    for measure in (top_error, rejection_curve):
+        with pytest.raises(DataError, match="NaN"):
+            measure(p, np.array([1, 0]))
+    a = np.arange(30000) % 2 == 0  # with factorials this would take minutes
+    assert mcnemar(a, ~a) == 1

@@ -88,3 +88,7 @@ def test_what_makes_no_sense_is_refused():
         match_objects(np.array([[1, 1, np.nan]]), np.ones((1, 2)), 1)
     with pytest.raises(UsageError, match="found in 1 image"):
         rank_objects([[]], [[], []], 1)
+
+
+def test_an_interval_of_nothing_is_nan():
+    assert np.isnan(bootstrap_interval(lambda drawn: np.nan, 3)).all()  # and NumPy does not warn

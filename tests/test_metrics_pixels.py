@@ -91,3 +91,9 @@ def test_no_threshold_beats_the_best_threshold(grey, labels):
 def test_bad_input_is_told_in_a_sentence(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("wrong", [0.9, np.nan])
+def test_probabilities_are_no_labels(wrong):
+    with pytest.raises(DataError, match="prediction must be whole numbers 0 to 1"):
+        metrics.confusion([wrong, 1.0], [0, 1], n_classes=2)

@@ -38,3 +38,12 @@ def test_without_scikit_image_ssim_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "skimage.metrics", None)
     with pytest.raises(UsageError, match=r"pip install 'tinympcnn\[regression\]'"):
         ssim(np.zeros((9, 9)), np.zeros((9, 9)), 1)
+
+
+def test_images_smaller_than_the_window_of_ssim_are_refused():
+    pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
+    assert ssim(np.zeros((11, 11)), np.zeros((11, 11)), 1) == 1
+    with pytest.raises(DataError, match="SSIM needs images of 11x11 pixels at least"):
+        ssim(np.zeros((10, 20)), np.zeros((10, 20)), 1)
+    with pytest.raises(UsageError, match="data_range"):
+        ssim(np.zeros((20, 20)), np.zeros((20, 20)), 0)

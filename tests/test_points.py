@@ -82,3 +82,29 @@ def test_centroids_of_numbered_objects():
     labels[1:3, 1:4], labels[5, 7] = 900, 3
     assert centroids(labels).tolist() == [[5, 7], [1.5, 2]]
     assert centroids(np.zeros((3, 3), int)).shape == (0, 2)
+
+
+def test_points_of_other_images_are_never_taken_for_those_of_one():
+    pages = [("p1.s1.tif", 0)]
+    with pytest.raises(DataError, match=r"has points in p1\.s2\.tif, which is not among"):
+        points_by_page([Point("p1.s2.tif", 0, 1, 1)], pages, "p.csv")
+    some = [Point(name, 0, 1, 1) for name in ("p1.s1.tif", "p1.s1", "p1.s1.png")]
+    assert len(points_by_page(some, pages, "p.csv")[0]) == 3
+
+
+def test_names_that_look_alike_are_one():
+    pages = [("e\u0301.tif", 0)]  # as macOS writes it
+    assert len(points_by_page([Point("\u00e9.tif", 0, 1, 1), Point("\u00e9.png", 0, 1, 1)], pages, "p.csv")[0]) == 2
+
+
+def test_a_name_that_is_no_text_and_a_place_far_out_are_written(tmp_path):
+    write_points(tmp_path / "p.csv", [Point("z\udce4.tif", 0, 123456.5, 2000000.5)])
+    [point] = read_points(tmp_path / "p.csv")
+    assert (point.row, point.column) == (123456.5, 2000000.5)
+
+
+def test_lines_are_counted_as_an_editor_does_and_a_missing_quotation_mark_is_told(tmp_path):
+    with pytest.raises(DataError, match="line 4: a.tif,0,one,2 is no point"):
+        read_points(table(tmp_path, "file,page,row,column\n\n\na.tif,0,one,2\n"))
+    with pytest.raises(DataError, match=r"cannot be read as a table \(field larger"):
+        read_points(table(tmp_path, 'file,page,row,column\n"a.tif,0,1,2\n' + "a.tif,0,1,2\n" * 20000))

@@ -108,3 +108,9 @@ def test_brightness_of_an_unknown_scale_is_not_equalised():
     for kind in ("imadjust", "histeq", "adapthisteq"):
         with pytest.raises(DataError, match="from 0 to 255"):
             Preprocessing(kind)(np.linspace(0, 255, 100).reshape(1, 10, 10, 1))
+
+
+@pytest.mark.parametrize("kind", ["imadjust", "histeq", "adapthisteq"])
+def test_integers_of_32_bits_would_be_black(kind):
+    with pytest.raises(DataError, match=f"{kind} takes integers of 8 or 16 bits"):
+        Preprocessing(kind)(np.arange(64, dtype=np.int32).reshape(1, 8, 8, 1))

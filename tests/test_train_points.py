@@ -104,3 +104,10 @@ def test_options_that_do_not_go_with_a_radius_are_refused(cells, capsys):
     assert "places of the objects as --labels" in capsys.readouterr().err
     assert main([*args, "-l", str(cells / "points.csv"), "--ignore", "3"]) == 2
     assert "leave them out with a radius" in capsys.readouterr().err
+
+
+def test_a_mask_of_all_objects_is_not_taken_for_one_object(cells):
+    for path in (cells / "numbers").iterdir():
+        tifffile.imwrite(path, (tifffile.imread(path) > 0).astype(np.uint8) * 255)
+    with pytest.raises(DataError, match="several objects have one number"):
+        read_discs(cells / "images", cells / "numbers", Reading(radius=3))

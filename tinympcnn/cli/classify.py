@@ -19,7 +19,8 @@ from tinympcnn.cli.results import write_table
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError
 from tinympcnn.inference.average import average
-from tinympcnn.inference.classify import check_columns, classify, opinions
+from tinympcnn.inference.classify import check_columns, classify, opinions, prepared
+from tinympcnn.inference.input_check import off_scale
 from tinympcnn.io.classes import Classified, has_classes, read_classified
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
@@ -30,6 +31,7 @@ EXAMPLES = """
   tinympcnn classify -i signs/test -m plain.npz conorm.npz --csv rows.csv \\
                      --confusion confusion.png --sheet mistakes.png
 """
+SAMPLE = 256  # images, about, whose scale is compared with the training images'
 REJECTED = (0.01, 0.05)  # shares of the images for which the rejection curve is printed
 
 
@@ -88,6 +90,10 @@ def classify_files(
         raise DataError(f"{names[0]} does not classify whole images: it was trained on label images; use segment")
     data = read_classified(images, nets[0].class_names, Reading(axes=axes, downsample=factor))
     echo(data.describe())
+    some = data.images[:: max(1, len(data.images) // SAMPLE)]
+    for net, name in zip(nets, names, strict=True):
+        if wrong := off_scale([net], np.concatenate(prepared(net, some))):
+            echo(f"warning: for {name} the images have {wrong}")
     nets = [net.to(device) for net in nets]
     classify(nets, data.images[:1])  # the first call makes threads and memory, which is not what an image costs
     with crew_for(machine.cluster, nets) as crew:

@@ -26,7 +26,7 @@ from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.inference.committee import Committee
 from tinympcnn.inference.locate import objects_in
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import page_names
+from tinympcnn.io.images import expand, page_names
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.places import grown, read_places
 from tinympcnn.io.predictions import open_images
@@ -87,6 +87,8 @@ class Search:
             raise UsageError("a threshold is chosen where the objects are known: give them as --truth (Search.truth)")
         if self.val and self.score is not None:
             raise UsageError("a score is given, or chosen on validation images; leave out --score or --val")
+        if not all(distance > 0 for distance in self.within):
+            raise UsageError("the largest distance of a hit is a positive number of pixels (--within)")
 
 
 def locate_files(
@@ -112,7 +114,8 @@ def locate_files(
     files = _open(images, reading, committee)
     held = _open(search.val, reading, committee) if search.val else []
     places = read_places(search.truth, [*files, *held], reading) if search.truth else None
-    _check_outputs(outputs, files, [*models, *(file.path for file in held)])
+    known = expand(search.truth, "points") if search.truth else []
+    _check_outputs(outputs, files, [*models, *known, *(file.path for file in held)])
 
     names = [*page_names(files), *page_names(held)]
     truth = places if places is not None else [None] * len(names)

@@ -7,10 +7,10 @@ stack, all pages of which belong to its class.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from tinympcnn.errors import DataError, counted
 from tinympcnn.io.atomic import AnyPath
 from tinympcnn.io.image_file import reading as opening
 from tinympcnn.io.images import Paths, _natural, expand, open_image, page_names, path_list
+from tinympcnn.io.points import read_table
 from tinympcnn.io.reading import Reading
+from tinympcnn.io.zarr.reader import is_zarr
 
 
 class Classified(NamedTuple):
@@ -57,7 +59,7 @@ def read_classified(
     paths = path_list(source)
     if len(paths) == 1 and (by_class := _listed(paths[0])):
         found = [name for name, _ in by_class]
-        known = tuple(class_names or sorted(found, key=lambda name: _natural(Path(name))))
+        known = tuple(class_names or sorted(dict.fromkeys(found), key=lambda name: _natural(Path(name))))
         if strange := next((name for name in found if name not in known), None):
             shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
             raise DataError(f"{paths[0]} has the class {strange!r}, and the classes of the model are {shown}")
@@ -79,10 +81,12 @@ def has_classes(source: Sequence[AnyPath]) -> bool:
 
 
 def _folders(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not path.is_dir() or is_zarr(path):
         return []
     with opening(path):
-        inside = [folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != "."]
+        inside = [
+            folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != "." and not is_zarr(folder)
+        ]
     return sorted(inside, key=_natural)
 
 
@@ -90,24 +94,26 @@ def _listed(path: Path) -> list[tuple[str, list[Path]]]:
     """Return the classes that a folder or a CSV names, and the files of each; nothing for other paths."""
     if path.suffix.lower() == ".csv":
         return _rows(path)
-    return [(folder.name, expand(folder)) for folder in _folders(path)]
+    return [(normalize("NFC", folder.name), expand(folder)) for folder in _folders(path)]
 
 
 def _rows(path: Path) -> list[tuple[str, list[Path]]]:
     files: dict[str, list[Path]] = {}
-    with opening(path), path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if missing := {"file", "class"} - set(rows.fieldnames or ()):
-            raise DataError(
-                f"{path} has no column {min(missing)!r}; its first line must name the columns file and class"
-            )
-        for row in rows:
-            if not row["file"] or not row["class"]:
-                raise DataError(f"line {rows.line_num} of {path} lacks a file or a class")
-            image = path.parent / row["file"]
-            if not image.is_file():
-                raise DataError(f"line {rows.line_num} of {path} names {row['file']}, and there is no such file")
-            files.setdefault(row["class"].strip(), []).append(image)
+    names, rows = read_table(path)
+    if missing := {"file", "class"} - set(names):
+        raise DataError(f"{path} has no column {min(missing)!r}; its first line must name the columns file and class")
+    class_of: dict[Path, str] = {}
+    for number, row in rows:
+        file, name = ((row[key] or "").strip() for key in ("file", "class"))
+        name = normalize("NFC", name)  # as all systems write it
+        if not file or not name:
+            raise DataError(f"line {number} of {path} lacks a file or a class")
+        image = path.parent / file
+        if not image.is_file():
+            raise DataError(f"line {number} of {path} names {file}, and there is no such file")
+        if class_of.setdefault(image, name) != name:
+            raise DataError(f"line {number} of {path} gives {file} the class {name}, and it had {class_of[image]}")
+        files.setdefault(name, []).append(image)
     if not files:
         raise DataError(f"{path} lists no image")
     return list(files.items())

@@ -14,7 +14,7 @@ from tinympcnn.io.images import Paths, check_same_channels, expand, page_names
 from tinympcnn.io.labels import open_labels, read_labels
 from tinympcnn.io.names import match
 from tinympcnn.io.pairs import Pairs
-from tinympcnn.io.points import centroids, points_by_page, read_points
+from tinympcnn.io.points import centroids, one_value_for_all, points_by_page, read_points
 from tinympcnn.io.predictions import open_images
 from tinympcnn.io.reading import Reading
 
@@ -47,7 +47,13 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
             if file.shape[:2] != label.shape[:2]:
                 raise DataError(f"{file} and {label} differ in size")
         numbered = [(label, i) for label in labels for i in range(label.n_pages)]
-        places = [centroids(y) for y in read_labels(numbered, Reading())]
+        numbers = read_labels(numbered, Reading())
+        if one_value_for_all(numbers):
+            raise DataError(
+                f"{', '.join(map(str, paths[:3]))}: several objects have one number; give each object a number of its "
+                "own (1, 2, 3 ...), or give a table of points"
+            )
+        places = [centroids(y) for y in numbers]
     for (file, _), some in zip(pages, places, strict=True):
         check_inside(some, file.shape[:2], str(file.path))
     return places

@@ -7,15 +7,19 @@ centre of the first pixel; pages count from 0.
 from __future__ import annotations
 
 import csv
+import io
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinympcnn.errors import DataError
 from tinympcnn.io.atomic import AnyPath, replacing
+from tinympcnn.io.image_file import stem_of
 
 HEADER = ("file", "page", "row", "column", "class", "score")
 
@@ -40,17 +44,10 @@ def read_points(path: AnyPath) -> list[Point]:
     these kinds, and a row that holds no place, are a `DataError`.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a table of points ({error})") from error
-    first = text.partition("\n")[0]
-    delimiter = max(",\t;", key=first.count)
-    table = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
+    names, rows = read_table(path)
     columns, shift = _columns(names, path)
     points = []
-    for number, row in enumerate(table, 2):
+    for number, row in rows:
         try:
             file, at_row, at_column = (row[columns[key]] for key in ("file", "row", "column"))
             if columns["file"] == "label":
@@ -63,6 +60,17 @@ def read_points(path: AnyPath) -> list[Point]:
         if not all(map(math.isfinite, place)) or page < 0:
             raise DataError(f"{path}, line {number}: {_shown(row)} is no place in an image")
     return points
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
+    """Return the names of a table's columns, in lower case, and its rows, with the numbers of their lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        table = csv.DictReader(io.StringIO(text), delimiter=max(",\t;", key=text.partition("\n")[0].count))
+        table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
+        return names, [(table.line_num, row) for row in table]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from error
 
 
 def _columns(names: Sequence[str], path: Path) -> tuple[dict[str, str], float]:
@@ -90,13 +98,13 @@ def _shown(row: Mapping[str, object]) -> str:
 
 def write_points(path: AnyPath, points: Iterable[Point]) -> None:
     """Write objects as a table with our own header, whole or not at all; class and score are left out where unknown."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         for point in points:
             score = "" if math.isnan(point.score) else f"{point.score:.6g}"
             writer.writerow(
-                [point.file, point.page, *(f"{n:g}" for n in (point.row, point.column)), point.class_name, score]
+                [point.file, point.page, *(f"{n:.10g}" for n in (point.row, point.column)), point.class_name, score]
             )
 
 
@@ -106,18 +114,19 @@ def points_by_page(points: Sequence[Point], pages: Sequence[tuple[str, int]], wh
     A file of the table and a file on disk are the same if their names without folders are, with or without ending. A
     table, called `where`, that names an image that is not among the pages is a `DataError`.
     """
-    names = [(PurePath(file).name, page) for file, page in pages]
+    names = [(_name(file), page) for file, page in pages]
     stems = [(_stem(file), page) for file, page in pages]
-    if double := next((name for name, page in names if names.count((name, page)) > 1), None):
+    if double := next((name for (name, _), times in Counter(names).items() if times > 1), None):
         raise DataError(f"several images are named {double}, so it is open which of them {where} means")
-    index = {stem: i for i, stem in enumerate(stems) if stems.count(stem) == 1}
+    once = Counter(stems)
+    index = {stem: i for i, stem in enumerate(stems) if once[stem] == 1}
     index |= {name: i for i, name in enumerate(names)}
     places: list[list[tuple[float, float]]] = [[] for _ in pages]
     for point in points:
-        name = PurePath(point.file.replace("\\", "/")).name
+        name = _name(point.file.replace("\\", "/"))
         i = index.get((name, point.page), index.get((_stem(name), point.page)))
         if i is None:
-            known = {PurePath(file).name for file, _ in pages}
+            known = {name for name, _ in names}
             what = f"page {point.page} of {name}" if name in known or _stem(name) in map(_stem, known) else name
             raise DataError(
                 f"{where} has points in {what}, which is not among the images ({', '.join(sorted(known)[:3])})"
@@ -126,8 +135,12 @@ def points_by_page(points: Sequence[Point], pages: Sequence[tuple[str, int]], wh
     return [np.array(some, np.float64).reshape(-1, 2) for some in places]
 
 
-def _stem(name: str) -> str:
-    return PurePath(name).name.split(".")[0]
+def _name(file: str) -> str:
+    return unicodedata.normalize("NFC", PurePath(file).name)
+
+
+def _stem(file: str) -> str:
+    return stem_of(Path(_name(file)))
 
 
 def centroids(labels: np.ndarray) -> np.ndarray:
@@ -143,3 +156,11 @@ def centroids(labels: np.ndarray) -> np.ndarray:
 
     numbers = np.setdiff1d(labels, 0)
     return np.reshape(ndimage.center_of_mass(labels != 0, labels, numbers), (-1, 2))
+
+
+def one_value_for_all(labels: Sequence[np.ndarray]) -> bool:
+    """Tell whether label images hold one number besides 0, and it fills several regions: a mask, not objects."""
+    from scipy import ndimage
+
+    held = {*np.concatenate([np.unique(page) for page in labels]).tolist()} - {0}
+    return len(held) == 1 and any(ndimage.label(page != 0, np.ones((3, 3)))[1] > 1 for page in labels)

@@ -5,7 +5,6 @@ The confusion matrix is that of ``pixels.py``, which takes labels of any shape.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -107,7 +106,10 @@ def mcnemar(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
     if a.shape != b.shape or a.ndim != 1:
         raise DataError(f"a paired test compares the same images; got {a.shape} and {b.shape}")
     n, m = int((a != b).sum()), int(min((a & ~b).sum(), (b & ~a).sum()))
-    tail = sum(math.comb(n, i) for i in range(m + 1))
+    tail = ways = 1
+    for i in range(m):
+        ways = ways * (n - i) // (i + 1)  # C(n, i + 1); from its factorials each would take minutes
+        tail += ways
     return float(min(1.0, 2 * tail / 2**n))
 
 
@@ -119,4 +121,6 @@ def _checked(probabilities: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray
         )
     if y.min() < 0 or y.max() >= p.shape[1]:
         raise DataError(f"classes are 0 to {p.shape[1] - 1}; got {y.min()} to {y.max()}")
+    if not np.isfinite(p).all():
+        raise DataError("probabilities must be finite numbers; got NaN or infinite ones")
     return p, y

@@ -179,7 +179,8 @@ def bootstrap_interval(
         raise UsageError("an interval needs at least one image, at least one draw, and a level between 0 and 1")
     rng = np.random.default_rng(rng)
     values = [measure(rng.integers(0, n_images, n_images).tolist()) for _ in range(draws)]
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    numbers = [value for value in values if not np.isnan(value)] or [np.nan]
+    low, high = np.quantile(numbers, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -41,7 +41,7 @@ def confusion(prediction: ArrayLike, labels: ArrayLike, n_classes: int) -> np.nd
     """
     predicted, true = _counted(prediction, labels)
     for name, values in (("prediction", predicted), ("labels", true)):
-        if values.min() < 0 or values.max() >= n_classes:
+        if values.min() < 0 or values.max() >= n_classes or (values.dtype.kind == "f" and (values % 1 != 0).any()):
             got = f"{values.min()} to {values.max()}"
             raise DataError(f"{name} must be whole numbers 0 to {n_classes - 1}; got {got}")
     pairs = true.astype(np.int64) * n_classes + predicted.astype(np.int64)

@@ -6,6 +6,8 @@ import numpy as np
 
 from tinympcnn.errors import DataError, UsageError
 
+WINDOW = 11  # pixels of the Gaussian window of SSIM
+
 
 def mean_squared_error(prediction: np.ndarray, target: np.ndarray) -> float:
     """Return the mean of the squared differences of two images, in float64.
@@ -67,7 +69,9 @@ def ssim(prediction: np.ndarray, target: np.ndarray, data_range: float) -> float
         from skimage.metrics import structural_similarity
     except ImportError as error:
         raise UsageError("SSIM needs scikit-image: pip install 'tinympcnn[regression]'") from error
-    mean_squared_error(prediction, target)  # the shapes are the same
+    psnr(prediction, target, data_range)  # so shapes and range are right
+    if min(target.shape[:2]) < WINDOW:
+        raise DataError(f"SSIM needs images of {WINDOW}x{WINDOW} pixels at least; got {target.shape}")
     return float(
         structural_similarity(
             prediction.astype(np.float64), target.astype(np.float64), data_range=data_range, gaussian_weights=True,

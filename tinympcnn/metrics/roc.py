@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from tinympcnn.errors import DataError
 from tinympcnn.metrics.pixels import balanced_error, confusion
-from tinympcnn.metrics.sweep import Counts, share
+from tinympcnn.metrics.sweep import Counts, check_probabilities, share
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def balanced_pixel_error(
     0.5
     """
     rng = np.random.default_rng(rng)
-    called = np.concatenate([np.ravel(p) > threshold for p in probabilities]).astype(int)
+    values = np.concatenate([np.ravel(p) for p in probabilities])
+    called = (values > threshold).astype(int)
     truth = np.concatenate([np.ravel(y) for y in truths]).astype(int)
     kinds = [np.flatnonzero(truth == kind) for kind in (0, 1)]
     if called.shape != truth.shape or not all(kind.size for kind in kinds):
@@ -104,12 +105,15 @@ def balanced_pixel_error(
             f"a balanced error needs a truth for each of {called.size} probabilities, and pixels of both kinds; got "
             f"{kinds[1].size} with a defect and {kinds[0].size} without"
         )
+    check_probabilities(values, "probabilities")
     drawn = np.concatenate([rng.choice(kind, min(n, kind.size), replace=False) for kind in kinds])
     return balanced_error(confusion(called[drawn], truth[drawn], n_classes=2))
 
 
 def scores_and_truth(scores: ArrayLike, truth: ArrayLike, needs_both: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Return scores as floats and truth as booleans, checked; `needs_both` says what needs images of both kinds."""
+    if not np.isin(truth, (0, 1)).all():
+        raise DataError(f"the truth must be boolean, or 0 and 1; got {np.min(truth)} to {np.max(truth)}")
     values, defect = np.asarray(scores, float), np.asarray(truth, bool)
     if values.ndim != 1 or values.shape != defect.shape or not values.size:
         raise DataError(f"every image needs a score and a truth; got {values.size} scores and {defect.size} truths")
