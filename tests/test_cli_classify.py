@@ -125,3 +125,12 @@ def test_images_on_another_scale_are_warned_of(place, capsys):
     tifffile.imwrite(place / "a.tif", IMAGES[0, ..., 0].astype(np.float32))
     assert main(["classify", "-i", str(place / "a.tif"), "-m", str(place / "a.npz")]) == 0
     assert "a.npz the images have mean" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_class_whose_name_is_no_text_is_drawn(place):
+    names = ("z\udce4hne", *"123456789")
+    (place / "set" / "0").rename(place / "set" / names[0])
+    column(place / "a.npz", 0, names=names)
+    outputs = Outputs(confusion=place / "confusion.png", sheet=place / "sheet.png")
+    classify_files([place / "set"], [place / "a.npz"], outputs, echo=lambda line: None)
+    assert (place / "confusion.png").is_file() and (place / "sheet.png").is_file()

@@ -95,3 +95,8 @@ def test_a_distortion_that_cannot_be_read_is_refused(text):
 def test_a_random_distortion_asks_for_its_chance():
     with pytest.raises(UsageError, match="give rng"):
         distort(ramp(), (21, 17), Distortion(rotation=5))
+
+
+def test_a_number_out_of_range_is_named():
+    with pytest.raises(UsageError, match=r"the sigma of a distortion is from 0\.1 to 1000, not 0\.05"):
+        Distortion.parse("alpha=36,sigma=0.05")

@@ -201,3 +201,15 @@ def test_the_truth_is_never_overwritten_and_distances_are_checked_first(folder, 
     assert call(folder, *more, "--within", "2", "0") == 2
     said = capsys.readouterr()
     assert "--within" in said.err and "tiles of" not in said.out
+
+
+def test_one_damaged_page_does_not_cost_the_other_images(folder, capsys):
+    pages = np.stack([discs((48, 52), POINTS["a"]), np.full((48, 52), np.nan, np.float32)])
+    tifffile.imwrite(folder / "nan.tif", pages, photometric="minisblack")
+    lines = (folder / "truth.csv").read_text().splitlines()
+    (folder / "own.csv").write_text("\n".join(line for line in lines if not line.startswith("v")))
+    assert call(folder, "-i", folder / "nan.tif", folder / "v.tif", "--truth", folder / "own.csv") == 1
+    assert "1 of 3 images were left out" in capsys.readouterr().err
+    assert {file for file, _, _ in table(folder)} == {"a.tif", "v.tif"}
+    assert call(folder, "--truth", folder / "truth.csv", "--val", folder / "v.tif", "--force") == 0
+    assert {file for file, _, _ in table(folder)} == {"a.tif"}

@@ -104,7 +104,7 @@ def test_a_name_that_is_no_text_and_a_place_far_out_are_written(tmp_path):
 
 
 def test_lines_are_counted_as_an_editor_does_and_a_missing_quotation_mark_is_told(tmp_path):
-    with pytest.raises(DataError, match="line 4: a.tif,0,one,2 is no point"):
+    with pytest.raises(DataError, match=r"line 4: a\.tif,0,one,2 is no point"):
         read_points(table(tmp_path, "file,page,row,column\n\n\na.tif,0,one,2\n"))
     with pytest.raises(DataError, match=r"cannot be read as a table \(field larger"):
         read_points(table(tmp_path, 'file,page,row,column\n"a.tif,0,1,2\n' + "a.tif,0,1,2\n" * 20000))

@@ -114,29 +114,33 @@ def locate_files(
     files = _open(images, reading, committee)
     held = _open(search.val, reading, committee) if search.val else []
     places = read_places(search.truth, [*files, *held], reading) if search.truth else None
-    known = expand(search.truth, "points") if search.truth else []
-    _check_outputs(outputs, files, [*models, *known, *(file.path for file in held)])
+    tables = expand(search.truth, "points") if search.truth else []
+    _check_outputs(outputs, files, [*models, *tables, *(file.path for file in held)])
 
     names = [*page_names(files), *page_names(held)]
     truth = places if places is not None else [None] * len(names)
     within, threshold = search.within or (radius,), 0.5 if search.score is None else search.score
     lowest = threshold if places is None else min(threshold, LOWEST)
     pages = Pages(committee, factor, machine=machine, echo=echo)
-    seen = _seen(pages, [*files, *held], radius, lowest)
-    found = [Found(name, *one, true) for name, one, true in zip(names, seen, truth, strict=True)]
-    n = sum(file.n_pages for file in files)
-    found, validation = found[:n], found[n:]
+    numbered = [(file, page) for file in (*files, *held) for page in range(file.n_pages)]
+    known, failures = dict(zip(numbered, zip(names, truth, strict=True), strict=True)), Failures()
+    seen = _seen(pages, known, radius, lowest, failures)
+    found, validation = ([one for one in seen if one.file in some] for some in (files, held))
+    if not found or (held and not validation):
+        failures.tell(len(files) + len(held))
     if validation:
         threshold = ranked(validation, within[0]).best_threshold()
         if threshold == float("inf"):
             raise DataError("no object was found on the validation images to choose a threshold; see --within")
         echo(f"score of at least {threshold:.4f}, chosen on {counted(len(validation), 'validation page')}")
     kept = [one._replace(objects=one.objects[one.objects[:, 2] >= threshold]) for one in found]
-    report: dict[str, Any] = {"pages": n, "objects": sum(len(one.objects) for one in kept), "threshold": threshold}
+    report: dict[str, Any] = {"pages": len(kept), "objects": sum(len(one.objects) for one in kept)}
+    report["threshold"] = threshold
     for distance in within if places is not None else ():
         report |= compared(found, threshold, distance)
     echo(table(report))
     write_objects(outputs, kept, within[0], radius, echo)
+    failures.tell(len(files) + len(held))
     return report
 
 
@@ -173,16 +177,21 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
 
 
 def _seen(
-    pages: Pages, files: Sequence[ImageFile], radius: float, lowest: float
-) -> list[tuple[ImageFile, int, np.ndarray]]:
-    """Return the file and the number of each page, and its objects in pixels of the image as it is in the file."""
-    seen, failures = [], Failures()
-    for file, bands in pages.bands(files, failures):
+    pages: Pages,
+    known: dict[tuple[ImageFile, int], tuple[str, np.ndarray | None]],
+    radius: float,
+    lowest: float,
+    failures: Failures,
+) -> list[Found]:
+    """Return what is found on pages whose name and truth are `known`, but for the files that cannot be read."""
+    seen: list[Found] = []
+    for file, bands in pages.bands([*dict.fromkeys(file for file, _ in known)], failures):
         with failures.of(file.path):
+            its = []
             for page, some in groupby(bands, itemgetter(0)):
                 objects = objects_in(((rows, band) for _, rows, band in some), radius / pages.factor, lowest)
                 objects[:, :2] = grown(objects[:, :2], pages.factor)
-                seen.append((file, page, objects))
-        failures.tell(1)
-    failures.tell(1)
+                name, truth = known[file, page]
+                its.append(Found(name, file, page, objects, truth))
+            seen += its
     return seen

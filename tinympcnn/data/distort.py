@@ -72,6 +72,8 @@ class Distortion:
         try:
             values = dict(part.split("=") for part in text.split(","))
             return cls(**{name.strip(): float(value) for name, value in values.items()})
+        except UsageError:
+            raise
         except (ValueError, TypeError):
             names = ", ".join(field.name for field in fields(cls))
             raise UsageError(
