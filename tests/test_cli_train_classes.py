@@ -12,7 +12,10 @@ from PIL import Image
 
 from tinympcnn import Net
 from tinympcnn.cli.entry import main
+from tinympcnn.cli.train_classes import train_classes
 from tinympcnn.data import synthetic_digits
+from tinympcnn.errors import UsageError
+from tinympcnn.io.reading import Reading
 
 SPEC = "1x13x13-6C4-MP2-12C2-MP2-20N-3N"
 
@@ -114,3 +117,11 @@ def test_one_class_and_no_classes_are_refused(folder, capsys):
         (folder / "set" / f"d{k}").rmdir()
     assert train() == 2
     assert "two classes" in capsys.readouterr().err
+
+
+def test_options_for_label_images_are_refused(tmp_path):
+    for name in "ab":
+        (tmp_path / "set" / name).mkdir(parents=True)
+    for reading in (Reading(threshold=3), Reading(ignore=(3,))):
+        with pytest.raises(UsageError, match="--threshold and --ignore are for label images"):
+            train_classes([tmp_path / "set"], tmp_path / "m.npz", reading=reading)

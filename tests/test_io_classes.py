@@ -74,6 +74,8 @@ def test_a_folder_that_cannot_be_used_says_why(folder, spoil, message):
         ("file,class\n", "lists no image"),
         ("file,class\nset/1/0.png\n", "line 2 of .* lacks"),
         ("file,class\nset/1/9.png,1\n", "line 2 of .* no such file"),
+        ("file,class\nset/1/0.png,1\nset/1/0.png,2\n", "line 3 of .* gives set/1/0.png the class 2, and it had 1"),
+        ("file,class\nset/1/0.png,  \n", "line 2 of .* lacks"),
     ],
 )
 def test_a_csv_that_cannot_be_used_says_why(folder, text, message):

@@ -213,3 +213,10 @@ def test_one_damaged_page_does_not_cost_the_other_images(folder, capsys):
     assert {file for file, _, _ in table(folder)} == {"a.tif", "v.tif"}
     assert call(folder, "--truth", folder / "truth.csv", "--val", folder / "v.tif", "--force") == 0
     assert {file for file, _, _ in table(folder)} == {"a.tif"}
+
+
+def test_an_image_too_small_for_the_model_is_told(folder, capsys):
+    brightness_net(radius=8.0, downsample=4).save(folder / "quarter.npz")
+    tifffile.imwrite(folder / "tiny.tif", np.zeros((2, 30), np.float32))
+    assert call(folder, image="tiny.tif", net="quarter.npz") == 1
+    assert "tiny.tif" in (said := capsys.readouterr().err) and "too small to be down-sampled by 4" in said

@@ -111,3 +111,10 @@ def test_a_mask_of_all_objects_is_not_taken_for_one_object(cells):
         tifffile.imwrite(path, (tifffile.imread(path) > 0).astype(np.uint8) * 255)
     with pytest.raises(DataError, match="several objects have one number"):
         read_discs(cells / "images", cells / "numbers", Reading(radius=3))
+
+
+def test_no_object_vanishes_between_pixels(cells):
+    table = cells / "points.csv"
+    table.write_text(HEADER + "a.tif,0,5.5,5.5\na.tif,0,35.4,43.4\nb.tif,0,-0.5,7\n")
+    pairs = read_discs(cells / "images", table, Reading(radius=1, downsample=2))
+    assert [(y == 1).sum() for y in pairs.labels] == [2, 1]

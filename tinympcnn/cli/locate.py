@@ -106,8 +106,8 @@ def locate_files(
     The models have two classes, background and object; the probabilities of several are averaged. The models say by
     how much images are down-sampled.
     """
-    reading = Reading(axes=axes, radius=search.radius)
     committee, factor = load_committee(models, search.turns, machine, echo)
+    reading = Reading(axes=axes, radius=search.radius, downsample=factor)
     if committee.out_maps != 2:
         raise UsageError(f"objects are found by models of two classes; {models[0]} has {committee.out_maps}")
     radius = _radius(committee, search.radius)
@@ -157,6 +157,8 @@ def _open(images: Paths, reading: Reading, committee: Committee) -> list[ImageFi
     files = open_images(images, reading)
     for file in files:
         check_channels(file.path, file.shape[2], committee.in_maps)
+        if min(file.shape[:2]) < reading.downsample:
+            raise DataError(f"{file} is too small to be down-sampled by {reading.downsample}")
     names = [file.path.name for file in files]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"several images are named {double}, so a table could not tell them apart")

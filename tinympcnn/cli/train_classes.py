@@ -59,6 +59,8 @@ def train_classes(
         )
     if recipe.augment != "none" or recipe.crop is not None:
         raise UsageError("images with one class each are distorted by --distort; leave out --augment and --crop")
+    if reading.threshold is not None or reading.ignore:
+        raise UsageError("--threshold and --ignore are for label images; leave them out")
     distortion = Distortion.parse(column.distort)
     check_session(session, output, [path for path in map(Path, images) if path.is_file()], recipe)
     read = read_classified(images, reading=reading)

@@ -47,6 +47,7 @@ def disc_labels(points: np.ndarray, size: tuple[int, int], radius: float, ring: 
             part = labels[rows, columns]
             i, j = np.ogrid[rows.start : rows.start + part.shape[0], columns.start : columns.start + part.shape[1]]
             part[(i - row) ** 2 + (j - column) ** 2 <= reach**2] = value
+    labels[tuple(np.rint(points).astype(int).T)] = 1  # a small disc may lie between pixels
     return labels
 
 
