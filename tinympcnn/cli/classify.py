@@ -31,7 +31,6 @@ EXAMPLES = """
   tinympcnn classify -i signs/test -m plain.npz conorm.npz --csv rows.csv \\
                      --confusion confusion.png --sheet mistakes.png
 """
-SAMPLE = 256  # images, about, whose scale is compared with the training images'
 REJECTED = (0.01, 0.05)  # shares of the images for which the rejection curve is printed
 
 
@@ -90,7 +89,7 @@ def classify_files(
         raise DataError(f"{names[0]} does not classify whole images: it was trained on label images; use segment")
     data = read_classified(images, nets[0].class_names, Reading(axes=axes, downsample=factor))
     echo(data.describe())
-    some = data.images[:: max(1, len(data.images) // SAMPLE)]
+    some = data.images[:: max(1, len(data.images) // 256)]  # about 256 tell their scale
     for net, name in zip(nets, names, strict=True):
         if wrong := off_scale([net], np.concatenate(prepared(net, some))):
             echo(f"warning: for {name} the images have {wrong}")

@@ -179,11 +179,7 @@ def _check_outputs(outputs: Outputs, files: Sequence[ImageFile], inputs: Paths) 
 
 
 def _seen(
-    pages: Pages,
-    known: dict[tuple[ImageFile, int], tuple[str, np.ndarray | None]],
-    radius: float,
-    lowest: float,
-    failures: Failures,
+    pages: Pages, known: dict[tuple[ImageFile, int], tuple[str, Any]], radius: float, lowest: float, failures: Failures
 ) -> list[Found]:
     """Return what is found on pages whose name and truth are `known`, but for the files that cannot be read."""
     seen: list[Found] = []

@@ -84,9 +84,7 @@ def _folders(path: Path) -> list[Path]:
     if not path.is_dir() or is_zarr(path):
         return []
     with opening(path):
-        inside = [
-            folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != "." and not is_zarr(folder)
-        ]
+        inside = [one for one in path.iterdir() if one.is_dir() and one.name[0] != "." and not is_zarr(one)]
     return sorted(inside, key=_natural)
 
 
@@ -104,8 +102,7 @@ def _rows(path: Path) -> list[tuple[str, list[Path]]]:
         raise DataError(f"{path} has no column {min(missing)!r}; its first line must name the columns file and class")
     class_of: dict[Path, str] = {}
     for number, row in rows:
-        file, name = ((row[key] or "").strip() for key in ("file", "class"))
-        name = normalize("NFC", name)  # as all systems write it
+        file, name = (row["file"] or "").strip(), normalize("NFC", (row["class"] or "").strip())
         if not file or not name:
             raise DataError(f"line {number} of {path} lacks a file or a class")
         image = path.parent / file

@@ -49,10 +49,7 @@ def read_places(truth: Paths, files: Sequence[ImageFile], reading: Reading = Rea
         numbered = [(label, i) for label in labels for i in range(label.n_pages)]
         numbers = read_labels(numbered, Reading())
         if one_value_for_all(numbers):
-            raise DataError(
-                f"{', '.join(map(str, paths[:3]))}: several objects have one number; give each object a number of its "
-                "own (1, 2, 3 ...), or give a table of points"
-            )
+            raise DataError(f"{paths[0]}: several objects have one number; number all, or give a table of points")
         places = [centroids(y) for y in numbers]
     for (file, _), some in zip(pages, places, strict=True):
         check_inside(some, file.shape[:2], str(file.path))

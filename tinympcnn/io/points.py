@@ -69,7 +69,9 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]
         table = csv.DictReader(io.StringIO(text), delimiter=max(",\t;", key=text.partition("\n")[0].count))
         table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
         return names, [(table.line_num, row) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as a table ({error.strerror or error})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from error
 
 
