@@ -13,8 +13,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinympcnn.cli import arguments
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
