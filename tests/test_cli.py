@@ -322,6 +322,14 @@ def test_pixels_of_a_value_to_ignore_do_not_count(run, made, tmp_path):
     assert fits[0] == fits[1] and fits[0]["pixels"] == (void != 9).sum()
 
 
+def test_a_link_to_itself_is_no_image(run, training, tmp_path):
+    try:
+        os.symlink("loop.tif", tmp_path / "loop.tif")
+    except OSError:
+        pytest.skip("this system makes no links here")
+    refused(run("train", "-i", tmp_path, *training[3:]), 1, "loop.tif")
+
+
 def test_images_none_of_whose_pixels_count_are_refused(run, training, made, tmp_path):
     labels = tifffile.imread(made / "labels.tif")
     for part, words in ((slice(-1, None), "held out by --val"), (slice(0, -1), "to train on")):
