@@ -67,6 +67,11 @@ def test_segment_draws_previews_and_compares_with_labels(run, made, tmp_path):
     tifffile.imwrite(tmp_path / "small.tif", small, photometric="minisblack", metadata={"axes": "ZYX"})
     refused(run(*job, "--preview", "-l", tmp_path / "small.tif"), 1, "differ in size")
     assert run(*job, "--preview", "--force")[0] == 0 and preview.exists()
+    tifffile.imwrite(tmp_path / "out" / "new.tif", np.zeros((16, 18, 3), np.uint8), photometric="rgb")
+    colours, there = Net.from_spec("FC2", 3, rng=0), tmp_path / "out"
+    colours.save(tmp_path / "rgb.npz")  # which could take its own previews for images
+    assert run("segment", "-i", there, "-m", tmp_path / "rgb.npz", "-o", there, "--preview")[0] == 0
+    assert sorted(path.name for path in there.glob("*_prob.tif")) == ["images_prob.tif", "new_prob.tif"]
     (tmp_path / "in").mkdir()
     for name in ("a", "a_preview"):
         tifffile.imwrite(tmp_path / "in" / f"{name}.png", tifffile.imread(made / "images.tif")[0])

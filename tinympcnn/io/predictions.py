@@ -69,7 +69,7 @@ def most_probable(probabilities: np.ndarray, class_values: Sequence[int]) -> np.
 
 def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
     """Leave out what this library has written, as descriptions tell, unless there is nothing else."""
-    ours = ("labels", "probabilities", "prediction")
+    ours = ("labels", "probabilities", "prediction", "picture")
     return [file for file in files if file.metadata.get("content") not in ours] or files
 
 
