@@ -37,10 +37,8 @@ class PictureFile(ImageFile):
             width, height = picture.size
             refuse_if_implausible(path, width * height * channels * dtype.itemsize, path.stat().st_size)
             dpi = picture.info.get("dpi", (0, 0))
-            metadata: dict[str, Any] = (
-                {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if min(dpi) > 0 else {}
-            )
-            metadata |= {"content": "picture"} if picture.info.get("Comment") == DRAWN else {}
+            metadata: dict[str, Any] = {"content": "picture"} if picture.info.get("Comment") == DRAWN else {}
+            metadata |= {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if min(dpi) > 0 else {}
             self._orientation = _orientation(picture)
         super().__init__(path, (height, width, channels), dtype, None, metadata, self._orientation, notes)
 
