@@ -94,10 +94,13 @@ def _multiscale(path: Path, ome: dict[str, Any], model: Any) -> tuple[list[Any],
     import pydantic
 
     try:
-        attributes = model.ImageAttrs.model_validate({name: ome[name] for name in ome if name != OURS})
+        attributes = model.ImageAttrs.model_validate(
+            {name: ome[name] for name in ("version", "multiscales") if name in ome}
+        )
     except pydantic.ValidationError as error:
-        reasons = " ".join(error.errors()[0]["msg"].removeprefix("Value error, ").split())
-        raise DataError(f"{path} is no valid OME-Zarr image: {reasons[:200]}") from None
+        place, reason = (error.errors()[0][key] for key in ("loc", "msg"))
+        reason = " ".join(reason.removeprefix("Value error, ").split())[:200]
+        raise DataError(f"{path} is no valid OME-Zarr image: {reason} (in {'.'.join(map(str, place))})") from None
     multiscale = attributes.multiscales[0]
     axes, first = list(multiscale.axes), multiscale.datasets[0]
     scale: list[float | None] = [1.0] * len(axes)
