@@ -94,13 +94,13 @@ def _multiscale(path: Path, ome: dict[str, Any], model: Any) -> tuple[list[Any],
     import pydantic
 
     try:
-        attributes = model.ImageAttrs.model_validate(
-            {name: ome[name] for name in ("version", "multiscales") if name in ome}
-        )
+        told = {name: ome[name] for name in ("version", "multiscales") if name in ome}  # not how a viewer shows it
+        attributes = model.ImageAttrs.model_validate(told)
     except pydantic.ValidationError as error:
-        place, reason = (error.errors()[0][key] for key in ("loc", "msg"))
-        reason = " ".join(reason.removeprefix("Value error, ").split())[:200]
-        raise DataError(f"{path} is no valid OME-Zarr image: {reason} (in {'.'.join(map(str, place))})") from None
+        fault = error.errors()[0]
+        reason = " ".join(fault["msg"].removeprefix("Value error, ").split())[:200]
+        where = ".".join(map(str, fault["loc"]))
+        raise DataError(f"{path} is no valid OME-Zarr image: {reason} (in {where})") from None
     multiscale = attributes.multiscales[0]
     axes, first = list(multiscale.axes), multiscale.datasets[0]
     scale: list[float | None] = [1.0] * len(axes)
