@@ -23,8 +23,8 @@ BACKENDS = ("auto", "numpy", "cupy")
 
 def is_device_array(array: object) -> bool:
     """Tell whether `array` lives on a GPU, without importing CuPy: before that import no such array exists."""
-    ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)  # also None where an import of CuPy broke off
-    return ndarray is not None and isinstance(array, ndarray)
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(array, getattr(cupy, "ndarray", ()))  # () where an import of CuPy broke off
 
 
 def array_module(*arrays: object) -> ModuleType:

@@ -38,7 +38,7 @@ def correlate(x: Array, W: Array, b: Array | None = None, border: Pair = (0, 0))
     y = empty((F, h, w, maps), x)
     distance = pitch(w, x)
     x, out = _joined((kh, kw), x, y)
-    bias = b if b is None or is_device_array(b) else np.tile(b, (w, 1))  # NumPy adds long runs faster
+    bias = b if b is None or is_device_array(b) else b[None].repeat(w, axis=0)  # NumPy adds long runs faster
 
     def forward(block: Block) -> None:
         f, q = block

@@ -8,6 +8,8 @@ one after the other.
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinympcnn.engine.backend import Array, Pair, array_module, is_device_array
 from tinympcnn.engine.blocks import written_out
 from tinympcnn.engine.matmul import multiply, product, product_rows, sum_parts
@@ -139,6 +141,8 @@ def window_gradients(x: Array, dy: Array, kernel: Pair) -> tuple[Array, Array]:
 
 def _strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
     """Return a view of the memory of `x`, in which numbers may stand more than once."""
+    if not is_device_array(x) and x.flags.c_contiguous:
+        return np.ndarray(shape, x.dtype, x, strides=strides)  # in a tenth of the time of as_strided
     view: Array = array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
     return view
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -93,16 +92,16 @@ def libraries() -> list[dict[str, Any]]:
     return found
 
 
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
+class single_threaded_blas:
     """Keep BLAS at one thread inside, because the blocks run in parallel. Nesting is allowed and costs little."""
-    with _workers.lock:
-        if _workers.depth == 0:
-            _workers.limits = _workers.blas.limit(limits=1, user_api="blas")
-        _workers.depth += 1
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        with _workers.lock:
+            if _workers.depth == 0:
+                _workers.limits = _workers.blas.limit(limits=1, user_api="blas")
+            _workers.depth += 1
+
+    def __exit__(self, *raised: object) -> None:
         with _workers.lock:
             _workers.depth -= 1
             if _workers.depth == 0:

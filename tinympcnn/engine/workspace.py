@@ -27,7 +27,7 @@ class _Lease:
 class _Workspace:
     """A caching allocator like CuPy's: fresh memory costs a page fault for every page, kept memory costs none."""
 
-    SMALLEST = 1 << 15  # bytes of an array; for smaller arrays NumPy's own cache is as good
+    SMALLEST = 1 << 17  # bytes of an array; for smaller arrays NumPy's own cache is as good
     SLACK = 48 << 20  # bytes that may lie idle beyond the peak: blocks of other sizes take turns in them
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ _workspace = _Workspace()
 
 def empty(shape: tuple[int, ...], like: Array, dtype: Any = None) -> Array:
     """Return an uninitialised array of `shape`, of the type and on the device of `like`, from kept memory."""
-    dtype = np.dtype(like.dtype if dtype is None else dtype)
+    dtype = like.dtype if dtype is None else np.dtype(dtype)
     if is_device_array(like):
         on_device: Array = array_module(like).empty(shape, dtype)
         return on_device

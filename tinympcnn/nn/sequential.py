@@ -162,7 +162,7 @@ class Sequential(Chain):
     @property
     def dtype(self) -> np.dtype:
         """The type of the parameters, in which the net computes."""
-        return next((param.dtype for param in self._arrays()), np.dtype(np.float32))
+        return next((param.dtype for _, param, _ in self.parameters()), np.dtype(np.float32))
 
     @property
     def xp(self) -> ModuleType:
