@@ -90,7 +90,10 @@ def _shown(row: Mapping[str, object]) -> str:
 
 def write_points(path: AnyPath, points: Iterable[Point]) -> None:
     """Write objects as a table with our own header, whole or not at all; class and score are left out where unknown."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(HEADER)
         for point in points:
