@@ -433,6 +433,13 @@ def test_local_is_a_cluster_of_this_machine(volume, threads, run):
 
 
 @pytest.mark.slow
+def test_ctrl_c_on_a_terminal_is_for_this_process_and_not_for_the_workers_of_local():
+    clusters = pytest.importorskip("tinympcnn.cli.cluster", reason="dask is not installed", exc_type=ImportError)
+    with clusters.joined("local") as crew:
+        assert crew.executor.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+@pytest.mark.slow
 def test_the_executor_of_a_client_serves_the_library_as_it_is(cluster, net, rng):
     pids(cluster)
     image = rng.integers(0, 255, (150, 60), dtype=np.uint8)

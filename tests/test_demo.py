@@ -47,11 +47,22 @@ def test_the_demo_trains_segments_scores_and_draws(tiny, tmp_path, monkeypatch):
 def test_without_matplotlib_there_is_no_picture_and_a_way_to_one(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setattr(module, "RECIPE", Recipe(1, crop=128))
-    (tmp_path / "model.npz").write_text("of an earlier demo: it is replaced")
+    earlier = Net.from_spec("C1x1x2")
+    earlier.record = {"made by": module.MAKER}
+    earlier.save(tmp_path / "model.npz")
     assert cli.main(["demo", "-o", str(tmp_path), "--backend", "numpy"]) == 0
     assert 'no picture: drawing needs matplotlib: pip install "tinympcnn[plot]"' in capsys.readouterr().out
     assert not (tmp_path / "membranes.png").exists() and (tmp_path / "unseen_prob.tif").exists()
     assert Net.load(tmp_path / "model.npz").class_values == (0, 255)
+
+
+@pytest.mark.parametrize("name", ["model.npz", "membranes.png"])
+def test_what_no_demo_wrote_is_kept(name, tmp_path, capsys):
+    Net.from_spec("C1x1x2").save(tmp_path / "mine.npz")
+    before = (tmp_path / "mine.npz").rename(tmp_path / name).read_bytes()
+    assert cli.main(["demo", "-o", str(tmp_path), "--backend", "numpy"]) == 2
+    assert f"{tmp_path / name} exists and is not of an earlier demo; name another" in capsys.readouterr().err
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, capsys):

@@ -87,7 +87,7 @@ def test_threads_come_from_the_environment():
     assert in_new_process(code, TINYMPCNN_THREADS="") == str(engine.available_cores())
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "²"])
 def test_threads_that_make_no_sense_raise(text, monkeypatch):
     monkeypatch.setenv("TINYMPCNN_THREADS", text)
     with pytest.raises(UsageError, match=f"TINYMPCNN_THREADS must be a positive integer, not '{text}'"):

@@ -144,6 +144,15 @@ def test_the_command_shows_what_the_net_sees(run, small):
     assert run(*words, "--force")[0] == 0
 
 
+def test_a_name_that_is_no_text_is_shown_with_escapes(run, small):
+    folder, _ = small
+    strange = (folder / "stack.tif").rename(folder / "gr\udcff.tif")  # as read from a disk of another encoding
+    code, _, complaint = run("explore", folder / "net.npz", strange, "-o", folder / "p.html")
+    assert (code, complaint) == (0, "")
+    (shown,) = scenes_of((folder / "p.html").read_text(encoding="utf-8"))
+    assert shown["title"] == "net on gr\udcff"
+
+
 def test_a_model_of_smaller_images_gets_them(run, small):
     folder, pages = small
     net = Net.load(folder / "net.npz")

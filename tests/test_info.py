@@ -64,6 +64,8 @@ def test_describe_named(tmp_path):
     assert info.describe_named(str(tmp_path / "model.npz")) == info.describe_named("C3x3x2 MPF2 FC2")
     assert info.describe_named("C3x3x2 MPF2 FC2").endswith(str(net))
     assert "field of view 95x95" in info.describe_named("N4")
+    deep = " ".join(["C3x3x2", *["C3x3x2 C1x1x2"] * 40, "FC2"])  # longer than a name of a file can be
+    assert "field of view 83x83" in info.describe_named(deep)
 
 
 @pytest.mark.parametrize("spec, size", [("C4x4x24 MPF2 C3x3x24 MPF2 FC50 FC2", (150, 140)), ("C3x3x48 FC2", (80, 300))])

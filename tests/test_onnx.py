@@ -412,6 +412,15 @@ def test_a_folder_of_a_column(run, tmp_path, words):
     assert description.inputs[0].data.type == (words or ["", "uint8"])[1]
 
 
+def test_a_class_whose_folder_has_a_name_that_is_no_text(run, tmp_path):
+    pytest.importorskip("bioimageio.spec")
+    net = column("3x13x13-4C4-MP2-3N", "conorm")
+    net.class_names = ("gr\udcff", "b", "c")  # as read from a disk of another encoding
+    net.save(tmp_path / "column.npz")
+    assert run("export", "--bioimageio", tmp_path / "out", tmp_path / "column.npz")[0] == 0
+    assert "gr\\udcff, b, c" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_a_folder_of_a_net_for_images_that_are_shrunk(run, tmp_path):
     pytest.importorskip("bioimageio.spec")

@@ -23,6 +23,11 @@ def test_what_is_written_is_read(tmp_path):
     assert (tmp_path / "p.csv").read_text(encoding="utf-8").startswith("file,page,row,column,class,score\n")
 
 
+def test_a_file_whose_name_is_no_text_does_not_lose_the_table(tmp_path):
+    write_points(tmp_path / "p.csv", [Point("gr\udcff.tif", 0, 1.0, 2.0)])  # as read from a disk of another encoding
+    assert (tmp_path / "p.csv").read_text(encoding="utf-8").splitlines()[1].startswith("gr\\udcff.tif,0,1,2,")
+
+
 def test_spreadsheets_write_semicolons_and_a_mark_at_the_start(tmp_path):
     path = table(tmp_path, "\ufefffile;page;row;column\na.tif;0;1;2\n")
     assert read_points(path)[0][:4] == ("a.tif", 0, 1, 2)

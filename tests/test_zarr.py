@@ -111,6 +111,10 @@ def test_probabilities_and_labels_are_an_image_and_its_labels_with_its_axes_and_
         ({"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 3,
                                     "PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm", "PhysicalSizeZUnit": "nm"}},
          ([3.0, 0.25, 0.5], "nanometer")),
+        ({"imagej": True, "metadata": {"axes": "ZYX", "spacing": 0.0, "unit": "micron"}, "resolution": (2, 4)},
+         ([1.0, 0.25, 0.5], None)),
+        ({"imagej": True, "metadata": {"axes": "ZYX", "spacing": np.nan, "unit": "micron"}, "resolution": (2, 4)},
+         ([1.0, 0.25, 0.5], None)),
         ({**PLAIN, "metadata": {"axes": "ZYX"}, "resolution": (2, 4), "resolutionunit": 3}, ([1.0, 0.25, 0.5], None)),
         ({**PLAIN, "metadata": {"axes": "ZYX"}}, ([1.0, 1.0, 1.0], None)),
     ],
@@ -177,9 +181,21 @@ def complex_numbers(path):
     store(path, np.zeros((20, 30), np.complex64), "yx")
 
 
+def without_scale(path):
+    store(path, pixels(20, 30), "yx", datasets=[{"path": "full"}])
+
+
+def test_how_a_viewer_shows_the_channels_need_not_be_whole(tmp_path):
+    zarr_file = store(tmp_path / "a.zarr", pixels(20, 30), "yx", "0.4")
+    shown = [{"color": "FF0000", "window": {"start": 0, "end": 255}}]  # the format asks for min and max too
+    zarr.open_group(zarr_file).attrs["omero"] = {"channels": shown}
+    assert np.array_equal(open_image(zarr_file).page(0)[..., 0], pixels(20, 30))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (without_scale, "Field required (in multiscales.0.datasets.0.coordinateTransformations)"),
         (plain_array, "is a Zarr but no OME-Zarr image: it has no multiscales metadata"),
         (plain_group, "is a Zarr but no OME-Zarr image: it has no multiscales metadata"),
         (parent, "name the image in it, such as "),

@@ -64,6 +64,7 @@ def _connected(name: str) -> Iterator[Client]:
         if name == "local":
             n = engine.get_threads()
             place = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+            place["preload"] = ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"]  # Ctrl-C is for us alone
             with LocalCluster(n_workers=n, threads_per_worker=1, **place) as cluster, Client(cluster) as client:
                 yield client
             return

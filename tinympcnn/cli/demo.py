@@ -36,6 +36,8 @@ VALUES = (0, 255)  # of membranes and of the insides of cells, as in the ISBI 20
 SAMPLE = 4096  # patches that the patch net is timed on
 BATCH = 256  # patches that it gets at a time: one at a time it would be slower still
 SLIVER = 30  # pixels that a cell has at least
+MAKER = "tinympcnn demo"
+FILES = ("model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif", "membranes.png")
 THRESHOLDS = np.linspace(0.3, 0.95, 14)
 
 EXAMPLES = """
@@ -60,18 +62,22 @@ def demo(output: AnyPath = "demo", device: str = "auto", seconds: float = 45, ec
     """Train a net on synthetic membranes, find the cells of two unseen images, and say how good and how fast that was.
 
     Training ends with the first epoch after `seconds`, on a slow machine before the last. What an earlier demo left in
-    the folder is replaced. Return what was measured, by name, and the files.
+    the folder, as its model tells, is replaced; a `UsageError` refuses to replace other files of these names. Return
+    what was measured, by name, and the files.
     """
     xp, why = backend.load(device)
     echo(f"backend: {why}")
     folder = made_folder(Path(output))
+    there = [folder / name for name in FILES if (folder / name).exists()]
+    if there and (there[0].name != FILES[0] or Net.load(there[0]).record.get("made by") != MAKER):
+        raise UsageError(f"{there[0]} exists and is not of an earlier demo; name another folder as -o")
     drawn = {
         name: data.synthetic_membranes(n, 256, rng=np.random.default_rng([0, i]))
         for i, (name, n) in enumerate(DRAWN.items())
     }
     net = Net.from_spec(SPEC, rng=0).to(xp.__name__)
     net.class_values = VALUES
-    net.record = {"made by": "tinympcnn demo", "net": SPEC, "numpy": np.__version__}
+    net.record = {"made by": MAKER, "net": SPEC, "numpy": np.__version__}
     epochs = _trained(net, drawn["training"], seconds, echo)
 
     committee = Committee([net], turns=True)
@@ -99,7 +105,7 @@ def demo(output: AnyPath = "demo", device: str = "auto", seconds: float = 45, ec
         f"{'whole image':<15}{whole:>10,.0f} patches/s   {ratio:.0f} x, same probabilities {alike}\n"
     )
     files = _write(folder, net, drawn["unseen"], unseen)
-    picture = folder / "membranes.png"
+    picture = folder / FILES[-1]
     try:
         panels = [images[0], *(pictures.tinted(images[0], segments[0]) for segments in (true, found))]
         lost = merged(found[0], true[0])
@@ -187,8 +193,7 @@ def _speed(net: Net, images: np.ndarray) -> tuple[float, float, float]:
 
 def _write(folder: Path, net: Net, drawn: tuple[np.ndarray, np.ndarray], probabilities: np.ndarray) -> list[Path]:
     """Write the model, and images and results named as `tinympcnn segment` would name them."""
-    names = ("model.npz", "unseen.tif", "unseen_truth.tif", "unseen_prob.tif", "unseen_labels.tif")
-    files = [folder / name for name in names]
+    files = [folder / name for name in FILES[:-1]]
     net.to("numpy").save(files[0])
     for path, stack in zip(files[1:3], drawn, strict=True):
         with replacing(path) as temporary:

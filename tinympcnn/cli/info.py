@@ -112,7 +112,7 @@ def vector_units() -> list[str]:
 
 def describe_named(what: str, size: Pair | None = None, in_maps: int = 1) -> str:
     """Return `describe` of a model file, with its record, of a net of the zoo or of a spec, whichever `what` is."""
-    net = Net.load(what) if what.endswith(".npz") or Path(what).is_file() else Net.from_spec(what, in_maps)
+    net = Net.load(what) if what.endswith(".npz") or os.path.isfile(what) else Net.from_spec(what, in_maps)
     return "\n".join([describe(net, size), *(_training_lines(net) if net.record else [])])
 
 

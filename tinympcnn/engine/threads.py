@@ -26,7 +26,7 @@ def available_cores() -> int:
 
 def _threads_from_environment() -> int:
     text = os.environ.get("TINYMPCNN_THREADS") or str(available_cores())
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"TINYMPCNN_THREADS must be a positive integer, not {text!r}")
     return int(text)
 

@@ -40,7 +40,7 @@ def write(path: AnyPath, scenes: Sequence[dict[str, Any]]) -> None:
     """Write the page that shows `scenes`, whole or not at all."""
     text = page(scenes)
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _source(name: str) -> str:

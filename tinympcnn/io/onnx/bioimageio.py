@@ -57,7 +57,7 @@ def write_folder(folder: Path, model: Any, image: np.ndarray, result: np.ndarray
             with replacing(folder / name) as temporary, open(temporary, "wb") as file:
                 np.save(file, array)
         with replacing(folder / "README.md") as temporary:
-            temporary.write_text(page(model), encoding="utf-8")
+            temporary.write_text(page(model), encoding="utf-8", errors="backslashreplace")
         with replacing(folder / "rdf.yaml") as temporary:
             spec.save_bioimageio_yaml_only(description, temporary)
 

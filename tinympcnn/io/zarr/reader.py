@@ -94,10 +94,13 @@ def _multiscale(path: Path, ome: dict[str, Any], model: Any) -> tuple[list[Any],
     import pydantic
 
     try:
-        attributes = model.ImageAttrs.model_validate({name: ome[name] for name in ome if name != OURS})
+        told = {name: ome[name] for name in ("version", "multiscales") if name in ome}  # not how a viewer shows it
+        attributes = model.ImageAttrs.model_validate(told)
     except pydantic.ValidationError as error:
-        reasons = " ".join(error.errors()[0]["msg"].removeprefix("Value error, ").split())
-        raise DataError(f"{path} is no valid OME-Zarr image: {reasons[:200]}") from None
+        fault = error.errors()[0]
+        reason = " ".join(fault["msg"].removeprefix("Value error, ").split())[:200]
+        where = ".".join(map(str, fault["loc"]))
+        raise DataError(f"{path} is no valid OME-Zarr image: {reason} (in {where})") from None
     multiscale = attributes.multiscales[0]
     axes, first = list(multiscale.axes), multiscale.datasets[0]
     scale: list[float | None] = [1.0] * len(axes)

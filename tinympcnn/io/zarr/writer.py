@@ -6,6 +6,7 @@ shard, one file, of each array, so no two processes ever write one file, and a b
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -145,6 +146,8 @@ def _multiscale(letters: str, like: ImageFile, factor: int) -> dict[str, Any]:
     axes, scale = [], []
     for letter in letters:
         step, unit = _step(letter, like)
+        if not 0 < step < math.inf:  # some programs write 0 or NaN for "not known", and JSON has no NaN
+            step, unit = 1.0, None
         axis = {"name": letter.lower(), "type": kinds.get(letter), "unit": unit}
         axes.append({key: value for key, value in axis.items() if value})
         scale.append(step * (factor if letter in "YX" else 1))
