@@ -322,6 +322,40 @@ def test_pixels_of_a_value_to_ignore_do_not_count(run, made, tmp_path):
     assert fits[0] == fits[1] and fits[0]["pixels"] == (void != 9).sum()
 
 
+def test_a_link_to_itself_is_no_image(run, training, tmp_path):
+    try:
+        os.symlink("loop.tif", tmp_path / "loop.tif")
+    except OSError:
+        pytest.skip("this system makes no links here")
+    refused(run("train", "-i", tmp_path, *training[3:]), 1, "loop.tif")
+
+
+def test_images_none_of_whose_pixels_count_are_refused(run, training, made, tmp_path):
+    labels = tifffile.imread(made / "labels.tif")
+    for part, words in ((slice(-1, None), "held out by --val"), (slice(0, -1), "to train on")):
+        some = labels.copy()
+        some[part] = 7
+        stack(tmp_path / "some.tif", some)
+        job = [*training[:3], "-l", tmp_path / "some.tif", *training[5:], "--ignore", "7", "--val", "0.1"]
+        refused(run(*job), 1, f"no pixel of the images {words} counts")
+
+
+def test_predictions_of_others_take_the_axes_that_are_given(run, tmp_path, rng):
+    labels = rng.integers(0, 2, (3, 16, 18)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "found.tif", labels, imagej=True)
+    stack(tmp_path / "truth.tif", labels)
+    job = ["evaluate", "-p", tmp_path / "found.tif", "-l", tmp_path / "truth.tif", "--json"]
+    refused(run(*job), 1, "give --axes ZYX")
+    code, said, _ = run(*job, "--axes", "ZYX")
+    assert code == 0 and json.loads(said)["pixel_error"] == 0
+
+
+def test_a_model_to_start_from_without_its_suffix(run, training, made, tmp_path):
+    shutil.copyfile(made / "model.npz", tmp_path / "model")
+    job = [word for word in training if word not in NET[:2]]
+    refused(run(*job, "--init", tmp_path / "model"), 2, "whose name ends in .npz")
+
+
 @pytest.mark.parametrize("shape", [(1, 16), (16, 1), (1, 1)])
 def test_images_one_pixel_wide(run, made, tmp_path, shape):
     tifffile.imwrite(tmp_path / "a.tif", np.arange(np.prod(shape), dtype=np.uint8).reshape(shape))

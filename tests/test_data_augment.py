@@ -74,6 +74,13 @@ def test_ignored_labels_and_types_survive():
         assert (new_image == 200).all() and new_image.dtype == np.uint8
 
 
+@pytest.mark.parametrize("kind", ["rotate", "elastic", "intensity"])
+def test_half_precision_is_augmented_as_single_precision_is(kind, rng):
+    image, labels = (1000 * rng.random((20, 24, 1))).astype(np.float16), np.zeros((20, 24), np.int8)
+    half, whole = (augment(x, labels, kind, np.random.default_rng(0))[0] for x in (image, image.astype(np.float32)))
+    np.testing.assert_array_equal(half, whole)
+
+
 def test_all_angles_and_flips_come_and_seeds_repeat():
     image, labels = np.random.default_rng(0).random((30, 30, 1)), np.zeros((30, 30), int)
     flips = {augment(image, labels, "flip", np.random.default_rng(seed))[0].tobytes() for seed in range(100)}

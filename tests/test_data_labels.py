@@ -254,6 +254,21 @@ def test_a_label_of_minus_one_is_left_out_of_training_only_where_asked_for(tmp_p
     np.testing.assert_array_equal(masks.defects[0], labels)  # where nothing is learnt, -1 never counts
 
 
+@pytest.mark.parametrize(("value", "tag"), [(-9999, None), (-1, "-1"), (-5, "-5")])
+def test_labels_that_stand_for_no_data_can_be_ignored(tmp_path, rng, value, tag):
+    labels = np.zeros((20, 30), np.int16)
+    labels[5:] = value
+    tags = [(42113, 2, 0, tag, True)] if tag else []
+    write(
+        tmp_path / "truth.tif", np.stack([labels, np.arange(600).reshape(20, 30) % 2]).astype(np.int16), extratags=tags
+    )
+    write(tmp_path / "image.tif", rng.integers(0, 9, (2, 20, 30)).astype(np.uint8))
+    with pytest.raises(DataError, match=f"{value}"):
+        read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif")
+    pairs = read_pairs(tmp_path / "image.tif", tmp_path / "truth.tif", Reading(ignore=(value,)))
+    assert pairs.class_values == (0, 1) and (pairs.labels[0] == np.where(labels == value, -1, 0)).all()
+
+
 def test_functions_on_files_are_found_where_users_look_for_them():
     assert data.open_image is open_image
     with pytest.raises(AttributeError, match="no attribute 'read_minds'"):

@@ -20,22 +20,25 @@ def scene(size=(40, 53)):
     return image, labels
 
 
-def data(recipe, in_maps=2, **options):
-    net = Net.from_spec(SPEC, in_maps, rng=0).astype("float64")
+def data(recipe, in_maps=2, spec=SPEC, **options):
+    net = Net.from_spec(spec, in_maps, rng=0).astype("float64")
     net.normalisation = np.zeros(2), np.ones(2)
     image, labels = scene()
     return net, DrawnCrops(net, [image], [labels], recipe, **options)
 
 
-def test_a_crop_is_a_part_of_the_image_with_its_true_surroundings():
-    net, drawn = data(Recipe(crop=9), updates=40)
+@pytest.mark.parametrize("spec", [SPEC, "C3x3x2 [ MP2x2 C3x3x2 [ MP2x2 C3x3x2 U2x2 ] C3x3x2 U2x2 ] C1x1x2"])
+def test_a_crop_is_a_part_of_the_image_with_its_true_surroundings(spec):
+    net, drawn = data(Recipe(crop=9), updates=40, spec=spec)
     whole = next(WholeImages(net, *[[x] for x in scene()], Recipe()).everything())
-    P, Q = net.field_of_view
+    P, Q = net.window  # which the field of view of a net with sizes that must divide is larger than
     for position in range(40):
         image, target = drawn.example(0, position)
         r, c = (int(n) for n in image[0, P // 2, Q // 2])
-        np.testing.assert_array_equal(image, whole.image[:, r : r + 9 + P - 1, c : c + 9 + Q - 1])
+        seen = image[:, : 9 + P - 1, : 9 + Q - 1]
+        np.testing.assert_array_equal(seen, whole.image[:, r : r + 9 + P - 1, c : c + 9 + Q - 1])
         np.testing.assert_array_equal(target, whole.target[:, r : r + 9, c : c + 9])
+        assert net.forward(image, True, (9, 9)).shape == (1, 9, 9, 2)
 
 
 @pytest.mark.parametrize("augment", ["flip", "rotate", "elastic+intensity", "rotate+elastic"])

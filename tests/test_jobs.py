@@ -237,7 +237,7 @@ def test_a_run_starts_from_another_model_and_its_record_says_so(job):
     net = Net.load(job / "a.npz")
     net.set_flat(net.flat() * 1.5)
     net.save(job / "a.npz")
-    with pytest.raises(UsageError, match="had init_sha256"):
+    with pytest.raises(UsageError, match="had another --init"):
         train(job, "b", net=str(job / "a.npz"), optimizer="lbfgs", options={}, epochs=1, resume=True)
     with pytest.raises(UsageError, match=r"a\.npz is an input and will not be overwritten"):
         train(job, net=str(job / "a.npz"), force=True)

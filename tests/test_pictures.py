@@ -63,12 +63,43 @@ def test_segment_draws_previews_and_compares_with_labels(run, made, tmp_path):
     assert count(preview, pictures.FALSE) + count(preview, pictures.MISSED) > 0.8 * scale * wrong.sum() > 0
     refused(run(*job, "--preview"), 2, "exists already")
     preview.unlink()
+    small = tifffile.imread(made / "labels.tif")[:, ::2]
+    tifffile.imwrite(tmp_path / "small.tif", small, photometric="minisblack", metadata={"axes": "ZYX"})
+    refused(run(*job, "--preview", "-l", tmp_path / "small.tif"), 1, "differ in size")
     assert run(*job, "--preview", "--force")[0] == 0 and preview.exists()
+    tifffile.imwrite(tmp_path / "out" / "new.tif", np.zeros((16, 18, 3), np.uint8), photometric="rgb")
+    colours, there = Net.from_spec("FC2", 3, rng=0), tmp_path / "out"
+    colours.save(tmp_path / "rgb.npz")  # which could take its own previews for images
+    assert run("segment", "-i", there, "-m", tmp_path / "rgb.npz", "-o", there, "--preview")[0] == 0
+    assert sorted(path.name for path in there.glob("*_prob.tif")) == ["images_prob.tif", "new_prob.tif"]
     (tmp_path / "in").mkdir()
     for name in ("a", "a_preview"):
         tifffile.imwrite(tmp_path / "in" / f"{name}.png", tifffile.imread(made / "images.tif")[0])
     again = ["segment", "-i", tmp_path / "in", "-m", made / "model.npz", "-o", tmp_path / "in", "--preview", "--force"]
     refused(run(*again), 2, "a_preview.png is an input and will not be overwritten")
+
+
+def test_a_preview_of_a_thin_image_is_down_sampled_as_its_labels(run, tmp_path, monkeypatch):
+    net = Net.from_spec("FC2", rng=0)
+    net.record = {"downsample": 2}
+    net.save(tmp_path / "m.npz")
+    for name in ("thin", "truth"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.arange(3 * 41, dtype=np.uint8).reshape(3, 41) % 2)
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_preview", lambda path, *arrays: drawn.extend(arrays))
+    job = ["segment", "-i", tmp_path / "thin.tif", "-m", tmp_path / "m.npz", "-o", tmp_path / "out", "--preview"]
+    run(*job, "-l", tmp_path / "truth.tif")
+    image, classes, _, truth = drawn
+    assert image.shape == (1, 20, 1) and classes.shape == truth.shape == (1, 20)
+
+
+@pytest.mark.parametrize("name", ["_log", b"\xff".decode("utf-8", "surrogateescape"), "\ufeff"])
+def test_logs_of_any_name_and_from_a_spreadsheet_are_plotted(run, tmp_path, name):
+    try:
+        (tmp_path / f"{name}.csv").write_text("\ufeffepoch,loss_train\n1,3\n2,1\n", encoding="utf-8")
+    except OSError:
+        pytest.skip("this system has no such names")
+    assert run("plot", tmp_path / f"{name}.csv", "-o", tmp_path / "m.png")[0] == 0
 
 
 def test_the_curves_of_logs_are_plotted(run, made, tmp_path):
@@ -82,7 +113,7 @@ def test_the_curves_of_logs_are_plotted(run, made, tmp_path):
     refused(run("plot", tmp_path / "m.csv", "-o", tmp_path / "m.csv"), 2, "is an input")
     refused(run("plot", tmp_path / "m.csv", "-o", tmp_path / "m.jpg"), 2, "ends in .png")
     refused(run("plot", tmp_path / "no.csv", "-o", tmp_path / "b.png"), 1, "cannot read the log")
-    for text in ("", "epoch,loss_train\n", "epoch,loss_train\n1,x\n", "a,b\n1,2\n"):
+    for text in ("", "epoch,loss_train\n", "epoch,loss_train\n1,x\n", "a,b\n1,2\n", "epoch,\n1," + "9" * 140000):
         (tmp_path / "wrong.csv").write_text(text)
         refused(run("plot", tmp_path / "wrong.csv", "-o", tmp_path / "b.png"), 1, "is not a log of training")
     assert not (tmp_path / "b.png").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -157,7 +158,7 @@ def _curves(figure: Any, logs: Mapping[str, Log]) -> int:
                 colour = ink if len(logs) > 1 else BLUE if first else FALSE
                 values = [record.get(name, np.nan) for record in log]
                 style = {"color": colour, "linestyle": LINES[not first], "marker": mark, "markersize": 4}
-                label = f"{run} {WORDS[name]}".strip()
+                label = re.sub("^_", " _", f"{printable(run)} {WORDS[name]}".strip())  # matplotlib hides those of _
                 if np.isfinite(values).any():
                     ax.plot(epochs, values, markevery=max(1, len(epochs) // 10), label=label, **style)
         ax.set_ylim(0)

@@ -59,7 +59,7 @@ def read_compared(
     """
     if mapping and IGNORED in mapping and reading.ignore:
         raise UsageError(f"--map names {IGNORED}, which --ignore stands for; give one of the two")
-    opened = [read_prediction(path) for path in expand(predictions, "predictions")]
+    opened = [read_prediction(path, reading) for path in expand(predictions, "predictions")]
     kinds = {(prediction.kind, prediction.class_values) for prediction in opened}
     if len(kinds) > 1:
         raise DataError(

@@ -16,6 +16,7 @@ import numpy as np
 from tinympcnn.cli.models import AnyPath
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.io.atomic import replacing
+from tinympcnn.io.picture import DRAWN
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -226,4 +227,4 @@ def drawing(path: AnyPath, **options: Any) -> Iterator[Any]:
         figure = new_figure(**options)
         yield figure
         with replacing(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None, "Comment": DRAWN})

@@ -46,13 +46,13 @@ def plot_files(logs: Paths, output: AnyPath, *, force: bool = False, echo: Echo 
 def read_log(path: AnyPath) -> Sequence[dict[str, float]]:
     """Return the rows of a log, those of its columns that hold numbers."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [*csv.DictReader(file)]
         wanted = ["epoch", *(name for names in charts.CURVES.values() for name in names)]
         found = [{name: float(row[name]) for name in wanted if name in row} for row in rows]
     except OSError as error:
         raise DataError(f"cannot read the log {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path} is not a log of training: {error}") from error
     if not found or not {"epoch", "loss_train"} <= found[0].keys():
         raise DataError(f"{path} is not a log of training; train --log writes the columns epoch and loss_train")

@@ -96,9 +96,10 @@ def segment_files(
     draw = None
     if steps.preview:
         pictures.check_pictures("preview.png")
-        known = pair(images, steps.labels, reading) if steps.labels else []
-        draw = partial(draw_preview, truth={page.image.path: page for page in known if page.number == 0})
     committee, factor = load_committee(model, steps.turns, machine, echo)
+    if steps.preview:
+        known = pair(images, steps.labels, reading) if steps.labels else []
+        draw = partial(draw_preview, truth={page.image.path: page for page in known if page.number == 0}, factor=factor)
     values = tuple(committee.class_values or range(committee.out_maps))
     post = Postprocess(load_calibration(steps.calibration, values), steps.median)
     if committee.size > 1:
@@ -112,14 +113,14 @@ def segment_files(
     return Job(pages, results, reading, force, draw).run(images, Path(output))
 
 
-def draw_preview(file: ImageFile, paths: Sequence[Path], *, truth: Mapping[Path, Page]) -> None:
+def draw_preview(file: ImageFile, paths: Sequence[Path], *, truth: Mapping[Path, Page], factor: int = 1) -> None:
     """Draw the first page of an image with the outlines of its labels and, if it has a label image, the mistakes.
 
-    The `paths` are those of the probabilities, of the labels, and of the picture.
+    The `paths` are those of the probabilities, of the labels, and of the picture. Results are down-sampled by `factor`.
     """
     _, pages, values = read_prediction(paths[1])
     assert values is not None  # for they are ours
-    classes, factor, true = data.class_indices(pages.page(0)[:, :, 0], values), file.shape[0] // pages.shape[0], None
+    classes, true = data.class_indices(pages.page(0)[:, :, 0], values), None
     if file.path in truth:
         page = truth[file.path]
         [raw] = read_labels([(page.label, page.label_number)], Reading())

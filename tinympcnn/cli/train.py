@@ -16,7 +16,7 @@ from tinympcnn.cli.models import AnyPath
 from tinympcnn.cli.progress import Progress
 from tinympcnn.cli.session import Job, Session, check_session, checkpoint_path, digest, train
 from tinympcnn.cli.train_classes import Column, train_classes
-from tinympcnn.errors import UsageError, counted
+from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.io.images import expand
 from tinympcnn.io.pairs import Pairs, read_pairs
 from tinympcnn.io.places import read_discs
@@ -103,6 +103,8 @@ def _start(options: argparse.Namespace, recipe: Recipe, session: Session) -> str
             raise UsageError(
                 "--preprocess, --distort and --batch are for images with one class each; leave out --labels"
             )
+        if options.init and not options.init.endswith(".npz"):
+            raise UsageError(f"--init takes a model file whose name ends in .npz; rename {options.init}")
         net = options.init or options.net or "N3"
         train_files(options.images, options.labels, options.output, recipe, net=net, **how)
         found = "segment -i IMAGES -m {model} -o results/ --preview"
@@ -142,6 +144,9 @@ def train_files(
     stacks = all(name.endswith("]") for name in pairs.names)
     kept, held = split_validation(len(pairs.images), val, stacks, recipe.seed)
     train_on, held_out = (([pairs.images[i] for i in some], [pairs.labels[i] for i in some]) for some in (kept, held))
+    for part, labelled in (("to train on", train_on[1]), ("held out by --val", held_out[1])):
+        if labelled and not any((y >= 0).any() for y in labelled):
+            raise DataError(f"no pixel of the images {part} counts; label some of them, or change --val")
     present = set().union(*map(np.unique, train_on[1]))
     for k, value in enumerate(pairs.class_values):
         if k not in present:

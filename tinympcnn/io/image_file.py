@@ -43,6 +43,8 @@ class ImageFile:
         The number of rows that are best read together; the height, where a page cannot be taken apart.
     no_data : float or None
         The value that the file names for pixels without data.
+    ignored : tuple of int
+        The values of labels that are left out, and so may stand for "no data".
     opened_by_workers : bool
         Whether other processes read the file by themselves, if they see its folder.
     """
@@ -66,6 +68,7 @@ class ImageFile:
         self.n_pages = math.prod(self.page_sizes)
         self.metadata = dict(metadata or {})
         self.no_data: float | None = None
+        self.ignored: tuple[int, ...] = ()
         self.notes = list(notes)
         self._turn, self._stored_height = TURNS.get(orientation, 0), shape[0]
         if self._turn:
@@ -103,7 +106,7 @@ class ImageFile:
         if pixels.shape != (stop - start, *self.shape[1:]):
             raise DataError(f"{self.path}: page {index} is {pixels.shape}, the file promised {self.shape}")
         where = "" if (start, stop) == (0, self.shape[0]) else f", rows {start} to {stop - 1},"
-        check_finite(pixels, f"{self.path}: page {index}{where}", self.no_data)
+        check_finite(pixels, f"{self.path}: page {index}{where}", self.no_data, self.ignored)
         return np.asarray(pixels, self.dtype)
 
     def describe(self) -> str:

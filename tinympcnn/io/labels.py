@@ -18,10 +18,12 @@ def open_labels(path: Path, reading: Reading) -> ImageFile:
     """Open a label file, which has the axes of its images without C."""
     axes = reading.axes and reading.axes.upper().translate({ord("C"): None, ord("S"): None})
     try:
-        return open_image(path, axes, labels=True)
+        file = open_image(path, axes, labels=True)
     except UsageError as error:
         hint = f"labels have the axes of their images, here {reading.axes!r}, without C"
         raise UsageError(f"{error} ({hint})") from None
+    file.ignored = (IGNORED, *reading.ignore)
+    return file
 
 
 def read_labels(pages: Iterable[tuple[ImageFile, int]], reading: Reading, training: bool = False) -> list[np.ndarray]:

@@ -11,11 +11,11 @@ import numpy as np
 
 from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.image_file import ImageFile
-from tinympcnn.io.images import Paths, expand, open_image
+from tinympcnn.io.images import Paths, expand
 from tinympcnn.io.labels import open_labels
 from tinympcnn.io.names import masks_among, match
 from tinympcnn.io.outputs import identity_of
-from tinympcnn.io.predictions import open_images, other_than_results
+from tinympcnn.io.predictions import open_images, open_prediction, other_than_results
 from tinympcnn.io.reading import Reading
 
 
@@ -33,22 +33,26 @@ def pair(images: Paths, labels: Paths, reading: Reading = Reading(), predictions
 
     Where images and masks lie in one folder that is given for both, files named as masks are the labels. Results of
     `segment` among other images are left out. Files that are paired by order are named in a `Notice`. The pages are in
-    the order of the images, and their sizes are not compared. A file that is its own label, or belongs to none or to
-    several, is a `DataError`.
+    the order of the images. A file that is its own label, belongs to none or to several, or has another size than its
+    label, is a `DataError`; the sizes of predictions, which may be down-sampled, are not compared.
     """
     what = "prediction" if predictions else "image"
     left, right = expand(images, f"{what}s"), expand(labels, "labels")
     shared = {identity_of(path) for path in left} & {identity_of(path) for path in right}
     if shared:
         left, right = _apart(left, right, shared, what)
-    opened = [open_image(path, labels=True) for path in left] if predictions else open_images(left, reading)
+    opened = [open_prediction(path, reading) for path in left] if predictions else open_images(left, reading)
     label_files = [open_labels(path, reading) for path in right]
     if shared:
         label_files = other_than_results(label_files)
     matched = match([file.path for file in opened], [file.path for file in label_files], what)
     if matched is None:
-        return _by_order(opened, label_files, what)
-    return _by_file(opened, [label_files[i] for i in matched])
+        pages = _by_order(opened, label_files, what)
+    else:
+        pages = _by_file(opened, [label_files[i] for i in matched])
+    if wrong := [page for page in pages if not predictions and page.image.shape[:2] != page.label.shape[:2]]:
+        raise DataError(f"{wrong[0].image} and its labels {wrong[0].label} differ in size")
+    return pages
 
 
 def _apart(left: list[Path], right: list[Path], shared: set[Any], what: str) -> tuple[list[Path], list[Path]]:

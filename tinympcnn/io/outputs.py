@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,5 +43,5 @@ def identity_of(path: Path) -> tuple[int, int] | Path:
             return stat.st_dev, stat.st_ino
     except OSError:
         pass
-    there = path.resolve()
+    there = Path(os.path.realpath(path))  # which a loop of links does not stop
     return there.with_name(name_on_disk(there.name))

@@ -84,9 +84,6 @@ def _read(
     """Return images and label values that fit each other, the images' names, and lines to print of the files."""
     matched = pair(images, labels, reading)
     files = list(dict.fromkeys((page.image, page.label) for page in matched))
-    for image, label in files:
-        if image.shape[:2] != label.shape[:2]:
-            raise DataError(f"{image} and its labels {label} differ in size")
     opened, label_files = ([*dict.fromkeys(side)] for side in zip(*files, strict=True))
     check_same_channels(opened)
     lines = [f"{image.path}: {image.describe()}; labels {label.path.name}" for image, label in files[:3]]

@@ -15,6 +15,7 @@ from tinympcnn.errors import DataError
 from tinympcnn.io.image_file import ImageFile, reading, refuse_if_implausible
 
 READ_AS = {"1": "L", "LA": "L", "RGBA": "RGB", "L": "L", "RGB": "RGB", "I;16": "I;16", "I": "I", "P": "RGB"}
+DRAWN = "drawn by tinympcnn"  # the comment in the pictures that commands draw
 ORIENTATION = 0x112  # the tag of cameras for how the picture was held
 
 
@@ -36,7 +37,8 @@ class PictureFile(ImageFile):
             width, height = picture.size
             refuse_if_implausible(path, width * height * channels * dtype.itemsize, path.stat().st_size)
             dpi = picture.info.get("dpi", (0, 0))
-            metadata = {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if min(dpi) > 0 else {}
+            metadata: dict[str, Any] = {"content": "picture"} if picture.info.get("Comment") == DRAWN else {}
+            metadata |= {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if min(dpi) > 0 else {}
             self._orientation = _orientation(picture)
         super().__init__(path, (height, width, channels), dtype, None, metadata, self._orientation, notes)
 

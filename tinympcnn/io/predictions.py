@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from tinympcnn.errors import DataError, Notice
 from tinympcnn.io.atomic import AnyPath
 from tinympcnn.io.image_file import ImageFile
 from tinympcnn.io.images import Paths, expand, open_image
+from tinympcnn.io.labels import open_labels
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.io.reading import Reading
 from tinympcnn.io.tiff.writer import PageWriter
@@ -67,7 +69,7 @@ def most_probable(probabilities: np.ndarray, class_values: Sequence[int]) -> np.
 
 def other_than_results(files: list[ImageFile]) -> list[ImageFile]:
     """Leave out what this library has written, as descriptions tell, unless there is nothing else."""
-    ours = ("labels", "probabilities", "prediction")
+    ours = ("labels", "probabilities", "prediction", "picture")
     return [file for file in files if file.metadata.get("content") not in ours] or files
 
 
@@ -92,9 +94,19 @@ class Prediction(NamedTuple):
     class_values: tuple[int, ...] | None
 
 
-def read_prediction(path: AnyPath) -> Prediction:
+def open_prediction(path: AnyPath, reading: Reading = Reading()) -> ImageFile:
+    """Open a file of results; the axes of `reading` are for label images of others that do not tell theirs."""
+    try:
+        return open_image(path, labels=True)
+    except DataError:
+        if reading.axes is None:
+            raise
+        return open_labels(Path(path), reading)
+
+
+def read_prediction(path: AnyPath, reading: Reading = Reading()) -> Prediction:
     """Open a `_prob.tif` or a `_labels.tif` of `segment`, or any label image of one channel; refuse others."""
-    file = open_image(path, labels=True)
+    file = open_prediction(path, reading)
     values = file.metadata.get("class_values")
     if values is not None and not (isinstance(values, list) and all(type(value) is int for value in values)):
         raise DataError(f"{file.path} has a damaged description: class values {values!r}")

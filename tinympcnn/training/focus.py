@@ -95,9 +95,10 @@ class DrawnCrops(WholeImages):
         """Return the crop that the net sees at update `position` of an epoch."""
         rng = np.random.default_rng([self.seed, epoch, position])
         i, *pixel = self._draw(rng)
-        image, target, (P, Q) = self.images[i], self.targets[i], self.net.field_of_view
+        image, target, (P, Q) = self.images[i], self.targets[i], self.net.window
         side = min(self.crop or 1, *target.shape)
-        margin = max(P, Q) // 2
+        height, width = self.net.input_size((side, side))
+        margin = max(P // 2, Q // 2, height - side - P // 2, width - side - Q // 2)
         if "rotate" in parse_kinds(self.augment):  # which keeps the inscribed square
             margin += math.ceil((side / 2 + margin) * (math.sqrt(2) - 1)) + 1
         places = [(n, at - int(rng.integers(side))) for n, at in zip(target.shape, pixel, strict=True)]
@@ -106,7 +107,7 @@ class DrawnCrops(WholeImages):
         around = np.ix_(rows, columns)
         image, target = augmented(self.net.normalised(image[around]), target[around], self.augment, rng)
         top, left = ((n - side) // 2 for n in target.shape)
-        seen = image[top - P // 2 :, left - Q // 2 :][: side + P - 1, : side + Q - 1]
+        seen = image[top - P // 2 :, left - Q // 2 :][:height, :width]
         xp = self.net.xp
         return Example(
             xp.asarray(np.ascontiguousarray(seen[None])),

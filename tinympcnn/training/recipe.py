@@ -18,6 +18,7 @@ from tinympcnn.training.schedules import check_decay, is_endless
 
 BALANCES = ("none", "classes", "images")
 KEEPS = ("last", "best")
+OTHERS = {"data_sha256": "other images or labels", "init_sha256": "another --init", "focus_sha256": "another --focus"}
 STEADY = ("armijo", "lbfgs")  # the optimisers that find their steps themselves, whatever the schedule
 
 
@@ -115,7 +116,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], place: Path) -
                 f"the run in {place} had epochs {had}, over which the learning rate falls to zero; start another run "
                 f"from its model with --init, or train with --decay none to go on for more epochs"
             )
-        what = "other images or labels" if name == "data_sha256" else f"{name} {had!r}"
+        what = OTHERS.get(name, f"{name} {had!r}")
         raise UsageError(
             f"the run in {place} had {what}; resume with the options of that run, or start anew without --resume"
         )
