@@ -144,6 +144,19 @@ def test_the_command_shows_what_the_net_sees(run, small):
     assert run(*words, "--force")[0] == 0
 
 
+def test_a_net_that_classifies_gets_pixels_from_0_to_1(run, small):
+    folder, pages = small
+    net = Net.load(folder / "net.npz")
+    net.normalisation, net.class_values = (np.array([0.5]), np.array([0.25])), None
+    net.class_names, net.preprocessing = ("a", "b"), {"kind": "none"}  # as train writes it
+    net.save(folder / "net.npz")
+    words = ["explore", folder / "net.npz", folder / "stack.tif", "-o", folder / "p.html", "--crop", "0:9,0:9"]
+    code, _, complaint = run(*words)
+    assert (code, complaint) == (0, "")
+    (shown,) = scenes_of((folder / "p.html").read_text(encoding="utf-8"))
+    np.testing.assert_allclose(shown["image"]["data"], ((pages[0, :9, :9] / 255 - 0.5) / 0.25).ravel(), atol=1e-5)
+
+
 def test_a_name_that_is_no_text_is_shown_with_escapes(run, small):
     folder, _ = small
     strange = (folder / "stack.tif").rename(folder / "gr\udcff.tif")  # as read from a disk of another encoding

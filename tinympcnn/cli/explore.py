@@ -14,6 +14,8 @@ from tinympcnn.cli.words import say
 from tinympcnn.data.downsample import downsample
 from tinympcnn.errors import UsageError, counted
 from tinympcnn.explore import default_crop, scene, write
+from tinympcnn.inference.classify import prepared
+from tinympcnn.io.classes import shrunk
 from tinympcnn.io.images import open_image
 from tinympcnn.io.outputs import check_outputs
 from tinympcnn.net import Net
@@ -75,7 +77,10 @@ def explore_file(
     if page >= len(file):
         raise UsageError(f"{image} has {counted(len(file), 'page')}, counted from 0; there is no page {page}")
     check_channels(image, file.shape[2], net.in_maps)
-    pixels = downsample(file.page(page), resolution(net))
+    if net.preprocessing is None:
+        pixels = downsample(file.page(page), resolution(net))
+    else:  # the net classifies whole images, and takes pixels from 0 to 1
+        pixels = prepared(net, shrunk(file.page(page), resolution(net))[None])[0]
     height, width = pixels.shape[:2]
     rows, columns = crop or default_crop(net, (height, width))
     if rows.stop > height or columns.stop > width:

@@ -93,7 +93,7 @@ def _check_layers(net: Sequential) -> None:
             f"the explorer can not show the layer {other}; it shows nets of C, FC, MPF, tanh, logistic and relu, such "
             f"as {SMALL_NET}"
         )
-    if net.preprocessing is not None:
+    if net.preprocessing not in (None, {"kind": "none"}):
         raise UsageError(
             "the explorer can not show what the net's preprocessing does to images; use a net that is trained without"
         )
