@@ -464,7 +464,7 @@ SHORT = {
         ("TRAIN --val 1", 2, "below 1"),
         ("TRAIN --augment turn", 2, "there is no augmentation 'turn'"),
         ("TRAIN --decay step", 2, "a factor for each epoch, not 'step'"),
-        ("TRAIN --crop 0", 2, "at least 1 pixel"),
+        ("TRAIN --crop 0", 2, "crop must be at least 1"),
         ("TRAIN --minutes nan", 2, "minutes must be 0 or more, not nan"),
         ("TRAIN --minutes -1", 2, "minutes must be 0 or more, not -1.0"),
         ("TRAIN --net C3x3", 2, "cannot read 'C3x3'"),

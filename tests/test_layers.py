@@ -342,3 +342,11 @@ def test_a_broadcast_input_gives_the_same(device):
     broadcast = np.broadcast_to(np.ones(1), (2, 5, 6, 3))
     y = layer.forward(broadcast if device.on_host else device.asarray(broadcast))
     assert (device.asnumpy(y) == device.asnumpy(layer.forward(device.asarray(np.ones((2, 5, 6, 3)))))).all()
+
+
+@pytest.mark.parametrize("make", [MaxPool, MaxPoolFragment])
+def test_pools_are_as_large_as_winners_can_tell_apart(make):
+    layer = make((256, 1))
+    layer.forward(np.arange(511.0).reshape(1, 511, 1, 1))
+    with pytest.raises(UsageError, match="at most 256 pixels, not 17x17"):
+        make(17)

@@ -118,9 +118,17 @@ def entropy(scores, target, weights=None):
         (lambda: SoftmaxCrossEntropy(over="images"), UsageError, "not 'images'"),
         (lambda: entropy((1, 1, 2, 2), np.zeros((1, 1, 1), int)), DataError, "do not fit"),
         (lambda: entropy((1, 1, 1, 2), np.full((1, 1, 1), 2)), DataError, "label 2"),
+        (lambda: entropy((1, 1, 1, 2), np.full((1, 1, 1), 0.5)), DataError, "label 0.5"),
+        (lambda: entropy((1, 1, 1, 2), np.full((1, 1, 1), np.nan)), DataError, "label nan"),
         (lambda: MeanSquaredError().forward(np.zeros((1, 1, 1, 2)), np.zeros((1, 1, 2, 1))), DataError, "does not fit"),
     ],
 )
 def test_what_does_not_fit_is_refused(act, error, words):
     with pytest.raises(error, match=words):
         act()
+
+
+def test_scores_of_integers_count_as_numbers():
+    scores, half = np.array([[[[3, 1]]]]), np.array([[[[0.5, 1.0]]]])
+    for loss, target in ((SoftmaxCrossEntropy([0.5, 2]), np.array([[[0]]])), (MeanSquaredError(), half)):
+        assert loss.forward(scores, target) == loss.forward(scores.astype(float), target) > 0

@@ -293,3 +293,13 @@ def test_a_checkpoint_is_no_model_and_says_where_that_is(tmp_path):
 @pytest.mark.parametrize("name", sorted(path.name for path in MODELS.glob("*.npz")))
 def test_the_models_of_the_course_can_be_read(name):
     assert Net.load(MODELS / name).class_values  # made before model files held names of classes
+
+
+def test_a_record_may_hold_numbers_of_numpy(net, path):
+    net.record = {"seed": np.int64(3), "lr": np.float32(0.5), "counts": np.arange(2)}
+    net.save(path)
+    assert Net.load(path).record == {"seed": 3, "lr": 0.5, "counts": [0, 1]}
+    net.record = {"classes": {1, 2}}
+    with pytest.raises(UsageError, match="holds numbers, text, lists and dicts"):
+        net.save(path)
+    assert Net.load(path).record["seed"] == 3

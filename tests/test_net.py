@@ -1,6 +1,7 @@
 """The contract of the library, for random nets: image net == patch net, gradient == sum of the patches' gradients."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tinympcnn import (
     Conv,
     FullyConnected,
+    Layer,
     Logistic,
     MaxPool,
     MaxPoolFragment,
@@ -206,3 +208,39 @@ def test_a_stack_is_segmented_one_page_at_a_time():
     net = Net.from_spec("C3x3x2 FC2", rng=0)
     with pytest.raises(UsageError, match=r"1 map, not 8; .* one page at a time: net\.segment\(stack\[0\]\)"):
         net.segment(np.zeros((2, 9, 8)))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_parameters_of_another_type_are_refused_while_they_can_be_changed(dtype):
+    class Scale(Layer):
+        def __init__(self):
+            super().__init__()
+            self.params, self.grads = {"a": np.ones(4, dtype)}, {"a": np.zeros(4, dtype)}
+
+    with pytest.raises(UsageError, match=f"parameter a is {np.dtype(dtype)}, and .* float32"):
+        Net([Conv(1, 4, 3), Scale()])
+
+
+def test_a_layer_that_forgot_its_base_class_is_told():
+    class Forgetful(Layer):
+        def __init__(self):
+            self.rate = 0.5
+
+    with pytest.raises(UsageError, match=r"Forgetful has no params: .* super\(\).__init__\(\)"):
+        Net([Conv(1, 4, 3), Forgetful()])
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(UsageError, match="N >= 1"):
+        Net.from_spec("C3x3x4 MPF2x2 FC2").forward(np.zeros((0, 9, 9, 1)))
+
+
+def test_groups_of_fragments_are_not_copied_together_at_the_end(monkeypatch):
+    monkeypatch.setattr(row, "GROUP", 1 << 16)
+    net, x = Net.from_spec("C1x1x16 MPF2x2 C1x1x200", rng=0), np.zeros((4, 101, 101, 1), np.float32)
+    net._answer(x[:, :9, :9])
+    tracemalloc.start()
+    y = net._answer(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert y.nbytes < peak < 1.6 * y.nbytes

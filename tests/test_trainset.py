@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from tinympcnn import Net, Recipe, SoftmaxCrossEntropy
-from tinympcnn.training.dataset import WholeImages
+from tinympcnn import DataError, Net, Recipe, SoftmaxCrossEntropy, UsageError
+from tinympcnn.training.dataset import WholeImages, mean_and_std
 from tinympcnn.training.objective import image_closure, set_closure, validate
+from tinympcnn.training.schedules import decay_factor
 
 SPEC = "C3x3x3 MPF2x2 C2x3x3 FC2"
 
@@ -55,3 +56,41 @@ def test_an_epoch_sees_every_crop_once_and_every_epoch_has_its_own_order():
     data = WholeImages(net, *pictures([(9, 40), (12, 12)]), Recipe(crop=10))
     orders = [[data._update(epoch, i) for i in range(len(data))] for epoch in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) == data.updates and orders[0] != orders[1]
+
+
+@pytest.mark.parametrize(
+    ("image", "labels", "words"),
+    [
+        (np.eye(9), np.full((9, 9), -1), "nothing to train on"),
+        (np.eye(9), np.ma.masked_equal(np.eye(9, dtype=int), 1), "masked elements"),
+        (np.ma.masked_equal(np.eye(9), 1), np.eye(9, dtype=int), "masked elements"),
+        (np.eye(9) * 1j, np.eye(9, dtype=int), "type complex128"),
+    ],
+)
+def test_pixels_that_would_count_wrongly_are_refused(image, labels, words):
+    with pytest.raises(DataError, match=words):
+        WholeImages(Net.from_spec("C3x3x4 FC2", rng=0), [image], [labels], Recipe())
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float16, np.longdouble])
+def test_images_of_rare_types_turn_as_those_of_float32_do(dtype):
+    image, labels = np.eye(40), np.eye(40, dtype=int)
+    turned = [
+        WholeImages(Net.from_spec("C3x3x4 FC2", rng=0), [x], [labels], Recipe(augment="rotate")).example(0, 0).image
+        for x in (image.astype(dtype), image.astype(np.float32))
+    ]
+    assert (turned[0] == turned[1]).all()
+
+
+def test_a_map_of_one_value_is_not_stretched_by_the_rounding_of_its_mean():
+    assert mean_and_std([np.full((20, 20, 1), 0.1)])[1] == 1
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 2.5}, {"epochs": "2"}, {"crop": 8.5}, {"seed": 1.5}, {"decay": None}])
+def test_recipes_of_the_wrong_kind_are_refused(wrong):
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))}.*must be"):
+        Recipe(**wrong)
+
+
+def test_a_factor_of_decay_may_be_a_number():
+    assert decay_factor(Recipe(decay=0.5).decay, 2, 10) == 0.25

@@ -27,6 +27,8 @@ def check_finite(pixels: np.ndarray, what: str, no_data: float | None = None, ig
         ...
     tinympcnn.errors.DataError: height.tif has 1 pixels of -9999, which look like "no data"; replace them first
     """
+    if pixels.dtype.kind not in "biuf":
+        raise DataError(f"{what} has pixels of type {pixels.dtype}, and a net takes real numbers; convert them first")
     if pixels.dtype.kind == "f" and (bad := pixels.size - np.count_nonzero(np.isfinite(pixels))):
         raise DataError(f"{what} has {bad} pixels that are NaN or infinite; replace them first")
     if pixels.size and pixels.dtype.kind in "if":

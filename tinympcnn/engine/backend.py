@@ -70,7 +70,9 @@ def load(name: str) -> tuple[ModuleType, str]:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """Return `array` on the host, copied if it was on a GPU."""
+    """Return `array` on the host, copied if it was on a GPU. Masked elements are a DataError: no mask has an effect."""
+    if np.ma.is_masked(array):
+        raise DataError("an array has masked elements, which would count: fill them first, those of labels with -1")
     return sys.modules["cupy"].asnumpy(array) if is_device_array(array) else np.asarray(array)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinympcnn.data.preprocessing import Preprocessing
 from tinympcnn.engine.backend import to_numpy
-from tinympcnn.errors import DataError
+from tinympcnn.errors import DataError, UsageError
 from tinympcnn.io.atomic import AnyPath, replacing
 from tinympcnn.nn.layers import Layer, describe, layer_class, rebuild
 from tinympcnn.nn.sequential import Sequential
@@ -52,8 +52,15 @@ def to_arrays(net: Sequential) -> dict[str, Any]:
         "preprocessing": net.preprocessing,
         "record": net.record,
     }
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    return {_ABOUT: text, **{name: to_numpy(param) for name, param, _ in net.parameters()}}
+    return {_ABOUT: as_json(about), **{name: to_numpy(param) for name, param, _ in net.parameters()}}
+
+
+def as_json(value: Any) -> np.ndarray:
+    """Return what JSON makes of `value`, as bytes; numbers and arrays of NumPy count as Python's."""
+    try:
+        return np.frombuffer(json.dumps(value, default=lambda array: array.tolist()).encode(), np.uint8)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"a model file holds numbers, text, lists and dicts, and a record has more: {error}") from None
 
 
 def load(path: AnyPath, make: Callable[[list[Layer]], AnyNet]) -> AnyNet:
@@ -107,7 +114,7 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str, make: Callable[[list[
         return net
     except KeyError as error:
         raise DataError(f"the model {where} has no {error}") from error
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"the model {where} does not fit together: {_in_short(error)}") from error
 
 

@@ -124,18 +124,18 @@ class SoftmaxCrossEntropy(Loss):
             raise DataError(f"labels of shape {target.shape} do not fit scores of shape {scores.shape}")
         if self.class_weights is not None and len(self.class_weights) != K:
             raise UsageError(f"{len(self.class_weights)} class weights were given for {K} classes")
-        if not is_device_array(target):  # a check on a device would wait for it; labels are checked when they are read
-            wrong = (target != self.ignore) & ((target < 0) | (target >= K))
-            if wrong.any():
-                raise DataError(f"label {int(target[wrong][0])} is not a class: {K} scores mean classes 0 to {K - 1}")
         counted = target != self.ignore
         onehot = target == xp.arange(K).reshape(K, *[1] * target.ndim)
+        if not is_device_array(target):  # a check on a device would wait for it; labels are checked when they are read
+            wrong = counted & ~onehot.any(axis=0)
+            if wrong.any():
+                raise DataError(f"label {target[wrong][0]:g} is not a class: {K} scores mean classes 0 to {K - 1}")
         if 0 <= self.ignore < K:
             onehot &= counted
         shifted = _shifted(scores)
         e = xp.exp(shifted)
         total = e.sum(axis=0)
-        weights = xp.asarray([1] * K if self.class_weights is None else self.class_weights, scores.dtype)
+        weights = xp.asarray([1] * K if self.class_weights is None else self.class_weights, e.dtype)
         weighted = onehot * weights.reshape(K, *[1] * target.ndim)
         log_p = shifted - xp.log(total)
         summed = counted if self.over == "pixels" else weighted
@@ -170,7 +170,7 @@ class MeanSquaredError(Loss):
         array_module(scores, target)
         if target.shape != scores.shape:
             raise DataError(f"a target of shape {target.shape} does not fit scores of shape {scores.shape}")
-        difference = scores - target.astype(scores.dtype)
+        difference = scores - target.astype(scores.dtype if scores.dtype.kind == "f" else "float64")
         self.counted = float(scores.size // scores.shape[-1])
         if grad:
             self._dscores = difference / self.counted

@@ -57,6 +57,8 @@ class Sequential(Chain):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__(layers)
+        if strange := [type(layer) for layer in every(self.layers) if not hasattr(layer, "params")]:
+            raise UsageError(f"{strange[0].__name__} has no params: begin its __init__ with super().__init__()")
         everywhere = [id(layer) for layer in every(self.layers)]
         if len(set(everywhere)) < len(everywhere):
             raise UsageError("the same layer object stands twice in the net; make one for each place")
@@ -70,6 +72,12 @@ class Sequential(Chain):
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
             )
         self.plan(self.smallest_image)  # layers that do not fit together raise here
+        for name, param in ((name, param) for layer in self.layers for name, param in layer.params.items()):
+            if param.dtype != self.dtype or param.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+                raise UsageError(
+                    f"parameter {name} is {param.dtype}, and another is {self.dtype}: give all one type, as in "
+                    "np.ones(3, np.float32)"
+                )
 
     def input_size(self, outputs: Pair) -> Pair:
         """Return the smallest size of an image for `outputs` (rows, columns) or, where sizes must divide, more."""
@@ -115,9 +123,9 @@ class Sequential(Chain):
             UsageError or DataError says what of the images does not fit the net: size, maps or device.
         """
         backend.array_module(images, *self._arrays())
-        if getattr(images, "ndim", None) != 4:
+        if getattr(images, "ndim", None) != 4 or not len(images):
             raise UsageError(
-                f"images must be an array (N, H, W, C), not {getattr(images, 'shape', type(images).__name__)}; "
+                f"images must be an array (N, H, W, C), N >= 1, not {getattr(images, 'shape', type(images).__name__)}; "
                 "one grey image is image[None, :, :, None]"
             )
         if images.shape[3] != self.in_maps:

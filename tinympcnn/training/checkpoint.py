@@ -86,8 +86,7 @@ class Checkpoint:
         if state.best is not None:
             arrays[_BEST] = to_numpy(state.best)
         place = {name: value for name, value in vars(state).items() if name != _BEST}
-        about = json.dumps({"numbers": numbers, "state": place})
-        arrays[STATE] = np.frombuffer(about.encode(), np.uint8)
+        arrays[STATE] = modelfile.as_json({"numbers": numbers, "state": place})
         with replacing(self.path) as temporary, open(temporary, "wb") as file:
             modelfile.write_arrays(file, modelfile.to_arrays(net) | arrays)
         self.saved = time.perf_counter()

@@ -15,7 +15,7 @@ import numpy as np
 from tinympcnn.data import augment as augmented
 from tinympcnn.data.augment import augmented_size, parse_kinds
 from tinympcnn.data.checks import check_finite
-from tinympcnn.engine.backend import Pair
+from tinympcnn.engine.backend import Pair, to_numpy
 from tinympcnn.errors import DataError, UsageError, counted
 from tinympcnn.nn.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy, balanced_weights
 from tinympcnn.nn.sequential import Sequential
@@ -78,6 +78,8 @@ class WholeImages:
         self.n_images = len(self.images)
         self.has_classes = self.targets[0].ndim == 2
         self.measure = "pixel_error" if self.has_classes else None
+        if self.has_classes and max(y.max() for y in self.targets) < 0:
+            raise DataError("no pixel of the labels counts (all are -1), so there is nothing to train on or validate")
         if net.normalisation is None:
             net.normalisation = mean_and_std(self.images)
         grids = [self._grid(augmented_size(_size(y), self.augment)) for y in self.targets]
@@ -162,8 +164,8 @@ def _checked(
         raise DataError(
             f"{counted(len(images), 'image')} and {counted(len(targets), 'label image')} do not make a training set"
         )
-    whole = [image[:, :, None] if image.ndim == 2 else image for image in map(np.asarray, images)]
-    wanted = [np.asarray(y) for y in targets]
+    whole = [image[:, :, None] if image.ndim == 2 else image for image in map(to_numpy, images)]
+    wanted = [to_numpy(y) for y in targets]
     vectors = wanted[0].ndim == 3
     for i, (image, y) in enumerate(zip(whole, wanted, strict=True)):
         if image.ndim != 3 or image.shape[2] != net.in_maps:
@@ -182,6 +184,8 @@ def _checked(
                 f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
                 f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
             )
+    # bilinear sampling takes no half precision, and would round what is true and false
+    whole = [x if x.dtype.kind in "iu" or x.dtype.itemsize in (4, 8) else x.astype(np.float32) for x in whole]
     return whole, [y.astype(np.int64) if y.dtype.kind in "bu" and y.ndim == 2 else y for y in wanted]  # -1 must fit
 
 
@@ -196,7 +200,7 @@ def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     n = sum(image.shape[0] * image.shape[1] for image in images)
     mean = sum(image.sum(axis=(0, 1), dtype=np.float64) for image in images) / n
     variance = sum(((image - mean) ** 2).sum(axis=(0, 1)) for image in images) / n
-    return mean, np.where(variance > 0, np.sqrt(variance), 1.0)
+    return mean, np.where(variance > (1e-12 * mean) ** 2, np.sqrt(variance), 1.0)  # less is rounding
 
 
 def split_validation(n: int, fraction: float, in_order: bool, seed: int = 0) -> tuple[list[int], list[int]]:

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinympcnn.data.augment import parse_kinds
 from tinympcnn.errors import UsageError
+from tinympcnn.nn.geometry import count
 from tinympcnn.nn.optim import OPTIMIZERS
 from tinympcnn.training.schedules import check_decay, is_endless
 
@@ -78,21 +81,20 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise UsageError(f"epochs must be at least 1, not {self.epochs}")
+        count(self.epochs, "epochs")
         for name, choices in (("optimizer", tuple(OPTIMIZERS)), ("balance", BALANCES), ("keep", KEEPS)):
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         parse_kinds(self.augment)
         if self.focus != "none" and self.crop is None:
             raise UsageError("a focus draws crops, which need a size: give crop=64 (train: --crop 64) as well")
-        if self.crop is not None and self.crop < 1:
-            raise UsageError(f"a crop must be at least 1 pixel, not {self.crop}")
+        if self.crop is not None:
+            count(self.crop, "crop")
         check_decay(self.decay)
         if not 0 <= self.warmup <= self.epochs:
             raise UsageError(f"warmup must be from 0 to the number of epochs, {self.epochs}, not {self.warmup}")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError("the seed must be from 0 to 2**63 - 1")
+        if not (isinstance(self.seed, int | np.integer) and 0 <= self.seed < 2**63):
+            raise UsageError(f"the seed must be from 0 to 2**63 - 1, an integer, not {self.seed!r}")
         if self.optimizer == "lbfgs" and self.balance == "images":
             raise UsageError("L-BFGS sums over all images, so they are balanced already: balance the classes instead")
         if self.optimizer == "lbfgs" and (self.augment != "none" or self.crop is not None):

@@ -58,5 +58,5 @@ def check_decay(decay: str) -> None:
 
 
 def _factor_and_floor(decay: str) -> tuple[float, float]:
-    factor, colon, floor = decay.partition(":")
+    factor, colon, floor = str(decay).partition(":")
     return float(factor), float(floor) if colon else 0.0

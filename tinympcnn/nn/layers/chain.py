@@ -51,7 +51,7 @@ class Chain(LayerRow):
         """
         for layer in self.layers[: self.last_split]:
             x = layer.forward(x, False)
-        rest, shapes, parts = self.layers[self.last_split :], [x.shape], []
+        rest, shapes, y = self.layers[self.last_split :], [x.shape], x
         for layer in rest:
             shapes.append(layer.output_shape(shapes[-1]))
         n = group_size(shapes[0], shapes[1:])
@@ -59,8 +59,11 @@ class Chain(LayerRow):
             part = x[start : start + n]
             for layer in rest:
                 part = layer.forward(part, False)
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else array_module(x).concatenate(parts)
+            if n == len(x):
+                return part
+            y = y if start else array_module(x).empty((len(x), *part.shape[1:]), part.dtype)
+            y[start : start + n] = part
+        return y
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Add to the gradients of all parameters, and return the gradient of the images if it is asked for."""

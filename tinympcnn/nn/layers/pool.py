@@ -6,13 +6,17 @@ fragments of any size, is in ``nn/reference.py``; the tests hold this layer agai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from tinympcnn import engine
 from tinympcnn.engine.backend import Array, Pair, Shape, array_module, is_device_array
+from tinympcnn.errors import UsageError
 from tinympcnn.nn.fragments import merge
 from tinympcnn.nn.geometry import fragmented, pooled
 from tinympcnn.nn.layers.base import KLayer, register_layer
+
+PLACES = 256  # places in a window that uint8 tells apart
 
 
 def window_max(x: Array, k: Pair, step: Pair, y: Array, winners: Array | None) -> None:
@@ -48,6 +52,11 @@ class Pool(KLayer):
 
     keeps = ""
     window = step = property(lambda self: self.k)
+
+    def __init__(self, k: int | Sequence[int]) -> None:
+        super().__init__(k)
+        if prod(self.k) > PLACES:
+            raise UsageError(f"a pool has at most {PLACES} pixels, not {self.k[0]}x{self.k[1]}; use two smaller ones")
 
     def kept_bytes(self, shape: Shape) -> int:
         """Return one byte for each output: which pixel of its window won."""

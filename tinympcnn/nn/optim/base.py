@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from tinympcnn.engine.backend import Array
@@ -68,6 +69,6 @@ def dot(a: Array, b: Array) -> float:
 
 def positive(value: float, name: str) -> float:
     """Return `value`, or say what `name` should have been."""
-    if not (math.isfinite(value) and value > 0):
+    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise UsageError(f"{name} must be positive, not {value!r}")
     return value
