@@ -50,13 +50,14 @@ def measured(case: Case, steps: int, threads: int) -> list[dict[str, Any]]:
         step()
         whole.append(time.perf_counter() - start)
     busy = (time.process_time() - busy) / steps
+    first = next(i for i, layer in enumerate(net.layers) if layer.params)
     for i, layer in enumerate(net.layers):
         for direction in ("forward", "backward"):
-            setattr(layer, direction, timed(getattr(layer, direction), spent[i, direction]))
+            called = "backward_params" if (i, direction) == (first, "backward") else direction
+            setattr(layer, called, timed(getattr(layer, called), spent[i, direction]))
     for _ in range(steps):
         step()
     rows, total = [], 0.0
-    first = next(i for i, layer in enumerate(net.layers) if layer.params)
     for (i, direction), seconds in spent.items():
         median = float(np.median(seconds))
         total += median

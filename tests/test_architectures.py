@@ -1,6 +1,7 @@
 """Fragments, a trous convolutions and U-Nets: nets of layers that hold layers, and nets that come up again."""
 
 import random
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -219,11 +220,12 @@ def test_committees_of_plain_nets_and_u_nets(rng):
         (lambda: Skip([Fragment(2), MaxPool(2), Upsample(2)]), "make fragments, or come up again by U, but not both"),
         (lambda: Net([Conv(1, 1, 3), Upsample(2)]), "let every Upsample undo a MaxPool"),
         (lambda: Net([MaxPool(4), Conv(1, 1, 3), Upsample(2)]), "shrink maps by 4x4 and enlarge them by 2x2"),
-        (lambda: Net([MaxPool(70000), Upsample(70000)]), "65536 is the most"),
+        (lambda: Net([*(MaxPool(16) for _ in range(5)), Upsample(16**5)]), "65536 is the most"),
         (lambda: Net([MaxPool(2), Upsample(2), skip := Skip([Tanh()]), skip.layers[0]]), "stands twice"),
         (lambda: Fragment(2).forward(np.zeros((1, 5, 4, 1))), "5 rows do not split into 2 .* 4 or 6 rows would"),
         (lambda: Net.from_spec(UNET).forward(np.zeros((1, 40, 46, 1))), "38 or 42 rows and 46 columns would"),
         (lambda: Net.from_spec(UNET).forward(np.zeros((1, 21, 46, 1))), "smallest image of 22x22"),
+        (lambda: reduce(lambda inner, _: Skip([inner]), range(200), Skip([Relu()])), "at most 16 deep"),
     ],
 )
 def test_what_does_not_hold_is_said(make, words):

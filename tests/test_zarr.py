@@ -227,6 +227,8 @@ def test_a_zarr_that_exists_is_replaced_only_with_force_and_nothing_else_is(mode
     (tmp_path / "mine.zarr").mkdir()
     (tmp_path / "mine.zarr" / "thesis.txt").write_text("years")
     refused(run(*call, tmp_path / "mine.zarr", "--force"), 2, "exists and is no Zarr, so it is not replaced")
+    (out / "model.npz").write_bytes(b"years")
+    refused(run(*call, out, "--force"), 2, "out.zarr holds model.npz, which is no part of a Zarr; move it")
     assert (tmp_path / "mine.zarr" / "thesis.txt").exists()
     refused(run(*call, tmp_path / "no" / "out.zarr"), 1, "there is no folder")
     refused(run(*call[:3], image, *call[3:], out, "--force"), 2, "several images are named 'a'")

@@ -22,6 +22,7 @@ from tinympcnn.errors import UsageError
 from tinympcnn.nn.columns import translated
 from tinympcnn.nn.geometry import count
 from tinympcnn.nn.layers import LAYERS, Activation, Layer, MaxPool, Skip, Tanh, Upsample
+from tinympcnn.nn.layers.skip import DEEPEST
 
 NETS = {
     "N3": "C3x3x48 MPF3x3 C4x4x48 MPF2x2 C4x4x48 MPF2x2 FC3x3x100 FC2",
@@ -38,7 +39,6 @@ NETS = {
 
 EXAMPLE = "'C5x5x8 MPF2x2 C3x3x8 FC2'"
 _WORD = re.compile(r"(?P<letters>[A-Za-z]+)(?P<sizes>[0-9]{1,6}(?:x[0-9]{1,6})*)?", re.IGNORECASE)
-_DEEPEST = 16  # brackets inside each other
 _MOST_WEIGHTS = 10**8  # weights of a whole net; a net with more is likelier a typing error than a purpose
 
 
@@ -90,8 +90,8 @@ class _Reader:
 
     def row(self, maps: int, depth: int = 0) -> tuple[list[Layer], int]:
         """Read up to the end or to a closing bracket; return the layers and the number of maps that go out."""
-        if depth > _DEEPEST:
-            raise UsageError(f"the spec {_short(self.spec)!r} nests more than {_DEEPEST} brackets")
+        if depth > DEEPEST:
+            raise UsageError(f"the spec {_short(self.spec)!r} nests more than {DEEPEST} brackets")
         layers: list[Layer] = []
         while self.place < len(self.tokens) and (token := self.tokens[self.place]) != "]":
             self.place += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinympcnn import engine
-from tinympcnn.engine.backend import Array, Pair, Shape, array_module
+from tinympcnn.engine.backend import Array, Pair, Shape
 from tinympcnn.errors import UsageError
 from tinympcnn.nn.fragments import merge, split
 from tinympcnn.nn.layers.base import Layer
@@ -51,17 +51,19 @@ class Chain(LayerRow):
         """
         for layer in self.layers[: self.last_split]:
             x = layer.forward(x, False)
-        rest, shapes, y = self.layers[self.last_split :], [x.shape], x
+        rest, shapes = self.layers[self.last_split :], [x.shape]
         for layer in rest:
             shapes.append(layer.output_shape(shapes[-1]))
         n = group_size(shapes[0], shapes[1:])
+        if n == len(x):
+            for layer in rest:
+                x = layer.forward(x, False)
+            return x
+        y = engine.empty(shapes[-1], x)
         for start in range(0, len(x), n):
             part = x[start : start + n]
             for layer in rest:
                 part = layer.forward(part, False)
-            if n == len(x):
-                return part
-            y = y if start else array_module(x).empty((len(x), *part.shape[1:]), part.dtype)
             y[start : start + n] = part
         return y
 

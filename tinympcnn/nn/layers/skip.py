@@ -16,6 +16,8 @@ from tinympcnn.nn.geometry import Sizes
 from tinympcnn.nn.layers.base import Convert, Layer, Shapes, describe, layer_class, rebuild, register_layer
 from tinympcnn.nn.layers.chain import Chain
 
+DEEPEST = 16  # skips inside each other
+
 
 @register_layer
 class Skip(Layer):
@@ -44,6 +46,9 @@ class Skip(Layer):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.cache = None
+        self.depth: int = 1 + max((layer.depth for layer in layers if isinstance(layer, Skip)), default=0)
+        if self.depth > DEEPEST:  # sizes are worked out from every layer for all layers inside it
+            raise UsageError(f"skips lie inside each other at most {DEEPEST} deep")
         self.inner = Chain(layers)
         if self.inner.pools and self.inner.comes_up:
             raise UsageError("the inner layers of a skip make fragments, or come up again by U, but not both")
