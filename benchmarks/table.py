@@ -54,7 +54,7 @@ def tables(results: Results) -> str:
         first, fastest, quickest = ours["median_s"], least(torch), least([row for row in beside if row])
         times.append([what, kernel, *map(milliseconds, (ours, fastest)), times_as_fast(first, fastest),
                       seconds(group.get(PATCHES[0]))])  # fmt: skip
-        if compiled or quickest:
+        if quickest:
             engines.append([what, kernel, *map(milliseconds, (ours, least(compiled), *beside)),
                             times_as_fast(first, quickest)])  # fmt: skip
         rest.append([what, kernel, f"{ours['patches_per_s']:.0f}", f"{100 * ours['of_sgemm']:.0f}",
