@@ -172,7 +172,7 @@ def draw_confusion(path: AnyPath, C: np.ndarray, names: Sequence[str]) -> None:
 
     The diagonal is left out of the scale of greys, as the few mistakes would otherwise not be seen.
     """
-    K = len(names)
+    K, names = len(names), [*map(printable, names)]
     mistakes = C - np.diag(np.diag(C))
     with drawing(path, figsize=(2 + 0.28 * K, 1.6 + 0.28 * K)) as figure:
         axes = figure.subplots()
@@ -194,7 +194,7 @@ def draw_mistakes(path: AnyPath, images: np.ndarray, classes: np.ndarray, p: np.
     The images, shape (N, H, W, C), are as they were read; numbers of channels other than 1 and 3 are drawn as their
     mean. `classes` holds the true classes, shape (N,), and `p` the probabilities, shape (N, K).
     """
-    wrong = np.flatnonzero(p.argmax(axis=1) != classes)
+    names, wrong = [*map(printable, names)], np.flatnonzero(p.argmax(axis=1) != classes)
     shown = wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MISTAKES]
     rows = max(1, -(-len(shown) // ACROSS))
     with drawing(path, figsize=(1.2 * ACROSS, 0.4 + 1.45 * rows)) as figure:

@@ -14,7 +14,7 @@ import numpy as np
 from tinympcnn.cli import arguments
 from tinympcnn.cli.charts import draw_confusion, draw_mistakes
 from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, crew_for, load_backend, load_nets
-from tinympcnn.cli.pictures import check_pictures, printable
+from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.results import write_table
 from tinympcnn.cli.words import say, table
 from tinympcnn.errors import DataError, UsageError
@@ -148,13 +148,12 @@ def write_rows(path: AnyPath, data: Classified, p: np.ndarray) -> None:
 
 def _write(outputs: Outputs, data: Classified, p: np.ndarray, echo: Echo) -> None:
     """Write the files that are asked for."""
-    shown = [*map(printable, data.class_names)]
     if outputs.csv is not None:
         write_rows(outputs.csv, data, p)
     if outputs.confusion is not None and data.classes is not None:
         C = confusion(p.argmax(axis=1), data.classes, len(data.class_names))
-        draw_confusion(outputs.confusion, C, shown)
+        draw_confusion(outputs.confusion, C, data.class_names)
     if outputs.sheet is not None and data.classes is not None:
-        draw_mistakes(outputs.sheet, data.images, data.classes, p, shown)
+        draw_mistakes(outputs.sheet, data.images, data.classes, p, data.class_names)
     for path in filter(None, vars(outputs).values()):
         echo(f"wrote {path}")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tinympcnn.cli import arguments
-from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, check_channels, load_committee
+from tinympcnn.cli.models import AnyPath, Echo, Machine, Paths, load_committee
 from tinympcnn.cli.objects import Found, Outputs, compared, ranked, roifile, write_objects
-from tinympcnn.cli.pages import Failures, Pages
+from tinympcnn.cli.pages import Failures, Pages, check_image
 from tinympcnn.cli.pictures import check_pictures
 from tinympcnn.cli.results import made_folder
 from tinympcnn.cli.words import say, table
@@ -154,9 +154,7 @@ def _radius(committee: Committee, asked: float | None) -> float:
 def _open(images: Paths, reading: Reading, committee: Committee) -> list[ImageFile]:
     files = open_images(images, reading)
     for file in files:
-        check_channels(file.path, file.shape[2], committee.in_maps)
-        if min(file.shape[:2]) < reading.downsample:
-            raise DataError(f"{file} is too small to be down-sampled by {reading.downsample}")
+        check_image(file, committee.in_maps, reading.downsample)
     names = [file.path.name for file in files]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"several images are named {double}, so a table could not tell them apart")

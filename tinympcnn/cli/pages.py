@@ -43,15 +43,20 @@ def usable(images: Paths, reading: Reading, channels: int, factor: int) -> tuple
     files = []
     for file in other_than_results(opened):
         with failures.of(file.path):
-            if min(file.shape[:2]) < factor:
-                raise DataError(f"{file} is too small to be down-sampled by {factor}")
-            check_channels(file.path, file.shape[2], channels)
+            check_image(file, channels, factor)
             files.append(file)
     if not files:
         failures.tell(len(failures))
     if double := [stem for stem, times in Counter(name_on_disk(file.stem) for file in files).items() if times > 1]:
         raise UsageError(f"several images are named {min(double)!r}; their results would overwrite each other")
     return files, failures
+
+
+def check_image(file: ImageFile, channels: int, factor: int) -> None:
+    """Raise DataError unless a model of so many channels, for images down-sampled by `factor`, takes the image."""
+    if min(file.shape[:2]) < factor:
+        raise DataError(f"{file} is too small to be down-sampled by {factor}")
+    check_channels(file.path, file.shape[2], channels)
 
 
 class Failures(dict[Path, DataError]):

@@ -29,8 +29,9 @@ def augment(
     The kind is "none", or some of the following with a + between them: "flip" draws one of the eight flips and quarter
     turns; "rotate" also draws an angle, and returns the square of side floor(min(H, W) / sqrt(2)) around a random
     centre; "elastic" displaces pixels by a smooth field, mildly; "intensity" draws a contrast and a brightness.
-    The types stay, but "intensity" makes the image float32, as float16 becomes in any case. After "flip" both may be
-    views. "rotate" and "elastic" sample the image bilinearly, and the nearest label at the same points, once.
+    The types stay, but "intensity" makes the image float32, as all but "flip" make images of bool, float16 and long
+    double. After "flip" both may be views. "rotate" and "elastic" sample the image bilinearly, and the nearest label at
+    the same points, once.
 
     Examples
     --------
@@ -39,8 +40,8 @@ def augment(
     [(45, 45, 1), (45, 45)]
     """
     kinds = parse_kinds(kind)
-    if image.dtype == np.float16:  # which SciPy does not know, and in which deviations overflow
-        image = image.astype(np.float32)
+    if kinds - {"flip"} and image.dtype.kind in "bf" and image.dtype.itemsize not in (4, 8):
+        image = image.astype(np.float32)  # SciPy samples no other floats, and would round what is true and false
     if kinds & {"flip", "rotate"}:
         k = int(rng.integers(8))
         image, labels = dihedral(image, k), dihedral(labels, k)

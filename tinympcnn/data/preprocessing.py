@@ -208,10 +208,12 @@ class Preprocessing:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return images (N, H, W, C) as the net of the column sees them, in float32."""
-        images, dtype = unit(np.asarray(images)), np.asarray(images).dtype
-        equalises = self.kind in ("imadjust", "histeq", "adapthisteq")
-        if equalises and dtype.kind in "ui" and dtype.itemsize > 2:  # which no camera fills: all would be black
-            raise DataError(f"{self.kind} takes integers of 8 or 16 bits, or floats from 0 to 1; these are {dtype}")
+        images, equalises = np.asarray(images), self.kind in ("imadjust", "histeq", "adapthisteq")
+        if equalises and images.dtype.kind in "ui" and images.dtype.itemsize > 2:  # no camera fills these: all is black
+            raise DataError(
+                f"{self.kind} takes integers of 8 or 16 bits, or floats from 0 to 1; these are {images.dtype}"
+            )
+        images = unit(images)
         if equalises and not (images.min() >= 0 and images.max() <= 1):
             raise DataError(
                 f"{self.kind} takes brightness from 0 to 1, and these images reach from {images.min():g} to "

@@ -39,7 +39,7 @@ def every(rows: Sequence[Row], at: str = "") -> Iterator[tuple[str, Row]]:
 
 def working_items(rows: Sequence[Row], items: int) -> int:
     """Return the most numbers that storages hold together while an input of `items` is answered."""
-    last = max((i + 1 for i, found in enumerate(rows) if found.layer.splits), default=len(rows))
+    last = LayerRow([found.layer for found in rows]).last_split
     most = _most_items(rows[:last], items)
     if last == len(rows):
         return most

@@ -72,10 +72,11 @@ class Sequential(Chain):
                 "a net has either MaxPoolFragment layers (image net) or MaxPool layers (patch net), not both"
             )
         self.plan(self.smallest_image)  # layers that do not fit together raise here
+        dtype = self.dtype
         for name, param in ((name, param) for layer in self.layers for name, param in layer.params.items()):
-            if param.dtype != self.dtype or param.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+            if param.dtype != dtype or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
                 raise UsageError(
-                    f"parameter {name} is {param.dtype}, and another is {self.dtype}: give all one type, as in "
+                    f"parameter {name} is {param.dtype}, and another is {dtype}: give all one type, as in "
                     "np.ones(3, np.float32)"
                 )
 

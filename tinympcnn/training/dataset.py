@@ -184,8 +184,6 @@ def _checked(
                 f"labels {i} reach from {y.min()} to {y.max()}; a net with {net.out_maps} outputs takes classes "
                 f"0 to {net.out_maps - 1}, and -1 for pixels that do not count"
             )
-    # bilinear sampling takes no half precision, and would round what is true and false
-    whole = [x if x.dtype.kind in "iu" or x.dtype.itemsize in (4, 8) else x.astype(np.float32) for x in whole]
     return whole, [y.astype(np.int64) if y.dtype.kind in "bu" and y.ndim == 2 else y for y in wanted]  # -1 must fit
 
 
@@ -199,7 +197,7 @@ def mean_and_std(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and standard deviation of every map over all pixels of a set, in float64; for a std of 0, 1."""
     n = sum(image.shape[0] * image.shape[1] for image in images)
     mean = sum(image.sum(axis=(0, 1), dtype=np.float64) for image in images) / n
-    variance = sum(((image - mean) ** 2).sum(axis=(0, 1)) for image in images) / n
+    variance = sum(((image - mean) ** 2).sum(axis=(0, 1), dtype=np.float64) for image in images) / n
     return mean, np.where(variance > (1e-12 * mean) ** 2, np.sqrt(variance), 1.0)  # less is rounding
 
 

@@ -42,7 +42,7 @@ def check_zarr(path: Path, inputs: Iterable[Path], force: bool) -> None:
         raise UsageError(f"{path} exists already; remove it, or replace it with --force")
     if path.exists() and not is_zarr(path):
         raise UsageError(f"{path} exists and is no Zarr, so it is not replaced; name another output")
-    for inside in sorted(path.iterdir()) if path.exists() else ():
+    for inside in sorted(path.glob("*")):
         if inside.is_file() and inside.name != "zarr.json" and inside.name[0] != ".":
             raise UsageError(f"{path} holds {inside.name}, which is no part of a Zarr; move it, or name another output")
     if not place.parent.is_dir():
