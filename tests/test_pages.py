@@ -44,6 +44,11 @@ def test_links_lead_to_files_and_headings(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_line_of_text_begins_as_a_comment_of_the_site_does(page):
+    assert not re.findall(r"^ *%.*", FENCED.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_the_command_line_takes_the_commands(page):
     for words in commands(page.read_text(encoding="utf-8")):
         entry.parser_of(words).parse_args(words)
